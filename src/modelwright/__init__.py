@@ -1,0 +1,1 @@
+"""Modelwright: the whole life of a machine-learning model, on one record."""
