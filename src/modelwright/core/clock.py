@@ -64,7 +64,5 @@ def parse_time(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise Invalid(
-            f"{text!r} is not a time.", mend="Write 2013-07-01 or 2013-07-01T12:00:00Z."
-        ) from None
+        raise Invalid(f"{text!r} is not a time.", mend="Write 2013-07-01 or 2013-07-01T12:00:00Z.") from None
     return utc(moment if moment.tzinfo else moment.replace(tzinfo=UTC))

@@ -1,0 +1,37 @@
+"""The port to content-addressed objects: the same four verbs whether the bytes lie in a folder, in S3 or behind HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+
+class Blobs(Protocol):
+    """Immutable bytes named by their BLAKE3 digest (64 hexadecimal characters).
+
+    Guarantees: a put is atomic and idempotent, and what it has returned survives a crash; a read verifies the digest and
+    raises `Corrupt` rather than hand out wrong bytes; an unknown digest is `NotFound`; memory use does not grow with size.
+    """
+
+    def put(self, data: bytes | Path | Iterable[bytes]) -> str:
+        """Store bytes, a file or a stream; return the digest."""
+        ...
+
+    def read(self, digest: str) -> bytes:
+        """The whole content, verified. For small objects."""
+        ...
+
+    def stream(self, digest: str) -> Iterator[bytes]:
+        """The content piece by piece; raises `Corrupt` at the end if the whole does not match its digest."""
+        ...
+
+    def fetch(self, digest: str, path: Path) -> Path:
+        """Write the content to a file, verified before the file appears under its name."""
+        ...
+
+    def exists(self, digest: str) -> bool: ...
+
+    def size(self, digest: str) -> int:
+        """Bytes."""
+        ...

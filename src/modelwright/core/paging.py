@@ -1,0 +1,31 @@
+"""Lists share one page and one filter."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Generic, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+MAX_LIMIT = 1000
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to list. Every field narrows; an empty filter lists everything, newest first."""
+
+    under: str | None = None  # a name, or the path that names begin with
+    text: str | None = None  # occurs in the name or the description, whatever the case
+    tags: dict[str, str] = {}
+    state: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    limit: int = 50  # 1 to 1000
+    after: str | None = None  # the `next` of the page before
+
+
+class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """One page of a list; `next` is None on the last."""
+
+    items: list[T]
+    next: str | None = None

@@ -1,0 +1,255 @@
+"""One database, SQLite or PostgreSQL; one writer at a time; every change with its event in one transaction."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from modelwright.core.clock import Clock, isoformat
+from modelwright.core.ids import new_id
+from modelwright.core.operations import Resource
+from modelwright.core.principals import Principal
+from modelwright.core.refs import Ref
+from modelwright.core.wire import to_plain
+from modelwright.store.ledger import log
+from modelwright.store.tables import metadata
+
+
+class Database:
+    """Engine, clock and the write lock. `transaction` is the only way in."""
+
+    def __init__(self, url: str, clock: Clock) -> None:
+        self.url = sa.make_url(url)
+        self.clock = clock
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._writer = threading.Lock()  # fair among threads; the database itself keeps other processes out
+        self.engine = _sqlite_engine(self.url) if self.is_sqlite else sa.create_engine(self.url, pool_pre_ping=True)
+
+    def create_all(self) -> None:
+        """Create every table that is not there. For tests; a workspace goes through the migrations."""
+        metadata.create_all(self.engine)
+
+    @contextmanager
+    def transaction(self, principal: Principal, *, write: bool, request_id: str = "") -> Iterator[Transaction]:
+        """A transaction that commits when the block ends and rolls back when it raises.
+
+        A writing one holds the single write lock from its beginning, so a rule that reads and then writes cannot be
+        overtaken in between, alike on both databases.
+        """
+        if write and self.is_sqlite:
+            with self._writer:
+                yield from self._run(principal, write, request_id)
+        else:
+            yield from self._run(principal, write, request_id)
+
+    def _run(self, principal: Principal, write: bool, request_id: str) -> Iterator[Transaction]:
+        with self.engine.connect().execution_options(modelwright_write=write) as connection:
+            with connection.begin():
+                now = self.clock.now()
+                if write:
+                    log.lock(connection, isoformat(now))
+                    now = max(now, self.clock.now())
+                tx = Transaction(self, connection, principal, now, write, request_id or new_id(now))
+                token = _current.set(tx)
+                try:
+                    yield tx
+                finally:
+                    _current.reset(token)
+            for callback in tx.committed:
+                callback()
+
+    def dispose(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+
+_current: ContextVar[Transaction | None] = ContextVar("modelwright_transaction", default=None)
+
+
+def current_transaction(database: Database) -> Transaction | None:
+    """The transaction this thread (or task) has open on that database."""
+    tx = _current.get()
+    return tx if tx is not None and tx.database is database else None
+
+
+class _Scope:
+    """The event that one running operation will leave, as far as it is known."""
+
+    def __init__(self, action: str | None, resource: Resource, decision: str, rules: Sequence[str], reason: str) -> None:
+        self.action = action
+        self.decision = decision
+        self.rules = list(rules)
+        self.fields: dict[str, Any] = {"resource": Ref(resource.kind, resource.name) if resource.name else None}
+        self.inputs: list[Ref] = []
+        self.outputs: list[Ref] = []
+        self.reason = reason
+
+
+class Transaction:
+    """What an operation's body works with: a connection, who asks, the time, and the event it will leave."""
+
+    def __init__(
+        self,
+        database: Database,
+        connection: sa.Connection,
+        principal: Principal,
+        now: datetime,
+        writes: bool,
+        request_id: str,
+    ) -> None:
+        self.database = database
+        self.connection = connection
+        self.principal = principal
+        self.now = now
+        self.writes = writes
+        self.request_id = request_id
+        self.committed: list[Callable[[], None]] = []
+        self.readable: Callable[[str], Sequence[str] | None] = lambda kind: None
+        self._scopes: list[_Scope] = []
+        self._next_seq: int | None = None
+
+    @property
+    def stamp(self) -> str:
+        """`now` as it is stored."""
+        return isoformat(self.now)
+
+    def execute(self, statement: sa.Executable, parameters: Any = None) -> sa.CursorResult[Any]:
+        """Run one statement of SQLAlchemy Core."""
+        return self.connection.execute(statement, parameters)
+
+    def new_id(self) -> str:
+        """A fresh ULID at this transaction's time."""
+        return new_id(self.now)
+
+    # The event of the running operation
+
+    def note(
+        self,
+        *,
+        resource: Ref | None = None,
+        inputs: Sequence[Ref] = (),
+        outputs: Sequence[Ref] = (),
+        before: Mapping[str, Any] | None = None,
+        after: Mapping[str, Any] | None = None,
+        reason: str | None = None,
+        environment: str | None = None,
+        action: str | None = None,
+    ) -> None:
+        """Add to the event that the running operation leaves: its exact resource, lineage, and what changed.
+
+        `before` and `after` hold changed fields only, without floats (write decimals as text); figures are evidence.
+        """
+        scope = self._scopes[-1]
+        if resource is not None:
+            scope.fields["resource"] = resource
+        scope.inputs += inputs
+        scope.outputs += outputs
+        if action is not None:
+            scope.action = action
+        if reason is not None:
+            scope.reason = reason
+        for key, value in (("before", before), ("after", after), ("env", environment)):
+            if value is not None:
+                scope.fields[key] = value
+
+    def unchanged(self) -> None:
+        """The running operation changed nothing after all (it was idempotent): it leaves no event."""
+        self._scopes[-1].action = None
+
+    def record(
+        self,
+        action: str,
+        resource: Ref,
+        *,
+        inputs: Sequence[Ref] = (),
+        outputs: Sequence[Ref] = (),
+        before: Mapping[str, Any] | None = None,
+        after: Mapping[str, Any] | None = None,
+        reason: str = "",
+        environment: str = "",
+        outcome: str = "ok",
+        decision: str = "allow",
+        rules: Sequence[str] = (),
+    ) -> int:
+        """Write one more event beside the operation's own; returns its sequence number."""
+        p = self.principal
+        actor = {"type": p.kind.value, "id": p.id, "on_behalf_of": p.on_behalf_of, "auth": p.auth}
+        actor |= {"token_id": p.token_id, "session": p.session, "ip": p.ip}
+        fields = {
+            "actor": actor,
+            "action": action,
+            "resource": {"ref": str(resource), "type": resource.kind.value, "id": resource.name},
+            "env": environment,
+            "decision": decision,
+            "rules": list(rules),
+            "reason": reason,
+            "ticket": "",
+            "request_id": self.request_id,
+            "trace_id": "",
+            "before": to_plain(dict(before or {})),
+            "after": to_plain(dict(after or {})),
+            "inputs": [str(r) for r in inputs],
+            "outputs": [str(r) for r in outputs],
+            "outcome": outcome,
+            "error": "",
+        }
+        return log.append(self.connection, self.stamp, fields)
+
+    @contextmanager
+    def operation(
+        self, action: str | None, resource: Resource, *, decision: str, rules: Sequence[str], reason: str
+    ) -> Iterator[None]:
+        """Run one operation's body; leave its event when it ends without an error."""
+        scope = _Scope(action, resource, decision, rules, reason)
+        self._scopes.append(scope)
+        try:
+            yield
+        finally:
+            self._scopes.pop()
+        if scope.action is None:
+            return
+        subject = scope.fields["resource"]
+        if subject is None:
+            raise RuntimeError(f"{scope.action}: the operation did not say which resource it changed (tx.note)")
+        self.record(
+            scope.action,
+            subject,
+            inputs=scope.inputs,
+            outputs=scope.outputs,
+            before=scope.fields.get("before"),
+            after=scope.fields.get("after"),
+            reason=scope.reason,
+            environment=scope.fields.get("env", ""),
+            decision=scope.decision,
+            rules=scope.rules,
+        )
+
+    @property
+    def next_seq(self) -> int:
+        """The sequence number that the next event will get: rows written before their event point at it."""
+        from modelwright.store.tables import ledger_head
+
+        return int(self.execute(sa.select(ledger_head.c.size)).scalar_one())
+
+
+def _sqlite_engine(url: sa.URL) -> sa.Engine:
+    engine = sa.create_engine(url, connect_args={"timeout": 30, "check_same_thread": False}, pool_size=16)
+
+    @sa.event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves: the driver's own habit would defer it
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        write = connection.get_execution_options().get("modelwright_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine

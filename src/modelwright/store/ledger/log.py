@@ -1,0 +1,86 @@
+"""Appending to the ledger, in the transaction of the change that it records."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from modelwright.core.errors import Invalid
+from modelwright.core.refs import Ref
+from modelwright.store.ledger.merkle import HASH, extend, leaf_hash
+from modelwright.store.tables import ledger_events, ledger_head, ledger_refs
+
+FORMAT = 1
+MAX_BODY = 64 * 1024  # bytes; a larger body is stored as an object and named by its digest
+MAX_DEPTH = 16
+MAX_INTEGER = 2**53 - 1
+
+
+def canonical(body: Mapping[str, Any]) -> bytes:
+    """The canonical bytes of an event: RFC 8785, to which sorted JSON is byte-identical where there are no floats."""
+    check_domain(body)
+    return msgspec.json.encode(body, order="sorted")
+
+
+def check_domain(value: Any, depth: int = 0) -> None:
+    """Raise `Invalid` for what an event must not hold: floats, large integers, lone surrogates, deep nesting."""
+    if depth > MAX_DEPTH:
+        raise Invalid(f"An event is nested more than {MAX_DEPTH} deep.")
+    if isinstance(value, bool) or value is None:
+        return
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise Invalid("An event holds a lone surrogate, which has no bytes in UTF-8.") from None
+    elif isinstance(value, int):
+        if abs(value) > MAX_INTEGER:
+            raise Invalid(f"The integer {value} in an event is beyond 2^53 - 1.", mend="Write it as text.")
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            if not (isinstance(key, str) and key.isascii() and key.replace("_", "a").isalnum() and key == key.lower()):
+                raise Invalid(f"The event key {key!r} is not of [a-z0-9_]+.")
+            check_domain(each, depth + 1)
+    elif isinstance(value, Sequence):
+        for each in value:
+            check_domain(each, depth + 1)
+    else:
+        raise Invalid(f"An event cannot hold a {type(value).__name__} ({value!r}).", mend="Write decimals as text.")
+
+
+def lock(connection: sa.Connection, now: str) -> None:
+    """Make this the one writer until the transaction ends; creates the log on first use."""
+    if connection.execute(sa.select(ledger_head.c.id).with_for_update()).first() is None:
+        connection.execute(
+            ledger_head.insert().values(id=1, log_id=secrets.token_hex(16), size=0, frontier=b"", last_ts=now)
+        )
+
+
+def append(connection: sa.Connection, ts: str, fields: Mapping[str, Any]) -> int:
+    """Write one event and return its sequence number. The caller's transaction holds `lock`.
+
+    `fields` are the event's own: action, actor, resource, inputs, outputs, ... (see docs/record.md).
+    """
+    head = connection.execute(sa.select(ledger_head)).one()
+    ts = max(ts, head.last_ts)
+    body = canonical({"v": FORMAT, "log_id": head.log_id, "seq": head.size, "ts": ts, **fields})
+    if len(body) > MAX_BODY:
+        raise Invalid(f"The event {fields['action']} is {len(body)} bytes; an event holds at most {MAX_BODY}.")
+    pieces = [head.frontier[i : i + HASH] for i in range(0, len(head.frontier), HASH)]
+    frontier = extend(pieces, head.size, leaf_hash(body))
+    connection.execute(
+        ledger_events.insert().values(seq=head.size, ts=ts, action=fields["action"], actor=fields["actor"]["id"], body=body)
+    )
+    refs = [("subject", fields["resource"]["ref"]), *(("in", r) for r in fields.get("inputs", ()))]
+    refs += [("out", r) for r in fields.get("outputs", ())]
+    rows = [
+        {"seq": head.size, "role": role, "ref": ref, "thing": str(Ref.parse(ref).whole)}
+        for role, ref in dict.fromkeys(refs)
+    ]
+    connection.execute(ledger_refs.insert(), rows)
+    connection.execute(ledger_head.update().values(size=head.size + 1, frontier=b"".join(frontier), last_ts=ts))
+    return int(head.size)

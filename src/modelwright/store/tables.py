@@ -1,0 +1,146 @@
+"""The tables of the record. Times are RFC 3339 text in UTC (they sort as text, alike in both databases)."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+ledger_head = sa.Table(
+    "ledger_head",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("log_id", sa.String(64), nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("frontier", sa.LargeBinary, nullable=False),
+    sa.Column("last_ts", sa.String(27), nullable=False),
+)
+
+ledger_events = sa.Table(
+    "ledger_events",
+    metadata,
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("ts", sa.String(27), nullable=False, index=True),
+    sa.Column("action", sa.String(100), nullable=False, index=True),
+    sa.Column("actor", sa.String(200), nullable=False, index=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+
+ledger_refs = sa.Table(
+    "ledger_refs",
+    metadata,
+    sa.Column("seq", sa.BigInteger, sa.ForeignKey("ledger_events.seq"), primary_key=True),
+    sa.Column("role", sa.String(8), primary_key=True),
+    sa.Column("ref", sa.String(300), primary_key=True),
+    sa.Column("thing", sa.String(300), nullable=False),
+    sa.Index("ix_ledger_refs_ref", "ref", "seq"),
+    sa.Index("ix_ledger_refs_thing", "thing", "seq"),
+)
+
+catalog_things = sa.Table(
+    "catalog_things",
+    metadata,
+    sa.Column("kind", sa.String(20), primary_key=True),
+    sa.Column("name", sa.String(200), primary_key=True),
+    sa.Column("versions", sa.Integer, nullable=False),
+    sa.Column("created_at", sa.String(27), nullable=False),
+    sa.Column("created_by", sa.String(200), nullable=False),
+    sa.Column("latest_at", sa.String(27), nullable=False),
+    sa.Column("description", sa.Text, nullable=False, server_default=""),
+    sa.Index("ix_catalog_things_kind_latest_at", "kind", "latest_at", "name"),
+)
+
+catalog_versions = sa.Table(
+    "catalog_versions",
+    metadata,
+    sa.Column("kind", sa.String(20), primary_key=True),
+    sa.Column("name", sa.String(200), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("record", sa.Text, nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("state", sa.String(12), nullable=False),
+    sa.Column("successor", sa.String(300)),
+    sa.Column("created_at", sa.String(27), nullable=False),
+    sa.Column("created_by", sa.String(200), nullable=False),
+    sa.Index("ix_catalog_versions_digest", "digest"),
+    sa.Index("ix_catalog_versions_kind_created_at", "kind", "created_at"),
+)
+
+catalog_tags = sa.Table(
+    "catalog_tags",
+    metadata,
+    sa.Column("ref", sa.String(300), primary_key=True),
+    sa.Column("key", sa.String(100), primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+    sa.Index("ix_catalog_tags_key", "key"),
+)
+
+catalog_aliases = sa.Table(
+    "catalog_aliases",
+    metadata,
+    sa.Column("kind", sa.String(20), primary_key=True),
+    sa.Column("name", sa.String(200), primary_key=True),
+    sa.Column("alias", sa.String(64), primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False),
+)
+
+catalog_alias_moves = sa.Table(
+    "catalog_alias_moves",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("alias", sa.String(64), nullable=False),
+    sa.Column("version", sa.Integer),
+    sa.Column("at", sa.String(27), nullable=False),
+    sa.Column("actor", sa.String(200), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("seq", sa.BigInteger, nullable=False),
+    sa.Index("ix_catalog_alias_moves_name", "kind", "name", "alias", "at"),
+)
+
+catalog_dependencies = sa.Table(
+    "catalog_dependencies",
+    metadata,
+    sa.Column("dependant", sa.String(300), primary_key=True),
+    sa.Column("needs", sa.String(300), primary_key=True),
+    sa.Index("ix_catalog_dependencies_needs", "needs"),
+)
+
+evidence = sa.Table(
+    "evidence",
+    metadata,
+    sa.Column("id", sa.String(26), primary_key=True),
+    sa.Column("kind", sa.String(60), nullable=False),
+    sa.Column("subject", sa.String(300), nullable=False),
+    sa.Column("subject_digest", sa.String(64), nullable=False),
+    sa.Column("verdict", sa.String(8), nullable=False),
+    sa.Column("figures", sa.Text, nullable=False),
+    sa.Column("summary", sa.Text, nullable=False),
+    sa.Column("report", sa.String(64)),
+    sa.Column("producer", sa.String(200), nullable=False),
+    sa.Column("inputs", sa.Text, nullable=False),
+    sa.Column("created_at", sa.String(27), nullable=False),
+    sa.Column("expires_at", sa.String(27)),
+    sa.Column("seq", sa.BigInteger, nullable=False),
+    sa.Index("ix_evidence_subject", "subject", "kind", "created_at"),
+    sa.Index("ix_evidence_created_at", "created_at"),
+)
+
+leases = sa.Table(
+    "leases",
+    metadata,
+    sa.Column("name", sa.String(200), primary_key=True),
+    sa.Column("holder", sa.String(200), nullable=False),
+    sa.Column("fence", sa.BigInteger, nullable=False),
+    sa.Column("until", sa.String(27), nullable=False),
+)
