@@ -1,0 +1,296 @@
+"""Content-addressed objects, through obstore: in a folder, or in S3 and whatever speaks it.
+
+An object lies under `<first two characters>/<digest>`, so the name says what the content must be. A folder is written by
+this module itself, because an acknowledged object has to survive a power cut: content is flushed to the disk before
+the rename that makes it visible, and the directory after it. S3 promises as much for every finished upload.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+
+from modelwright.core.errors import Corrupt, Invalid, NotFound, Unavailable
+from modelwright.core.hashing import CHUNK, digest_bytes, digest_file
+
+if TYPE_CHECKING:
+    from blake3 import blake3
+    from obstore.store import ObjectStore
+
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+_INCOMING: Final = ".incoming"  # a folder's unfinished writes; a crash may leave some, none is ever visible
+_PART: Final = 8 * CHUNK  # bytes of one part of a multipart upload
+_MAX_PARTS: Final = 9_000  # S3 ends at 10,000
+_PARALLEL: Final = 4  # parts in memory at once
+
+
+class S3Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How to reach a bucket. What is None is found the way AWS tools find it: environment, then instance role."""
+
+    endpoint: str | None = None  # of a server other than Amazon's: http://127.0.0.1:9000
+    region: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: str | None = None
+    session_token: str | None = None
+    allow_http: bool = False  # an endpoint without TLS
+    timeout: str = "60s"  # for one request
+    retries: int = 5  # of a request that failed in a way that may pass
+
+
+class Objects:
+    """`core.blobs.Blobs` on a folder or a bucket; safe to share between threads and processes."""
+
+    def __init__(self, store: ObjectStore, *, location: str, folder: Path | None) -> None:
+        self.location = location
+        self._store = store
+        self._folder = folder
+
+    @classmethod
+    def open(cls, location: str | Path, s3: S3Settings | None = None) -> Objects:
+        """The objects at a path, a `file:///` address or `s3://bucket/prefix`; a missing folder is made (mode 0700)."""
+        text = str(location)
+        scheme = urlsplit(text).scheme if "://" in text else "file"
+        if scheme == "s3":
+            return cls(_bucket(text, s3 or S3Settings()), location=text, folder=None)
+        if scheme != "file":
+            raise Invalid(f"Objects cannot lie at {text!r}.", mend="Give a folder, file:///folder or s3://bucket/prefix.")
+        from obstore.store import LocalStore
+
+        folder = Path(unquote(urlsplit(text).path) if "://" in text else text).absolute()
+        with _trouble(text):
+            _make_folder(folder / _INCOMING)
+        return cls(LocalStore(folder), location=str(folder), folder=folder)
+
+    def put(self, data: bytes | Path | Iterable[bytes]) -> str:
+        """Store bytes, a file or a stream and return the digest; see `Blobs.put`. Storing it again changes nothing."""
+        with _trouble(self.location):
+            if isinstance(data, bytes | bytearray | memoryview):
+                return self._put_known(digest_bytes(data), len(data), data)
+            if isinstance(data, Path):
+                return self._put_known(digest_file(data), data.stat().st_size, data)
+            return self._put_stream(data)
+
+    def read(self, digest: str) -> bytes:
+        """The whole content, verified."""
+        return b"".join(self.stream(digest))
+
+    def stream(self, digest: str) -> Iterator[bytes]:
+        """The content in pieces of about a megabyte; `Corrupt` at the end if the whole is not what its digest says."""
+        import obstore
+
+        key = _key(digest)
+        return self._verified(digest, lambda: obstore.get(self._store, key).stream(min_chunk_size=CHUNK))
+
+    def fetch(self, digest: str, path: Path) -> Path:
+        """Write the content to a file, which appears under its name only once it is verified."""
+        partial = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
+        try:
+            with _trouble(str(path)), partial.open("xb") as file:
+                file.writelines(self.stream(digest))
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+        return path
+
+    def exists(self, digest: str) -> bool:
+        """Whether an object of that digest is here (its content is verified when it is read)."""
+        return self._size(digest) is not None
+
+    def size(self, digest: str) -> int:
+        """Its bytes, or `NotFound`."""
+        size = self._size(digest)
+        if size is None:
+            raise self._not_found(digest)
+        return size
+
+    def list(self) -> Iterator[str]:
+        """Every digest, in no order. What is not named by a digest is passed over."""
+        import obstore
+
+        with _trouble(self.location):
+            for batch in obstore.list(self._store, chunk_size=1000):
+                for found in batch:
+                    folder, _, name = found["path"].rpartition("/")
+                    if _DIGEST.fullmatch(name) and folder == name[:2]:
+                        yield name
+
+    def delete(self, digest: str) -> None:
+        """Remove an object, for the collector of what nothing refers to; removing what is not here is no error."""
+        import obstore
+
+        with _trouble(self.location), suppress(FileNotFoundError):
+            obstore.delete(self._store, _key(digest))
+
+    def verify(self, digest: str) -> None:
+        """Read it through; `Corrupt` or `NotFound` says what is wrong."""
+        for _ in self.stream(digest):
+            pass
+
+    # Writing
+
+    def _put_known(self, digest: str, size: int, data: bytes | bytearray | memoryview | Path) -> str:
+        if self._size(digest) == size:
+            self._settle(digest)  # another writer may have been seen before its directory was flushed
+        elif self._folder is None:
+            self._upload(digest, size, data)
+        elif isinstance(data, Path):
+            with data.open("rb") as file:
+                self._write(iter(lambda: file.read(CHUNK), b""), expected=digest)
+        else:
+            self._write(iter([data]), expected=digest)
+        return digest
+
+    def _put_stream(self, pieces: Iterable[bytes]) -> str:
+        if self._folder is not None:
+            return self._write(iter(pieces))
+        with tempfile.NamedTemporaryFile(prefix="modelwright-") as spool:  # the name of an object is known at its end
+            hasher = _hasher()
+            for piece in pieces:
+                hasher.update(piece)
+                spool.write(piece)
+            spool.flush()
+            return self._put_known(hasher.hexdigest(), spool.tell(), Path(spool.name))
+
+    def _write(self, pieces: Iterator[bytes | bytearray | memoryview], expected: str | None = None) -> str:
+        """Write into the folder: content flushed, then renamed, then the directories flushed."""
+        assert self._folder is not None
+        hasher, partial = _hasher(), self._folder / _INCOMING / secrets.token_hex(16)
+        try:
+            with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                for piece in pieces:
+                    hasher.update(piece)
+                    file.write(piece)
+                file.flush()
+                os.fsync(file.fileno())
+            digest = hasher.hexdigest()
+            if expected is not None and digest != expected:
+                raise Corrupt(
+                    "The file changed while it was being stored.", mend="Store it again when nothing writes to it."
+                )
+            target = self._folder / _key(digest)
+            _make_folder(target.parent)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+        self._settle(digest)
+        return digest
+
+    def _settle(self, digest: str) -> None:
+        if self._folder is not None:
+            _flush_folder((self._folder / _key(digest)).parent)
+            _flush_folder(self._folder)
+
+    def _upload(self, digest: str, size: int, data: bytes | bytearray | memoryview | Path) -> None:
+        import obstore
+
+        part = max(_PART, -(-size // _MAX_PARTS))
+        obstore.put(self._store, _key(digest), data, chunk_size=part, max_concurrency=_PARALLEL)
+
+    # Reading
+
+    def _size(self, digest: str) -> int | None:
+        import obstore
+
+        with _trouble(self.location):
+            try:
+                return int(obstore.head(self._store, _key(digest))["size"])
+            except FileNotFoundError:
+                return None
+
+    def _verified(self, digest: str, opened: Any) -> Iterator[bytes]:
+        hasher = _hasher()
+        with _trouble(self.location):
+            try:
+                for piece in opened():
+                    content = bytes(piece)
+                    hasher.update(content)
+                    yield content
+            except FileNotFoundError:
+                raise self._not_found(digest) from None
+        if hasher.hexdigest() != digest:
+            raise Corrupt(
+                f"The object {digest} in {self.location} has another content: its digest is {hasher.hexdigest()}.",
+                mend="Restore it from a backup: mw restore. What else is damaged: mw doctor.",
+                details={"digest": digest, "found": hasher.hexdigest()},
+            )
+
+    def _not_found(self, digest: str) -> NotFound:
+        return NotFound(f"There is no object {digest} in {self.location}.", details={"digest": digest})
+
+
+def _hasher() -> blake3:
+    from blake3 import blake3
+
+    return blake3()
+
+
+def _key(digest: str) -> str:
+    if not _DIGEST.fullmatch(digest):
+        raise Invalid(f"{digest[:80]!r} is not a digest: 64 lower-case hexadecimal characters.")
+    return f"{digest[:2]}/{digest}"
+
+
+def _bucket(address: str, s3: S3Settings) -> ObjectStore:
+    from datetime import timedelta
+
+    from obstore.store import S3Store
+
+    bucket, prefix = urlsplit(address).netloc, urlsplit(address).path.strip("/")
+    if not bucket:
+        raise Invalid(f"{address!r} names no bucket.", mend="Write s3://bucket or s3://bucket/prefix.")
+    config = {"endpoint": s3.endpoint, "region": s3.region, "access_key_id": s3.access_key_id}
+    config |= {"secret_access_key": s3.secret_access_key, "session_token": s3.session_token}
+    return S3Store(
+        bucket,
+        prefix=prefix or None,
+        config={key: value for key, value in config.items() if value is not None},  # type: ignore[arg-type]
+        client_options={"allow_http": s3.allow_http, "timeout": s3.timeout},
+        retry_config={"max_retries": s3.retries, "retry_timeout": timedelta(seconds=60)},
+    )
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and its parents, each for the owner only, and flush the entry of each."""
+    missing = []
+    while not folder.is_dir():
+        missing.append(folder)
+        folder = folder.parent
+    for each in reversed(missing):
+        each.mkdir(mode=0o700, exist_ok=True)
+        _flush_folder(each.parent)
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _trouble(location: str) -> Iterator[None]:
+    """Say what a failing disk or server means to the caller. A missing file is left to whoever knows its digest."""
+    from obstore.exceptions import BaseError
+
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except BaseError as error:
+        cause = str(error).strip().partition("\n")[0]
+        raise Unavailable(f"The objects at {location} cannot be reached: {cause}") from error
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        mend = "Free some space on that disk." if full else "Check the folder's owner and permissions."
+        raise Unavailable(f"The objects at {location} cannot be used: {error.strerror or error}.", mend=mend) from error

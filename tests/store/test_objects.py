@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import obstore
+import pytest
+
+from modelwright.core.errors import Corrupt, Invalid, NotFound, Unavailable
+from modelwright.core.hashing import digest_bytes
+from modelwright.store.objects import Objects, S3Settings
+
+BIG = os.urandom(1 << 16) * 300  # about 20 MB: three parts
+
+
+def _pieces(data: bytes, size: int = 1 << 20):
+    return (data[i : i + size] for i in range(0, len(data), size))
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", BIG], ids=["empty", "small", "big"])
+def test_what_was_put_as_bytes_file_or_stream_is_read_back_under_one_digest(
+    objects: Objects, content: bytes, tmp_path: Path
+):
+    source = tmp_path / "source"
+    source.write_bytes(content)
+    assert objects.put(_pieces(content)) == objects.put(source) == objects.put(content) == digest_bytes(content)
+    digest = digest_bytes(content)
+    assert objects.read(digest) == content
+    assert objects.size(digest) == len(content)
+    assert objects.exists(digest)
+    assert objects.fetch(digest, tmp_path / "out").read_bytes() == content
+    assert list(objects.list()) == [digest]
+
+
+def test_an_unknown_digest_is_not_found(objects: Objects, tmp_path: Path):
+    unknown = "0" * 64
+    assert not objects.exists(unknown)
+    for attempt in (objects.read, objects.size, objects.verify, lambda d: objects.fetch(d, tmp_path / "out")):
+        with pytest.raises(NotFound, match=unknown):
+            attempt(unknown)
+    assert list(tmp_path.glob("*out*")) == []
+    objects.delete(unknown)
+
+
+def test_what_is_no_digest_is_refused_before_it_becomes_a_path(objects: Objects):
+    for text in ("", "../../etc/passwd", "A" * 64, "0" * 63):
+        with pytest.raises(Invalid):
+            objects.read(text)
+
+
+def test_damaged_content_is_never_handed_out(objects: Objects, tmp_path: Path):
+    digest = objects.put(b"truth")
+    obstore.put(objects._store, f"{digest[:2]}/{digest}", b"trust")
+    with pytest.raises(Corrupt, match=digest):
+        objects.read(digest)
+    with pytest.raises(Corrupt):
+        objects.fetch(digest, tmp_path / "out")
+    assert list(tmp_path.glob("*out*")) == []
+
+
+def test_putting_an_object_again_mends_a_torn_one(objects: Objects):
+    digest = objects.put(b"whole")
+    obstore.put(objects._store, f"{digest[:2]}/{digest}", b"who")
+    assert objects.put(b"whole") == digest
+    assert objects.read(digest) == b"whole"
+
+
+def test_a_stream_that_fails_leaves_nothing(objects: Objects):
+    def broken():
+        yield b"half"
+        raise ValueError("the source ended early")
+
+    with pytest.raises(ValueError, match="early"):
+        objects.put(broken())
+    assert list(objects.list()) == []
+
+
+def test_many_writers_of_one_content_agree(objects: Objects):
+    answers: list[str] = []
+    threads = [threading.Thread(target=lambda: answers.append(objects.put(_pieces(b"same" * 1000)))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 8
+    assert list(objects.list()) == [answers[0]]
+
+
+def test_deleting_removes_only_that_object(objects: Objects):
+    gone, kept = objects.put(b"gone"), objects.put(b"kept")
+    objects.delete(gone)
+    objects.delete(gone)
+    assert list(objects.list()) == [kept]
+
+
+def test_a_folder_is_for_its_owner_only_and_keeps_no_unfinished_writes(tmp_path: Path):
+    objects = Objects.open(tmp_path / "a" / "objects")
+    digest = objects.put(b"private")
+    file = tmp_path / "a" / "objects" / digest[:2] / digest
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    for folder in (file.parent, file.parent.parent, tmp_path / "a"):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert list((tmp_path / "a" / "objects" / ".incoming").iterdir()) == []
+
+
+def test_a_bucket_that_does_not_answer_is_unavailable():
+    nowhere = S3Settings(
+        endpoint="http://127.0.0.1:9",
+        region="us-east-1",
+        access_key_id="x",
+        secret_access_key="x",
+        allow_http=True,
+        retries=0,
+    )
+    with pytest.raises(Unavailable, match="s3://nowhere"):
+        Objects.open("s3://nowhere", nowhere).put(b"x")
+
+
+def test_an_address_that_is_neither_a_folder_nor_a_bucket_is_refused():
+    with pytest.raises(Invalid, match="ftp"):
+        Objects.open("ftp://host/folder")
+
+
+def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Unavailable, match="file"):
+        Objects.open(tmp_path / "file" / "objects")
+
+
+_STREAM = """
+import resource, sys
+from pathlib import Path
+from modelwright.store.objects import Objects
+objects = Objects.open(sys.argv[1])
+objects.put(b"warm")
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+digest = objects.put(bytes([i]) * (1 << 20) for i in range(200))
+assert objects.put(objects.fetch(digest, Path(sys.argv[1]) / "copy")) == digest
+assert sum(map(len, objects.stream(digest))) == 200 << 20
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_object(tmp_path: Path):
+    grown = subprocess.run([sys.executable, "-c", _STREAM, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert int(grown.stdout) < 64 * 1024  # kilobytes, for 200 MB in, out and in again
