@@ -7,9 +7,10 @@
         def register(self, tx: Transaction, name: str, *, digest: str) -> ModelVersion: ...
 
 From that one definition follow the permission (the verb, on the resource), the transaction (joined if one is open), the
-ledger entry (`event`; an operation without one only reads), `POST /api/v1/models/register`, its OpenAPI, the remote client
-and the CLI's help. A room holds a `Caller`; the embedded one opens a transaction and runs the body, the remote one sends
-the arguments. To whoever calls `rooms.models.register("delay", digest=...)` they are the same object.
+ledger entry (`event`; an operation without one only reads, or writes mere `data`), `POST /api/v1/models/register`, its
+OpenAPI, the remote client and the CLI's help. A room holds a `Caller`; the embedded one opens a transaction and runs the
+body, the remote one sends the arguments. To whoever calls `rooms.models.register("delay", digest=...)` they are the same
+object.
 """
 
 from __future__ import annotations
@@ -90,12 +91,19 @@ class Operation(Generic[S, T, P, R]):
     room: str = ""
 
     def __init__(
-        self, function: Callable[Concatenate[S, T, P], R], *, verb: str, event: str | None, on: str | None
+        self,
+        function: Callable[Concatenate[S, T, P], R],
+        *,
+        verb: str,
+        event: str | None,
+        on: str | None,
+        data: bool = False,
     ) -> None:
         self.function = function
         self.name = function.__name__
         self.verb = verb
         self.event = event
+        self.data = data
         self.__doc__ = inspect.getdoc(function) or ""
         if not self.__doc__:
             raise TypeError(f"{function.__qualname__} is an operation and has no docstring")
@@ -109,8 +117,8 @@ class Operation(Generic[S, T, P, R]):
 
     @property
     def writes(self) -> bool:
-        """Whether it changes anything: then it has an event, and runs under the write lock."""
-        return self.event is not None
+        """Whether it changes anything: then it runs under the write lock, and (unless it writes data) has an event."""
+        return self.event is not None or self.data
 
     @property
     def path(self) -> str:
@@ -196,15 +204,16 @@ class Bound(Generic[P, R]):
 
 
 def operation(
-    verb: str, *, event: str | None = None, on: str | None = None
+    verb: str, *, event: str | None = None, on: str | None = None, data: bool = False
 ) -> Callable[[Callable[Concatenate[S, T, P], R]], Operation[S, T, P, R]]:
     """Declare a method an operation.
 
     `verb` is the right it needs (`read`, `register`, `deploy.{environment}`); `on` names the parameter that holds the
     resource (by default `ref` or `name`; `""` asks on the kind as a whole). `event` is what the ledger says happened; an
-    operation that has none only reads.
+    operation that has none only reads. `data=True` is for what is data and not an event (metric points, the journal of
+    running steps): it writes without an entry in the ledger.
     """
-    return lambda function: Operation(function, verb=verb, event=event, on=on)
+    return lambda function: Operation(function, verb=verb, event=event, on=on, data=data)
 
 
 def operations_of(rooms: Mapping[str, Room]) -> Iterator[tuple[Room, Operation[Any, Any, Any, Any]]]:
