@@ -1,0 +1,41 @@
+"""The inference data plane: loads model packages, checks batches, routes, answers over HTTP, logs every prediction.
+
+It knows files and bytes, and no database, so that it fits a small image. What is live, and with what weight, is told to it
+as a routing table (by `deployments`, upstairs); what it saw, it offers as counters and as a prediction log.
+
+The records are plain; the rest needs NumPy, PyArrow or the web framework and is loaded on first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from modelwright.serving.records import Extras, Format, Manifest
+
+if TYPE_CHECKING:
+    from modelwright.serving.checks import check_batch, conform_outputs
+    from modelwright.serving.loaders import Predictor, load
+
+_LAZY = {
+    "check_batch": "checks",
+    "conform_outputs": "checks",
+    "Predictor": "loaders",
+    "load": "loaders",
+}
+
+__all__ = [
+    "Extras",
+    "Format",
+    "Manifest",
+    "Predictor",
+    "check_batch",
+    "conform_outputs",
+    "load",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)

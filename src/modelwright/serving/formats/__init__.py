@@ -1,0 +1,1 @@
+"""The formats that models are loaded from: one module each, with `load(manifest, data) -> Predictor`."""

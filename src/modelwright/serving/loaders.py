@@ -1,0 +1,77 @@
+"""From a model package to something that predicts. One file per format, under `formats/`; none runs the code it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+from modelwright.core.errors import Corrupt, Invalid, NotFound
+from modelwright.core.hashing import digest_bytes
+from modelwright.serving.checks import Columns
+from modelwright.serving.formats import onnx, skops
+from modelwright.serving.records import Format, Manifest
+
+Package: TypeAlias = Path | Mapping[str, bytes | Path]
+
+
+class Predictor(Protocol):
+    """A loaded model.
+
+    Guarantees: it takes checked columns (see `checks`), gives every output of its signature in memory form, keeps the
+    order of rows, answers an empty batch with empty outputs, holds no state between calls and may be called from
+    several threads at once.
+    """
+
+    @property
+    def manifest(self) -> Manifest: ...
+
+    def predict(self, columns: Columns) -> Columns: ...
+
+
+_FORMATS: dict[Format, Callable[[Manifest, bytes], Predictor]] = {
+    Format.SKOPS: skops.load,
+    Format.ONNX: onnx.load,
+}
+
+
+def load(manifest: Manifest, package: Package) -> Predictor:
+    """Load a package from its folder, or from a mapping of its paths to bytes or files.
+
+    Every file that the manifest names is verified against its digest first (`Corrupt`); a file that is not there is
+    `NotFound`; a model whose content is not allowed, or not what the format promises, is `Invalid`.
+    """
+    files = {path: _read(package, path, digest) for path, digest in manifest.files.items()}
+    suffix = f".{manifest.format.value}"
+    models = [path for path in files if path.endswith(suffix)]
+    if len(models) != 1:
+        raise Invalid(
+            f"The package of {manifest.name}@{manifest.version} holds {len(models)} files that end in {suffix}.",
+            mend="A package of this format holds exactly one.",
+        )
+    return _FORMATS[manifest.format](manifest, files[models[0]])
+
+
+def _read(package: Package, path: str, digest: str) -> bytes:
+    source = _within(package, path) if isinstance(package, Path) else package.get(path)
+    if isinstance(source, Path):
+        try:
+            source = source.read_bytes()
+        except OSError as error:
+            raise NotFound(f"The package has no readable file {path!r}: {error.strerror}.") from None
+    if source is None:
+        raise NotFound(f"The package has no file {path!r}.")
+    found = digest_bytes(source)
+    if found != digest:
+        raise Corrupt(
+            f"The file {path!r} is not the one that was registered: its digest is {found[:12]}, not {digest[:12]}.",
+            mend="Fetch it again; if that does not help, restore the object from a backup.",
+        )
+    return source
+
+
+def _within(folder: Path, path: str) -> Path:
+    wanted = (folder / path).resolve()
+    if not wanted.is_relative_to(folder.resolve()):
+        raise Invalid(f"The path {path!r} leads out of the package.")
+    return wanted
