@@ -1,0 +1,126 @@
+"""What a report says, as pieces of evidence: small figures, a verdict, and a sentence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from modelwright.evaluation.records import Comparison, Estimate, EvaluationReport, Finding, Outcome
+from modelwright.store.records import Verdict
+
+
+def findings(report: EvaluationReport, stored: str) -> list[Finding]:
+    """The evidence that a report gives: `evaluation` and `comparison` always, the others where they were computed.
+
+    `stored` is the digest of the report as an object.
+    """
+    found = [_evaluation(report), _calibration(report), _slices(report), _comparison(report.comparison)]
+    return [msgspec.structs.replace(each, report=stored) for each in found if each is not None]
+
+
+def sentence(estimate: Estimate) -> str:
+    """An estimate as it is read aloud: `0.741 (0.729 to 0.753)`."""
+    if estimate.value is None:
+        return estimate.note
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.4g} ({estimate.note or 'no interval'})"
+    return f"{estimate.value:.4g} ({estimate.low:.4g} to {estimate.high:.4g})"
+
+
+def _bounds(estimate: Estimate | None) -> dict[str, Any]:
+    return {} if estimate is None else {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+
+
+def _evaluation(report: EvaluationReport) -> Finding:
+    primary = report.comparison.metric
+    value = report.metrics[primary]
+    return Finding(
+        kind="evaluation",
+        verdict=Verdict.FAIL if value.value is None else Verdict.PASS,
+        figures={
+            "metrics": {name: each.value for name, each in report.metrics.items()},
+            "intervals": {name: [each.low, each.high] for name, each in report.metrics.items()},
+            "primary": primary,
+            "rows": report.rows,
+            "positives": report.positives,
+            "threshold": report.threshold,
+        },
+        summary=f"{primary} {sentence(value)} on {report.rows} rows",
+    )
+
+
+def _calibration(report: EvaluationReport) -> Finding | None:
+    found = report.calibration
+    if found is None:
+        return None
+    within = found.rms_error <= report.plan.calibration_tolerance
+    return Finding(
+        kind="calibration",
+        verdict=Verdict.PASS if within else Verdict.WARN,
+        figures={
+            "ece": found.ece,
+            "rms_error": found.rms_error,
+            "tolerance": report.plan.calibration_tolerance,
+            "slope": _bounds(found.slope),
+            "intercept": _bounds(found.intercept),
+        },
+        summary=f"calibration error {found.rms_error:.3f}, slope {sentence(found.slope)}",
+    )
+
+
+def _slices(report: EvaluationReport) -> Finding | None:
+    found = report.slices
+    if found is None:
+        return None
+    flagged = [f"{each.column}={each.value}" for each in found.flagged]
+    small = sum(each.small for each in found.slices)
+    worst = found.worst
+    return Finding(
+        kind="slices",
+        verdict=Verdict.WARN if flagged else Verdict.PASS,
+        figures={
+            "metric": found.metric,
+            "slices": len(found.slices),
+            "small": small,
+            "flagged": flagged,
+            "worst": None if worst is None else {"slice": f"{worst.column}={worst.value}", **_bounds(worst.estimate)},
+        },
+        summary=f"{len(found.slices)} slices, {small} too small for a verdict, "
+        + (f"worse than the whole: {', '.join(flagged)}" if flagged else "none worse than the whole"),
+    )
+
+
+def _comparison(found: Comparison) -> Finding:
+    return Finding(
+        kind="comparison",
+        verdict=comparison_verdict(found),
+        figures={
+            "verdict": found.outcome.value,
+            "metric": found.metric,
+            "non_inferior": found.non_inferior,
+            "margin": found.margin,
+            "gain": _bounds(found.gain),
+            "candidate": _bounds(found.candidate),
+            "champion": _bounds(found.champion),
+            "against": None if found.against is None else str(found.against),
+        },
+        summary=comparison_sentence(found),
+    )
+
+
+def comparison_verdict(found: Comparison) -> Verdict:
+    """PASS for the first model, a better or a not inferior one; FAIL for a worse one; WARN where nobody can tell."""
+    if found.outcome in (Outcome.FIRST, Outcome.BETTER) or found.non_inferior:
+        return Verdict.PASS
+    return Verdict.FAIL if found.outcome is Outcome.WORSE else Verdict.WARN
+
+
+def comparison_sentence(found: Comparison) -> str:
+    """The comparison in one line."""
+    if found.outcome is Outcome.FIRST or found.gain is None:
+        return "the first model: there is no champion to compare with"
+    against = str(found.against) if found.against else "the champion"
+    also = ", not inferior" if found.non_inferior and found.outcome is not Outcome.BETTER else ""
+    gain = f"gain in {found.metric} over {against} {sentence(found.gain)}"
+    return f"{found.outcome.value}{also}: {gain}, margin {found.margin:g}"

@@ -1,0 +1,133 @@
+"""The evaluation room's service: computes at the caller's side, puts what was found on the record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from modelwright.core.errors import Invalid, NotFound
+from modelwright.core.operations import Room, operation
+from modelwright.core.refs import Kind, Ref
+from modelwright.core.wire import decode, encode
+from modelwright.evaluation.findings import findings
+from modelwright.evaluation.records import EvaluationReport, Finding, Plan, SplitRecord
+from modelwright.store import Evidence, Transaction, catalog, evidence
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+KINDS = ("evaluation", "calibration", "slices", "comparison")
+
+
+class Evaluation(Room):
+    """What exact versions are worth: evaluations, recorded as evidence."""
+
+    room, kind = "evaluation", Kind.EVALUATION
+
+    def evaluate(
+        self,
+        subject: Ref,
+        labels: npt.ArrayLike,
+        scores: npt.ArrayLike,
+        *,
+        dataset: Ref,
+        slices: Mapping[str, Any] | None = None,
+        champion: Ref | None = None,
+        champion_scores: npt.ArrayLike | None = None,
+        groups: npt.ArrayLike | None = None,
+        threshold: float = 0.5,
+        split: SplitRecord | None = None,
+        plan: Plan = Plan(),
+        reason: str = "",
+    ) -> EvaluationReport:
+        """Evaluate one exact version on rows of a dataset version, store the report, and record the evidence.
+
+        Computes where it is called; only the report and the figures travel. `champion_scores` are the champion's scores
+        of the same rows; without them the comparison says `first`. Rows that share a value of `groups` are resampled
+        together. `Invalid` where a ref is not pinned to a version, or the rows cannot be evaluated.
+        """
+        _pinned(subject, "subject")
+        _pinned(dataset, "dataset")
+        if (champion is None) != (champion_scores is None):
+            raise Invalid("A champion and its scores go together; only one of them was given.")
+        if champion is not None and champion == subject:
+            raise Invalid(f"{subject} cannot be compared with itself.", mend="Pass the scores of another version.")
+        from modelwright.evaluation.assessment import assess
+
+        found = assess(
+            labels,
+            scores,
+            plan=plan,
+            threshold=threshold,
+            slices=slices,
+            champion=None if champion is None else _pinned(champion, "champion"),
+            champion_scores=champion_scores,
+            groups=groups,
+        )
+        report = msgspec.structs.replace(found, subject=subject, dataset=dataset, split=split)
+        stored = self.blobs.put(encode(report))
+        inputs = [dataset] if champion is None else [dataset, champion]
+        self.record(subject, findings=findings(report, stored), inputs=inputs, reason=reason)
+        return report
+
+    @operation("evaluate", event="evaluation.findings.recorded")
+    def record(
+        self, tx: Transaction, ref: Ref, *, findings: list[Finding], inputs: list[Ref], reason: str = ""
+    ) -> list[Evidence]:
+        """Put findings about one exact version on the record, as evidence computed from `inputs`.
+
+        All or none: an input that does not exist, or a ref that is not pinned, records nothing.
+        """
+        version = catalog.get(tx, _pinned(ref, "subject"))
+        if not findings:
+            raise Invalid(f"There is nothing to record about {version.ref}.")
+        sources = [catalog.resolve(tx, _pinned(each, "input")) for each in inputs]
+        made = [
+            evidence.attach(
+                tx,
+                each.kind,
+                version.ref,
+                subject_digest=version.digest,
+                verdict=each.verdict,
+                figures=each.figures,
+                summary=each.summary,
+                report=each.report,
+                inputs=sources,
+            )
+            for each in findings
+        ]
+        tx.note(resource=version.ref, inputs=sources, outputs=[each.ref for each in made])
+        return made
+
+    @operation("read")
+    def show(self, tx: Transaction, ref: Ref) -> list[Evidence]:
+        """The newest finding of each kind about a version, oldest kind first."""
+        version = catalog.get(tx, ref)
+        newest: dict[str, Evidence] = {}
+        for each in evidence.about(tx, version.ref):
+            newest.setdefault(each.kind, each)
+        return [newest[kind] for kind in KINDS if kind in newest]
+
+    @operation("read")
+    def list(self, tx: Transaction, ref: Ref, *, finding: str | None = None) -> list[Evidence]:
+        """Every finding of an evaluation about a thing or one version of it, newest first; `finding` narrows to a kind."""
+        where = ref if ref.selector is None else catalog.resolve(tx, ref)
+        return [each for each in evidence.about(tx, where, finding) if finding or each.kind in KINDS]
+
+    def report(self, ref: Ref) -> EvaluationReport:
+        """The newest full report about a version; `NotFound` where it was never evaluated."""
+        stored = next((each.report for each in self.show(ref) if each.report), None)
+        if stored is None:
+            raise NotFound(f"{ref} was never evaluated.", mend="Evaluate it: workspace.evaluation.evaluate(...)")
+        return decode(self.blobs.read(stored), EvaluationReport)
+
+
+def _pinned(ref: Ref, what: str) -> Ref:
+    if ref.version is None:
+        raise Invalid(
+            f"The {what} {ref} is not pinned to a version: by the time this is recorded it may mean another.",
+            mend=f"Name one, for example {ref.at(1)}.",
+        )
+    return ref
