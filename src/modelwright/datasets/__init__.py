@@ -1,0 +1,57 @@
+"""Datasets: versions of tables, what is in them, what must hold of them, and how two of them differ."""
+
+from modelwright.datasets.checks import (
+    Check,
+    Expression,
+    Freshness,
+    Nulls,
+    Pattern,
+    Range,
+    RowCount,
+    Severity,
+    Types,
+    Unique,
+    Values,
+    load_checks,
+)
+from modelwright.datasets.records import (
+    CheckReport,
+    CheckResult,
+    ColumnProfile,
+    CsvFormat,
+    DatasetColumn,
+    DatasetDiff,
+    DatasetRecord,
+    DatasetVersion,
+    Part,
+    Profile,
+    TimeRange,
+)
+from modelwright.datasets.service import Datasets
+
+__all__ = [
+    "Check",
+    "CheckReport",
+    "CheckResult",
+    "ColumnProfile",
+    "CsvFormat",
+    "DatasetColumn",
+    "DatasetDiff",
+    "DatasetRecord",
+    "DatasetVersion",
+    "Datasets",
+    "Expression",
+    "Freshness",
+    "Nulls",
+    "Part",
+    "Pattern",
+    "Profile",
+    "Range",
+    "RowCount",
+    "Severity",
+    "TimeRange",
+    "Types",
+    "Unique",
+    "Values",
+    "load_checks",
+]

@@ -1,0 +1,99 @@
+"""From a source to a record: read it, store its rows, and say what is in them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from modelwright.core.blobs import Blobs
+from modelwright.core.errors import Invalid
+from modelwright.core.wire import encode
+from modelwright.datasets.engine import connect
+from modelwright.datasets.parts import write_parts
+from modelwright.datasets.profile import profile_table, scalar
+from modelwright.datasets.records import CsvFormat, DatasetColumn, DatasetRecord, DatasetVersion, Part, TimeRange
+from modelwright.datasets.sources import read_source
+from modelwright.datasets.types import TypePlan
+
+
+def prepare(
+    blobs: Blobs,
+    source: Any,
+    *,
+    before: DatasetVersion | None,
+    types: dict[str, str],
+    key: list[str],
+    time_column: str | None,
+    personal: list[str],
+    form: CsvFormat,
+) -> DatasetRecord:
+    """Store a source's rows and profile as objects and return the record that describes them.
+
+    Nothing is stored unless all of the source could be read. Key, time column and personal columns that are not given are
+    those of the version before.
+    """
+    tables, label = read_source(source, TypePlan.of(types, before), form)
+    names = tables[0].column_names
+    if before is not None:
+        key = key or before.key
+        time_column = time_column or before.time_column
+        personal = personal or [column.name for column in before.columns if column.personal and column.name in names]
+    for name in (*key, *personal, *([time_column] if time_column else [])):
+        if name not in names:
+            raise Invalid(f"{label} has no column {name!r}.", mend=f"It has {', '.join(names)}.")
+    columns = _columns(tables, personal)
+    time_range = _time_range(tables, time_column) if time_column else None
+    with tempfile.TemporaryDirectory(prefix="modelwright-add-") as folder:
+        files = list(write_parts(tables, Path(folder)))
+        profile = profile_table(connect({"rows": [path for path, _ in files]}), "rows", columns)
+        parts = [Part(digest=blobs.put(path), rows=rows, bytes=path.stat().st_size) for path, rows in files]
+    return DatasetRecord(
+        columns=columns,
+        rows=sum(part.rows for part in parts),
+        bytes=sum(part.bytes for part in parts),
+        parts=parts,
+        profile=blobs.put(encode(profile)),
+        key=key,
+        time_column=time_column,
+        time_range=time_range,
+        source=label,
+    )
+
+
+def _columns(tables: Sequence[Any], personal: Sequence[str]) -> list[DatasetColumn]:
+    return [
+        DatasetColumn(
+            name=field.name,
+            type=str(field.type),
+            nullable=any(table[field.name].null_count for table in tables),
+            personal=field.name in personal,
+        )
+        for field in tables[0].schema
+    ]
+
+
+def _time_range(tables: Sequence[Any], name: str) -> TimeRange | None:
+    """First and last event time, or None where there is none; `Invalid` if the column holds no times."""
+    kind = tables[0].schema.field(name).type
+    if not (pa.types.is_timestamp(kind) or pa.types.is_date(kind)):
+        raise Invalid(
+            f"The time column {name!r} holds {kind}, not times.",
+            mend=f"Declare it: types={{{name!r}: 'time'}}, or add a column made of its parts.",
+        )
+    extremes = [pc.min_max(table[name]).as_py() for table in tables if table.num_rows > table[name].null_count]
+    if not extremes:
+        return None
+    first, last = min(each["min"] for each in extremes), max(each["max"] for each in extremes)
+    return TimeRange(first=_moment(first), last=_moment(last))
+
+
+def _moment(value: Any) -> str:
+    if not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day)  # a date begins at its midnight
+    return str(scalar(value))

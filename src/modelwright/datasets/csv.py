@@ -1,0 +1,140 @@
+"""Reading CSV strictly: every row has every field, every field fits its column's type, or nothing is read.
+
+Types that are not declared are inferred from all rows, not from the first ones. A column that is numbers but for a few
+stray values is taken to be broken, rather than quietly made text.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
+
+from modelwright.core.errors import Invalid
+from modelwright.datasets.records import CsvFormat
+from modelwright.datasets.types import TypePlan, arrow_type
+
+STRAY_SHARE = 0.05  # a text column where at most this share is not a number is a broken column of numbers
+SHOWN = 120  # characters of a broken row that a message quotes
+
+_NUMBER = r"^\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*$"
+_RAGGED = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
+_UNCONVERTIBLE = re.compile(r"In CSV column #(\d+): Row #(\d+): CSV conversion error to ([^:]+): (.*)", re.DOTALL)
+
+
+def read_csv(path: Path, plan: TypePlan, form: CsvFormat) -> Any:
+    """Read one file into an Arrow table, or raise `Invalid` with the file, the line, the column and the row."""
+    try:
+        table = _parse(path, plan, form, threads=True)
+    except pa.ArrowInvalid as error:
+        raise _broken(path, plan, form, error) from None
+    for name in table.column_names:
+        if name in plan.for_text:
+            continue
+        if pa.types.is_binary(table.schema.field(name).type):
+            raise _not_utf8(path, name)
+        if pa.types.is_string(table.schema.field(name).type):
+            _refuse_strays(path, table, name, form)
+    return table
+
+
+def _parse(path: Path, plan: TypePlan, form: CsvFormat, *, threads: bool) -> Any:
+    return csv.read_csv(
+        path,
+        read_options=csv.ReadOptions(use_threads=threads),
+        parse_options=csv.ParseOptions(delimiter=form.delimiter, newlines_in_values=True),
+        convert_options=csv.ConvertOptions(
+            column_types={name: arrow_type(kind) for name, kind in plan.for_text.items()},
+            null_values=list(form.missing),
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=True,
+            decimal_point=form.decimal_point,
+        ),
+    )
+
+
+def _broken(path: Path, plan: TypePlan, form: CsvFormat, error: Exception) -> Invalid:
+    """The error with its place. Arrow counts rows only when it reads them in order, so the file is read once more."""
+    try:
+        _parse(path, plan, form, threads=False)
+    except pa.ArrowInvalid as located:
+        error = located
+    if ragged := _RAGGED.search(str(error)):
+        row, expected, got = (int(group) for group in ragged.groups())
+        line, fields, text = _row(path, form, row)
+        header = _row(path, form, 1)[1]
+        if got < expected:
+            what = f"has {got} fields where the header has {expected}; the first that is missing is {header[got]!r}"
+            column = header[got]
+        else:
+            what = f"has {got} fields where the header has {expected}: {fields[expected]!r} is beyond the last column"
+            column = header[-1]
+        return _invalid(path, line, column, what, text, f"Mend line {line} of the file; nothing was loaded.")
+    if unconvertible := _UNCONVERTIBLE.search(str(error)):
+        position, row = int(unconvertible[1]), int(unconvertible[2])
+        line, fields, text = _row(path, form, row)
+        column = _row(path, form, 1)[1][position]
+        because = f" ({plan.reason(column)})" if plan.reason(column) else ""
+        what = f"column {column!r} holds {fields[position]!r}, which is not {_article(unconvertible[3])}{because}"
+        mend = f"Mend line {line}, or declare the column otherwise: types={{{column!r}: 'text'}}; nothing was loaded."
+        return _invalid(path, line, column, what, text, mend)
+    return Invalid(f"{path} cannot be read as CSV: {error}.", details={"file": str(path)})
+
+
+def _refuse_strays(path: Path, table: Any, name: str, form: CsvFormat) -> None:
+    column = table[name]
+    numeric = pc.match_substring_regex(column, _NUMBER)
+    numbers, filled = pc.sum(numeric).as_py() or 0, len(column) - column.null_count
+    strays = filled - numbers
+    if not 0 < strays <= STRAY_SHARE * filled:
+        return
+    at = pc.index(numeric, False).as_py()
+    line, fields, text = _row(path, form, at + 2)
+    value = fields[table.column_names.index(name)]
+    raise _invalid(
+        path,
+        line,
+        name,
+        f"column {name!r} holds {value!r}, though {numbers} of its {filled} values are numbers",
+        text,
+        f"Mend line {line}, count {value!r} as missing, or declare types={{{name!r}: 'text'}}; nothing was loaded.",
+    )
+
+
+def _row(path: Path, form: CsvFormat, number: int) -> tuple[int, list[str], str]:
+    """Row `number` (the header is 1, empty lines do not count): the line it begins on, its fields, its text."""
+    import csv as standard
+
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        reader = standard.reader(file, delimiter=form.delimiter)
+        seen, begins = 0, 1
+        for fields in reader:
+            if fields:
+                seen += 1
+            if seen == number and fields:
+                return begins, fields, form.delimiter.join(fields)
+            begins = reader.line_num + 1
+    raise Invalid(f"{path} has changed while it was read.", mend="Read it again.")
+
+
+def _invalid(path: Path, line: int, column: str, what: str, text: str, mend: str) -> Invalid:
+    shown = text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+    details = {"file": str(path), "line": line, "column": column, "row": shown}
+    return Invalid(f"{path}, line {line}: {what}.\n  {shown}", mend=mend, details=details)
+
+
+def _not_utf8(path: Path, name: str) -> Invalid:
+    details = {"file": str(path), "column": name}
+    return Invalid(
+        f"{path}, column {name!r}: the text is not UTF-8.",
+        mend="Convert the file first, for example: iconv -f latin1 -t utf-8",
+        details=details,
+    )
+
+
+def _article(kind: str) -> str:
+    return f"an {kind}" if kind[:1] in "aeio" else f"a {kind}"

@@ -1,0 +1,271 @@
+"""The nouns of datasets: a version and its parts, the profile of its columns, check results, differences. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from modelwright.core.errors import NotFound
+from modelwright.core.refs import Ref
+from modelwright.core.wire import convert
+from modelwright.store.records import State, Verdict, Version
+
+Scalar = int | float | str | bool | None  # a value of a cell as it travels; times as RFC 3339 text
+
+
+class CsvFormat(msgspec.Struct, frozen=True, kw_only=True):
+    """How a CSV file is written. Fields are UTF-8 text, quoted with `"`; the first line names the columns."""
+
+    missing: tuple[str, ...] = ("", "NA", "?")  # what stands for a missing value, quoted or not
+    delimiter: str = ","
+    decimal_point: str = "."
+
+
+# A version
+
+
+class DatasetColumn(msgspec.Struct, frozen=True, kw_only=True):
+    """One column. `type` is Arrow's name (`int64`, `double`, `string`, `timestamp[us, tz=UTC]`)."""
+
+    name: str
+    type: str
+    nullable: bool = False  # whether this version holds a missing value in it
+    personal: bool = False  # about a person: no profile, sample or report quotes its values
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """Some of the rows: one Parquet object, by its digest."""
+
+    digest: str
+    rows: int
+    bytes: int
+
+
+class TimeRange(msgspec.Struct, frozen=True, kw_only=True):
+    """The first and the last event time, both included, as RFC 3339 in UTC; a time without a zone is read as UTC."""
+
+    first: str
+    last: str
+
+
+class DatasetRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What the catalog keeps of one version. The rows are the rows of the parts, in order."""
+
+    columns: list[DatasetColumn]
+    rows: int
+    bytes: int  # of the parts together, as stored
+    parts: list[Part]
+    profile: str | None = None  # digest of the object that holds the `Profile` as JSON
+    key: list[str] = []  # the columns that together name a row
+    time_column: str | None = None  # when the row's event happened
+    time_range: TimeRange | None = None
+    source: str = ""  # where it came from, for people: a file's name, `pyarrow.Table`
+    parent: Ref | None = None  # the version that was the newest before this one
+
+    @property
+    def names(self) -> list[str]:
+        """The columns' names, in order."""
+        return [column.name for column in self.columns]
+
+    def column(self, name: str) -> DatasetColumn:
+        """One column by name, or `NotFound` with the names there are."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise NotFound(f"There is no column {name!r}; the columns are {', '.join(self.names)}.")
+
+
+class DatasetVersion(DatasetRecord, frozen=True, kw_only=True):
+    """One immutable version of a dataset."""
+
+    ref: Ref
+    digest: str
+    created_at: datetime
+    created_by: str
+    description: str = ""
+    state: State = State.ACTIVE
+    successor: Ref | None = None
+    tags: dict[str, str] = {}
+    aliases: list[str] = []
+
+    @classmethod
+    def of(cls, version: Version) -> DatasetVersion:
+        """From the catalog's version."""
+        about = {name: getattr(version, name) for name in version.__struct_fields__ if name != "record"}
+        record = convert(version.record, DatasetRecord)
+        return cls(**about, **{name: getattr(record, name) for name in record.__struct_fields__})
+
+
+# The profile: what monitoring compares later
+
+
+class Histogram(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts in bins of equal width. Bin i holds `edges[i] <= x < edges[i + 1]`, the last one its upper edge too."""
+
+    edges: list[float]
+    counts: list[int]
+
+
+class ValueCount(msgspec.Struct, frozen=True, kw_only=True):
+    """A value and how many rows have it."""
+
+    value: Scalar
+    count: int
+
+
+class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """What is in one column.
+
+    `count` counts the values that are there; missing ones (nulls, and NaN in a column of floats) are in `missing`, and the
+    two add up to the rows. Infinite values are counted but stand outside of moments, quantiles and histogram.
+    """
+
+    name: str
+    type: str
+    count: int
+    missing: int
+    distinct: int | None = None  # different values, without the missing; None: not known
+    distinct_exact: bool = True  # False: HyperLogLog's estimate, some percent off
+    minimum: Scalar = None
+    maximum: Scalar = None
+    mean: float | None = None  # numbers only, like all below up to `top`
+    sd: float | None = None  # of the sample, n - 1
+    infinite: int = 0
+    quantiles: dict[str, float] = {}  # by probability as text ("0.5"), linearly interpolated
+    histogram: Histogram | None = None
+    top: list[ValueCount] = []  # the most frequent values, most frequent first, ties by value
+    examples: list[Scalar] = []  # some values, in the order of the rows
+    personal: bool = False  # then there are no examples, no frequent values, no extremes of text or time
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """What is in a table, column by column. Stored as JSON beside the version."""
+
+    rows: int
+    columns: list[ColumnProfile]
+
+    def column(self, name: str) -> ColumnProfile:
+        """One column by name, or `NotFound`."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise NotFound(f"The profile has no column {name!r}.")
+
+
+# Checks
+
+
+class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
+    """How one check ended."""
+
+    check: str  # its name
+    verdict: Verdict
+    message: str  # a sentence: what was found against what was asked
+    rows: int = 0  # rows that were looked at
+    failing: int = 0  # rows (or, for checks of the whole table, 1) that break it
+    share: float = 0.0  # failing / rows
+    observed: Scalar = None  # the figure that was compared, where there is one
+    sample: list[dict[str, Any]] = []  # the key of some failing rows and the value in question
+    error: str = ""  # why it could not run; it has then failed
+
+
+class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The results of a run of checks on one version: the worst verdict of them is the verdict."""
+
+    ref: Ref
+    verdict: Verdict
+    results: list[CheckResult]
+    evidence: str | None = None  # the id of the evidence that says so on the record
+
+    @property
+    def summary(self) -> str:
+        """One sentence."""
+        if not self.failed:
+            return f"All of {len(self.results)} checks passed."
+        return f"{len(self.failed)} of {len(self.results)} checks did not pass: {', '.join(r.check for r in self.failed)}."
+
+    @property
+    def failed(self) -> list[CheckResult]:
+        """Those that did not pass, failures before warnings."""
+        return sorted((r for r in self.results if r.verdict is not Verdict.PASS), key=lambda r: r.verdict is Verdict.WARN)
+
+
+class CheckBasis(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run of checks is measured against: the version, the one before it, and the workspace's time."""
+
+    version: DatasetVersion
+    previous: DatasetVersion | None
+    now: datetime
+
+
+# Differences
+
+
+class ColumnChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A column that both versions have, with another type."""
+
+    name: str
+    before: str
+    after: str
+
+
+class RowChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A row that both versions have by key, with other values: only the columns that differ."""
+
+    key: dict[str, Scalar]
+    before: dict[str, Scalar]
+    after: dict[str, Scalar]
+
+
+class RowsDiff(msgspec.Struct, frozen=True, kw_only=True):
+    """Which rows differ. With a key: by key; without: rows as wholes, each as often as it occurs, and none `changed`."""
+
+    by_key: bool
+    added: int
+    removed: int
+    changed: int
+    same: int
+    added_sample: list[dict[str, Scalar]] = []
+    removed_sample: list[dict[str, Scalar]] = []
+    changed_sample: list[RowChange] = []
+    changed_by_column: dict[str, int] = {}
+    note: str = ""  # why rows were compared otherwise than by the key, or not at all
+
+
+class DistributionChange(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a column's distribution moved. See `distance` in the room for the formulas."""
+
+    name: str
+    psi: float  # population stability index less its expectation when nothing changed; 0 and below: noise
+    psi_raw: float
+    distance: float  # numbers: Kolmogorov-Smirnov's largest gap; categories: total variation; both from 0 to 1
+    measure: str  # "ks" | "tv"
+    missing_before: float  # shares, 0 to 1
+    missing_after: float
+    mean_before: float | None = None
+    mean_after: float | None = None
+    level: str = "none"  # none | small | large: psi below 0.1, up to 0.25, from 0.25
+
+
+class DatasetDiff(msgspec.Struct, frozen=True, kw_only=True):
+    """What changed from one version to another."""
+
+    before: Ref
+    after: Ref
+    rows_before: int
+    rows_after: int
+    columns_added: list[DatasetColumn] = []
+    columns_removed: list[DatasetColumn] = []
+    columns_changed: list[ColumnChange] = []
+    rows: RowsDiff
+    distributions: list[DistributionChange] = []  # the furthest moved first
+    time_before: TimeRange | None = None
+    time_after: TimeRange | None = None
+
+    @property
+    def identical(self) -> bool:
+        """Whether both hold the same rows in the same columns."""
+        schema = self.columns_added or self.columns_removed or self.columns_changed
+        return not schema and self.rows.added == self.rows.removed == self.rows.changed == 0

@@ -1,0 +1,46 @@
+"""Reading a version's rows back from its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from modelwright.core.errors import Invalid
+from modelwright.datasets.engine import connect, identifier
+from modelwright.datasets.records import DatasetVersion
+
+
+def read_rows(version: DatasetVersion, files: Sequence[Path], columns: Sequence[str] | None, where: str | None) -> Any:
+    """The rows in their order, with the types in which they are stored.
+
+    `NotFound` names a column that is not there; `Invalid` carries DuckDB's words about a condition it does not understand.
+    """
+    names = [version.column(name).name for name in columns] if columns is not None else version.names
+    if where is None:
+        return pa.concat_tables(pq.read_table(file, columns=names, partitioning=None) for file in files)
+    schema = pa.schema([pq.read_schema(files[0]).field(name) for name in names])
+    listed = ", ".join(identifier(name) for name in names)
+    try:
+        found = connect({"dataset": files}).sql(f"SELECT {listed} FROM dataset WHERE ({where})").to_arrow_table()
+    except duckdb.Error as error:
+        raise Invalid(f"The condition {where!r} does not work on {version.ref}: {first_line(error)}") from None
+    return found.cast(schema)
+
+
+def read_head(version: DatasetVersion, files: Sequence[Path], n: int) -> Any:
+    """The first `n` rows, without reading parts that hold none of them."""
+    needed, rows = 0, 0
+    while needed < len(files) and rows < n:
+        rows += version.parts[needed].rows
+        needed += 1
+    return read_rows(version, files[: max(needed, 1)], None, None).slice(0, max(n, 0))
+
+
+def first_line(error: Exception) -> str:
+    """What DuckDB says, without the excerpt of the query that follows."""
+    return str(error).partition("\n")[0]
