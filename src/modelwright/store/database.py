@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from modelwright.core.clock import Clock, isoformat
+from modelwright.core.clock import Clock, isoformat, parse_time
 from modelwright.core.ids import new_id
 from modelwright.core.operations import Resource
 from modelwright.core.principals import Principal
 from modelwright.core.refs import Ref
 from modelwright.core.wire import to_plain
 from modelwright.store.ledger import log
-from modelwright.store.tables import metadata
+from modelwright.store.tables import catalog_versions, ledger_head, metadata
+
+
+class _Ends:
+    """What to call when a transaction has ended, the write lock already given back: either may open another."""
+
+    def __init__(self) -> None:
+        self.committed: list[Callable[[], None]] = []
+        self.rolled_back: list[Callable[[], None]] = []
 
 
 class Database:
@@ -30,6 +38,8 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._writer = threading.Lock()  # fair among threads; the database itself keeps other processes out
         self.engine = _sqlite_engine(self.url) if self.is_sqlite else sa.create_engine(self.url, pool_pre_ping=True)
+        # A reading transaction sees one state of the database throughout, as it does in SQLite by itself.
+        self._reading: dict[str, Any] = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
 
     def create_all(self) -> None:
         """Create every table that is not there. For tests; a workspace goes through the migrations."""
@@ -42,27 +52,31 @@ class Database:
         A writing one holds the single write lock from its beginning, so a rule that reads and then writes cannot be
         overtaken in between, alike on both databases.
         """
-        if write and self.is_sqlite:
-            with self._writer:
-                yield from self._run(principal, write, request_id)
-        else:
-            yield from self._run(principal, write, request_id)
-
-    def _run(self, principal: Principal, write: bool, request_id: str) -> Iterator[Transaction]:
-        with self.engine.connect().execution_options(modelwright_write=write) as connection:
-            with connection.begin():
-                now = self.clock.now()
-                if write:
-                    log.lock(connection, isoformat(now))
-                    now = max(now, self.clock.now())
-                tx = Transaction(self, connection, principal, now, write, request_id or new_id(now))
-                token = _current.set(tx)
-                try:
-                    yield tx
-                finally:
-                    _current.reset(token)
-            for callback in tx.committed:
+        ends = _Ends()
+        try:
+            with self._writer if write and self.is_sqlite else nullcontext():
+                yield from self._run(principal, write, request_id, ends)
+        except Exception:
+            for callback in ends.rolled_back:
                 callback()
+            raise
+        for callback in ends.committed:
+            callback()
+
+    def _run(self, principal: Principal, write: bool, request_id: str, ends: _Ends) -> Iterator[Transaction]:
+        options = {"modelwright_write": True} if write else self._reading
+        with self.engine.connect().execution_options(**options) as connection, connection.begin():
+            now = self.clock.now()
+            if write:
+                last = log.lock(connection, isoformat(now))
+                now = max(self.clock.now(), parse_time(last))  # another machine's clock may be ahead of ours
+            tx = Transaction(self, connection, principal, now, write, request_id or new_id(now))
+            tx.committed, tx.rolled_back = ends.committed, ends.rolled_back
+            token = _current.set(tx)
+            try:
+                yield tx
+            finally:
+                _current.reset(token)
 
     def dispose(self) -> None:
         """Close every pooled connection."""
@@ -109,10 +123,10 @@ class Transaction:
         self.now = now
         self.writes = writes
         self.request_id = request_id
-        self.committed: list[Callable[[], None]] = []
+        self.committed: list[Callable[[], None]] = []  # called after the commit
+        self.rolled_back: list[Callable[[], None]] = []  # called after a rollback: a refusal is on the record all the same
         self.readable: Callable[[str], Sequence[str] | None] = lambda kind: None
         self._scopes: list[_Scope] = []
-        self._next_seq: int | None = None
 
     @property
     def stamp(self) -> str:
@@ -184,7 +198,7 @@ class Transaction:
         fields = {
             "actor": actor,
             "action": action,
-            "resource": {"ref": str(resource), "type": resource.kind.value, "id": resource.name},
+            "resource": self._resource(resource),
             "env": environment,
             "decision": decision,
             "rules": list(rules),
@@ -200,6 +214,22 @@ class Transaction:
             "error": "",
         }
         return log.append(self.connection, self.stamp, fields)
+
+    def _resource(self, ref: Ref) -> dict[str, Any]:
+        digest = None
+        if ref.version is not None:
+            v = catalog_versions.c
+            query = sa.select(v.digest).where(v.kind == ref.kind, v.name == ref.name, v.version == ref.version)
+            digest = self.execute(query).scalar()
+        project = ref.name.rpartition("/")[0]
+        return {
+            "ref": str(ref),
+            "type": ref.kind.value,
+            "id": ref.name,
+            "version": ref.version,
+            "project": project,
+            "digest": digest,
+        }
 
     @contextmanager
     def operation(
@@ -231,10 +261,14 @@ class Transaction:
         )
 
     @property
+    def last_event_at(self) -> datetime | None:
+        """When the newest event was written, or None while there is none."""
+        head = self.execute(sa.select(ledger_head.c.size, ledger_head.c.last_ts)).first()
+        return None if head is None or head.size == 0 else parse_time(head.last_ts)
+
+    @property
     def next_seq(self) -> int:
         """The sequence number that the next event will get: rows written before their event point at it."""
-        from modelwright.store.tables import ledger_head
-
         return int(self.execute(sa.select(ledger_head.c.size)).scalar_one())
 
 

@@ -83,6 +83,13 @@ class Embedded:
         with self.transaction(write=operation.writes) as fresh:
             return self._run(fresh, room, operation, accepted)
 
+    def require(self, verb: str, resource: Resource) -> None:
+        """Raise (and put on the record) unless the acting principal may: for doors that are not operations."""
+        with self.transaction(write=False) as tx:
+            decision = self._authorizer.decide(tx, tx.principal, verb, resource)
+            if not decision.allow:
+                raise _DeniedHere(tx.principal, verb, resource, decision)
+
     @contextmanager
     def transaction(self, *, write: bool) -> Iterator[Transaction]:
         """A transaction as the acting principal, for the few callers that need several operations to be one."""

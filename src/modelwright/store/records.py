@@ -102,6 +102,56 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str = ""
 
 
+class Sealed(msgspec.Struct, frozen=True, kw_only=True):
+    """A checkpoint: the root of the first `size` events, signed."""
+
+    size: int
+    root: str  # hexadecimal
+    note: str  # the signed note, as others verify it
+    at: datetime
+
+
+class LedgerHead(msgspec.Struct, frozen=True, kw_only=True):
+    """How the ledger stands."""
+
+    log_id: str
+    origin: str  # the first line of its checkpoints
+    size: int
+    root: str  # hexadecimal
+    keys: list[str]  # the verifier keys that it announced, oldest first
+    sealed: Sealed | None  # the newest checkpoint
+
+
+class InclusionProof(msgspec.Struct, frozen=True, kw_only=True):
+    """What proves that one event is in the log: hash `event` as leaf `seq`, follow `path`, and arrive at `root`."""
+
+    seq: int
+    event: str  # its canonical bytes, as text
+    size: int
+    root: str
+    path: list[str]  # hexadecimal, nearest sibling first
+    checkpoint: str  # the signed note of that root; empty where the event is not sealed yet
+
+
+class ConsistencyProof(msgspec.Struct, frozen=True, kw_only=True):
+    """What proves that the log of `second` events begins with the log of `first`."""
+
+    first: int
+    second: int
+    first_root: str
+    second_root: str
+    path: list[str]
+
+
+class ExportPage(msgspec.Struct, frozen=True, kw_only=True):
+    """A stretch of the ledger in its own bytes."""
+
+    events: list[str]  # canonical, from the sequence number asked for
+    leaves: list[str]  # their recorded leaf hashes, hexadecimal
+    details: dict[str, str] = {}  # what was too large for an event, by SHA-256
+    next: int | None = None  # where the following page begins
+
+
 class Edge(msgspec.Struct, frozen=True, kw_only=True):
     """A step of lineage: the event `action` made `target` from `source`."""
 

@@ -32,6 +32,31 @@ ledger_events = sa.Table(
     sa.Column("action", sa.String(100), nullable=False, index=True),
     sa.Column("actor", sa.String(200), nullable=False, index=True),
     sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("leaf", sa.LargeBinary(32), nullable=False),
+)
+
+ledger_details = sa.Table(  # what was too large to stand in an event, by the SHA-256 that the event holds instead
+    "ledger_details",
+    metadata,
+    sa.Column("sha256", sa.String(64), primary_key=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+
+ledger_nodes = sa.Table(  # hashes of complete ranges of 2^level leaves, so that a proof need not read the whole log
+    "ledger_nodes",
+    metadata,
+    sa.Column("level", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("hash", sa.LargeBinary(32), nullable=False),
+)
+
+ledger_checkpoints = sa.Table(
+    "ledger_checkpoints",
+    metadata,
+    sa.Column("size", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("root", sa.LargeBinary(32), nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("at", sa.String(27), nullable=False),
 )
 
 ledger_refs = sa.Table(

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from modelwright.core.errors import Invalid
 from modelwright.core.refs import Ref
-from modelwright.store.ledger.merkle import HASH, extend, leaf_hash
-from modelwright.store.tables import ledger_events, ledger_head, ledger_refs
+from modelwright.store.ledger.merkle import extend, leaf_hash, pieces
+from modelwright.store.tables import ledger_details, ledger_events, ledger_head, ledger_refs
 
 FORMAT = 1
-MAX_BODY = 64 * 1024  # bytes; a larger body is stored as an object and named by its digest
+MAX_BODY = 64 * 1024  # bytes; what makes an event larger is stored beside the log and named in it by its SHA-256
 MAX_DEPTH = 16
 MAX_INTEGER = 2**53 - 1
 
@@ -45,19 +47,23 @@ def check_domain(value: Any, depth: int = 0) -> None:
             if not (isinstance(key, str) and key.isascii() and key.replace("_", "a").isalnum() and key == key.lower()):
                 raise Invalid(f"The event key {key!r} is not of [a-z0-9_]+.")
             check_domain(each, depth + 1)
-    elif isinstance(value, Sequence):
+    elif isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
         for each in value:
             check_domain(each, depth + 1)
     else:
         raise Invalid(f"An event cannot hold a {type(value).__name__} ({value!r}).", mend="Write decimals as text.")
 
 
-def lock(connection: sa.Connection, now: str) -> None:
-    """Make this the one writer until the transaction ends; creates the log on first use."""
-    if connection.execute(sa.select(ledger_head.c.id).with_for_update()).first() is None:
-        connection.execute(
-            ledger_head.insert().values(id=1, log_id=secrets.token_hex(16), size=0, frontier=b"", last_ts=now)
-        )
+def lock(connection: sa.Connection, now: str) -> str:
+    """Make this the one writer until the transaction ends, and tell the last event's time; creates the log on first use."""
+    held = sa.select(ledger_head.c.last_ts).with_for_update()
+    last: str | None = connection.execute(held).scalar()
+    if last is None:
+        insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+        first = insert(ledger_head).values(id=1, log_id=secrets.token_hex(16), size=0, frontier=b"", last_ts=now)
+        connection.execute(first.on_conflict_do_nothing())  # another process may be creating it at this moment
+        last = connection.execute(held).scalar_one()
+    return last
 
 
 def append(connection: sa.Connection, ts: str, fields: Mapping[str, Any]) -> int:
@@ -67,13 +73,18 @@ def append(connection: sa.Connection, ts: str, fields: Mapping[str, Any]) -> int
     """
     head = connection.execute(sa.select(ledger_head)).one()
     ts = max(ts, head.last_ts)
-    body = canonical({"v": FORMAT, "log_id": head.log_id, "seq": head.size, "ts": ts, **fields})
+    event = {"v": FORMAT, "log_id": head.log_id, "seq": head.size, "ts": ts, **fields}
+    body = canonical(event)
+    if len(body) > MAX_BODY:
+        body = canonical(_put_aside(connection, event))
     if len(body) > MAX_BODY:
         raise Invalid(f"The event {fields['action']} is {len(body)} bytes; an event holds at most {MAX_BODY}.")
-    pieces = [head.frontier[i : i + HASH] for i in range(0, len(head.frontier), HASH)]
-    frontier = extend(pieces, head.size, leaf_hash(body))
+    leaf = leaf_hash(body)
+    frontier = extend(pieces(head.frontier), head.size, leaf)
     connection.execute(
-        ledger_events.insert().values(seq=head.size, ts=ts, action=fields["action"], actor=fields["actor"]["id"], body=body)
+        ledger_events.insert().values(
+            seq=head.size, ts=ts, action=fields["action"], actor=fields["actor"]["id"], body=body, leaf=leaf
+        )
     )
     refs = [("subject", fields["resource"]["ref"]), *(("in", r) for r in fields.get("inputs", ()))]
     refs += [("out", r) for r in fields.get("outputs", ())]
@@ -84,3 +95,19 @@ def append(connection: sa.Connection, ts: str, fields: Mapping[str, Any]) -> int
     connection.execute(ledger_refs.insert(), rows)
     connection.execute(ledger_head.update().values(size=head.size + 1, frontier=b"".join(frontier), last_ts=ts))
     return int(head.size)
+
+
+def _put_aside(connection: sa.Connection, event: Mapping[str, Any]) -> dict[str, Any]:
+    """The event with `before` and `after` stored beside the log, and in it only by SHA-256 and size."""
+    smaller = dict(event)
+    for key in ("before", "after"):
+        if event.get(key):
+            body = canonical(event[key])
+            name = sha256(body).hexdigest()
+            if (
+                connection.execute(sa.select(ledger_details.c.sha256).where(ledger_details.c.sha256 == name)).first()
+                is None
+            ):
+                connection.execute(ledger_details.insert().values(sha256=name, body=body))
+            smaller[key] = {"sha256": name, "size": len(body)}
+    return smaller
