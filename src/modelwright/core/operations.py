@@ -19,6 +19,7 @@ import inspect
 import string
 import typing
 from collections.abc import Callable, Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
 import msgspec
@@ -133,7 +134,9 @@ class Operation(Generic[S, T, P, R]):
     def types(self) -> tuple[dict[str, Any], Any]:
         """The types of the parameters by name, and of the result."""
         if self._types is None:
-            hints = typing.get_type_hints(self.function)
+            wanted = {p.name for p in self.parameters} | {"return"}  # not the transaction: its import is for type checkers
+            kept = {name: hint for name, hint in self.function.__annotations__.items() if name in wanted}
+            hints = typing.get_type_hints(SimpleNamespace(__annotations__=kept), self.function.__globals__)
             self._types = {p.name: hints.get(p.name, Any) for p in self.parameters}, hints.get("return", Any)
         return self._types
 

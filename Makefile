@@ -1,0 +1,47 @@
+# Everything sets itself up on a fresh machine: Python 3.11 and make are enough. As root, Chromium comes from Debian.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test check bench browser format clean help
+
+help:
+	@echo "make demo    the whole story on a generated data set, in under two minutes"
+	@echo "make test    every test, on SQLite and PostgreSQL, embedded and over HTTP, in a real browser"
+	@echo "make check   lint, types, floors"
+	@echo "make bench   the benchmarks, as a table and JSON"
+
+$(STAMP): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	touch $@
+
+demo: $(STAMP)
+	$(BIN)/mw demo
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+browser:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
+		|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+			&& apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } \
+		|| echo "No Chromium here and no right to install one: the browser tests will say so and skip."
+
+test: $(STAMP) browser
+	$(BIN)/pytest -n auto --dist loadgroup
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) .demo .bench .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

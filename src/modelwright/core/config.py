@@ -1,0 +1,53 @@
+"""Configuration: `modelwright.toml`, read once into frozen structs. An unknown key is an error with a suggestion."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import msgspec
+
+from modelwright.core.errors import Invalid, NotFound
+from modelwright.core.wire import convert
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+PROJECT_FILE = "modelwright.toml"
+HOME = ".modelwright"
+
+
+def load(path: Path, wanted: type[T]) -> T:
+    """Read a TOML file into a struct; `Invalid` names the file, the key and the key that was probably meant."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NotFound(f"There is no {path}.", mend="Make a project with `mw init FOLDER`.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Invalid(f"{path} is not valid TOML: {error}.") from None
+    _known_keys(values, wanted, path.name, "")
+    try:
+        return convert(values, wanted)
+    except Invalid as error:
+        raise Invalid(f"{path.name}: {error.message}") from None
+
+
+def find_project(start: Path) -> Path | None:
+    """The nearest folder, from `start` upwards, that holds a `modelwright.toml`."""
+    for folder in (start, *start.parents):
+        if (folder / PROJECT_FILE).is_file():
+            return folder
+    return None
+
+
+def _known_keys(values: dict[str, Any], wanted: type, file: str, prefix: str) -> None:
+    fields = get_type_hints(wanted)
+    for key, value in values.items():
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, n=1)
+            mend = f"Did you mean {prefix}{near[0]}?" if near else f"Known keys: {', '.join(sorted(fields))}."
+            raise Invalid(f"{file} has an unknown key {prefix}{key}.", mend=mend)
+        inner = fields[key]
+        if isinstance(value, dict) and isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+            _known_keys(value, inner, file, f"{prefix}{key}.")

@@ -1,0 +1,1 @@
+"""HTTP: the API derived from the operations, the pages, the inference data plane, and the operator loop, in one process."""

@@ -1,0 +1,74 @@
+"""The application: every route with its permission, behind the guard, with the operator beside it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from modelwright.core.errors import ModelwrightError, NotFound
+from modelwright.server.api.routes import api_routes
+from modelwright.server.health import health_routes
+from modelwright.server.process import Process
+from modelwright.server.requests import Doorkeeper
+from modelwright.server.routing import check_routes
+from modelwright.server.security import LOOPBACK, Guard, error_body
+from modelwright.workspace import Workspace
+
+
+class MethodNotAllowed(NotFound):
+    code = "method-not-allowed"
+    status = 405
+
+
+def create_app(workspace: Workspace) -> Any:
+    """The whole server over an embedded workspace, as one ASGI application.
+
+    Raises `RuntimeError` if any route has no registered permission.
+    """
+    home = workspace.home
+    if home is None:
+        raise RuntimeError("a server needs a workspace that lies here")
+    settings = home.settings.server
+    door = Doorkeeper(home, required=settings.authentication == "required")
+    process = Process(workspace)
+    routes: list[BaseRoute] = [
+        *api_routes(workspace, door),
+        *health_routes(door, process.troubles, process.metrics),
+    ]
+    check_routes(routes)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        process.begin()
+        try:
+            yield
+        finally:
+            await anyio.to_thread.run_sync(process.end)
+
+    app = Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        exception_handlers={ModelwrightError: _known_error, HTTPException: _http_error},  # type: ignore[dict-item]
+    )
+    hosts = frozenset({*LOOPBACK, settings.host, *settings.hosts})
+    return Guard(app, hosts=hosts, max_body=settings.max_body, streamed=("/api/v1/objects",))
+
+
+async def _known_error(request: Request, error: ModelwrightError) -> Response:
+    headers = {"cache-control": "no-store"}
+    if error.status == 401:
+        headers["www-authenticate"] = 'Bearer realm="modelwright"'
+    return Response(error_body(error), status_code=error.status, media_type="application/json", headers=headers)
+
+
+async def _http_error(request: Request, error: HTTPException) -> Response:
+    kind = MethodNotAllowed if error.status_code == 405 else NotFound
+    return await _known_error(request, kind(f"{request.method} {request.url.path}: {error.detail}."))

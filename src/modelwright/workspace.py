@@ -1,0 +1,236 @@
+"""The wiring: which rooms there are, what each is given, and where a workspace's things lie. The only place that knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from modelwright.core import config
+from modelwright.core.clock import Clock, ManualClock, SystemClock, parse_time
+from modelwright.core.errors import Conflict
+from modelwright.core.operations import Caller, Resource, Room, operation
+from modelwright.core.principals import Principal, operating_system_user
+from modelwright.core.refs import Kind, Ref
+
+if TYPE_CHECKING:
+    from modelwright.store import Embedded, Transaction
+
+
+class WorkspaceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[workspace]`: where things lie."""
+
+    name: str = "workspace"
+    database: str = ""  # a URL such as postgresql+psycopg://...; empty: SQLite in the workspace's own folder
+    objects: str = ""  # a URL such as s3://bucket/prefix; empty: a folder in the workspace's own folder
+    clock: Literal["system", "simulated"] = "system"  # simulated: stands still until told to move, to replay the past
+    starts: str = "2013-01-01T00:00:00Z"  # when a simulated clock begins
+
+
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[server]`: the address, the names it answers to, and whether it wants to know who asks."""
+
+    host: str = "127.0.0.1"
+    port: int = 7878
+    hosts: list[str] = []  # further names that requests may be addressed to
+    authentication: Literal["none", "required"] = "none"
+    max_body: int = 16 * 2**20  # bytes
+    turn_every: float = 1.0  # seconds between two turns of the operator
+
+
+class ProjectSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[project]`: the project's own files, relative to its folder."""
+
+    features: str = "features.py"
+    pipelines: str = "pipeline.py"
+    policy: str = "policy.toml"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All of `modelwright.toml`."""
+
+    workspace: WorkspaceSettings = WorkspaceSettings()
+    server: ServerSettings = ServerSettings()
+    project: ProjectSettings = ProjectSettings()
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """How a workspace stands."""
+
+    name: str
+    version: str
+    now: datetime
+    clock: str
+    database: str
+    turned_at: datetime | None  # when the operator last finished a turn in this process
+
+
+class WorkspaceRoom(Room):
+    """The workspace itself: how it stands, and, where its clock is simulated, what time it is."""
+
+    room, kind = "workspace", Kind.WORKSPACE
+
+    def __init__(self, caller: Caller, home: Home | None) -> None:
+        super().__init__(caller)
+        self._home = home
+
+    @operation("read")
+    def status(self, tx: Transaction) -> Status:
+        """Say how the workspace stands: its name, time, clock and database, and when the operator last turned."""
+        from modelwright import __version__
+
+        home = self._here()
+        return Status(
+            name=home.settings.workspace.name,
+            version=__version__,
+            now=tx.now,
+            clock=home.settings.workspace.clock,
+            database=home.database.url.get_backend_name(),
+            turned_at=home.turned_at,
+        )
+
+    @operation("grant", event="workspace.clock.advanced")
+    def advance(self, tx: Transaction, to: datetime, reason: str = "") -> datetime:
+        """Move a simulated clock to a later moment; `Conflict` where the clock is the machine's own."""
+        home = self._here()
+        if not isinstance(home.clock, ManualClock):
+            raise Conflict(
+                "This workspace's clock is the machine's and cannot be moved.",
+                mend='Make a workspace with clock = "simulated" to replay the past.',
+            )
+        before = tx.now
+        tx.now = home.clock.advance(to)
+        tx.note(
+            resource=Ref(Kind.WORKSPACE, home.settings.workspace.name),
+            before={"now": before},
+            after={"now": tx.now},
+        )
+        tx.committed.append(home.wake)
+        return tx.now
+
+    def settle(self, timeout: float = 60.0) -> Status:
+        """Wait until the operator has done a turn at the present time; for replays, after `advance`."""
+        import time
+
+        from modelwright.core.errors import Unavailable
+
+        wanted, deadline = self.status().now, time.monotonic() + timeout
+        while True:
+            status = self.status()
+            if status.turned_at is not None and status.turned_at >= wanted:
+                return status
+            if time.monotonic() > deadline:
+                raise Unavailable(f"The operator did not finish a turn within {timeout} s.", mend="Is `mw up` running?")
+            time.sleep(0.02)
+
+    def _here(self) -> Home:
+        if self._home is None:
+            raise RuntimeError("the body of an operation runs where the workspace is")
+        return self._home
+
+
+class Home:
+    """Where an embedded workspace lies: its folder, database, objects, clock, and who uses it here."""
+
+    def __init__(self, folder: Path, project: Path, settings: Settings, principal: Principal) -> None:
+        from modelwright.policy import Rights
+        from modelwright.store import Database
+        from modelwright.store.objects import Objects
+
+        self.folder = folder
+        self.project = project
+        self.settings = settings
+        self.principal = principal
+        self.turned_at: datetime | None = None
+        self.wakers: list[Callable[[], None]] = []
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.clock = _clock(settings.workspace)
+        self.database = Database(settings.workspace.database or f"sqlite:///{folder / 'workspace.db'}", self.clock)
+        self.objects = Objects.open(settings.workspace.objects or folder / "objects")
+        self.rights = Rights(self.database)
+
+    def prepare(self) -> None:
+        """Bring the database to this version's tables, and a simulated clock to where the record ends."""
+        self.database.create_all()
+        if isinstance(self.clock, ManualClock):
+            with self.database.transaction(self.principal, write=False) as tx:
+                last = tx.last_event_at
+            if last is not None and last > self.clock.now():
+                self.clock.advance(last)
+
+    def require(self, verb: str, resource: Resource) -> None:
+        """Raise unless the acting principal may: for doors that are not operations."""
+        self.caller().require(verb, resource)
+
+    def caller(self) -> Embedded:
+        """The embedded caller on this workspace."""
+        from modelwright.store import Embedded
+
+        return Embedded(self.database, self.objects, self.rights, self.principal)
+
+    def wake(self) -> None:
+        """Tell whoever turns the operator that there may be something to do."""
+        for waker in self.wakers:
+            waker()
+
+    def close(self) -> None:
+        """Give files and connections back."""
+        self.database.dispose()
+
+
+class Workspace:
+    """One workspace and its rooms; the same object whether it lies here (`home`) or behind a server."""
+
+    def __init__(self, caller: Caller, home: Home | None = None) -> None:
+        self.caller = caller
+        self.home = home
+        from modelwright.datasets import Datasets
+
+        self.workspace = WorkspaceRoom(caller, home)
+        self.datasets = Datasets(caller)
+
+    @property
+    def rooms(self) -> Mapping[str, Room]:
+        """Every room by the name it has on the workspace, in the API and in the CLI."""
+        return {type(room).room: room for room in vars(self).values() if isinstance(room, Room)}
+
+    @property
+    def principal(self) -> Principal:
+        """Who this workspace is used by."""
+        return self.caller.principal
+
+    def close(self) -> None:
+        """Give connections back."""
+        if self.home is not None:
+            self.home.close()
+        closing = getattr(self.caller, "close", None)
+        if closing is not None:
+            closing()
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_workspace(
+    folder: Path | None = None, *, settings: Settings | None = None, principal: Principal | None = None
+) -> Workspace:
+    """Open the workspace of a project folder (by default, of the one around the working directory).
+
+    `NotFound` where there is no project; `settings` stand in for its `modelwright.toml`.
+    """
+    project = (folder or config.find_project(Path.cwd()) or Path.cwd()).absolute()
+    if settings is None:
+        settings = config.load(project / config.PROJECT_FILE, Settings)
+    home = Home(project / config.HOME, project, settings, principal or operating_system_user())
+    home.prepare()
+    return Workspace(home.caller(), home)
+
+
+def _clock(settings: WorkspaceSettings) -> Clock:
+    return ManualClock(parse_time(settings.starts)) if settings.clock == "simulated" else SystemClock()

