@@ -1,0 +1,122 @@
+"""Capture what it takes to repeat a run. Never fails a run: what cannot be found out is left empty."""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+
+from modelwright.core.blobs import Blobs
+from modelwright.experiments.records import Capture, Hardware
+
+MAX_UNTRACKED = 1 << 20  # bytes of one untracked file that still goes into the patch
+PATIENCE = 20  # seconds for one git command
+_SECRET = re.compile(r"(pass(word|wd)?|secret|token|api[-_]?key|credential)", re.IGNORECASE)
+_SECRET_URL = re.compile(r"(://[^/:@\s]*:)[^@/\s]+@")
+
+
+def capture(blobs: Blobs, folder: Path, *, seeds: Mapping[str, int] | None = None) -> Capture:
+    """The state of the code in `folder` (with its uncommitted changes), the packages, the machine and the command."""
+    commit = _git(folder, "rev-parse", "HEAD").decode().strip()
+    patch, left_out = _uncommitted(folder) if commit else (b"", [])
+    return Capture(
+        commit=commit,
+        branch=_git(folder, "rev-parse", "--abbrev-ref", "HEAD").decode().strip() if commit else "",
+        dirty=bool(patch or left_out),
+        diff=blobs.put(patch) if patch else None,
+        left_out=left_out,
+        packages=blobs.put(installed_packages().encode()),
+        command=masked([Path(sys.executable).name, *sys.orig_argv[1:]]),
+        seeds=dict(seeds or {}),
+        hardware=hardware(),
+        python=platform.python_version(),
+    )
+
+
+def masked(command: Sequence[str]) -> list[str]:
+    """A command line with what looks like a secret taken out: `--token x`, `password=x`, `user:x@host`."""
+    shown, hide = [], False
+    for word in command:
+        if hide and not word.startswith("-"):
+            shown.append("***")
+            hide = False
+            continue
+        name, sign, _ = word.partition("=")
+        secret = _SECRET.search(name) is not None and not name.endswith((".py", "/"))
+        shown.append(f"{name}=***" if secret and sign else _SECRET_URL.sub(r"\1***@", word))
+        hide = secret and not sign and name.startswith("-")
+    return shown
+
+
+@functools.cache
+def installed_packages() -> str:
+    """The installed distributions, one `name==version` a line, in order."""
+    found = {(each.name.lower().replace("_", "-"), each.version) for each in metadata.distributions() if each.name}
+    return "".join(f"{name}=={version}\n" for name, version in sorted(found))
+
+
+@functools.cache
+def hardware() -> Hardware:
+    """The machine this runs on."""
+    names = os.sysconf_names if hasattr(os, "sysconf_names") else {}
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if "SC_PHYS_PAGES" in names else 0
+    return Hardware(
+        processor=_processor(),
+        cores=os.cpu_count() or 1,
+        memory=memory,
+        platform=platform.platform(),
+        accelerators=_accelerators(),
+    )
+
+
+def _processor() -> str:
+    listing = Path("/proc/cpuinfo")
+    if listing.exists():
+        for line in listing.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _accelerators() -> list[str]:
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    listed = _output([tool, "--query-gpu=name,memory.total", "--format=csv,noheader"], None)
+    return [line.strip() for line in listed.decode(errors="replace").splitlines() if line.strip()]
+
+
+def _uncommitted(folder: Path) -> tuple[bytes, list[str]]:
+    root = Path(_git(folder, "rev-parse", "--show-toplevel").decode().strip())
+    pieces, left_out = [_git(root, "diff", "--binary", "HEAD")], []
+    for name in _git(root, "ls-files", "--others", "--exclude-standard", "-z").decode(errors="surrogateescape").split("\0"):
+        if not name:
+            continue
+        file = root / name
+        if file.is_file() and not file.is_symlink() and file.stat().st_size <= MAX_UNTRACKED:
+            pieces.append(_git(root, "diff", "--binary", "--no-index", "--", os.devnull, name))
+        else:
+            left_out.append(name.encode(errors="replace").decode())
+    return b"".join(pieces), left_out
+
+
+def _git(folder: Path, *arguments: str) -> bytes:
+    tool = shutil.which("git")
+    return _output([tool, "-c", "core.quotepath=off", *arguments], folder) if tool else b""
+
+
+def _output(command: Sequence[str], folder: Path | None) -> bytes:
+    """What a command prints; nothing where it cannot run or says that something is wrong."""
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, timeout=PATIENCE, check=False)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        return b""
+    # `git diff --no-index` says 1 where there is a difference
+    return done.stdout if done.returncode == 0 or (done.returncode == 1 and "--no-index" in command) else b""

@@ -1,0 +1,188 @@
+"""The nouns of tracking: runs, metric points, curves, captures. Pure."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from modelwright.core.hashing import digest_value
+from modelwright.core.refs import Kind, Ref
+
+Number: TypeAlias = float | Literal["NaN", "Infinity", "-Infinity"]
+"""A figure as it travels: JSON has no words of its own for the three that are not finite."""
+
+
+def number(value: float) -> Number:
+    """A float made fit to travel."""
+    value = float(value)
+    if math.isfinite(value):
+        return value
+    if math.isnan(value):
+        return "NaN"
+    return "Infinity" if value > 0 else "-Infinity"
+
+
+class RunStatus(StrEnum):
+    """How a run stands. The words are MLflow's, in lower case."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    KILLED = "killed"
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """One measurement: a metric's value at a step and a time. Make it with `Point.of`, which takes any float."""
+
+    metric: str
+    value: Number
+    step: int = 0
+    time: datetime
+
+    @classmethod
+    def of(cls, metric: str, value: float, *, step: int, time: datetime) -> Point:
+        """A point from a plain float, NaN and infinities included."""
+        return cls(metric=metric, value=number(value), step=step, time=time)
+
+    @property
+    def figure(self) -> float:
+        """The value as a float."""
+        return float(self.value)
+
+
+class Metric(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run knows of one metric at a glance: its last point, and its extremes (None if every value is NaN)."""
+
+    name: str
+    value: Number
+    step: int
+    time: datetime
+    low: Number | None = None
+    high: Number | None = None
+
+    @property
+    def figure(self) -> float:
+        """The last value as a float."""
+        return float(self.value)
+
+
+class Artifact(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of a run: its path within the run, and the object that holds its bytes."""
+
+    name: str
+    digest: str
+    size: int  # bytes
+    media_type: str = "application/octet-stream"
+
+
+class Hardware(msgspec.Struct, frozen=True, kw_only=True):
+    """The machine that a run ran on."""
+
+    processor: str
+    cores: int
+    memory: int  # bytes
+    platform: str
+    accelerators: list[str] = []
+
+
+class Capture(msgspec.Struct, frozen=True, kw_only=True):
+    """What is needed to repeat a run: the code to the last uncommitted line, the packages, the machine, the seeds."""
+
+    commit: str = ""  # empty outside a Git repository
+    branch: str = ""
+    dirty: bool = False
+    diff: str | None = None  # digest of the object that holds the uncommitted changes, as a patch for `git apply`
+    left_out: list[str] = []  # untracked files too large for the patch
+    packages: str | None = None  # digest of the object that lists the installed packages, one name==version a line
+    command: list[str] = []  # secrets in it are masked
+    seeds: dict[str, int] = {}
+    hardware: Hardware | None = None
+    python: str = ""
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of an experiment."""
+
+    id: str
+    experiment: str
+    name: str
+    status: RunStatus
+    started_at: datetime
+    ended_at: datetime | None = None
+    created_by: str
+    inputs: list[Ref] = []
+    outputs: list[Ref] = []
+    params: dict[str, Any] = {}
+    metrics: dict[str, Metric] = {}
+    tags: dict[str, str] = {}
+    artifacts: list[Artifact] = []
+    capture: Capture = Capture()
+    error: str = ""
+
+    @property
+    def ref(self) -> Ref:
+        """`run:<id>`."""
+        return Ref(Kind.RUN, self.id)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took, or None while it runs."""
+        return None if self.ended_at is None else (self.ended_at - self.started_at).total_seconds()
+
+    @property
+    def digest(self) -> str:
+        """The digest of all that was logged, bar the points between the first and the last: the ledger holds it."""
+        artifacts = sorted((each.name, each.digest) for each in self.artifacts)
+        metrics = {name: [metric.value, metric.step] for name, metric in self.metrics.items()}
+        return digest_value({"params": self.params, "metrics": metrics, "artifacts": artifacts})
+
+
+class Experiment(msgspec.Struct, frozen=True, kw_only=True):
+    """A named series of runs."""
+
+    name: str
+    description: str
+    created_at: datetime
+    created_by: str
+    runs: int
+    last_run_at: datetime | None
+
+    @property
+    def ref(self) -> Ref:
+        """`experiment:<name>`."""
+        return Ref(Kind.EXPERIMENT, self.name)
+
+
+class Curve(msgspec.Struct, frozen=True, kw_only=True):
+    """A metric over the steps of a run, as three columns of equal length, in order of step and time.
+
+    `total` counts the points that were logged. Where fewer are given, `sampled` says so; the lowest and the highest of
+    every stretch are always among them, so no spike is lost.
+    """
+
+    metric: str
+    steps: list[int]
+    times: list[datetime]
+    values: list[Number]
+    total: int
+    sampled: bool = False
+
+
+class Compared(msgspec.Struct, frozen=True, kw_only=True):
+    """One parameter or metric across the runs compared; None where a run has none of that name."""
+
+    name: str
+    values: list[Any]
+    same: bool
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """Runs side by side. Rows that differ come first."""
+
+    runs: list[Run]
+    params: list[Compared]
+    metrics: list[Compared]

@@ -1,0 +1,57 @@
+"""The room by itself, embedded on SQLite, with a clock that moves when told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from modelwright.core.clock import ManualClock
+from modelwright.core.principals import operating_system_user
+from modelwright.experiments import Experiments
+from modelwright.store import Database, Embedded
+from modelwright.store.objects import Objects
+
+
+class Yes(NamedTuple):
+    allow: bool = True
+    visible: bool = True
+    rules: Sequence[str] = ("test",)
+
+
+class Scopes:
+    """Allows everything; shows only what lies under the given paths (None: everything)."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] | None = None
+
+    def decide(self, *_: Any) -> Yes:
+        return Yes()
+
+    def readable(self, *_: Any) -> list[str] | None:
+        return self.paths
+
+    def denied(self, *_: Any) -> None:
+        raise AssertionError("nothing is denied here")
+
+
+@pytest.fixture
+def scopes() -> Scopes:
+    return Scopes()
+
+
+@pytest.fixture
+def caller(tmp_path: Path, scopes: Scopes) -> Iterator[Embedded]:
+    clock = ManualClock(datetime(2013, 7, 1, tzinfo=UTC))
+    database = Database(f"sqlite:///{tmp_path / 'workspace.db'}", clock)
+    database.create_all()
+    yield Embedded(database, Objects.open(tmp_path / "objects"), scopes, operating_system_user())
+    database.dispose()
+
+
+@pytest.fixture
+def experiments(caller: Embedded) -> Experiments:
+    return Experiments(caller)

@@ -1,0 +1,126 @@
+"""The handle that a script logs through."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from modelwright.core.errors import Conflict, Invalid
+from modelwright.experiments import Experiments, RunStatus
+from modelwright.experiments.capturing import capture, masked
+
+
+def test_a_with_block_logs_and_finishes(experiments: Experiments, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("hello")
+    with experiments.run("delay", capture=False) as run:
+        run.log_params({"depth": 6, "path": Path("x")})
+        for value in (0.5, 0.6, 0.7):
+            run.log_metric("auc", value)
+        run.log_metrics({"loss": 1.0, "recall": 0.2}, step=7)
+        run.log_artifact(tmp_path / "notes.txt")
+        run.log_artifact(b"\x89PNG", "plots/roc.png")
+    found = experiments.show(run.ref)
+    assert found.status is RunStatus.FINISHED and found.params == {"depth": 6, "path": "x"}
+    assert experiments.curve(run.ref, "auc").steps == [0, 1, 2]
+    assert found.metrics["loss"].step == 7
+    assert {each.name: each.media_type for each in found.artifacts} == {
+        "notes.txt": "text/plain",
+        "plots/roc.png": "image/png",
+    }
+    assert experiments.blobs.read(found.artifacts[0].digest) == b"hello"
+
+
+def test_an_error_fails_the_run_keeps_its_figures_and_goes_on_up(experiments: Experiments) -> None:
+    with pytest.raises(ValueError, match="no rows"), experiments.run("delay", capture=False) as run:
+        run.log_metric("auc", 0.5)
+        raise ValueError("no rows")
+    found = experiments.show(run.ref)
+    assert found.status is RunStatus.FAILED and found.error == "ValueError: no rows"
+    assert found.metrics["auc"].figure == 0.5
+
+
+def test_an_interruption_is_told_from_a_failure(experiments: Experiments) -> None:
+    with pytest.raises(KeyboardInterrupt), experiments.run("delay", capture=False) as run:
+        raise KeyboardInterrupt
+    assert experiments.show(run.ref).status is RunStatus.KILLED
+
+
+def test_figures_arrive_while_the_run_goes_on(experiments: Experiments) -> None:
+    with experiments.run("delay", capture=False) as run:
+        run.log_metric("auc", 0.5)
+        deadline = time.monotonic() + 10
+        while not experiments.show(run.ref).metrics and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert experiments.show(run.ref).metrics["auc"].figure == 0.5
+
+
+def test_figures_from_several_threads_all_arrive(experiments: Experiments) -> None:
+    with experiments.run("delay", capture=False) as run:
+        threads = [threading.Thread(target=lambda n=n: [run.log_metric(f"m{n}", i) for i in range(200)]) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert [experiments.curve(run.ref, f"m{n}").total for n in range(4)] == [200] * 4
+
+
+def test_a_mistake_is_raised_where_it_is_made(experiments: Experiments) -> None:
+    with experiments.run("delay", capture=False) as run:
+        run.log_param("depth", 6)
+        with pytest.raises(Conflict):
+            run.log_param("depth", 7)
+        with pytest.raises(Invalid, match="no file"):
+            run.log_artifact("nowhere.txt")
+        with pytest.raises(Invalid, match="name"):
+            run.log_artifact(b"x")
+        with pytest.raises(Invalid, match="not a chart"):
+            run.log_figure(object(), "chart")
+
+
+def test_a_chart_is_kept_in_its_librarys_format(experiments: Experiments) -> None:
+    altair = pytest.importorskip("altair")
+    chart = altair.Chart(altair.Data(values=[{"x": 1, "y": 2}])).mark_point().encode(x="x:Q", y="y:Q")
+    with experiments.run("delay", capture=False) as run:
+        artifact = run.log_figure(chart, "roc")
+    assert artifact.name == "roc.vl.json" and b"vega-lite" in experiments.blobs.read(artifact.digest)
+
+
+def git(folder: Path, *arguments: str) -> None:
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def test_the_captured_patch_rebuilds_the_uncommitted_code(experiments: Experiments, tmp_path: Path) -> None:
+    project, rebuilt = tmp_path / "project", tmp_path / "rebuilt"
+    project.mkdir()
+    git(project, "init", "-q")
+    (project / "pipeline.py").write_text("x = 1\n")
+    git(project, "add", ".")
+    git(project, "commit", "-qm", "first")
+    (project / "pipeline.py").write_text("x = 2\n")
+    (project / "new.py").write_text("y = 3\n")
+    (project / "large.bin").write_bytes(b"0" * (2 << 20))
+    found = capture(experiments.blobs, project, seeds={"numpy": 7})
+    assert found.dirty and found.diff and found.left_out == ["large.bin"] and found.seeds == {"numpy": 7}
+    git(tmp_path, "clone", "-q", str(project), str(rebuilt))
+    experiments.blobs.fetch(found.diff, tmp_path / "patch")
+    git(rebuilt, "checkout", "-q", found.commit)
+    git(rebuilt, "apply", str(tmp_path / "patch"))
+    assert (rebuilt / "pipeline.py").read_text() == "x = 2\n" and (rebuilt / "new.py").read_text() == "y = 3\n"
+
+
+def test_outside_a_repository_the_rest_is_still_captured(experiments: Experiments, tmp_path: Path) -> None:
+    found = capture(experiments.blobs, tmp_path)
+    assert found.commit == "" and found.diff is None
+    assert b"msgspec==" in experiments.blobs.read(found.packages or "")
+    assert found.hardware and found.hardware.cores >= 1 and found.python.startswith("3.")
+
+
+def test_secrets_on_the_command_line_are_masked() -> None:
+    command = ["mw", "run", "--token", "abc", "password=hunter2", "--db=postgresql://ada:pw@host/db", "--depth", "6"]
+    shown = ["mw", "run", "--token", "***", "password=***", "--db=postgresql://ada:***@host/db", "--depth", "6"]
+    assert masked(command) == shown
