@@ -32,7 +32,7 @@ class DatasetColumn(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     type: str
     nullable: bool = False  # whether this version holds a missing value in it
-    personal: bool = False  # about a person: no profile, sample or report quotes its values
+    personal: bool = False  # about a person: no example, sample or message quotes its values
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,246 @@
+"""What each kind of check asks of the data: aggregates to compute, and how to judge their values. Touches no data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from modelwright.core.clock import isoformat, utc
+from modelwright.core.errors import Invalid
+from modelwright.datasets.checks import (
+    Check,
+    Expression,
+    Freshness,
+    Nulls,
+    Pattern,
+    Range,
+    RowCount,
+    Types,
+    Unique,
+    Values,
+)
+from modelwright.datasets.engine import identifier, quote
+from modelwright.datasets.profile import is_number, present
+from modelwright.datasets.records import CheckBasis, Scalar
+from modelwright.datasets.types import arrow_type
+
+_AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([mhdw])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the figures of a check amount to."""
+
+    holds: bool
+    message: str
+    failing: int = 0
+    observed: Scalar = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Aggregates in SQL over all rows, the judgement of their values, and which rows to show if it is a bad one."""
+
+    figures: Sequence[str]
+    judge: Callable[..., Finding]
+    breaks: str = ""  # the condition, in SQL, of a row that is to blame
+    shows: Sequence[str] = field(default_factory=list)  # the columns that tell why
+    boolean: str = ""  # an expression of the author's that has to be a condition
+
+
+def plan_for(check: Check, basis: CheckBasis) -> Plan:
+    """The plan of a check for a version; `NotFound` or `Invalid` if it cannot be asked of it."""
+    match check:
+        case Types():
+            return _types(check, basis)
+        case Nulls():
+            return _nulls(check, basis)
+        case Unique():
+            return _unique(check, basis)
+        case Range():
+            return _range(check, basis)
+        case Values():
+            return _values(check, basis)
+        case Pattern():
+            return _pattern(check, basis)
+        case Freshness():
+            return _freshness(check, basis)
+        case RowCount():
+            return _row_count(check, basis)
+        case Expression():
+            return _expression(check, basis)
+
+
+def _every_row(breaks: str, shows: Sequence[str], rule: str, boolean: str = "") -> Plan:
+    """The plan of a rule that every row keeps or breaks by itself."""
+
+    def judge(failing: int) -> Finding:
+        said = f"In {_rows(failing)} it does not hold that {rule}." if failing else f"In every row, {rule}."
+        return Finding(failing == 0, said, failing, failing)
+
+    return Plan([f"count(*) FILTER (WHERE {breaks})"], judge, breaks, shows, boolean)
+
+
+def _types(check: Types, basis: CheckBasis) -> Plan:
+    held = {column.name: column.type for column in basis.version.columns}
+    wrong = []
+    for name, word in check.columns.items():
+        wanted = str(arrow_type(word))
+        if name not in held:
+            wrong.append(f"{name} is not there")
+        elif held[name] != wanted:
+            wrong.append(f"{name} is {held[name]}, not {wanted}")
+    said = f"{'; '.join(wrong)}." if wrong else f"All of {len(check.columns)} columns have their types."
+    return Plan([], lambda: Finding(not wrong, said, len(wrong), len(wrong)))
+
+
+def _nulls(check: Nulls, basis: CheckBasis) -> Plan:
+    if not 0 <= check.max_share <= 1:
+        raise Invalid(f"max_share is a share from 0 to 1, not {check.max_share}.")
+    value = present(basis.version.column(check.column))
+
+    def judge(rows: int, filled: int) -> Finding:
+        missing = rows - filled
+        share = missing / rows if rows else 0.0
+        said = f"{share:.2%} of {check.column} is missing; at most {check.max_share:.2%} may be."
+        return Finding(share <= check.max_share, said, missing, share)
+
+    return Plan(["count(*)", f"count({value})"], judge, f"{value} IS NULL", [check.column])
+
+
+def _unique(check: Unique, basis: CheckBasis) -> Plan:
+    columns = check.columns or basis.version.key
+    if not columns:
+        raise Invalid("The version has no key to be unique.", mend="Name the columns, or give the dataset a key.")
+    names = [identifier(basis.version.column(name).name) for name in columns]
+    filled = " AND ".join(f"{name} IS NOT NULL" for name in names)
+    row = f"ROW({', '.join(names)})"
+    is_key, listed = set(columns) == set(basis.version.key), ", ".join(columns)
+
+    def judge(rows: int, complete: int, distinct: int) -> Finding:
+        repeated, incomplete = complete - distinct, rows - complete if is_key else 0
+        problems = []
+        if repeated:
+            problems.append(f"{_rows(repeated)} {'repeats' if repeated == 1 else 'repeat'} the {listed} of another")
+        if incomplete:
+            problems.append(f"{_rows(incomplete)} {_have(incomplete)} no complete key")
+        said = f"{'; '.join(problems)}." if problems else f"No two rows have the same {listed}."
+        return Finding(not problems, said, repeated + incomplete, repeated + incomplete)
+
+    figures = ["count(*)", f"count(*) FILTER (WHERE {filled})", f"count(DISTINCT {row}) FILTER (WHERE {filled})"]
+    repeats = f"({filled} AND count(*) OVER (PARTITION BY {', '.join(names)}) > 1)"
+    return Plan(figures, judge, f"{repeats} OR NOT ({filled})" if is_key else repeats, columns)
+
+
+def _range(check: Range, basis: CheckBasis) -> Plan:
+    if check.minimum is None and check.maximum is None:
+        raise Invalid("A range needs a minimum or a maximum.")
+    column = basis.version.column(check.column)
+    value = present(column)
+    for bound in (check.minimum, check.maximum):
+        if isinstance(bound, str) and is_number(column.type):
+            raise Invalid(f"{check.column} holds numbers; the bound {bound!r} is text.")
+    sides = []
+    if check.minimum is not None:
+        sides.append(f"{value} < {_literal(check.minimum)}")
+    if check.maximum is not None:
+        sides.append(f"{value} > {_literal(check.maximum)}")
+    low = f"at least {check.minimum}" if check.minimum is not None else ""
+    high = f"at most {check.maximum}" if check.maximum is not None else ""
+    rule = f"{check.column} is {' and '.join(side for side in (low, high) if side)}"
+    return _every_row(f"({' OR '.join(sides)})", [check.column], rule)
+
+
+def _values(check: Values, basis: CheckBasis) -> Plan:
+    if not check.allowed:
+        raise Invalid("No value is allowed at all.", mend="List the allowed values.")
+    value = present(basis.version.column(check.column))
+    shown = ", ".join(str(each) for each in check.allowed[:6]) + (", …" if len(check.allowed) > 6 else "")
+    listed = ", ".join(_literal(each) for each in check.allowed)
+    return _every_row(f"{value} NOT IN ({listed})", [check.column], f"{check.column} is among {shown}")
+
+
+def _pattern(check: Pattern, basis: CheckBasis) -> Plan:
+    column = basis.version.column(check.column)
+    if column.type != "string":
+        raise Invalid(f"{check.column} holds {column.type}, not text.")
+    breaks = f"NOT regexp_full_match({identifier(check.column)}, {quote(check.regex)})"
+    return _every_row(breaks, [check.column], f"{check.column} has the form {check.regex}")
+
+
+def _expression(check: Expression, basis: CheckBasis) -> Plan:
+    words = set(re.findall(r"\w+", check.sql))
+    shows = [name for name in basis.version.names if name in words]
+    # A comment at the end of the author's SQL ends with its line, not with ours.
+    return _every_row(f"NOT coalesce((\n{check.sql}\n), false)", shows, check.subject, f"(\n{check.sql}\n)")
+
+
+def _freshness(check: Freshness, basis: CheckBasis) -> Plan:
+    name = check.column or basis.version.time_column
+    if name is None:
+        raise Invalid("The version has no time column to be fresh by.", mend="Name a column, or give the dataset one.")
+    column = basis.version.column(name)
+    if not column.type.startswith(("timestamp", "date")):
+        raise Invalid(f"{name} holds {column.type}, not times.")
+    at, allowed = utc(check.as_of) if check.as_of else basis.now, duration(check.max_age)
+
+    def judge(newest: int | None) -> Finding:
+        if newest is None:
+            return Finding(False, f"There is no {name} at all.", 1)
+        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=newest)
+        age = at - moment
+        said = f"The newest {name} is {isoformat(moment)}, {_age(age)} before {isoformat(at)}; at most {check.max_age} is allowed."
+        return Finding(age <= allowed, said, int(age > allowed), age.total_seconds())
+
+    return Plan([f"epoch_us(max({identifier(name)})::TIMESTAMP)"], judge)
+
+
+def _row_count(check: RowCount, basis: CheckBasis) -> Plan:
+    if check.minimum is check.maximum is check.min_ratio is check.max_ratio is None:
+        raise Invalid("A row count needs a bound: minimum, maximum, min_ratio or max_ratio.")
+    before = basis.previous.rows if basis.previous else None
+
+    def judge(rows: int) -> Finding:
+        bounds: list[tuple[str, float | None]] = [("at least", check.minimum), ("at most", check.maximum)]
+        if before is not None:
+            low = None if check.min_ratio is None else check.min_ratio * before
+            high = None if check.max_ratio is None else check.max_ratio * before
+            bounds += [(f"of {before} before, at least", low), (f"of {before} before, at most", high)]
+        broken = [
+            f"{word} {bound:g}"
+            for word, bound in bounds
+            if bound is not None and (rows < bound if word.endswith("least") else rows > bound)
+        ]
+        said = f"There are {rows} rows; wanted: {'; '.join(broken)}." if broken else f"There are {rows} rows."
+        return Finding(not broken, said, int(bool(broken)), rows)
+
+    return Plan(["count(*)"], judge)
+
+
+def duration(text: str) -> timedelta:
+    """A length of time such as `36h`, `7d` or `1.5h`; `Invalid` if it is not one."""
+    match = _AGE.fullmatch(text.strip())
+    if match is None:
+        raise Invalid(f"{text!r} is no length of time.", mend="Write a number and m, h, d or w: 36h.")
+    return timedelta(**{_UNITS[match[2]]: float(match[1])})
+
+
+def _literal(value: int | float | str | bool) -> str:
+    if isinstance(value, bool):
+        return str(value).upper()
+    return quote(value) if isinstance(value, str) else repr(value)
+
+
+def _rows(n: int) -> str:
+    return "1 row" if n == 1 else f"{n} rows"
+
+
+def _have(n: int) -> str:
+    return "has" if n == 1 else "have"
+
+
+def _age(age: timedelta) -> str:
+    return f"{age / timedelta(days=1):.1f} days" if abs(age) >= timedelta(days=2) else f"{age / timedelta(hours=1):.1f} h"

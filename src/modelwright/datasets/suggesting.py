@@ -1,0 +1,68 @@
+"""Checks that a profile suggests: what holds of this version and would be worth knowing if it ceased to.
+
+They are a beginning to read and prune. Bounds have room (`SLACK` of the spread on either side), and nothing is proposed
+from few rows that would fail by chance on the next file.
+"""
+
+from __future__ import annotations
+
+import math
+
+from modelwright.datasets.checks import Check, Expression, Nulls, Range, RowCount, Severity, Types, Unique, Values
+from modelwright.datasets.profile import is_discrete, is_number
+from modelwright.datasets.records import ColumnProfile, DatasetVersion, Profile
+
+MANY_ROWS = 100  # fewer rows say nothing about bounds and allowed values
+FEW_VALUES = 20  # a text column with at most so many values is taken for a category
+SLACK = 0.5  # of the distance between the extremes
+
+
+def suggest_checks(version: DatasetVersion, profile: Profile) -> list[Check]:
+    """Types of all columns, key, no missing values where there are none, categories, ranges with slack, row count."""
+    found: list[Check] = [Types(columns={column.name: column.type for column in version.columns})]
+    if version.key:
+        found.append(Unique())
+    if profile.rows >= MANY_ROWS:
+        found.append(RowCount(min_ratio=0.5, max_ratio=2.0, severity=Severity.WARNING))
+        for column in profile.columns:
+            found += _of_column(column, profile.rows)
+    return found
+
+
+def _of_column(column: ColumnProfile, rows: int) -> list[Check]:
+    found: list[Check] = []
+    most = _room_for_missing(column.missing / rows)
+    if most < 1:
+        found.append(Nulls(column=column.name, max_share=most))
+    if column.type == "string" and column.top and is_discrete(column) and len(column.top) <= FEW_VALUES:
+        found.append(Values(column=column.name, allowed=sorted(str(value.value) for value in column.top)))
+    if is_number(column.type) and not column.personal:
+        found += _bounds(column)
+    return found
+
+
+def _room_for_missing(share: float) -> float:
+    """None where there is none, else half as many again, to the next whole percent."""
+    return 0.0 if share == 0 else min(1.0, (int(share * 150) + 1) / 100)
+
+
+def _bounds(column: ColumnProfile) -> list[Check]:
+    low, high = column.minimum, column.maximum
+    if not isinstance(low, int | float) or not isinstance(high, int | float):
+        return []
+    name = column.name
+    if column.infinite:
+        return [Expression(sql=f'isfinite("{name}")', severity=Severity.WARNING)]
+    room = (high - low) * SLACK
+    if room == 0:
+        return [Range(column=name, minimum=low, maximum=high, severity=Severity.WARNING)]
+    step = 10 ** math.floor(math.log10(room))  # bounds with slack need no more digits than the slack has
+    bottom = 0 if low >= 0 and low - room < 0 else _neat(math.floor((low - room) / step) * step)
+    top = _neat(math.ceil((high + room) / step) * step)
+    return [Range(column=name, minimum=bottom, maximum=top, severity=Severity.WARNING)]
+
+
+def _neat(bound: float) -> float | int:
+    """Whole numbers as such, others without the tail that binary fractions leave."""
+    rounded = float(f"{bound:.12g}")
+    return int(rounded) if rounded.is_integer() else rounded
