@@ -1,0 +1,30 @@
+"""The registry: model versions with their files, signature and origin; the stages they pass; the champion among them.
+
+This is the room to read first: records, tables and service are each what the others of the house look like.
+"""
+
+from modelwright.models.records import (
+    CHAMPION,
+    MOVES,
+    Change,
+    ModelDiff,
+    ModelRecord,
+    ModelVersion,
+    Parity,
+    Profile,
+    Stage,
+)
+from modelwright.models.service import Models
+
+__all__ = [
+    "CHAMPION",
+    "MOVES",
+    "Change",
+    "ModelDiff",
+    "ModelRecord",
+    "ModelVersion",
+    "Models",
+    "Parity",
+    "Profile",
+    "Stage",
+]

@@ -1,0 +1,37 @@
+"""A loaded version: takes any table, checks it against the signature, and predicts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from modelwright.models.columns import as_batch, as_table
+from modelwright.models.records import ModelVersion
+from modelwright.serving import Predictor, check_batch
+
+SCORES = ("probability", "prediction")
+
+
+class LoadedModel:
+    """One exact version, ready to predict in this process. Holds no state between calls."""
+
+    def __init__(self, version: ModelVersion, predictor: Predictor) -> None:
+        self.version = version
+        self._predictor = predictor
+
+    def predict(self, data: Any) -> dict[str, npt.NDArray[Any]]:
+        """Every output by name, one value for each row, in order.
+
+        `data` is an Arrow table, a data frame, or columns by name; columns that are no inputs stay behind. `Invalid` names
+        the column and row that the signature does not allow.
+        """
+        signature = self.version.record.signature
+        return self._predictor.predict(check_batch(signature, as_batch(as_table(data), signature)))
+
+    def scores(self, data: Any) -> npt.NDArray[np.float64]:
+        """The one number for each row that an evaluation takes: the probability of the event, or the predicted value."""
+        outputs = self.predict(data)
+        name = next((each for each in SCORES if each in outputs), next(iter(outputs)))
+        return outputs[name].astype(np.float64)

@@ -1,0 +1,155 @@
+"""The nouns of the registry: a model version, the stages it passes, and what belongs to the model as a whole. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from modelwright.core.errors import Conflict
+from modelwright.core.refs import Ref
+from modelwright.core.signature import Signature
+from modelwright.core.wire import convert
+from modelwright.serving import Format, Manifest
+from modelwright.store import State, Version
+
+CHAMPION = "champion"  # what is live in production; it moves only to a version that the production gate let through
+
+
+class Stage(StrEnum):
+    """How far a version has come."""
+
+    CANDIDATE = "candidate"
+    STAGING = "staging"
+    PRODUCTION = "production"
+    RETIRED = "retired"
+
+
+MOVES: dict[Stage, frozenset[Stage]] = {
+    Stage.CANDIDATE: frozenset({Stage.STAGING, Stage.RETIRED}),
+    Stage.STAGING: frozenset({Stage.PRODUCTION, Stage.CANDIDATE, Stage.RETIRED}),
+    Stage.PRODUCTION: frozenset({Stage.STAGING, Stage.RETIRED}),
+    Stage.RETIRED: frozenset(),
+}
+GATED = frozenset({Stage.STAGING, Stage.PRODUCTION})  # on the way up, these stages ask the policy
+
+
+def check_move(ref: Ref, before: Stage, after: Stage) -> None:
+    """`Conflict` unless a version may move from one stage to the other; the message says where it may go."""
+    if after in MOVES[before]:
+        return
+    ways = " or ".join(sorted(stage.value for stage in MOVES[before])) or "nowhere"
+    raise Conflict(f"{ref} cannot move from {before} to {after}.", mend=f"From {before} it may move to {ways}.")
+
+
+def is_gated(before: Stage, after: Stage) -> bool:
+    """Whether a move must pass the policy: the way up does, the way back does not."""
+    order = list(Stage)
+    return after in GATED and order.index(after) > order.index(before)
+
+
+class Parity(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the stored model's predictions lie from those of the estimator it was made of, on the same rows."""
+
+    rows: int
+    max_difference: float
+    tolerance: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the stored model may stand for the estimator; a difference that is no number never does."""
+        return self.max_difference <= self.tolerance
+
+
+class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What a version is made of and what it was made from. Never changes: the version's digest covers all of it."""
+
+    format: Format
+    files: dict[str, str]  # path in the package to the digest of its content
+    signature: Signature
+    size: int  # bytes of all files
+    framework: str = ""  # for example `scikit-learn 1.7.2`
+    example: str | None = None  # digest of a few input rows, in Parquet
+    run: Ref | None = None
+    datasets: list[Ref] = []
+    features: list[Ref] = []
+    params: dict[str, Any] = {}
+    licence: str = ""
+    authors: list[str] = []  # whoever made it; none of them may approve it
+
+    @property
+    def needs(self) -> list[Ref]:
+        """What it was made from and cannot be explained without."""
+        return [*self.datasets, *self.features, *([self.run] if self.run else [])]
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """What belongs to the model as a whole, across its versions."""
+
+    owner: str = ""  # who answers for it
+    purpose: str = ""  # what it is for, in a sentence
+
+
+class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """One version as the registry shows it: the immutable record, and where it stands today."""
+
+    ref: Ref
+    digest: str
+    record: ModelRecord
+    stage: Stage
+    profile: Profile
+    created_at: datetime
+    created_by: str
+    description: str = ""
+    successor: Ref | None = None  # of a retired version: what to use in its place
+    aliases: list[str] = []
+    tags: dict[str, str] = {}
+
+    @classmethod
+    def of(cls, version: Version, stage: Stage, profile: Profile) -> ModelVersion:
+        """Put together what the catalog and this room's tables say."""
+        return cls(
+            ref=version.ref,
+            digest=version.digest,
+            record=convert(version.record, ModelRecord),
+            stage=Stage.RETIRED if version.state is State.RETIRED else stage,
+            profile=profile,
+            created_at=version.created_at,
+            created_by=version.created_by,
+            description=version.description,
+            successor=version.successor,
+            aliases=version.aliases,
+            tags=version.tags,
+        )
+
+    @property
+    def manifest(self) -> Manifest:
+        """What serving needs to know to load it."""
+        assert self.ref.version is not None
+        return Manifest(
+            name=self.ref.name,
+            version=self.ref.version,
+            format=self.record.format,
+            files=self.record.files,
+            signature=self.record.signature,
+            digest=self.digest,
+        )
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """One difference between two versions: before or after is None where it was added or taken away."""
+
+    what: str  # a path such as `inputs.distance` or `params.max_depth`
+    before: Any = None
+    after: Any = None
+
+
+class ModelDiff(msgspec.Struct, frozen=True, kw_only=True):
+    """What changed from one version to another."""
+
+    before: Ref
+    after: Ref
+    changes: list[Change]
+    compatible: bool  # whoever calls the earlier version may call the later one as they do now

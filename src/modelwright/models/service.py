@@ -1,0 +1,416 @@
+"""The registry's service: what is done to models on the record, and, at the caller's side, how they go in and come out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from modelwright.core.errors import Conflict, InUse, Invalid, Refused
+from modelwright.core.hashing import digest_value
+from modelwright.core.operations import Room, operation
+from modelwright.core.paging import Filter, Page
+from modelwright.core.refs import Kind, Ref
+from modelwright.models.diff import diff
+from modelwright.models.records import (
+    CHAMPION,
+    ModelDiff,
+    ModelRecord,
+    ModelVersion,
+    Parity,
+    Profile,
+    Stage,
+    check_move,
+    is_gated,
+)
+from modelwright.models.tables import profiles_of, set_profile, set_stage, stages_of
+from modelwright.policy import require
+from modelwright.serving import Format
+from modelwright.store import AliasMove, State, Transaction, Verdict, Version, catalog, evidence
+
+if TYPE_CHECKING:
+    from modelwright.models.loaded import LoadedModel
+
+PARITY = "parity"  # the kind of evidence that a comparison of stored model and estimator becomes
+
+
+class Models(Room):
+    """Model versions: what they are made of, how far they have come, and which of them is the champion."""
+
+    room, kind = "models", Kind.MODEL
+
+    # At the caller's side
+
+    def log(
+        self,
+        name: str,
+        estimator: Any,
+        *,
+        example: Any,
+        run: Ref | None = None,
+        datasets: Sequence[Ref] = (),
+        features: Sequence[Ref] = (),
+        format: str = Format.SKOPS,
+        params: Mapping[str, Any] | None = None,
+        nullable: Sequence[str] = (),
+        categories: Mapping[str, Sequence[str]] | None = None,
+        tolerance: float | None = None,
+        licence: str = "",
+        authors: Sequence[str] = (),
+        description: str = "",
+        tags: Mapping[str, str] | None = None,
+        reason: str = "",
+    ) -> ModelVersion:
+        """Register a fitted scikit-learn estimator as the next version of a model.
+
+        `example` is a table of inputs (Arrow, a data frame, or columns by name): the signature is read off it, and the
+        stored model must repeat the estimator's predictions on all of its rows within `tolerance`, or it is `Refused`. Its
+        first five rows are kept. `nullable` and `categories` say what the example may not show. `params` stand in for the
+        estimator's own. Nothing is stored in a format that runs code when it is read.
+        """
+        from modelwright.models.package import build
+
+        built = build(
+            estimator,
+            example,
+            format=_format(format),
+            nullable=nullable,
+            categories=categories,
+            tolerance=tolerance,
+        )
+        _check_parity(Ref(Kind.MODEL, name), built.parity)
+        record = ModelRecord(
+            format=built.format,
+            files={path: self.blobs.put(content) for path, content in built.files.items()},
+            signature=built.signature,
+            size=sum(map(len, built.files.values())),
+            framework=built.framework,
+            example=self.blobs.put(built.example),
+            run=run,
+            datasets=list(datasets),
+            features=list(features),
+            params=dict(built.params if params is None else params),
+            licence=licence,
+            authors=list(authors),
+        )
+        return self.register(
+            name, record=record, parity=built.parity, description=description, tags=dict(tags or {}), reason=reason
+        )
+
+    def load(self, ref: Ref, *, retired: bool = False) -> LoadedModel:
+        """The version as something that predicts; every file is verified against its digest first.
+
+        A retired version is `Refused`, with its successor in the message, unless `retired` says that it is wanted for the
+        record, to repeat what it once answered.
+        """
+        from modelwright.models.loaded import LoadedModel
+        from modelwright.serving import load
+
+        version = self.show(ref)
+        if version.stage is Stage.RETIRED and not retired:
+            instead = f"Load its successor: {version.successor}." if version.successor else "It has no successor."
+            raise Refused(f"{version.ref} is retired.", mend=instead, details={"successor": str(version.successor or "")})
+        files = {path: self.blobs.read(digest) for path, digest in version.record.files.items()}
+        return LoadedModel(version, load(version.manifest, files))
+
+    # On the record: versions
+
+    @operation("register", event="models.version.registered")
+    def register(
+        self,
+        tx: Transaction,
+        name: str,
+        *,
+        record: ModelRecord,
+        parity: Parity | None = None,
+        description: str = "",
+        tags: dict[str, str] | None = None,
+        reason: str = "",
+    ) -> ModelVersion:
+        """Add a version made of files that are already stored; `log` is the way from an estimator to here.
+
+        It needs its run and the exact dataset and feature versions it was made from, which cannot be deleted from now on.
+        The same record as the latest version's is that version again. Whoever registers is among its authors. `Invalid` if
+        a file is not stored; `Refused` for an ONNX model whose predictions were not compared, or are not the same.
+        """
+        ref = Ref(Kind.MODEL, name)
+        if parity is not None:
+            _check_parity(ref, parity)
+        elif record.format is Format.ONNX:
+            raise Refused(f"{ref} is a converted model, and its predictions were not compared.", mend="Use models.log.")
+        self._check_stored(record)
+        record = _completed(tx, record)
+        digest = digest_value(record)
+        newest = catalog.latest(tx, ref)
+        if newest is not None and newest.digest == digest and newest.state is State.ACTIVE:
+            tx.unchanged()
+            return self._version(tx, newest)
+        version = catalog.add(
+            tx,
+            Kind.MODEL,
+            name,
+            digest=digest,
+            record=record,
+            description=description,
+            tags=tags,
+            needs=record.needs,
+        )
+        tx.note(
+            resource=version.ref,
+            inputs=record.needs,
+            outputs=[version.ref],
+            after={"digest": digest, "format": record.format, "stage": Stage.CANDIDATE},
+        )
+        if parity is not None:
+            _attach_parity(tx, version, parity)
+        return self._version(tx, version)
+
+    @operation("read")
+    def show(self, tx: Transaction, ref: Ref) -> ModelVersion:
+        """One version; without a selector the latest. Of a retired one it says the successor."""
+        return self._version(tx, catalog.get(tx, ref))
+
+    @operation("read", on="")
+    def list(self, tx: Transaction, where: Filter = Filter()) -> Page[ModelVersion]:
+        """The latest version of every model that the caller may read, the most recently changed first."""
+        return self._page(tx, catalog.list_things(tx, Kind.MODEL, where))
+
+    @operation("read")
+    def versions(self, tx: Transaction, ref: Ref, where: Filter = Filter()) -> Page[ModelVersion]:
+        """The versions of one model, newest first."""
+        return self._page(tx, catalog.list_versions(tx, ref, where))
+
+    @operation("read")
+    def diff(self, tx: Transaction, ref: Ref, other: Ref) -> ModelDiff:
+        """What changed from one version to another of the same model, and whether callers would notice."""
+        if ref.whole != other.whole:
+            raise Invalid(f"{ref} and {other} are not versions of the same model.")
+        return diff(self._version(tx, catalog.get(tx, ref)), self._version(tx, catalog.get(tx, other)))
+
+    @operation("read")
+    def history(
+        self, tx: Transaction, ref: Ref, *, alias: str | None = None, as_of: datetime | None = None
+    ) -> Sequence[AliasMove]:
+        """Every move of a model's aliases, newest first; with `as_of` up to then: the first is what held at that time."""
+        return catalog.alias_history(tx, ref, alias, as_of=as_of)
+
+    # On the record: standing
+
+    @operation("deploy.{stage}", event="models.version.promoted")
+    def promote(self, tx: Transaction, ref: Ref, stage: Stage, *, reason: str) -> ModelVersion:
+        """Move a version to a stage; on the way up `Refused` names every unmet requirement of its policy.
+
+        `Conflict` for a move that the stages do not have. Retiring is an operation of its own.
+        """
+        before = self._version(tx, catalog.get(tx, ref))
+        if stage is before.stage:
+            tx.unchanged()
+            return before
+        check_move(before.ref, before.stage, stage)
+        if stage is Stage.RETIRED:
+            raise Invalid(f"{before.ref} is retired with its successor, not promoted.", mend="Use models.retire.")
+        if CHAMPION in before.aliases:
+            raise InUse(f"{before.ref} is the champion.", mend="Make another version the champion first.")
+        if is_gated(before.stage, stage):
+            require(tx, before.ref, "promote", environment=stage.value)
+        set_stage(tx, before.ref, stage)
+        tx.note(
+            resource=before.ref,
+            before={"stage": before.stage},
+            after={"stage": stage},
+            environment=stage.value,
+        )
+        return self.show(before.ref)
+
+    @operation("register", event="models.alias.set")
+    def alias(self, tx: Transaction, ref: Ref, alias: str, *, reason: str = "") -> ModelVersion:
+        """Point an alias at a version. `champion` is protected: see `make_champion`, which this becomes for it."""
+        if alias == CHAMPION:
+            tx.unchanged()
+            return self.make_champion(ref, reason=reason)
+        version = catalog.get(tx, ref)
+        _refuse_retired(version)
+        if alias in version.aliases:
+            tx.unchanged()
+            return self._version(tx, version)
+        move = catalog.set_alias(tx, version.ref, alias, reason=reason)
+        tx.note(resource=version.ref, after={"alias": alias, "version": move.version})
+        return self.show(version.ref)
+
+    @operation("register", event="models.alias.dropped")
+    def drop_alias(self, tx: Transaction, ref: Ref, alias: str, *, reason: str = "") -> ModelVersion:
+        """Take an alias away; its history stays. `Refused` for `champion`, which ends by `drop_champion`."""
+        if alias == CHAMPION:
+            raise Refused(f"{alias!r} is what is live and not for anybody to drop.", mend="Use models.drop_champion.")
+        version = catalog.get(tx, ref.at(alias))
+        catalog.drop_alias(tx, ref, alias, reason=reason)
+        tx.note(resource=version.ref, before={"alias": alias, "version": version.ref.version})
+        return self.show(version.ref)
+
+    @operation("deploy.production", event="models.champion.made")
+    def make_champion(self, tx: Transaction, ref: Ref, *, reason: str) -> ModelVersion:
+        """Make a version the champion: what production answers with.
+
+        `Refused` unless it is on the stage `production`, which it can only have reached through the gate; so going back to
+        an earlier champion is instant, and nothing that no gate let through is ever live.
+        """
+        version = self._version(tx, catalog.get(tx, ref))
+        if version.stage is not Stage.PRODUCTION:
+            raise Refused(
+                f"{version.ref} is on the stage {version.stage}, and a champion must be on {Stage.PRODUCTION}.",
+                mend=f"Promote it through the gate first: mw promote {version.ref} production",
+            )
+        if CHAMPION in version.aliases:
+            tx.unchanged()
+            return version
+        catalog.set_alias(tx, version.ref, CHAMPION, reason=reason)
+        tx.note(resource=version.ref, after={"champion": version.ref.version})
+        return self.show(version.ref)
+
+    @operation("deploy.production", event="models.champion.dropped")
+    def drop_champion(self, tx: Transaction, ref: Ref, *, reason: str) -> ModelVersion:
+        """Leave a model without a champion, when it goes out of use altogether."""
+        version = catalog.get(tx, ref.at(CHAMPION))
+        catalog.drop_alias(tx, ref, CHAMPION, reason=reason)
+        tx.note(resource=version.ref, before={"champion": version.ref.version})
+        return self.show(version.ref)
+
+    # On the record: care
+
+    @operation("register", event="models.tags.set")
+    def tag(self, tx: Transaction, ref: Ref, tags: dict[str, str | None], *, reason: str = "") -> ModelVersion:
+        """Set tags on a version; a value of None takes the tag away."""
+        version = catalog.get(tx, ref)
+        for key, value in tags.items():
+            catalog.set_tag(tx, version.ref, key, value)
+        tx.note(resource=version.ref, before={"tags": _pairs(version.tags)}, after={"tags": _pairs(tags)})
+        return self.show(version.ref)
+
+    @operation("write", event="models.profile.described")
+    def describe(self, tx: Transaction, ref: Ref, profile: Profile, *, reason: str = "") -> Profile:
+        """Say who answers for a model and what it is for. (Its risk tier is a classification, and that is policy's.)"""
+        catalog.resolve(tx, ref)
+        before = profiles_of(tx, [ref.name])[ref.name]
+        if before == profile:
+            tx.unchanged()
+            return profile
+        set_profile(tx, ref.name, profile)
+        tx.note(resource=ref.whole, before=_changed(before, profile), after=_changed(profile, before))
+        return profile
+
+    @operation("register", event="models.version.retired")
+    def retire(self, tx: Transaction, ref: Ref, *, successor: Ref | None = None, reason: str) -> ModelVersion:
+        """Take a version out of use for good; whoever asks for it is told the successor.
+
+        `InUse` while an alias or a deployment holds it, naming each of them.
+        """
+        version = catalog.get(tx, ref)
+        stage = stages_of(tx, [version.ref])[version.ref]
+        if holders := catalog.dependants(tx, version.ref):
+            told = ", ".join(str(each) for each in holders)
+            raise InUse(f"{version.ref} is still used by {told}.", mend="Move those to another version first.")
+        if successor is not None:
+            successor = _fit_successor(tx, version.ref, successor)
+        catalog.retire(tx, version.ref, successor)
+        set_stage(tx, version.ref, Stage.RETIRED)
+        tx.note(
+            resource=version.ref,
+            inputs=[successor] if successor else [],
+            before={"stage": stage},
+            after={"stage": Stage.RETIRED, "successor": successor},
+        )
+        return self.show(version.ref)
+
+    @operation("erase", event="models.version.deleted")
+    def delete(self, tx: Transaction, ref: Ref, *, reason: str) -> Ref:
+        """Delete one version for good; `InUse` names everything that depends on it. Its number is never given again."""
+        version = catalog.delete(tx, ref)
+        set_stage(tx, version.ref, None)
+        tx.note(resource=version.ref, before={"digest": version.digest})
+        return version.ref
+
+    # Inside
+
+    def _check_stored(self, record: ModelRecord) -> None:
+        if not record.files:
+            raise Invalid("A model version without files is nothing that could be loaded.")
+        for path, digest in record.files.items():
+            if not self.blobs.exists(digest):
+                raise Invalid(f"The file {path!r} ({digest[:12]}) is not stored.", mend="Put it among the objects first.")
+
+    def _version(self, tx: Transaction, version: Version) -> ModelVersion:
+        return self._all(tx, [version])[0]
+
+    def _page(self, tx: Transaction, page: Page[Version]) -> Page[ModelVersion]:
+        return Page(items=[*self._all(tx, page.items)], next=page.next)
+
+    def _all(self, tx: Transaction, found: Sequence[Version]) -> Sequence[ModelVersion]:
+        stages = stages_of(tx, [each.ref for each in found])
+        profiles = profiles_of(tx, [each.ref.name for each in found])
+        return [ModelVersion.of(each, stages[each.ref], profiles[each.ref.name]) for each in found]
+
+
+def _format(text: str) -> Format:
+    try:
+        return Format(text)
+    except ValueError:
+        raise Invalid(f"{text!r} is not a model format.", mend=f"The formats are {', '.join(Format)}.") from None
+
+
+def _check_parity(ref: Ref, parity: Parity) -> None:
+    if not parity.holds:
+        raise Refused(
+            f"{ref}: the stored model differs from the estimator by {parity.max_difference:g} on {parity.rows} rows, "
+            f"more than {parity.tolerance:g}.",
+            mend='Log it with format="skops", or accept the difference with a larger tolerance.',
+            details={"max_difference": parity.max_difference, "tolerance": parity.tolerance},
+        )
+
+
+def _completed(tx: Transaction, record: ModelRecord) -> ModelRecord:
+    """Refs pinned to versions, and whoever registers among the authors."""
+    return replace(
+        record,
+        datasets=[catalog.resolve(tx, ref) for ref in record.datasets],
+        features=[catalog.resolve(tx, ref) for ref in record.features],
+        authors=list(dict.fromkeys([*record.authors, tx.principal.effective_id])),
+    )
+
+
+def _attach_parity(tx: Transaction, version: Version, parity: Parity) -> None:
+    evidence.attach(
+        tx,
+        PARITY,
+        version.ref,
+        subject_digest=version.digest,
+        verdict=Verdict.PASS,
+        figures={"n": parity.rows, "max_difference": parity.max_difference, "tolerance": parity.tolerance},
+        summary=f"the stored model repeats the estimator on {parity.rows} rows within {parity.tolerance:g}",
+    )
+
+
+def _refuse_retired(version: Version) -> None:
+    if version.state is State.RETIRED:
+        instead = f"Its successor is {version.successor}." if version.successor else ""
+        raise Conflict(f"{version.ref} is retired.", mend=instead)
+
+
+def _fit_successor(tx: Transaction, ref: Ref, successor: Ref) -> Ref:
+    if successor.kind is not Kind.MODEL:
+        raise Invalid(f"{successor} cannot succeed a model.")
+    found = catalog.get(tx, successor)
+    if found.ref == ref:
+        raise Invalid(f"{ref} cannot succeed itself.")
+    _refuse_retired(found)
+    return found.ref
+
+
+def _changed(one: Profile, other: Profile) -> dict[str, str]:
+    return {name: getattr(one, name) for name in one.__struct_fields__ if getattr(one, name) != getattr(other, name)}
+
+
+def _pairs(tags: Mapping[str, str | None]) -> list[str]:
+    """Tags as text: their keys are free, those of an event are not."""
+    return [f"{key}={value}" for key, value in sorted(tags.items()) if value is not None]
