@@ -1,0 +1,1 @@
+"""The demo's case: loan applications, with a season, an abrupt change, delayed labels and columns that are nobody's business."""
