@@ -188,9 +188,13 @@ class Workspace:
         self.caller = caller
         self.home = home
         from modelwright.datasets import Datasets
+        from modelwright.evaluation import Evaluation
+        from modelwright.models import Models
 
         self.workspace = WorkspaceRoom(caller, home)
         self.datasets = Datasets(caller)
+        self.evaluation = Evaluation(caller)
+        self.models = Models(caller)
 
     @property
     def rooms(self) -> Mapping[str, Room]:

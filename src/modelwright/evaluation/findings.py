@@ -1,4 +1,7 @@
-"""What a report says, as pieces of evidence: small figures, a verdict, and a sentence."""
+"""What a report says, as pieces of evidence: small figures, a verdict, and a sentence.
+
+A policy reads the figures by path: `n`, `roc_auc.low`, `gain.low`, `worst.value`.
+"""
 
 from __future__ import annotations
 
@@ -39,12 +42,11 @@ def _evaluation(report: EvaluationReport) -> Finding:
         kind="evaluation",
         verdict=Verdict.FAIL if value.value is None else Verdict.PASS,
         figures={
-            "metrics": {name: each.value for name, each in report.metrics.items()},
-            "intervals": {name: [each.low, each.high] for name, each in report.metrics.items()},
-            "primary": primary,
-            "rows": report.rows,
+            "n": report.rows,
             "positives": report.positives,
             "threshold": report.threshold,
+            "primary": primary,
+            **{name: _bounds(each) for name, each in report.metrics.items()},
         },
         summary=f"{primary} {sentence(value)} on {report.rows} rows",
     )
@@ -59,6 +61,7 @@ def _calibration(report: EvaluationReport) -> Finding | None:
         kind="calibration",
         verdict=Verdict.PASS if within else Verdict.WARN,
         figures={
+            "n": sum(each.n for each in found.bins),
             "ece": found.ece,
             "rms_error": found.rms_error,
             "tolerance": report.plan.calibration_tolerance,
@@ -80,6 +83,7 @@ def _slices(report: EvaluationReport) -> Finding | None:
         kind="slices",
         verdict=Verdict.WARN if flagged else Verdict.PASS,
         figures={
+            "n": found.whole.n,
             "metric": found.metric,
             "slices": len(found.slices),
             "small": small,
@@ -96,6 +100,7 @@ def _comparison(found: Comparison) -> Finding:
         kind="comparison",
         verdict=comparison_verdict(found),
         figures={
+            "n": found.candidate.n,
             "verdict": found.outcome.value,
             "metric": found.metric,
             "non_inferior": found.non_inferior,
