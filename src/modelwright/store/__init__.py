@@ -2,16 +2,34 @@
 
 from modelwright.store.database import Database, Transaction
 from modelwright.store.embedded import Decision, Embedded, acting_as
-from modelwright.store.records import AliasMove, Edge, Event, Evidence, State, Verdict, Version
+from modelwright.store.ledger.checkpoints import LedgerSettings
+from modelwright.store.records import (
+    AliasMove,
+    Direction,
+    Edge,
+    Event,
+    EventFilter,
+    Evidence,
+    Lineage,
+    State,
+    Verdict,
+    Version,
+)
+from modelwright.store.service import Record
 
 __all__ = [
     "AliasMove",
     "Database",
     "Decision",
+    "Direction",
     "Edge",
     "Embedded",
     "Event",
+    "EventFilter",
     "Evidence",
+    "LedgerSettings",
+    "Lineage",
+    "Record",
     "State",
     "Transaction",
     "Verdict",

@@ -131,8 +131,11 @@ def resolve(tx: Transaction, ref: Ref) -> Ref:
 
 def list_things(tx: Transaction, kind: Kind, where: Filter) -> Page[Version]:
     """The latest version of each thing of a kind that the caller may see, the most recently changed first."""
+    other = catalog_versions.alias()
+    newest = sa.select(sa.func.max(other.c.version)).where(other.c.kind == _t.kind, other.c.name == _t.name)
     query = sa.select(catalog_versions, _t.latest_at).join(
-        catalog_things, sa.and_(_t.kind == _v.kind, _t.name == _v.name, _t.versions == _v.version)
+        catalog_things,
+        sa.and_(_t.kind == _v.kind, _t.name == _v.name, _v.version == newest.correlate(catalog_things).scalar_subquery()),
     )
     query = _narrow(tx, query.where(_v.kind == kind), where, kind)
     if where.after:
@@ -210,25 +213,33 @@ def alias_history(tx: Transaction, ref: Ref, alias: str | None = None, *, as_of:
         query = query.where(_m.alias == alias)
     if as_of is not None:
         query = query.where(_m.at <= isoformat(as_of))
-    rows = tx.execute(query.order_by(_m.id.desc())).all()
-    return [
-        AliasMove(
-            ref=ref.whole,
-            alias=r.alias,
-            version=r.version,
-            at=parse_time(r.at),
-            actor=r.actor,
-            reason=r.reason,
-            seq=r.seq,
-        )
-        for r in rows
-    ]
+    return [_move(row) for row in tx.execute(query.order_by(_m.id.desc()))]
 
 
 def aliased_at(tx: Transaction, ref: Ref, alias: str, moment: datetime) -> AliasMove | None:
     """What an alias pointed at, at a moment: the move that put it there, or None."""
-    moves = alias_history(tx, ref, alias, as_of=moment)
-    return moves[0] if moves and moves[0].version is not None else None
+    query = sa.select(catalog_alias_moves).where(_m.kind == ref.kind, _m.name == ref.name, _m.alias == alias)
+    row = tx.execute(query.where(_m.at <= isoformat(moment)).order_by(_m.at.desc(), _m.id.desc()).limit(1)).first()
+    return None if row is None or row.version is None else _move(row)
+
+
+def all_aliased_at(tx: Transaction, kind: Kind, alias: str, moment: datetime) -> list[AliasMove]:
+    """What an alias pointed at, at a moment, for every thing of a kind that had it; by name."""
+    last = sa.select(sa.func.max(_m.id)).where(_m.alias == alias, _m.kind == kind, _m.at <= isoformat(moment))
+    query = sa.select(catalog_alias_moves).where(_m.id.in_(last.group_by(_m.name)), _m.version.is_not(None))
+    return [_move(row) for row in tx.execute(query.order_by(_m.name))]
+
+
+def _move(row: Any) -> AliasMove:
+    return AliasMove(
+        ref=Ref(row.kind, row.name),
+        alias=row.alias,
+        version=row.version,
+        at=parse_time(row.at),
+        actor=row.actor,
+        reason=row.reason,
+        seq=row.seq,
+    )
 
 
 def set_tag(tx: Transaction, ref: Ref, key: str, value: str | None) -> None:
@@ -252,10 +263,14 @@ def tags_of(tx: Transaction, refs: Sequence[Ref]) -> dict[str, dict[str, str]]:
 def depend(tx: Transaction, dependant: Ref, needs: Sequence[Ref]) -> None:
     """State that one ref cannot do without others. Stating it twice is the same as once."""
     d = catalog_dependencies.c
-    for need in dict.fromkeys(str(n) for n in needs):
-        known = sa.select(d.needs).where(d.dependant == str(dependant), d.needs == need)
-        if tx.execute(known).first() is None:
-            tx.execute(catalog_dependencies.insert().values(dependant=str(dependant), needs=need))
+    known = set(tx.execute(sa.select(d.needs).where(d.dependant == str(dependant))).scalars())
+    fresh = [
+        {"dependant": str(dependant), "needs": str(need), "thing": str(need.whole)}
+        for need in dict.fromkeys(needs)
+        if str(need) not in known
+    ]
+    if fresh:
+        tx.execute(catalog_dependencies.insert(), fresh)
 
 
 def release(tx: Transaction, dependant: Ref) -> None:
@@ -266,9 +281,7 @@ def release(tx: Transaction, dependant: Ref) -> None:
 def dependants(tx: Transaction, ref: Ref) -> list[Ref]:
     """What depends on this ref (or, without a selector, on any version of it)."""
     d = catalog_dependencies.c
-    which = d.needs == str(ref)
-    if ref.selector is None:
-        which = sa.or_(which, d.needs.startswith(f"{ref}@", autoescape=True))
+    which = d.thing == str(ref) if ref.selector is None else d.needs == str(ref)
     rows = tx.execute(sa.select(d.dependant).where(which).distinct().order_by(d.dependant))
     return [Ref.parse(text) for text in rows.scalars()]
 

@@ -20,6 +20,9 @@ from modelwright.core.wire import to_plain
 from modelwright.store.ledger import log
 from modelwright.store.tables import catalog_versions, ledger_head, metadata
 
+# A name is matched as it is written (LIKE, by default, would let `Pricing` pass for `pricing`, unlike on PostgreSQL).
+PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000", "case_sensitive_like=ON")
+
 
 class _Ends:
     """What to call when a transaction has ended, the write lock already given back: either may open another."""
@@ -278,7 +281,7 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
     @sa.event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves: the driver's own habit would defer it
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+        for pragma in PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
 
     @sa.event.listens_for(engine, "begin")

@@ -65,6 +65,7 @@ def attach(
             id=identity,
             kind=kind,
             subject=str(subject),
+            thing=str(subject.whole),
             subject_digest=subject_digest,
             verdict=verdict,
             figures=encode_text(made.figures),
@@ -90,9 +91,7 @@ def get(tx: Transaction, identity: str) -> Evidence:
 
 def about(tx: Transaction, subject: Ref, kind: str | None = None, *, as_of: datetime | None = None) -> list[Evidence]:
     """What is known about a subject, newest first; a subject without a selector gathers all its versions."""
-    which = _e.subject == str(subject)
-    if subject.selector is None:
-        which = sa.or_(which, _e.subject.startswith(f"{subject}@", autoescape=True))
+    which = _e.thing == str(subject) if subject.selector is None else _e.subject == str(subject)
     query = sa.select(evidence).where(which)
     if kind is not None:
         query = query.where(_e.kind == kind)

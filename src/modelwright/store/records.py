@@ -102,6 +102,17 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str = ""
 
 
+class EventFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which events. Every field narrows."""
+
+    since: datetime | None = None  # from that moment on
+    until: datetime | None = None  # before that moment
+    actor: str | None = None  # the id of a principal
+    action: str | None = None  # `models.version.registered`, or the beginning `models`
+    limit: int = 50  # 1 to 1000
+    after: str | None = None  # the `next` of the page before
+
+
 class Sealed(msgspec.Struct, frozen=True, kw_only=True):
     """A checkpoint: the root of the first `size` events, signed."""
 
@@ -160,6 +171,23 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
     action: str
     seq: int
     at: datetime
+
+
+class Direction(StrEnum):
+    """Which way to follow lineage: up to what a thing came from, down to what came from it."""
+
+    UP = "up"
+    DOWN = "down"
+    BOTH = "both"
+
+
+class Lineage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a thing came from and what came from it, as events tell it."""
+
+    of: Ref
+    nodes: list[Ref]  # `of` first, then by distance
+    edges: list[Edge]
+    complete: bool  # False: cut off at the depth or the number of nodes asked for
 
 
 def time_key(moment: datetime) -> str:

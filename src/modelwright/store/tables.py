@@ -14,6 +14,9 @@ metadata = sa.MetaData(
     }
 )
 
+# Compared byte by byte on both databases, so that everything that begins with `models.` is one range of the index.
+_BYTEWISE = sa.String(100).with_variant(sa.String(100, collation="C"), "postgresql")
+
 ledger_head = sa.Table(
     "ledger_head",
     metadata,
@@ -29,10 +32,12 @@ ledger_events = sa.Table(
     metadata,
     sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("ts", sa.String(27), nullable=False, index=True),
-    sa.Column("action", sa.String(100), nullable=False, index=True),
-    sa.Column("actor", sa.String(200), nullable=False, index=True),
+    sa.Column("action", _BYTEWISE, nullable=False),
+    sa.Column("actor", sa.String(200), nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Column("leaf", sa.LargeBinary(32), nullable=False),
+    sa.Index("ix_ledger_events_action", "action", "seq"),
+    sa.Index("ix_ledger_events_actor", "actor", "seq"),
 )
 
 ledger_details = sa.Table(  # what was too large to stand in an event, by the SHA-256 that the event holds instead
@@ -131,6 +136,7 @@ catalog_alias_moves = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("seq", sa.BigInteger, nullable=False),
     sa.Index("ix_catalog_alias_moves_name", "kind", "name", "alias", "at"),
+    sa.Index("ix_catalog_alias_moves_alias", "alias", "kind", "name", "id"),
 )
 
 catalog_dependencies = sa.Table(
@@ -138,7 +144,9 @@ catalog_dependencies = sa.Table(
     metadata,
     sa.Column("dependant", sa.String(300), primary_key=True),
     sa.Column("needs", sa.String(300), primary_key=True),
+    sa.Column("thing", sa.String(300), nullable=False),  # `needs` without its selector
     sa.Index("ix_catalog_dependencies_needs", "needs"),
+    sa.Index("ix_catalog_dependencies_thing", "thing"),
 )
 
 evidence = sa.Table(
@@ -147,6 +155,7 @@ evidence = sa.Table(
     sa.Column("id", sa.String(26), primary_key=True),
     sa.Column("kind", sa.String(60), nullable=False),
     sa.Column("subject", sa.String(300), nullable=False),
+    sa.Column("thing", sa.String(300), nullable=False),  # the subject without its selector
     sa.Column("subject_digest", sa.String(64), nullable=False),
     sa.Column("verdict", sa.String(8), nullable=False),
     sa.Column("figures", sa.Text, nullable=False),
@@ -157,7 +166,8 @@ evidence = sa.Table(
     sa.Column("created_at", sa.String(27), nullable=False),
     sa.Column("expires_at", sa.String(27)),
     sa.Column("seq", sa.BigInteger, nullable=False),
-    sa.Index("ix_evidence_subject", "subject", "kind", "created_at"),
+    sa.Index("ix_evidence_subject", "subject", "kind", "seq"),
+    sa.Index("ix_evidence_thing", "thing", "kind", "seq"),
     sa.Index("ix_evidence_created_at", "created_at"),
 )
 
