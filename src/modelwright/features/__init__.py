@@ -1,0 +1,51 @@
+"""Features: views over datasets that are true at every point in time, offline in training sets and online in requests.
+
+A project's `features.py` is written with what this front door offers:
+
+    from modelwright.features import FeatureView, count, mean
+
+    carrier_delays = FeatureView(
+        name="carrier_delays", entity=["carrier"], source="dataset:flights", event_time="landed_at",
+        features=[mean("late", window="7d", name="carrier_late_rate"), count(window="7d", name="carrier_landings")],
+    )
+"""
+
+from modelwright.features.records import (
+    Aggregation,
+    Comparison,
+    Feature,
+    FeatureView,
+    OnlineState,
+    TrainingSet,
+    ViewDiff,
+    ViewVersion,
+    column,
+    count,
+    expression,
+    maximum,
+    mean,
+    minimum,
+    total,
+)
+from modelwright.features.service import Features, FeatureSettings, load_views
+
+__all__ = [
+    "Aggregation",
+    "Comparison",
+    "Feature",
+    "FeatureSettings",
+    "FeatureView",
+    "Features",
+    "OnlineState",
+    "TrainingSet",
+    "ViewDiff",
+    "ViewVersion",
+    "column",
+    "count",
+    "expression",
+    "load_views",
+    "maximum",
+    "mean",
+    "minimum",
+    "total",
+]

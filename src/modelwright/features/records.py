@@ -1,0 +1,344 @@
+"""The nouns of the room: views and their features, versions, differences, training sets, what stands online. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from modelwright.core.errors import Invalid
+from modelwright.core.refs import Kind, Ref
+from modelwright.core.signature import Column
+from modelwright.features.durations import microseconds
+from modelwright.store.records import State
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+Value = bool | int | float | str | None  # a feature's value as it travels; moments as RFC 3339 text
+
+
+class Aggregation(StrEnum):
+    """How the events of a window become one value. Missing values are passed over by all of them."""
+
+    COUNT = "count"  # of the values that are there, or of the events themselves; 0 where there are none
+    MEAN = "mean"
+    TOTAL = "total"
+    MINIMUM = "minimum"
+    MAXIMUM = "maximum"
+
+
+class Feature(msgspec.Struct, frozen=True, kw_only=True):
+    """One value of a view: an expression over a row of the source, or its aggregate over a window of rows.
+
+    Made by `column`, `expression`, `mean`, `count`, `total`, `minimum` and `maximum`.
+    """
+
+    name: str
+    sql: str  # over the columns of the source (or of `select`); empty: the row itself, for counting
+    aggregation: Aggregation | None = None
+    window: str | None = None
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.name):
+            raise Invalid(
+                f"{self.name!r} cannot name a feature.", mend="Use letters, digits and _, and begin with no digit."
+            )
+        if (self.aggregation is None) != (self.window is None):
+            raise Invalid(f"Feature {self.name!r} needs both an aggregation and a window, or neither.")
+        if not self.sql.strip() and self.aggregation is not Aggregation.COUNT:
+            raise Invalid(f"Feature {self.name!r} has no expression.", mend="Only count() does without one.")
+        if self.window is not None:
+            microseconds(self.window)
+
+    @property
+    def span(self) -> int:
+        """The window in microseconds."""
+        return microseconds(self.window) if self.window else 0
+
+
+class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
+    """A definition: features of an entity, computed from one dataset, true at every point in time.
+
+    - `entity`: the columns that together name what the features are of (text, whole numbers or booleans).
+    - `source`: the dataset. Without a selector the newest version is used whenever the view is computed.
+    - `select`: a SELECT over the table `source`; what it gives takes the place of the source's own columns.
+    - `event_time`: the column that says when a row happened; None makes a table that is true at all times.
+    - `created_time`: the column that says when the row became known; None where that was at its event time.
+    - `ttl`: how long the newest row holds; None: until the next.
+    - `features`: expressions of the newest known row, or aggregates over windows of known rows; not both in one view.
+    """
+
+    name: str
+    entity: list[str]
+    source: Ref
+    features: list[Feature]
+    select: str | None = None
+    event_time: str | None = None
+    created_time: str | None = None
+    ttl: str | None = None
+    description: str = ""
+    owner: str = ""
+    tags: dict[str, str] = {}
+
+    if TYPE_CHECKING:  # what the constructor also takes; msgspec itself reads the annotations above
+
+        def __init__(
+            self,
+            *,
+            name: str,
+            entity: list[str] | str,
+            source: Ref | str,
+            features: list[Feature | str] | list[Feature] | list[str],
+            select: str | None = None,
+            event_time: str | None = None,
+            created_time: str | None = None,
+            ttl: str | None = None,
+            description: str = "",
+            owner: str = "",
+            tags: dict[str, str] = ...,
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        entity: Any = self.entity
+        source: Any = self.source
+        features: list[Any] = self.features
+        _set(self, "entity", [entity] if isinstance(entity, str) else list(entity))
+        _set(self, "source", Ref.parse(source) if isinstance(source, str) else source)
+        _set(self, "features", [column(each) if isinstance(each, str) else each for each in features])
+        Ref(Kind.FEATURES, self.name)
+        self._check_parts()
+        self._check_times()
+
+    def _check_parts(self) -> None:
+        what = f"View {self.name!r}"
+        if self.source.kind is not Kind.DATASET:
+            raise Invalid(f"{what} reads {self.source}, which is no dataset.", mend="Write source='dataset:<name>'.")
+        if not self.entity or not self.features:
+            raise Invalid(f"{what} needs at least one entity column and one feature.")
+        for name in self.entity:
+            if not NAME.fullmatch(name):
+                raise Invalid(f"{what}: {name!r} cannot name an entity column.", mend="Rename it with `select`.")
+        twice = [name for name, times in Counter([*self.entity, *self.names]).items() if times > 1]
+        if twice:
+            raise Invalid(f"{what} gives the name {twice[0]!r} twice.", mend="Give the feature another with name=...")
+        if self.select is not None and not self.select.strip():
+            raise Invalid(f"{what} has an empty `select`.", mend="Leave it out, or write SELECT ... FROM source.")
+
+    def _check_times(self) -> None:
+        what = f"View {self.name!r}"
+        aggregates = [feature.name for feature in self.features if feature.aggregation]
+        if aggregates and len(aggregates) < len(self.features):
+            raise Invalid(
+                f"{what} mixes windows ({aggregates[0]}) with values of the newest row.", mend="Make two views of it."
+            )
+        if self.event_time is None and (self.created_time or self.ttl or aggregates):
+            raise Invalid(f"{what} has no event_time, so it can have no created_time, ttl or window.")
+        if self.ttl is not None:
+            microseconds(self.ttl)
+            if aggregates:
+                raise Invalid(f"{what}: a window says itself how far back it looks.", mend="Leave ttl out.")
+
+    @property
+    def ref(self) -> Ref:
+        """The view as a whole."""
+        return Ref(Kind.FEATURES, self.name)
+
+    @property
+    def names(self) -> list[str]:
+        """The features' names, in order."""
+        return [feature.name for feature in self.features]
+
+    @property
+    def windowed(self) -> bool:
+        """Whether its features are aggregates over windows."""
+        return self.features[0].aggregation is not None
+
+    @property
+    def lifetime(self) -> int | None:
+        """`ttl` in microseconds."""
+        return None if self.ttl is None else microseconds(self.ttl)
+
+    @property
+    def reach(self) -> int:
+        """How far back the longest window looks, in microseconds."""
+        return max(feature.span for feature in self.features)
+
+    @property
+    def inputs(self) -> list[str]:
+        """The different expressions that are computed of each row, in order; features refer to them by position."""
+        if not self.windowed:
+            return [feature.sql for feature in self.features]
+        return list(dict.fromkeys(feature.sql for feature in self.features if feature.sql))
+
+
+_set = msgspec.structs.force_setattr
+
+
+# How features are written
+
+
+def identifier(name: str) -> str:
+    """A column's name, quoted for SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def column(name: str, *, description: str = "") -> Feature:
+    """A column of the newest row, under its own name. A plain string in `features` says the same."""
+    return Feature(name=name, sql=identifier(name), description=description)
+
+
+def expression(name: str, sql: str, *, description: str = "") -> Feature:
+    """A DuckDB expression over the columns of the newest row, for example `expression("age", "2013 - year")`."""
+    return Feature(name=name, sql=sql, description=description)
+
+
+def count(sql: str = "", *, window: str, name: str = "", description: str = "") -> Feature:
+    """How many known events the window holds; with an expression, those where it has a value."""
+    return _over(Aggregation.COUNT, sql, window, name, description)
+
+
+def mean(sql: str, *, window: str, name: str = "", description: str = "") -> Feature:
+    """The mean over the window; missing without a value in it."""
+    return _over(Aggregation.MEAN, sql, window, name, description)
+
+
+def total(sql: str, *, window: str, name: str = "", description: str = "") -> Feature:
+    """The sum over the window; missing without a value in it."""
+    return _over(Aggregation.TOTAL, sql, window, name, description)
+
+
+def minimum(sql: str, *, window: str, name: str = "", description: str = "") -> Feature:
+    """The smallest value in the window; missing without one."""
+    return _over(Aggregation.MINIMUM, sql, window, name, description)
+
+
+def maximum(sql: str, *, window: str, name: str = "", description: str = "") -> Feature:
+    """The largest value in the window; missing without one."""
+    return _over(Aggregation.MAXIMUM, sql, window, name, description)
+
+
+def _over(aggregation: Aggregation, sql: str, window: str, name: str, description: str) -> Feature:
+    subject = sql if NAME.fullmatch(sql) else ""
+    if not name and sql and not subject:
+        raise Invalid(f"The {aggregation.value} of {sql!r} needs a name.", mend="Give it one with name=...")
+    own = name or "_".join(part for part in (subject, aggregation.value, window) if part)
+    expressed = identifier(sql) if subject else sql
+    return Feature(name=own, sql=expressed, aggregation=aggregation, window=window, description=description)
+
+
+# Versions and what is said about them
+
+
+class ViewRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What the catalog keeps of one version of a view."""
+
+    view: FeatureView
+    source: Ref  # the dataset version that the definition was checked against
+    keys: list[Column]  # the entity columns with their types
+    columns: list[Column]  # the features with their types
+
+
+class OnlineState(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a view version stands in the online store.
+
+    Reads at a time from `since` to `until` give exactly what a training set over `source` gives at that time. Later reads
+    answer from what was known at `until`; earlier ones are refused.
+    """
+
+    view: Ref
+    source: Ref  # the dataset version it was computed from
+    since: datetime
+    until: datetime
+    rows: int  # entities
+    generation: str
+
+
+class ViewVersion(ViewRecord, frozen=True, kw_only=True):
+    """One immutable version of a view."""
+
+    ref: Ref
+    digest: str
+    created_at: datetime
+    created_by: str
+    state: State = State.ACTIVE
+    successor: Ref | None = None
+    tags: dict[str, str] = {}
+    aliases: list[str] = []
+
+
+class FieldChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of the definition that differs; a feature's is written `feature.field`. None: it was not there."""
+
+    field: str
+    before: Any
+    after: Any
+
+
+class ViewDiff(msgspec.Struct, frozen=True, kw_only=True):
+    """How two versions of a view differ, as seen from `before`."""
+
+    before: Ref
+    after: Ref
+    added: list[str]  # features
+    removed: list[str]
+    changes: list[FieldChange]
+
+    @property
+    def breaking(self) -> bool:
+        """Whether a model built on `before` could not be fed from `after`."""
+        return bool(self.removed) or any(c.field == "entity" or c.field.endswith(".dtype") for c in self.changes)
+
+
+class OnlineRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One packed row on its way to the online store: the entity's key as JSON text, its timeline in base64."""
+
+    key: str
+    packed: str
+
+
+class TrainingSet(msgspec.Struct, frozen=True, kw_only=True):
+    """Features joined to the rows asked for, and exactly what they came from."""
+
+    table: pa.Table
+    features: list[str]  # the columns that were added, in order
+    views: list[Ref]  # pinned
+    sources: list[Ref]  # the dataset versions, pinned
+
+    @property
+    def refs(self) -> list[Ref]:
+        """All that it was made from, for the inputs of a run."""
+        return [*self.views, *self.sources]
+
+
+class Mismatch(msgspec.Struct, frozen=True, kw_only=True):
+    """A value that differs between the online read and the point-in-time join."""
+
+    entity: dict[str, Value]
+    at: datetime
+    feature: str
+    online: Value
+    offline: Value
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """The online rows of a view held against its offline rows, for the same entities at the same times."""
+
+    view: Ref
+    source: Ref
+    rows: int
+    values: int
+    mismatches: int
+    examples: list[Mismatch] = []  # the first few
+    evidence: str | None = None  # the id of the evidence on the record
+
+    @property
+    def equal(self) -> bool:
+        """Whether there was something to compare and all of it agreed."""
+        return self.rows > 0 and self.mismatches == 0

@@ -1,0 +1,446 @@
+"""The service: views on the record, training sets and materialisation at the caller's side, online reads."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
+
+from modelwright.core.clock import isoformat
+from modelwright.core.errors import Conflict, Invalid, NotFound, Unavailable
+from modelwright.core.hashing import digest_value
+from modelwright.core.operations import Caller, Room, operation
+from modelwright.core.paging import Filter, Page
+from modelwright.core.refs import Kind, Ref
+from modelwright.core.signature import Column
+from modelwright.core.wire import convert, decode, encode, to_plain
+from modelwright.datasets import Datasets
+from modelwright.features.diff import diff
+from modelwright.features.durations import microseconds, since_epoch
+from modelwright.features.keys import key_of
+from modelwright.features.loading import load_views
+from modelwright.features.online import OnlineStore
+from modelwright.features.records import (
+    Comparison,
+    FeatureView,
+    OnlineRow,
+    OnlineState,
+    TrainingSet,
+    Value,
+    ViewDiff,
+    ViewRecord,
+    ViewVersion,
+)
+from modelwright.features.timeline import NOTHING, read, unpack
+from modelwright.store import State, Transaction, Verdict, Version, catalog, evidence
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["FeatureSettings", "Features", "load_views"]
+
+PARITY = "online-offline"  # the kind of evidence that a comparison becomes
+TIMESTAMP = "event_timestamp"  # the column of request times, unless another is named
+
+
+class FeatureSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[features]`: how rows travel to the online store."""
+
+    batch_rows: int = 1000  # entities sent at a time when a view is materialised
+    batch_bytes: int = 1_000_000  # and at most so much of them, but for a single larger entity
+
+
+class Features(Room):
+    """Feature views: their versions, training sets that are true to their time, and the same values online."""
+
+    room, kind = "features", Kind.FEATURES
+
+    def __init__(
+        self,
+        caller: Caller,
+        *,
+        datasets: Datasets,
+        settings: FeatureSettings = FeatureSettings(),
+        online: Path | None = None,
+    ) -> None:
+        """`online` is the file of the online store, where the workspace is; at a distance there is none."""
+        super().__init__(caller)
+        self._datasets = datasets
+        self._settings = settings
+        self._store = None if online is None else OnlineStore(online)
+        self._records: dict[Ref, ViewRecord] = {}  # by pinned ref: versions never change
+
+    # On the record
+
+    @operation("write", event="features.view.registered")
+    def register(
+        self,
+        tx: Transaction,
+        name: str,
+        *,
+        view: FeatureView,
+        source: Ref,
+        keys: Sequence[Column],
+        columns: Sequence[Column],
+        reason: str = "",
+    ) -> ViewVersion:
+        """Add a version of a view whose types were found from a dataset version; `apply` is the way to here.
+
+        The same definition as the newest version's is that version again, and nothing is written.
+        """
+        if view.name != name or not source.whole == view.source.whole or source.version is None:
+            raise Invalid(f"{name!r} from {source} does not go with the definition of {view.ref} from {view.source}.")
+        if [c.name for c in keys] != view.entity or [c.name for c in columns] != view.names:
+            raise Invalid(f"The types given for {view.ref} are not those of its entity and features.")
+        digest = digest_value(to_plain(view))
+        newest = catalog.latest(tx, view.ref)
+        if newest is not None and newest.digest == digest and newest.state is State.ACTIVE:
+            tx.unchanged()
+            return _version(newest)
+        pinned = catalog.resolve(tx, source)
+        version = catalog.add(
+            tx,
+            Kind.FEATURES,
+            name,
+            digest=digest,
+            record=ViewRecord(view=view, source=pinned, keys=list(keys), columns=list(columns)),
+            description=view.description,
+            tags=view.tags,
+            needs=[pinned],
+        )
+        tx.note(resource=version.ref, inputs=[pinned], outputs=[version.ref], after={"digest": digest})
+        return _version(version)
+
+    @operation("read")
+    def show(self, tx: Transaction, ref: Ref) -> ViewVersion:
+        """One version of a view: definition, types, and the dataset version it was checked against."""
+        return _version(catalog.get(tx, ref))
+
+    @operation("read")
+    def versions(self, tx: Transaction, ref: Ref, where: Filter = Filter()) -> Page[ViewVersion]:
+        """The versions of one view, newest first."""
+        page = catalog.list_versions(tx, ref, where)
+        return Page(items=[_version(version) for version in page.items], next=page.next)
+
+    @operation("read")
+    def diff(self, tx: Transaction, ref: Ref, other: Ref) -> ViewDiff:
+        """What changed in a view from version `ref` to version `other`, and whether it breaks models built on the first."""
+        if ref.whole != other.whole:
+            raise Invalid(f"{ref} and {other} are not versions of one view.")
+        before, after = catalog.get(tx, ref), catalog.get(tx, other)
+        return diff((before.ref, _record(before)), (after.ref, _record(after)))
+
+    @operation("write", event="features.view.retired")
+    def retire(self, tx: Transaction, ref: Ref, *, successor: Ref | None = None, reason: str = "") -> ViewVersion:
+        """Take a version out of use for good: it leaves the online store, its definition stays readable."""
+        version = catalog.retire(tx, ref, successor)
+        after = {"state": version.state.value, "successor": str(version.successor or "")}
+        tx.note(resource=version.ref, inputs=[version.ref], before={"state": State.ACTIVE.value}, after=after)
+        tx.committed.append(lambda: self._online().drop(version.ref))
+        return _version(version)
+
+    @operation("validate", event="features.view.verified")
+    def attest(self, tx: Transaction, ref: Ref, *, report: str, reason: str = "") -> Comparison:
+        """Put a comparison of online with offline rows on the record, as evidence about the version of the view.
+
+        `report` is the digest of the stored `Comparison`; verdict and figures are read from it, so that they agree. It
+        passes when something was compared and nothing differed.
+        """
+        version = catalog.get(tx, ref)
+        found = decode(self.blobs.read(report), Comparison)
+        if found.view != version.ref:
+            raise Invalid(f"The report is about {found.view}, not {version.ref}.")
+        verdict = Verdict.PASS if found.equal else Verdict.FAIL
+        tx.note(
+            resource=version.ref, inputs=[version.ref, found.source], after={"verdict": verdict.value, "report": report}
+        )
+        attached = evidence.attach(
+            tx,
+            PARITY,
+            version.ref,
+            subject_digest=version.digest,
+            verdict=verdict,
+            figures={"rows": found.rows, "values": found.values, "mismatches": found.mismatches},
+            summary=f"{found.mismatches} of {found.values} values in {found.rows} rows differ between online and offline.",
+            report=report,
+            inputs=[version.ref, found.source],
+        )
+        return replace(found, evidence=attached.id)
+
+    # The online store
+
+    @operation("read")
+    def plan(
+        self,
+        tx: Transaction,
+        ref: Ref,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        source: Ref | None = None,
+    ) -> OnlineState:
+        """What a materialisation with these bounds would put online: everything pinned, no rows counted yet.
+
+        `until` is by default the present and `since` the same; the dataset version is the one given, else the newest that
+        the definition allows. The same plan has the same generation, so that a broken-off materialisation can go on.
+        """
+        version = catalog.get(tx, ref)
+        if version.state is State.RETIRED:
+            raise Conflict(f"{version.ref} is retired.", mend=f"Use {version.successor or version.ref.whole}.")
+        end = until or tx.now
+        begin = since or end
+        if begin > end:
+            raise Invalid(f"Nothing lies between {isoformat(begin)} and {isoformat(end)}.")
+        wanted = _record(version).view.source
+        if source is not None and source.whole != wanted.whole:
+            raise Invalid(f"{version.ref} is computed from {wanted}, not {source}.")
+        pinned = catalog.resolve(tx, source or wanted)
+        identity = [str(version.ref), str(pinned), since_epoch(begin), since_epoch(end)]
+        generation = digest_value(identity)[:16]
+        return OnlineState(view=version.ref, source=pinned, since=begin, until=end, rows=0, generation=generation)
+
+    @operation("write", data=True)
+    def load(self, tx: Transaction, ref: Ref, *, generation: str, rows: Sequence[OnlineRow]) -> int:
+        """Send rows of a materialisation to the online store, where nobody sees them yet; returns how many have arrived."""
+        packed = []
+        for row in rows:
+            try:
+                unpack(data := b64decode(row.packed, validate=True))
+            except (ValueError, msgspec.MsgspecError) as error:
+                raise Invalid(f"The row of {row.key} is not a packed timeline: {error}.") from None
+            packed.append((row.key, data))
+        return self._online().load(catalog.resolve(tx, ref), generation, packed)
+
+    @operation("write", event="features.view.materialised")
+    def publish(self, tx: Transaction, ref: Ref, *, state: OnlineState, reason: str = "") -> OnlineState:
+        """Let online reads see a materialisation whose rows have all arrived, in place of the one before.
+
+        `Conflict` if rows are missing, or reads already see what was known later.
+        """
+        view, source = catalog.resolve(tx, ref), catalog.resolve(tx, state.source)
+        if view != state.view:
+            raise Invalid(f"The materialisation is of {state.view}, not {view}.")
+        if not self._online().publish(state):
+            tx.unchanged()
+            return state
+        after = {"since": isoformat(state.since), "until": isoformat(state.until), "rows": state.rows}
+        tx.note(resource=view, inputs=[source], outputs=[view], after={**after, "source": str(source)})
+        return state
+
+    @operation("read")
+    def materialised(self, tx: Transaction, ref: Ref) -> OnlineState | None:
+        """What of a view version stands in the online store, or None."""
+        return self._online().state(catalog.resolve(tx, ref))
+
+    @operation("read", on="")
+    def online(
+        self,
+        tx: Transaction,
+        views: Sequence[Ref],
+        keys: Sequence[dict[str, Any]],
+        *,
+        now: datetime | Sequence[datetime] | None = None,
+        max_age: str | None = None,
+    ) -> Sequence[dict[str, Value]]:
+        """The features of several views for each key, as a training set would have them at `now` (one time, or one a key).
+
+        `now` is by default the present. A key names every entity column of the views; a missing or unknown entity has null
+        features and counts of 0, as offline. `Unavailable` where a view is not materialised, or (with `max_age`, such as
+        `1h`) was materialised longer before `now`; `Invalid` for a time before what stands online.
+        """
+        moments = list(now) if isinstance(now, Sequence) else [now or tx.now] * len(keys)
+        if len(moments) != len(keys):
+            raise Invalid(
+                f"There are {len(keys)} keys and {len(moments)} times.", mend="Give one time, or one for each key."
+            )
+        ticks = [since_epoch(moment) for moment in moments]
+        answers: list[dict[str, Value]] = [{} for _ in keys]
+        for view in views:
+            for answer, found in zip(answers, self._read(tx, view, keys, ticks, max_age), strict=True):
+                answer.update(found)
+        return answers
+
+    @operation("read", on="")
+    def list(self, tx: Transaction, where: Filter = Filter()) -> Page[ViewVersion]:
+        """The latest version of every view that the caller may read, the most recently changed first."""
+        page = catalog.list_things(tx, Kind.FEATURES, where)
+        return Page(items=[_version(version) for version in page.items], next=page.next)
+
+    # At the caller's side
+
+    def apply(self, view: FeatureView, *, reason: str = "") -> ViewVersion:
+        """Check a definition against its source, find its types, and add it as a version; again without change, nothing.
+
+        `Invalid` says what does not hold: a column that is not there, a time without a zone, SQL that is wrong.
+        """
+        from modelwright.features import engine
+
+        source = self._datasets.show(view.source).ref
+        keys, columns = engine.describe(view, self._datasets.head(source, 1))
+        return self.register(view.name, view=view, source=source, keys=keys, columns=columns, reason=reason)
+
+    def training(
+        self,
+        entities: Any,
+        views: Sequence[Ref | str],
+        *,
+        timestamp: str = TIMESTAMP,
+        sources: Sequence[Ref] = (),
+    ) -> TrainingSet:
+        """The rows of `entities`, each once and in order, with every feature as it was known at the time in `timestamp`.
+
+        `entities` is a table (anything with the Arrow C stream) with the entity columns of the views, a column of moments
+        with a time zone, and whatever else, such as a label. `sources` pins dataset versions; what is not pinned is read
+        from the newest version that the definition allows. `TrainingSet.refs` says what was used, and used as `views` and
+        `sources` again gives the same table.
+        """
+        from modelwright.features import training
+
+        pins = {source.whole: source for source in sources}
+        chosen = []
+        for each in views:
+            version = self.show(_ref(each))
+            wanted = pins.get(version.view.source.whole, version.view.source)
+            chosen.append((version, self._datasets.show(wanted).ref))
+        return training.build(entities, chosen, self._datasets.read, timestamp)
+
+    def materialise(
+        self,
+        view: Ref | str,
+        until: datetime | None = None,
+        *,
+        since: datetime | None = None,
+        source: Ref | None = None,
+        reason: str = "",
+    ) -> OnlineState:
+        """Compute a view and put it online, to be read at times from `since` to `until` (both by default the present).
+
+        Doing it again does no harm, and a broken-off one goes on where it stopped. Reads see the old rows until all of the
+        new ones have arrived.
+        """
+        from modelwright.features import materialise
+
+        state = self.plan(_ref(view), since=since, until=until, source=source)
+        definition, table = self.show(state.view).view, self._datasets.read(state.source)
+        arrived = self.load(state.view, generation=state.generation, rows=[])
+        packed = materialise.batches(
+            definition,
+            table,
+            since_epoch(state.since),
+            since_epoch(state.until),
+            rows=self._settings.batch_rows,
+            size=self._settings.batch_bytes,
+        )
+        rows = 0
+        for batch in packed:
+            fresh = batch[max(0, arrived - rows) :]
+            rows += len(batch)
+            if fresh:
+                self.load(state.view, generation=state.generation, rows=fresh)
+        return self.publish(state.view, state=replace(state, rows=rows), reason=reason)
+
+    def verify(
+        self,
+        views: Sequence[Ref | str],
+        sample: pa.Table | int = 200,
+        *,
+        timestamp: str = TIMESTAMP,
+        reason: str = "",
+    ) -> Sequence[Comparison]:
+        """Read rows online, compute the same rows offline, and put on the record how many values differ, view by view.
+
+        `sample` is a table of entities and times that the online store covers, or how many to draw from the source: evenly
+        among the entities, at times spread over the interval and on the edges of rows and windows. The offline side reads
+        the dataset version that was materialised.
+        """
+        from modelwright.features import training, verify
+
+        compared = []
+        for each in views:
+            version = self.show(_ref(each))
+            state = self.materialised(version.ref)
+            if state is None:
+                raise _not_online(version.ref)
+            if isinstance(sample, int):
+                asked = verify.draw(version.view, self._datasets.read(state.source), state, sample, timestamp)
+            else:
+                asked = training.as_table(sample).select([*version.view.entity, timestamp])
+            offline = self.training(asked, [version.ref], timestamp=timestamp, sources=[state.source]).table
+            rows = offline.to_pylist()
+            for row in rows:
+                if not state.since <= row[timestamp] <= state.until:
+                    raise Invalid(f"{version.ref} stands online for {state.since} to {state.until}, not {row[timestamp]}.")
+            keys = [{name: row[name] for name in version.view.entity} for row in rows]
+            online = self.online([version.ref], keys, now=[row[timestamp] for row in rows])
+            found = verify.compare(version.view, state, offline, online, timestamp)
+            compared.append(self.attest(version.ref, report=self.blobs.put(encode(found)), reason=reason))
+        return compared
+
+    def close(self) -> None:
+        """Give the online store's connections back."""
+        if self._store is not None:
+            self._store.close()
+
+    # Inside
+
+    def _read(
+        self, tx: Transaction, ref: Ref, keys: Sequence[dict[str, Any]], ticks: Sequence[int], max_age: str | None
+    ) -> Sequence[dict[str, Value]]:
+        pinned = self._pin(tx, ref)
+        record = self._records[pinned]
+        state, packed = self._online().read(pinned, [key_of(record.keys, key) for key in keys])
+        if state is None:
+            raise _not_online(pinned)
+        since, until = since_epoch(state.since), since_epoch(state.until)
+        oldest = None if max_age is None else microseconds(max_age)
+        for at in ticks:
+            if at < since:
+                raise Invalid(f"{pinned} stands online from {isoformat(state.since)} on; the time asked for lies before.")
+            if oldest is not None and at - until > oldest:
+                raise Unavailable(f"{pinned} stands online as of {isoformat(state.until)}, more than {max_age} before.")
+        held = [NOTHING if row is None else unpack(row) for row in packed]
+        return [read(record.view, record.columns, timeline, at) for timeline, at in zip(held, ticks, strict=True)]
+
+    def _pin(self, tx: Transaction, ref: Ref) -> Ref:
+        """The version a ref stands for, its record at hand; `NotFound` too where the caller may not read it."""
+        paths = tx.readable(Kind.FEATURES)
+        if paths is not None and not any(_under(ref.name, path) for path in paths):
+            raise NotFound(f"There is no {ref.kind.value} named {ref.name!r}.")
+        if ref in self._records:
+            return ref
+        version = catalog.get(tx, ref)
+        self._records[version.ref] = _record(version)
+        return version.ref
+
+    def _online(self) -> OnlineStore:
+        if self._store is None:
+            raise RuntimeError("the body of an operation runs where the workspace is")
+        return self._store
+
+
+def _ref(ref: Ref | str) -> Ref:
+    return Ref.parse(ref) if isinstance(ref, str) else ref
+
+
+def _record(version: Version) -> ViewRecord:
+    found: ViewRecord = convert(version.record, ViewRecord)
+    return found
+
+
+def _version(version: Version) -> ViewVersion:
+    record = _record(version)
+    about = {name: getattr(version, name) for name in version.__struct_fields__ if name not in ("record", "description")}
+    return ViewVersion(**about, **{name: getattr(record, name) for name in record.__struct_fields__})
+
+
+def _under(name: str, path: str) -> bool:
+    return path in ("", "*", name) or name.startswith(path.rstrip("/") + "/")
+
+
+def _not_online(view: Ref) -> Unavailable:
+    return Unavailable(f"{view} does not stand in the online store.", mend=f"Put it there: features.materialise('{view}')")

@@ -1,0 +1,190 @@
+"""The SQL of point-in-time truth, for DuckDB. Pure text; nothing here runs.
+
+The user's own SQL (`select`, the expressions of features) and column names appear only in `events`. From there on a column
+is `k0, k1, ...` (entity), `x0, x1, ...` (inputs), `event` and `visible`, and every number is one of ours: definitions
+cannot reach into what follows. Times are whole microseconds since 1970.
+
+The rules, in one place:
+
+- A row is *visible* from the later of its event time and its created time on, that moment included.
+- The *newest* row is the one with the latest event time, then the latest created time, then the greatest values (compared
+  in order, missing first): never the order of rows in a file.
+- A row holds while its age is less than the ttl. A window of length w at t holds the visible rows with t - w < event <= t.
+- A row without a key, an event time or (where declared) a created time is never used. NaN and infinity are missing values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from modelwright.core.signature import DataType
+from modelwright.features.records import Aggregation, Feature, FeatureView, identifier
+
+ALWAYS = -(1 << 62)  # the event time of a table that is true at all times: before every moment
+
+_STORED = {
+    DataType.BOOL: "BOOLEAN",
+    DataType.INT64: "BIGINT",
+    DataType.FP64: "DOUBLE",
+    DataType.STRING: "VARCHAR",
+}
+_AGGREGATES = {
+    Aggregation.COUNT: "count",
+    Aggregation.MEAN: "avg",
+    Aggregation.TOTAL: "sum",
+    Aggregation.MINIMUM: "min",
+    Aggregation.MAXIMUM: "max",
+}
+
+
+def derived(view: FeatureView) -> str:
+    """The rows the view is computed from."""
+    return f"({view.select}\n)" if view.select else "source"
+
+
+def probe(view: FeatureView) -> str:
+    """A query whose columns are the entity, the times that are declared, and the inputs: for finding their types."""
+    times = [identifier(name) for name in (view.event_time, view.created_time) if name is not None]
+    listed = [identifier(name) for name in view.entity] + times + [f"({sql}\n)" for sql in view.inputs]
+    return f"SELECT {', '.join(listed)} FROM {derived(view)}"
+
+
+def events(view: FeatureView, keys: Sequence[DataType], inputs: Sequence[DataType]) -> str:
+    """The source's usable rows as `k*, event, known, visible, x*`, in types of ours."""
+    typed_keys, typed_inputs = zip(view.entity, keys, strict=True), zip(view.inputs, inputs, strict=True)
+    k = [f"CAST({identifier(name)} AS {_STORED[kind]}) AS k{i}" for i, (name, kind) in enumerate(typed_keys)]
+    x = [f"{_value(sql, kind)} AS x{i}" for i, (sql, kind) in enumerate(typed_inputs)]
+    event = str(ALWAYS) if view.event_time is None else _ticks(view.event_time)
+    known = event if view.created_time is None else _ticks(view.created_time)
+    rows = f"SELECT {', '.join(k)}, {event} AS event, {known} AS known, {_listed(x)} FROM {derived(view)}"
+    usable = [f"k{i} IS NOT NULL" for i in range(len(keys))] + ["event IS NOT NULL", "known IS NOT NULL"]
+    return f"SELECT *, greatest(event, known) AS visible FROM ({rows}) WHERE {' AND '.join(usable)}"
+
+
+def timeline(keys: int, inputs: int) -> str:
+    """Of `events`, those that become the newest known row at some moment: `k*, visible, event, x*`.
+
+    Between one row of an entity and the next in order of `visible`, the first is the newest known. Ranks order the rows of
+    an entity from oldest to newest; a row enters when none of those visible by then has a higher one.
+    """
+    k, x = columns("k", keys), columns("x", inputs)
+    values = [f"{each} ASC NULLS FIRST" for each in x]
+    newest_last = ", ".join(["event", "known", *values])
+    entity = ", ".join(k)
+    return f"""
+        SELECT {entity}, visible, event, {", ".join(x)} FROM (
+            SELECT *, max(rank) OVER (PARTITION BY {entity} ORDER BY visible) AS highest FROM (
+                SELECT *, row_number() OVER (PARTITION BY {entity} ORDER BY {newest_last}) AS rank FROM events))
+        WHERE rank = highest"""
+
+
+def newest(view: FeatureView, keys: int) -> str:
+    """For each of `requests` (`row, k*, moment`), the newest row of `timeline` known then, where it still holds."""
+    match = " AND ".join(f"r.k{i} = t.k{i}" for i in range(keys))
+    holds = "TRUE" if view.lifetime is None else f"r.moment - t.event < {view.lifetime}"
+    chosen = ", ".join(f"CASE WHEN {holds} THEN t.x{i} END AS f{i}" for i in range(len(view.inputs)))
+    return f"""
+        SELECT {chosen} FROM requests r ASOF LEFT JOIN timeline t ON {match} AND r.moment >= t.visible
+        ORDER BY r.row"""
+
+
+def rolling(view: FeatureView, keys: int) -> str:
+    """For each of `requests`, the aggregates over `events` that are known as they happen.
+
+    Requests and events go through one sort; a frame of w microseconds that ends at the present one, and all that shares
+    its time, is the window (t - w, t]. Requests carry no values, so that they add nothing to a frame.
+    """
+    k, x = columns("k", keys), columns("x", len(view.inputs))
+    both = f"""
+        SELECT row, {", ".join(k)}, moment, NULL AS one, {_listed(f"NULL::DOUBLE AS {each}" for each in x)} FROM requests
+        UNION ALL
+        SELECT NULL, {", ".join(k)}, event, 1, {_listed(x)} FROM events"""
+    chosen = [f"{_aggregate(view, each)} OVER w{i} AS f{i}" for i, each in enumerate(view.features)]
+    frames = [
+        f"w{i} AS (PARTITION BY {', '.join(k)} ORDER BY moment RANGE BETWEEN {each.span - 1} PRECEDING AND CURRENT ROW)"
+        for i, each in enumerate(view.features)
+    ]
+    return f"""
+        SELECT {columns_text("f", len(view.features))} FROM (
+            SELECT row, {", ".join(chosen)} FROM ({both}) WINDOW {", ".join(frames)})
+        WHERE row IS NOT NULL ORDER BY row"""
+
+
+def rolling_late(view: FeatureView, keys: int) -> str:
+    """The same where events become known after they happened: no single sort shows a window then.
+
+    Time is cut into pieces as long as the longest window; what a window holds lies in the piece of its request or the one
+    before, so pieces and entity are joined by equality and only the neighbours are compared.
+    """
+    reach = view.reach
+    k = columns("k", keys)
+    match = " AND ".join(f"r.{each} = e.{each}" for each in k)
+    chosen = [
+        f"{_aggregate(view, each, 'e.')} FILTER (e.event > r.moment - {each.span}) AS f{i}"
+        for i, each in enumerate(view.features)
+    ]
+    return f"""
+        WITH cut AS (SELECT *, {_piece("event", reach)} AS piece, 1 AS one FROM events),
+        asked AS (SELECT r.*, {_piece("moment", reach)} - back.n AS piece FROM requests r, (VALUES (0), (1)) back(n))
+        SELECT {columns_text("f", len(view.features))} FROM (
+            SELECT r.row, {", ".join(chosen)}
+            FROM asked r LEFT JOIN cut e
+            ON {match} AND r.piece = e.piece AND e.visible <= r.moment AND e.event > r.moment - {reach}
+            GROUP BY r.row)
+        ORDER BY row"""
+
+
+def kept(view: FeatureView, keys: int) -> str:
+    """What every read between `$since` and `$until` needs, one row for each entity, in order of `visible`.
+
+    Of a timeline that is the row that was the newest at `since` and all that follow; of events, those that a window which
+    ends at `since` or later can hold.
+    """
+    k, inputs = columns_text("k", keys), len(view.inputs)
+    lists = _listed(f"list(x{i} ORDER BY visible, event) AS x{i}" for i in range(inputs))
+    if view.windowed:
+        rows = f"SELECT * FROM events WHERE visible <= $until AND event > $since - {view.reach}"
+    else:
+        at_since = f"max(visible) FILTER (visible <= $since) OVER (PARTITION BY {k})"
+        rows = f"""
+            SELECT * FROM (SELECT *, {at_since} AS base FROM timeline WHERE visible <= $until)
+            WHERE base IS NULL OR visible >= base"""
+    return f"""
+        SELECT {k}, list(visible ORDER BY visible, event) AS visible, list(event ORDER BY visible, event) AS event, {lists}
+        FROM ({rows}) GROUP BY {k} ORDER BY {k}"""
+
+
+def columns(letter: str, number: int) -> list[str]:
+    """`k0, k1, ...`"""
+    return [f"{letter}{i}" for i in range(number)]
+
+
+def columns_text(letter: str, number: int) -> str:
+    """The same, joined by commas."""
+    return ", ".join(columns(letter, number))
+
+
+def _listed(parts: object) -> str:
+    return ", ".join(list(parts)) or "NULL AS none"  # type: ignore[call-overload]
+
+
+def _aggregate(view: FeatureView, feature: Feature, table: str = "") -> str:
+    subject = f"x{view.inputs.index(feature.sql)}" if feature.sql else "one"
+    assert feature.aggregation is not None
+    return f"{_AGGREGATES[feature.aggregation]}({table}{subject})"
+
+
+def _piece(time: str, length: int) -> str:
+    return f"(({time} - (({time} % {length}) + {length}) % {length}) // {length})"
+
+
+def _ticks(name: str) -> str:
+    quoted = identifier(name)
+    return f"CASE WHEN isfinite({quoted}) THEN epoch_us({quoted}) END"
+
+
+def _value(sql: str, kind: DataType) -> str:
+    if kind is DataType.DATETIME:
+        return f"epoch_us(({sql}\n))"
+    cast = f"CAST(({sql}\n) AS {_STORED[kind]})"
+    return f"CASE WHEN isfinite({cast}) THEN {cast} END" if kind is DataType.FP64 else cast

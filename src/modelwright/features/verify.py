@@ -1,0 +1,89 @@
+"""Holding online rows against offline rows. At the caller's side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+
+from modelwright.core.clock import isoformat
+from modelwright.features.durations import from_epoch, since_epoch
+from modelwright.features.materialise import timelines
+from modelwright.features.records import Comparison, FeatureView, Mismatch, OnlineState, Value
+from modelwright.features.timeline import Timeline
+
+TOLERANCE = 1e-9  # relative, for sums and means: floating-point addition depends on its order
+EXAMPLES = 20
+_GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples, modulo 1, fill an interval evenly
+
+
+def draw(view: FeatureView, source: pa.Table, state: OnlineState, number: int, timestamp: str) -> pa.Table:
+    """Up to `number` requests the online store covers: entities evenly over their order, and times of two kinds.
+
+    Every other time is spread over the whole interval; the rest lie on the edges where errors would be, the moment a row
+    becomes known, goes stale or leaves a window, or a microsecond before it. The same call draws the same requests.
+    """
+    since, until = since_epoch(state.since), since_epoch(state.until)
+    held = list(timelines(view, source, since, until))
+    drawn = []
+    for i in range(number if held else 0):
+        key, timeline = held[i * len(held) // number]
+        at = since + int((i * _GOLDEN) % 1 * (until - since))
+        edges = [edge for edge in _edges(view, timeline) if since <= edge <= until]
+        drawn.append((*key, from_epoch(edges[i % len(edges)] if i % 2 and edges else at)))
+    names = [*view.entity, timestamp]
+    columns = list(zip(*drawn, strict=True)) or [()] * len(names)
+    moments = pa.array(columns[-1], pa.timestamp("us", tz="UTC"))
+    return pa.table([*(pa.array(column) for column in columns[:-1]), moments], names=names)
+
+
+def _edges(view: FeatureView, timeline: Timeline) -> list[int]:
+    ends = {feature.span for feature in view.features if feature.span} | ({view.lifetime} if view.lifetime else set())
+    found = set(timeline.visible) | {event + end for event in timeline.event for end in ends}
+    return sorted(found | {edge - 1 for edge in found})
+
+
+def compare(
+    view: FeatureView, state: OnlineState, offline: pa.Table, online: Sequence[Mapping[str, Value]], timestamp: str
+) -> Comparison:
+    """Every value of every row: numbers equal to nine places, all else exactly."""
+    found = list(_mismatches(view, offline, online, timestamp))
+    return Comparison(
+        view=state.view,
+        source=state.source,
+        rows=offline.num_rows,
+        values=offline.num_rows * len(view.features),
+        mismatches=len(found),
+        examples=found[:EXAMPLES],
+    )
+
+
+def _mismatches(
+    view: FeatureView, offline: pa.Table, online: Sequence[Mapping[str, Value]], timestamp: str
+) -> Iterator[Mismatch]:
+    for row, read in zip(offline.to_pylist(), online, strict=True):
+        for name in view.names:
+            expected = plain(row[name])
+            if not same(read[name], expected):
+                yield Mismatch(
+                    entity={key: row[key] for key in view.entity},
+                    at=row[timestamp],
+                    feature=name,
+                    online=read[name],
+                    offline=expected,
+                )
+
+
+def plain(value: Any) -> Value:
+    """A value of a table as it travels."""
+    return isoformat(value) if isinstance(value, datetime) else value
+
+
+def same(one: Value, other: Value) -> bool:
+    """Whether two values are the same feature."""
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+    return one == other and (isinstance(one, bool) == isinstance(other, bool))
