@@ -189,11 +189,14 @@ class Workspace:
         self.home = home
         from modelwright.datasets import Datasets
         from modelwright.evaluation import Evaluation
+        from modelwright.features import Features
         from modelwright.models import Models
 
         self.workspace = WorkspaceRoom(caller, home)
         self.datasets = Datasets(caller)
         self.evaluation = Evaluation(caller)
+        online = None if home is None else home.folder / "online.db"
+        self.features = Features(caller, datasets=self.datasets, online=online)
         self.models = Models(caller)
 
     @property
@@ -208,6 +211,7 @@ class Workspace:
 
     def close(self) -> None:
         """Give connections back."""
+        self.features.close()
         if self.home is not None:
             self.home.close()
         closing = getattr(self.caller, "close", None)
