@@ -7,12 +7,21 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from modelwright.core.clock import ManualClock
+from modelwright.core.operations import Resource
+from modelwright.core.principals import Principal
+from modelwright.store import Database, Embedded, LedgerSettings, Record, Transaction
 from modelwright.store.objects import Objects, S3Settings
+from modelwright.store.tables import metadata
+
+OWN_TABLES = set(metadata.tables)  # as long as no other room was imported
 
 
 @pytest.fixture(scope="session")
@@ -56,3 +65,46 @@ def objects(request: pytest.FixtureRequest, tmp_path: Path) -> Objects:
     if request.param == "folder":
         return Objects.open(f"file://{tmp_path}/objects")
     return Objects.open(f"s3://objects/{tmp_path.name}", request.getfixturevalue("s3_server"))
+
+
+class AllowAll:
+    """An authorizer for tests of what lies below rights."""
+
+    allow, visible, rules = True, True, ("test",)
+
+    def decide(self, tx: Transaction, principal: Principal, verb: str, resource: Resource) -> AllowAll:
+        return self
+
+    def readable(self, tx: Transaction, principal: Principal, kind: str) -> None:
+        return None
+
+    def denied(self, principal: Principal, verb: str, resource: Resource, rules: Sequence[str]) -> None:
+        raise AssertionError("nothing is denied here")
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Iterator[Database]:
+    """An empty record on either database."""
+    url = f"sqlite:///{tmp_path}/record.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    made = Database(url, clock)
+    metadata.create_all(made.engine, tables=[table for table in metadata.sorted_tables if table.name in OWN_TABLES])
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def record(database: Database, tmp_path: Path) -> Record:
+    """The service on it, with keys and an outside place."""
+    caller = Embedded(database, Objects.open(tmp_path / "objects"), AllowAll(), Principal(id="ada", trusted=True))
+    return Record(caller, ledger=LedgerSettings(keys=str(tmp_path / "keys"), outside=str(tmp_path / "outside")))
+
+
+@pytest.fixture
+def write(database: Database) -> Callable[[], AbstractContextManager[Transaction]]:
+    """Opens writing transactions."""
+    return lambda: database.transaction(Principal(id="ada", trusted=True), write=True)

@@ -133,10 +133,9 @@ def list_things(tx: Transaction, kind: Kind, where: Filter) -> Page[Version]:
     """The latest version of each thing of a kind that the caller may see, the most recently changed first."""
     other = catalog_versions.alias()
     newest = sa.select(sa.func.max(other.c.version)).where(other.c.kind == _t.kind, other.c.name == _t.name)
-    query = sa.select(catalog_versions, _t.latest_at).join(
-        catalog_things,
-        sa.and_(_t.kind == _v.kind, _t.name == _v.name, _v.version == newest.correlate(catalog_things).scalar_subquery()),
-    )
+    current = _v.version == newest.correlate(catalog_things).scalar_subquery()
+    both = catalog_versions.join(catalog_things, sa.and_(_t.kind == _v.kind, _t.name == _v.name, current))
+    query = sa.select(catalog_versions, _t.latest_at).select_from(both)
     query = _narrow(tx, query.where(_v.kind == kind), where, kind)
     if where.after:
         at, _, name = where.after.partition(" ")

@@ -189,14 +189,15 @@ def verify(evidence: Evidence, *, strict: bool = False) -> Report:
     findings += reading.findings
     findings += _check_keys(evidence, reading, notes)
     signed = [note for note in notes if _check_signature(note, reading, findings)]
-    for note in outside:
-        _check_outside_signature(note, reading, evidence.pinned, findings)
-    findings += _forks([*signed, *outside])
+    genuine = [note for note in outside if _check_outside_signature(note, reading, evidence.pinned, findings)]
+    forks = _forks([*signed, *genuine])
+    findings += forks
     marks = {note.size: note.root for note in signed}
     whole = (evidence.size, evidence.root) == (size, root)
     if reading.disordered or not whole or any(roots.get(at) != mark for at, mark in marks.items()):
         findings += _diagnose(evidence, marks, roots, size)
-    findings += _against_outside(outside, marks, roots, size)
+    forked = {fork.seq + 1 for fork in forks}
+    findings += _against_outside([note for note in outside if note.size not in forked], roots, size)
     return Report(size, root, len(signed), sorted(set(findings), key=lambda f: (f.seq, f.kind)))
 
 
@@ -290,7 +291,8 @@ def _check_signature(note: Checkpoint, reading: _Reading, findings: list[Finding
     return True
 
 
-def _check_outside_signature(note: Checkpoint, reading: _Reading, pinned: Sequence[str], findings: list[Finding]) -> None:
+def _check_outside_signature(note: Checkpoint, reading: _Reading, pinned: Sequence[str], findings: list[Finding]) -> bool:
+    """Whether a key that the log announced, or that was noted elsewhere, signed the note."""
     keys = [each.key for each in reading.announced] + [Key.parse(text) for text in pinned]
     ids = {key_id for _, key_id, _ in note.signatures}
     known = [key for key in keys if key.id in ids]
@@ -299,8 +301,11 @@ def _check_outside_signature(note: Checkpoint, reading: _Reading, pinned: Sequen
         first = reading.announced[0].seq if reading.announced else 0
         why = f"the log does not know the key of the outside checkpoint of size {note.size}"
         findings.append(Finding("key-substitution", first, first, why))
-    elif not any(_signed_by(note, key) for key in known):
+        return False
+    genuine = any(_signed_by(note, key) for key in known)
+    if not genuine:
         findings.append(Finding("forged-signature", seq, seq, f"the outside checkpoint of size {note.size} is not genuine"))
+    return genuine
 
 
 def _check_keys(evidence: Evidence, reading: _Reading, notes: Sequence[Checkpoint]) -> list[Finding]:
@@ -349,11 +354,7 @@ def _diagnose(evidence: Evidence, marks: dict[int, bytes], roots: dict[int, byte
     trusted = max((at for at, mark in marks.items() if vouched.get(at) == mark), default=0)
     if (whole, root) == (evidence.size, evidence.root) and all(vouched.get(at) == mark for at, mark in marks.items()):
         trusted = whole  # the log's own head vouches for the part that no checkpoint covers yet
-    findings = _Comparison(recorded[:trusted]).run(evidence.events())
-    claimed = max([evidence.size, *marks])
-    if size < claimed and not any(f.kind in ("truncate", "delete") and f.last >= claimed - 1 for f in findings):
-        missing = Finding("truncate", size, claimed - 1, f"the log holds {size} events and {claimed} were sealed")
-        findings = [f for f in findings if f.kind != "truncate"] + [missing]
+    findings = _Comparison(recorded[:trusted], max([evidence.size, *marks])).run(evidence.events())
     if not findings:
         good = max((at for at, mark in marks.items() if roots.get(at) == mark), default=0)
         bad = min((at for at, mark in marks.items() if at > good and roots.get(at) != mark), default=max(size, good + 1))
@@ -365,9 +366,11 @@ def _diagnose(evidence: Evidence, marks: dict[int, bytes], roots: dict[int, byte
 class _Comparison:
     """The events that are there against the leaf hashes of those that were sealed."""
 
-    def __init__(self, sealed: list[bytes]) -> None:
+    def __init__(self, sealed: list[bytes], claimed: int) -> None:
         self.place = {leaf: seq for seq, leaf in enumerate(sealed)}
         self.count = len(sealed)
+        self.reached = self.count  # the events beyond the sealed ones, as long as they are in their places
+        self.claimed = claimed  # how many events there should be, by any account
         self.present: set[int] = set()
         self.foreign: list[tuple[int, int]] = []  # (position, sequence number that it claims)
         self.repeated: list[int] = []
@@ -376,14 +379,13 @@ class _Comparison:
 
     def run(self, events: Iterable[bytes]) -> list[Finding]:
         highest = -1
-        expected = self.count
         for position, body in enumerate(events):
             found = _TAIL.search(body, max(0, body.rfind(b'"seq":')))
             claimed = int(found[1]) if found else position
             seq = self._recognise(body, claimed)
             if seq is None:
-                if claimed >= self.count and claimed == expected:
-                    expected += 1  # beyond what is sealed, and in its place
+                if claimed == self.reached:
+                    self.reached += 1
                 else:
                     self.foreign.append((position, claimed))
                 continue
@@ -419,10 +421,11 @@ class _Comparison:
                 edited.append(place)
             else:
                 inserted.append(claimed)
-        end = self.count
+        end = self.reached
         while end - 1 in missing:
             end -= 1
-        findings = [Finding("truncate", end, self.count - 1, "the last events are missing")] if end < self.count else []
+        last = max(self.claimed, self.reached)
+        findings = [Finding("truncate", end, last - 1, "the last events are missing")] if end < last else []
         findings += _ranges("edit", edited, "it is not the event that was sealed")
         findings += _ranges("insert", inserted, "it was never sealed")
         findings += _ranges("insert", self.repeated, "a sealed event is repeated")
@@ -441,16 +444,14 @@ def _ranges(kind: str, places: Iterable[int], detail: str) -> list[Finding]:
     return findings
 
 
-def _against_outside(
-    outside: Sequence[Checkpoint], marks: dict[int, bytes], roots: dict[int, bytes], size: int
-) -> list[Finding]:
+def _against_outside(outside: Sequence[Checkpoint], roots: dict[int, bytes], size: int) -> list[Finding]:
     findings = []
     good = max((note.size for note in outside if roots.get(note.size) == note.root), default=0)
     for note in outside:
         if note.size > size:
             why = f"a checkpoint outside seals {note.size} events and the log holds {size}"
             findings.append(Finding("truncate", size, note.size - 1, why))
-        elif roots.get(note.size) != note.root and marks.get(note.size, note.root) == note.root:
+        elif roots.get(note.size) != note.root:
             start = good if good < note.size else 0
             why = f"the events do not give the root that a checkpoint outside seals at size {note.size}"
             findings.append(Finding("rewrite", start, note.size - 1, why))
