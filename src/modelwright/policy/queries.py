@@ -6,17 +6,22 @@ again when it has moved.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
-from modelwright.core.clock import parse_time
+from modelwright.core.clock import isoformat, parse_time
 from modelwright.core.principals import PrincipalKind
+from modelwright.core.refs import Ref
 from modelwright.policy.records import Account, Credential, Grant, GrantRecord, Role, Scope
+from modelwright.policy.requirements import APPROVAL, WAIVER
 from modelwright.policy.tables import credentials, epoch, grants, principals, roles
-from modelwright.store import Transaction
+from modelwright.store import Evidence, Transaction, evidence
+from modelwright.store.tables import evidence as evidence_table
+from modelwright.store.tables import ledger_events, ledger_refs
 
 _p, _g, _c = principals.c, grants.c, credentials.c
 
@@ -51,8 +56,7 @@ def snapshot(tx: Transaction, standing: Mapping[str, Role]) -> Snapshot:
     number = current_epoch(tx)
     held: dict[str, list[Grant]] = {}
     for row in tx.execute(sa.select(grants)):
-        grant = Grant(principal=row.principal, role=row.role, scope=Scope.parse(row.scope), deny=row.deny)
-        held.setdefault(row.principal, []).append(grant)
+        held.setdefault(row.principal, []).append(_grant(row))
     people = tx.execute(sa.select(_p.id, _p.owner, _p.active)).all()
     return Snapshot(
         epoch=number,
@@ -61,6 +65,21 @@ def snapshot(tx: Transaction, standing: Mapping[str, Role]) -> Snapshot:
         owners={row.id: row.owner for row in people if row.owner},
         inactive=frozenset(row.id for row in people if not row.active),
     )
+
+
+def grants_of(tx: Transaction, principal: str) -> list[Grant]:
+    """What one principal holds."""
+    return [_grant(row) for row in tx.execute(sa.select(grants).where(_g.principal == principal))]
+
+
+def _grant(row: Any) -> Grant:
+    return Grant(principal=row.principal, role=row.role, scope=Scope.parse(row.scope), deny=row.deny)
+
+
+def may_read(tx: Transaction, ref: Ref) -> bool:
+    """Whether whoever asks may read the thing: for lists that an operation filters by itself."""
+    paths = tx.readable(ref.kind)
+    return paths is None or any(not p or ref.name == p or ref.name.startswith(p + "/") for p in paths)
 
 
 def workspace_roles(tx: Transaction) -> dict[str, Role]:
@@ -123,3 +142,47 @@ def effective_identity(tx: Transaction, identity: str) -> str:
     """The person behind an account: a service account's owner, anybody else themselves."""
     found = account(tx, identity)
     return (found.owner if found else None) or identity
+
+
+# Evidence that only this room can make
+
+WAIVER_REQUEST, WAIVER_ALERT = "waiver-request", "waiver-alert"
+GATE, CLASSIFICATION = "gate", "classification"
+APPROVED, WAIVED, CONSENT_REVOKED = "policy.version.approved", "policy.waiver.granted", "policy.consent.revoked"
+GATE_DECIDED, CLASSIFIED = "policy.gate.decided", "policy.thing.classified"
+
+_VOUCHED_BY = {
+    APPROVAL: {APPROVED, CONSENT_REVOKED},
+    WAIVER: {WAIVED, CONSENT_REVOKED},
+    GATE: {GATE_DECIDED},
+    CLASSIFICATION: {CLASSIFIED},
+}
+
+
+def vouched(tx: Transaction, pieces: Sequence[Evidence]) -> list[Evidence]:
+    """The pieces without forgeries: consent, gates and tiers count only if an operation of this room made them.
+
+    Any room may attach evidence of any kind; but the event that an operation leaves names its own outputs, and nobody
+    else leaves events of ours.
+    """
+    ours = [e for e in pieces if e.kind in _VOUCHED_BY]
+    if not ours:
+        return list(pieces)
+    r = ledger_refs.c
+    query = (
+        sa.select(r.ref, ledger_events.c.action)
+        .join(ledger_events, ledger_events.c.seq == r.seq)
+        .where(r.role == "out", r.ref.in_([str(e.ref) for e in ours]))
+    )
+    made_by: dict[str, set[str]] = {}
+    for row in tx.execute(query):
+        made_by.setdefault(row.ref, set()).add(row.action)
+    return [e for e in pieces if e.kind not in _VOUCHED_BY or made_by.get(str(e.ref), set()) & _VOUCHED_BY[e.kind]]
+
+
+def evidence_of(tx: Transaction, kind: str, *, since: datetime | None = None) -> list[Evidence]:
+    """All evidence of a kind, whatever it speaks of, oldest first."""
+    query = sa.select(evidence_table.c.id).where(evidence_table.c.kind == kind).order_by(evidence_table.c.seq)
+    if since is not None:
+        query = query.where(evidence_table.c.created_at >= isoformat(since))
+    return vouched(tx, [evidence.get(tx, identity) for identity in tx.execute(query).scalars()])
