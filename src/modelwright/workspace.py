@@ -189,15 +189,21 @@ class Workspace:
         self.home = home
         from modelwright.datasets import Datasets
         from modelwright.evaluation import Evaluation
+        from modelwright.experiments import Experiments
         from modelwright.features import Features
         from modelwright.models import Models
+        from modelwright.monitoring import Monitoring
+        from modelwright.store import LedgerSettings, Record
 
+        keys = str(home.folder / "keys") if home else ""
         self.workspace = WorkspaceRoom(caller, home)
+        self.record = Record(caller, ledger=LedgerSettings(keys=keys))
         self.datasets = Datasets(caller)
+        self.experiments = Experiments(caller)
         self.evaluation = Evaluation(caller)
-        online = None if home is None else home.folder / "online.db"
-        self.features = Features(caller, datasets=self.datasets, online=online)
+        self.features = Features(caller, datasets=self.datasets, online=home.folder / "online.db" if home else None)
         self.models = Models(caller)
+        self.monitoring = Monitoring(caller)
 
     @property
     def rooms(self) -> Mapping[str, Room]:
