@@ -1,0 +1,547 @@
+"""first"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    """To this revision."""
+    op.create_table(
+        "catalog_alias_moves",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(length=20), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("alias", sa.String(length=64), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=True),
+        sa.Column("at", sa.String(length=27), nullable=False),
+        sa.Column("actor", sa.String(length=200), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_catalog_alias_moves")),
+    )
+    with op.batch_alter_table("catalog_alias_moves", schema=None) as batch_op:
+        batch_op.create_index("ix_catalog_alias_moves_alias", ["alias", "kind", "name", "id"], unique=False)
+        batch_op.create_index("ix_catalog_alias_moves_name", ["kind", "name", "alias", "at"], unique=False)
+
+    op.create_table(
+        "catalog_aliases",
+        sa.Column("kind", sa.String(length=20), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("alias", sa.String(length=64), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("kind", "name", "alias", name=op.f("pk_catalog_aliases")),
+    )
+    op.create_table(
+        "catalog_dependencies",
+        sa.Column("dependant", sa.String(length=300), nullable=False),
+        sa.Column("needs", sa.String(length=300), nullable=False),
+        sa.Column("thing", sa.String(length=300), nullable=False),
+        sa.PrimaryKeyConstraint("dependant", "needs", name=op.f("pk_catalog_dependencies")),
+    )
+    with op.batch_alter_table("catalog_dependencies", schema=None) as batch_op:
+        batch_op.create_index("ix_catalog_dependencies_needs", ["needs"], unique=False)
+        batch_op.create_index("ix_catalog_dependencies_thing", ["thing"], unique=False)
+
+    op.create_table(
+        "catalog_tags",
+        sa.Column("ref", sa.String(length=300), nullable=False),
+        sa.Column("key", sa.String(length=100), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("ref", "key", name=op.f("pk_catalog_tags")),
+    )
+    with op.batch_alter_table("catalog_tags", schema=None) as batch_op:
+        batch_op.create_index("ix_catalog_tags_key", ["key"], unique=False)
+
+    op.create_table(
+        "catalog_things",
+        sa.Column("kind", sa.String(length=20), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("versions", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.String(length=27), nullable=False),
+        sa.Column("created_by", sa.String(length=200), nullable=False),
+        sa.Column("latest_at", sa.String(length=27), nullable=False),
+        sa.Column("description", sa.Text(), server_default="", nullable=False),
+        sa.PrimaryKeyConstraint("kind", "name", name=op.f("pk_catalog_things")),
+    )
+    with op.batch_alter_table("catalog_things", schema=None) as batch_op:
+        batch_op.create_index("ix_catalog_things_kind_latest_at", ["kind", "latest_at", "name"], unique=False)
+
+    op.create_table(
+        "catalog_versions",
+        sa.Column("kind", sa.String(length=20), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("record", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(length=12), nullable=False),
+        sa.Column("successor", sa.String(length=300), nullable=True),
+        sa.Column("created_at", sa.String(length=27), nullable=False),
+        sa.Column("created_by", sa.String(length=200), nullable=False),
+        sa.PrimaryKeyConstraint("kind", "name", "version", name=op.f("pk_catalog_versions")),
+    )
+    with op.batch_alter_table("catalog_versions", schema=None) as batch_op:
+        batch_op.create_index("ix_catalog_versions_digest", ["digest"], unique=False)
+        batch_op.create_index("ix_catalog_versions_kind_created_at", ["kind", "created_at"], unique=False)
+
+    op.create_table(
+        "deployments_deployments",
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("intake", sa.Text(), nullable=False),
+        sa.Column("slow_after", sa.Float(), nullable=False),
+        sa.Column("created_at", sa.String(length=27), nullable=False),
+        sa.Column("created_by", sa.String(length=200), nullable=False),
+        sa.Column("changed_at", sa.String(length=27), nullable=False),
+        sa.Column("retired_at", sa.String(length=27), nullable=True),
+        sa.Column("successor", sa.String(length=300), nullable=True),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_deployments_deployments")),
+    )
+    with op.batch_alter_table("deployments_deployments", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_deployments_deployments_changed_at"), ["changed_at"], unique=False)
+
+    op.create_table(
+        "deployments_placements",
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("environment", sa.String(length=60), nullable=False),
+        sa.Column("record", sa.Text(), nullable=False),
+        sa.Column("rollout", sa.String(length=26), nullable=True),
+        sa.PrimaryKeyConstraint("name", "environment", name=op.f("pk_deployments_placements")),
+    )
+    op.create_table(
+        "deployments_rollouts",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("environment", sa.String(length=60), nullable=False),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("record", sa.Text(), nullable=False),
+        sa.Column("engine", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_deployments_rollouts")),
+    )
+    with op.batch_alter_table("deployments_rollouts", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_deployments_rollouts_name"), ["name"], unique=False)
+
+    op.create_table(
+        "evidence",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("kind", sa.String(length=60), nullable=False),
+        sa.Column("subject", sa.String(length=300), nullable=False),
+        sa.Column("thing", sa.String(length=300), nullable=False),
+        sa.Column("subject_digest", sa.String(length=64), nullable=False),
+        sa.Column("verdict", sa.String(length=8), nullable=False),
+        sa.Column("figures", sa.Text(), nullable=False),
+        sa.Column("summary", sa.Text(), nullable=False),
+        sa.Column("report", sa.String(length=64), nullable=True),
+        sa.Column("producer", sa.String(length=200), nullable=False),
+        sa.Column("inputs", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.String(length=27), nullable=False),
+        sa.Column("expires_at", sa.String(length=27), nullable=True),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_evidence")),
+    )
+    with op.batch_alter_table("evidence", schema=None) as batch_op:
+        batch_op.create_index("ix_evidence_created_at", ["created_at"], unique=False)
+        batch_op.create_index("ix_evidence_subject", ["subject", "kind", "seq"], unique=False)
+        batch_op.create_index("ix_evidence_thing", ["thing", "kind", "seq"], unique=False)
+
+    op.create_table(
+        "experiments_experiments",
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.String(length=27), nullable=False),
+        sa.Column("created_by", sa.String(length=200), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_experiments_experiments")),
+    )
+    op.create_table(
+        "leases",
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("holder", sa.String(length=200), nullable=False),
+        sa.Column("fence", sa.BigInteger(), nullable=False),
+        sa.Column("until", sa.String(length=27), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_leases")),
+    )
+    op.create_table(
+        "ledger_checkpoints",
+        sa.Column("size", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("root", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("at", sa.String(length=27), nullable=False),
+        sa.PrimaryKeyConstraint("size", name=op.f("pk_ledger_checkpoints")),
+    )
+    op.create_table(
+        "ledger_details",
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("sha256", name=op.f("pk_ledger_details")),
+    )
+    op.create_table(
+        "ledger_events",
+        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("ts", sa.String(length=27), nullable=False),
+        sa.Column(
+            "action", sa.String(length=100).with_variant(sa.String(length=100, collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column("actor", sa.String(length=200), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("leaf", sa.LargeBinary(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_ledger_events")),
+    )
+    with op.batch_alter_table("ledger_events", schema=None) as batch_op:
+        batch_op.create_index("ix_ledger_events_action", ["action", "seq"], unique=False)
+        batch_op.create_index("ix_ledger_events_actor", ["actor", "seq"], unique=False)
+        batch_op.create_index(batch_op.f("ix_ledger_events_ts"), ["ts"], unique=False)
+
+    op.create_table(
+        "ledger_head",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("log_id", sa.String(length=64), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("frontier", sa.LargeBinary(), nullable=False),
+        sa.Column("last_ts", sa.String(length=27), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_ledger_head")),
+    )
+    op.create_table(
+        "ledger_nodes",
+        sa.Column("level", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("position", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("level", "position", name=op.f("pk_ledger_nodes")),
+    )
+    op.create_table(
+        "models_profiles",
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("owner", sa.String(length=200), nullable=False),
+        sa.Column("purpose", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_models_profiles")),
+    )
+    op.create_table(
+        "models_stages",
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("stage", sa.String(length=12), nullable=False),
+        sa.Column("since", sa.String(length=27), nullable=False),
+        sa.PrimaryKeyConstraint("name", "version", name=op.f("pk_models_stages")),
+    )
+    with op.batch_alter_table("models_stages", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_models_stages_stage"), ["stage"], unique=False)
+
+    op.create_table(
+        "monitoring_alerts",
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("deployment", sa.String(length=200), nullable=False),
+        sa.Column("monitor", sa.String(length=200), nullable=False),
+        sa.Column("cause", sa.String(length=12), nullable=False),
+        sa.Column("state", sa.String(length=12), nullable=False),
+        sa.Column("opened_at", sa.String(length=27), nullable=False),
+        sa.Column("record", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_monitoring_alerts")),
+    )
+    with op.batch_alter_table("monitoring_alerts", schema=None) as batch_op:
+        batch_op.create_index("ix_monitoring_alerts_deployment", ["deployment", "number"], unique=False)
+        batch_op.create_index("ix_monitoring_alerts_monitor", ["monitor", "cause", "number"], unique=False)
+
+    op.create_table(
+        "monitoring_incidents",
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("deployment", sa.String(length=200), nullable=False),
+        sa.Column("state", sa.String(length=12), nullable=False),
+        sa.Column("severity", sa.Integer(), nullable=False),
+        sa.Column("opened_at", sa.String(length=27), nullable=False),
+        sa.Column("record", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_monitoring_incidents")),
+    )
+    with op.batch_alter_table("monitoring_incidents", schema=None) as batch_op:
+        batch_op.create_index("ix_monitoring_incidents_deployment", ["deployment", "number"], unique=False)
+
+    op.create_table(
+        "monitoring_labels",
+        sa.Column("deployment", sa.String(length=200), nullable=False),
+        sa.Column("id", sa.String(length=200), nullable=False),
+        sa.Column("label", sa.Float(), nullable=True),
+        sa.Column("at", sa.String(length=27), nullable=False),
+        sa.Column("received_at", sa.String(length=27), nullable=False),
+        sa.PrimaryKeyConstraint("deployment", "id", name=op.f("pk_monitoring_labels")),
+    )
+    with op.batch_alter_table("monitoring_labels", schema=None) as batch_op:
+        batch_op.create_index("ix_monitoring_labels_at", ["deployment", "at"], unique=False)
+
+    op.create_table(
+        "monitoring_progress",
+        sa.Column("monitor", sa.String(length=300), nullable=False),
+        sa.Column("aspect", sa.String(length=12), nullable=False),
+        sa.Column("record", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("monitor", "aspect", name=op.f("pk_monitoring_progress")),
+    )
+    op.create_table(
+        "monitoring_standing",
+        sa.Column("monitor", sa.String(length=200), nullable=False),
+        sa.Column("stopped", sa.Boolean(), nullable=False),
+        sa.Column("silenced_until", sa.String(length=27), nullable=True),
+        sa.PrimaryKeyConstraint("monitor", name=op.f("pk_monitoring_standing")),
+    )
+    op.create_table(
+        "monitoring_windows",
+        sa.Column("monitor", sa.String(length=300), nullable=False),
+        sa.Column("aspect", sa.String(length=12), nullable=False),
+        sa.Column("start", sa.String(length=27), nullable=False),
+        sa.Column("end", sa.String(length=27), nullable=False),
+        sa.Column("recorded_at", sa.String(length=27), nullable=False),
+        sa.Column("record", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("monitor", "aspect", "start", name=op.f("pk_monitoring_windows")),
+    )
+    op.create_table(
+        "policy_attempts",
+        sa.Column("who", sa.String(length=200), nullable=False),
+        sa.Column("ip", sa.String(length=64), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("last_at", sa.String(length=27), nullable=False),
+        sa.Column("locked_until", sa.String(length=27), nullable=True),
+        sa.PrimaryKeyConstraint("who", "ip", name=op.f("pk_policy_attempts")),
+    )
+    op.create_table(
+        "policy_credentials",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("kind", sa.String(length=8), nullable=False),
+        sa.Column("owner", sa.String(length=200), nullable=False),
+        sa.Column("label", sa.String(length=200), nullable=False),
+        sa.Column("secret", sa.String(length=64), nullable=False),
+        sa.Column("scopes", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.String(length=27), nullable=False),
+        sa.Column("created_by", sa.String(length=200), nullable=False),
+        sa.Column("expires_at", sa.String(length=27), nullable=True),
+        sa.Column("last_used_at", sa.String(length=27), nullable=True),
+        sa.Column("revoked_at", sa.String(length=27), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_policy_credentials")),
+    )
+    with op.batch_alter_table("policy_credentials", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_policy_credentials_owner"), ["owner"], unique=False)
+
+    op.create_table(
+        "policy_epoch",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("epoch", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_policy_epoch")),
+    )
+    op.create_table(
+        "policy_grants",
+        sa.Column("principal", sa.String(length=200), nullable=False),
+        sa.Column("role", sa.String(length=60), nullable=False),
+        sa.Column("scope", sa.String(length=300), nullable=False),
+        sa.Column("deny", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.String(length=27), nullable=False),
+        sa.Column("created_by", sa.String(length=200), nullable=False),
+        sa.PrimaryKeyConstraint("principal", "role", "scope", "deny", name=op.f("pk_policy_grants")),
+    )
+    op.create_table(
+        "policy_principals",
+        sa.Column("id", sa.String(length=200), nullable=False),
+        sa.Column("kind", sa.String(length=10), nullable=False),
+        sa.Column("display", sa.String(length=200), nullable=False),
+        sa.Column("owner", sa.String(length=200), nullable=True),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("password", sa.String(length=200), nullable=True),
+        sa.Column("created_at", sa.String(length=27), nullable=False),
+        sa.Column("created_by", sa.String(length=200), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_policy_principals")),
+    )
+    with op.batch_alter_table("policy_principals", schema=None) as batch_op:
+        batch_op.create_index("ix_policy_principals_owner", ["owner"], unique=False)
+
+    op.create_table(
+        "policy_roles",
+        sa.Column("name", sa.String(length=60), nullable=False),
+        sa.Column("verbs", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_policy_roles")),
+    )
+    op.create_table(
+        "experiments_runs",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("experiment", sa.String(length=200), nullable=False),
+        sa.Column("name", sa.String(length=100), nullable=False),
+        sa.Column("status", sa.String(length=12), nullable=False),
+        sa.Column("started_at", sa.String(length=27), nullable=False),
+        sa.Column("ended_at", sa.String(length=27), nullable=True),
+        sa.Column("created_by", sa.String(length=200), nullable=False),
+        sa.Column("inputs", sa.Text(), nullable=False),
+        sa.Column("outputs", sa.Text(), nullable=False),
+        sa.Column("capture", sa.Text(), nullable=False),
+        sa.Column("error", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["experiment"],
+            ["experiments_experiments.name"],
+            name=op.f("fk_experiments_runs_experiment_experiments_experiments"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_experiments_runs")),
+    )
+    with op.batch_alter_table("experiments_runs", schema=None) as batch_op:
+        batch_op.create_index("ix_experiments_runs_experiment_started_at", ["experiment", "started_at", "id"], unique=False)
+        batch_op.create_index("ix_experiments_runs_started_at", ["started_at", "id"], unique=False)
+
+    op.create_table(
+        "ledger_refs",
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("role", sa.String(length=8), nullable=False),
+        sa.Column("ref", sa.String(length=300), nullable=False),
+        sa.Column("thing", sa.String(length=300), nullable=False),
+        sa.ForeignKeyConstraint(["seq"], ["ledger_events.seq"], name=op.f("fk_ledger_refs_seq_ledger_events")),
+        sa.PrimaryKeyConstraint("seq", "role", "ref", name=op.f("pk_ledger_refs")),
+    )
+    with op.batch_alter_table("ledger_refs", schema=None) as batch_op:
+        batch_op.create_index("ix_ledger_refs_ref", ["ref", "seq"], unique=False)
+        batch_op.create_index("ix_ledger_refs_thing", ["thing", "seq"], unique=False)
+
+    op.create_table(
+        "experiments_artifacts",
+        sa.Column("run", sa.String(length=26), nullable=False),
+        sa.Column("name", sa.String(length=500), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("media_type", sa.String(length=100), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["run"], ["experiments_runs.id"], name=op.f("fk_experiments_artifacts_run_experiments_runs")
+        ),
+        sa.PrimaryKeyConstraint("run", "name", name=op.f("pk_experiments_artifacts")),
+    )
+    op.create_table(
+        "experiments_metrics",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("run", sa.String(length=26), nullable=False),
+        sa.Column("name", sa.String(length=250), nullable=False),
+        sa.Column("step", sa.BigInteger(), nullable=False),
+        sa.Column("time", sa.BigInteger(), nullable=False),
+        sa.Column("value", sa.Double(), nullable=True),
+        sa.Column("low", sa.Double(), nullable=True),
+        sa.Column("high", sa.Double(), nullable=True),
+        sa.ForeignKeyConstraint(["run"], ["experiments_runs.id"], name=op.f("fk_experiments_metrics_run_experiments_runs")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_experiments_metrics")),
+        sa.UniqueConstraint("run", "name", name=op.f("uq_experiments_metrics_run_name")),
+    )
+    op.create_table(
+        "experiments_params",
+        sa.Column("run", sa.String(length=26), nullable=False),
+        sa.Column("name", sa.String(length=250), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["run"], ["experiments_runs.id"], name=op.f("fk_experiments_params_run_experiments_runs")),
+        sa.PrimaryKeyConstraint("run", "name", name=op.f("pk_experiments_params")),
+    )
+    op.create_table(
+        "experiments_points",
+        sa.Column("metric", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("step", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("time", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("value", sa.Double(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["metric"], ["experiments_metrics.id"], name=op.f("fk_experiments_points_metric_experiments_metrics")
+        ),
+        sa.PrimaryKeyConstraint("metric", "step", "time", name=op.f("pk_experiments_points")),
+        sqlite_with_rowid=False,
+    )
+
+
+def downgrade() -> None:
+    """Back to the one before."""
+    op.drop_table("experiments_points")
+    op.drop_table("experiments_params")
+    op.drop_table("experiments_metrics")
+    op.drop_table("experiments_artifacts")
+    with op.batch_alter_table("ledger_refs", schema=None) as batch_op:
+        batch_op.drop_index("ix_ledger_refs_thing")
+        batch_op.drop_index("ix_ledger_refs_ref")
+
+    op.drop_table("ledger_refs")
+    with op.batch_alter_table("experiments_runs", schema=None) as batch_op:
+        batch_op.drop_index("ix_experiments_runs_started_at")
+        batch_op.drop_index("ix_experiments_runs_experiment_started_at")
+
+    op.drop_table("experiments_runs")
+    op.drop_table("policy_roles")
+    with op.batch_alter_table("policy_principals", schema=None) as batch_op:
+        batch_op.drop_index("ix_policy_principals_owner")
+
+    op.drop_table("policy_principals")
+    op.drop_table("policy_grants")
+    op.drop_table("policy_epoch")
+    with op.batch_alter_table("policy_credentials", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_policy_credentials_owner"))
+
+    op.drop_table("policy_credentials")
+    op.drop_table("policy_attempts")
+    op.drop_table("monitoring_windows")
+    op.drop_table("monitoring_standing")
+    op.drop_table("monitoring_progress")
+    with op.batch_alter_table("monitoring_labels", schema=None) as batch_op:
+        batch_op.drop_index("ix_monitoring_labels_at")
+
+    op.drop_table("monitoring_labels")
+    with op.batch_alter_table("monitoring_incidents", schema=None) as batch_op:
+        batch_op.drop_index("ix_monitoring_incidents_deployment")
+
+    op.drop_table("monitoring_incidents")
+    with op.batch_alter_table("monitoring_alerts", schema=None) as batch_op:
+        batch_op.drop_index("ix_monitoring_alerts_monitor")
+        batch_op.drop_index("ix_monitoring_alerts_deployment")
+
+    op.drop_table("monitoring_alerts")
+    with op.batch_alter_table("models_stages", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_models_stages_stage"))
+
+    op.drop_table("models_stages")
+    op.drop_table("models_profiles")
+    op.drop_table("ledger_nodes")
+    op.drop_table("ledger_head")
+    with op.batch_alter_table("ledger_events", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_ledger_events_ts"))
+        batch_op.drop_index("ix_ledger_events_actor")
+        batch_op.drop_index("ix_ledger_events_action")
+
+    op.drop_table("ledger_events")
+    op.drop_table("ledger_details")
+    op.drop_table("ledger_checkpoints")
+    op.drop_table("leases")
+    op.drop_table("experiments_experiments")
+    with op.batch_alter_table("evidence", schema=None) as batch_op:
+        batch_op.drop_index("ix_evidence_thing")
+        batch_op.drop_index("ix_evidence_subject")
+        batch_op.drop_index("ix_evidence_created_at")
+
+    op.drop_table("evidence")
+    with op.batch_alter_table("deployments_rollouts", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_deployments_rollouts_name"))
+
+    op.drop_table("deployments_rollouts")
+    op.drop_table("deployments_placements")
+    with op.batch_alter_table("deployments_deployments", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_deployments_deployments_changed_at"))
+
+    op.drop_table("deployments_deployments")
+    with op.batch_alter_table("catalog_versions", schema=None) as batch_op:
+        batch_op.drop_index("ix_catalog_versions_kind_created_at")
+        batch_op.drop_index("ix_catalog_versions_digest")
+
+    op.drop_table("catalog_versions")
+    with op.batch_alter_table("catalog_things", schema=None) as batch_op:
+        batch_op.drop_index("ix_catalog_things_kind_latest_at")
+
+    op.drop_table("catalog_things")
+    with op.batch_alter_table("catalog_tags", schema=None) as batch_op:
+        batch_op.drop_index("ix_catalog_tags_key")
+
+    op.drop_table("catalog_tags")
+    with op.batch_alter_table("catalog_dependencies", schema=None) as batch_op:
+        batch_op.drop_index("ix_catalog_dependencies_thing")
+        batch_op.drop_index("ix_catalog_dependencies_needs")
+
+    op.drop_table("catalog_dependencies")
+    op.drop_table("catalog_aliases")
+    with op.batch_alter_table("catalog_alias_moves", schema=None) as batch_op:
+        batch_op.drop_index("ix_catalog_alias_moves_name")
+        batch_op.drop_index("ix_catalog_alias_moves_alias")
+
+    op.drop_table("catalog_alias_moves")
