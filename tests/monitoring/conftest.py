@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from modelwright.core.clock import ManualClock
@@ -14,11 +16,14 @@ from modelwright.core.operations import Resource
 from modelwright.core.principals import Principal, operating_system_user
 from modelwright.core.refs import Kind, Ref
 from modelwright.monitoring import Monitoring
+from modelwright.monitoring.ports import AT, ID, MODEL
+from modelwright.monitoring.turn import MonitorTurn
 from modelwright.policy.decisions import decide
 from modelwright.store import Database, Decision, Embedded, Transaction, catalog
 from modelwright.store.objects import Objects
 
 START = datetime(2013, 1, 1, tzinfo=UTC)
+TIME = pa.timestamp("us", "UTC")
 
 
 class Everybody:
@@ -71,3 +76,57 @@ def home(tmp_path: Path) -> Iterator[Home]:
     here = Home(tmp_path)
     yield here
     here.database.dispose()
+
+
+class Logged:
+    """Predictions held in a table: the port's second implementation, for tests."""
+
+    def __init__(self) -> None:
+        self.tables: dict[str, pa.Table] = {}
+        self.reads = 0
+
+    def log(self, deployment: str, table: pa.Table) -> None:
+        """Add rows, whatever their order."""
+        held = self.tables.get(deployment)
+        self.tables[deployment] = table if held is None else pa.concat_tables([held, table])
+
+    def read(self, deployment: str, since: datetime, until: datetime) -> pa.Table:
+        """See `Predictions`."""
+        self.reads += 1
+        empty = pa.table({ID: pa.array([], pa.string()), AT: pa.array([], TIME), MODEL: pa.array([], pa.string())})
+        table = self.tables.get(deployment, empty)
+        bounds = [pa.scalar(moment, TIME) for moment in (since, until)]
+        times = table.column(AT)
+        return table.filter(pc.and_(pc.greater_equal(times, bounds[0]), pc.less(times, bounds[1]))).sort_by(AT)
+
+
+class Tables:
+    """Dataset versions held in memory: what a turn asks of `datasets`."""
+
+    def __init__(self) -> None:
+        self.tables: dict[str, pa.Table] = {}
+
+    def read(self, ref: Ref) -> pa.Table:
+        return self.tables[str(ref)]
+
+
+@pytest.fixture
+def logged() -> Logged:
+    return Logged()
+
+
+@pytest.fixture
+def tables() -> Tables:
+    return Tables()
+
+
+@pytest.fixture
+def turn(home: Home, logged: Logged, tables: Tables) -> Callable[[datetime], Sequence[str]]:
+    """One turn of the monitor at a moment, as the operator would call it."""
+    judge = MonitorTurn(home.monitoring, tables, logged)
+
+    def at(moment: datetime) -> Sequence[str]:
+        home.clock.advance(max(moment, home.clock.now()))
+        return judge.turn(moment)
+
+    return at

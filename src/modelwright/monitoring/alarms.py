@@ -35,7 +35,7 @@ def follow_up(tx: Transaction, monitor: Monitor, result: WindowResult) -> Alert 
     alert = queries.latest_alert(tx, monitor.ref.name, result.aspect)
     move = decide(history, alert, watch, silenced_until=monitor.silenced_until)
     changed = _carry_out(tx, monitor, result, alert, move)
-    _attach_evidence(tx, monitor, result, changed, queries.latest_alert(tx, monitor.ref.name, result.aspect))
+    _attach_evidence(tx, monitor, result, queries.latest_alert(tx, monitor.ref.name, result.aspect))
     return changed
 
 
@@ -83,9 +83,7 @@ def _raise(tx: Transaction, monitor: Monitor, result: WindowResult, move: Raise)
     return queries.save_alert(tx, replace(alert, incident=incident.ref))
 
 
-def _attach_evidence(
-    tx: Transaction, monitor: Monitor, result: WindowResult, changed: Alert | None, alert: Alert | None
-) -> None:
+def _attach_evidence(tx: Transaction, monitor: Monitor, result: WindowResult, alert: Alert | None) -> None:
     """Evidence about the model version, only where it says something new: the ledger is no place for every window."""
     version = catalog.find(tx, result.model) if result.model else None
     if version is None:
@@ -93,7 +91,7 @@ def _attach_evidence(
     alarmed = alert is not None and alert.open
     verdict = Verdict.FAIL if alarmed else result.verdict
     said = evidence.about(tx, version.ref, result.aspect.value)
-    if said and said[0].verdict is verdict and changed is None:
+    if said and said[0].verdict is verdict:
         return
     reference = [monitor.watch.reference] if monitor.watch.reference else []
     figures: dict[str, Any] = {

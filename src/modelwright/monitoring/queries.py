@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 
 from modelwright.core.clock import isoformat, parse_time
@@ -28,6 +27,7 @@ from modelwright.monitoring.records import (
     WindowResult,
 )
 from modelwright.store import Event, Transaction, Version
+from modelwright.store.queries import event_of
 from modelwright.store.tables import ledger_events, ledger_refs
 
 _BATCH = 500  # rows per statement: below the number of parameters that SQLite takes
@@ -274,10 +274,4 @@ def timeline(tx: Transaction, things: Sequence[Ref], since: datetime, until: dat
     query = sa.select(ledger_events).where(e.seq.in_(about), e.ts >= isoformat(since))
     if until is not None:
         query = query.where(e.ts <= isoformat(until))
-    return [_event(row.body) for row in tx.execute(query.order_by(e.seq))]
-
-
-def _event(body: bytes) -> Event:
-    held = msgspec.json.decode(body)
-    event: Event = convert({**held, "resource": held["resource"]["ref"], "environment": held["env"]}, Event)
-    return event
+    return [event_of(row.body) for row in tx.execute(query.order_by(e.seq))]

@@ -56,6 +56,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     period: Period | None = None
     columns: list[WatchedColumn] = []  # empty: every column that the reference and the predictions share
     window: timedelta = timedelta(days=1)
+    since: datetime | None = None  # the first event time judged; None: when the monitor was defined
     grace: timedelta = timedelta(hours=1)  # how late a prediction may reach the log
     min_rows: int = 200  # a shorter window is merged with the next
     false_discovery_rate: float = 0.05  # over the columns of a window

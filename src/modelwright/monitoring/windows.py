@@ -24,13 +24,19 @@ def floor_to(moment: datetime, every: timedelta) -> datetime:
 
 
 def closed(
-    times: Sequence[datetime], *, since: datetime, until: datetime, every: timedelta, least: int
+    times: Sequence[datetime],
+    *,
+    since: datetime,
+    until: datetime,
+    every: timedelta,
+    least: int,
+    patience: timedelta = timedelta(0),
 ) -> tuple[list[Window], datetime]:
     """The closed windows from `since` on, and the moment up to which time is dealt with.
 
     `times` are event times in order; `until` is the watermark, before which no more rows are expected. A stretch that
-    holds fewer than `least` rows is merged with the next one, and stays open until the two together hold enough. Empty
-    stretches are passed over.
+    holds fewer than `least` rows is merged with the next one, and stays open until the two together hold enough. An
+    empty stretch is passed over once it ended `patience` ago; until then it may still get rows.
     """
     found: list[Window] = []
     start, end, place = since, floor_to(since, every) + every, 0
@@ -41,7 +47,7 @@ def closed(
         while after < len(times) and times[after] < end:
             after += 1
         if after == place:
-            start = end
+            start = end if end + patience <= until else start
         elif after - place >= least:
             found.append(Window(start=start, end=end, rows=after - place))
             start, place = end, after

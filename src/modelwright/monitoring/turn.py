@@ -1,0 +1,228 @@
+"""The monitor's turn: read what was predicted since the last time, judge the windows that have closed, record the results.
+
+Runs where the workspace is, called by the operator again and again. It keeps nothing that it could not read again: a crash
+in the middle is made good by the next turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from modelwright.core.errors import ModelwrightError
+from modelwright.core.paging import MAX_LIMIT, Filter
+from modelwright.core.refs import Ref
+from modelwright.core.wire import convert, to_plain
+from modelwright.monitoring.ports import Predictions
+from modelwright.monitoring.records import (
+    Alert,
+    AlertState,
+    Aspect,
+    Monitor,
+    PerformanceRule,
+    Progress,
+    WindowResult,
+)
+from modelwright.monitoring.service import Monitoring
+from modelwright.monitoring.windows import Window, closed, floor_to
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from modelwright.datasets import Datasets
+    from modelwright.monitoring.judging import Reference
+
+REFERENCE_ROWS = 100_000  # of a reference that is larger, so many rows evenly spread
+REOPENED = 6  # windows already judged that are judged again when more of their labels have come
+UNLABELLED = 30  # windows for which the first label of a stretch is waited for
+KEPT = 8  # references held in memory
+
+
+class MonitorTurn:
+    """Judges every monitor's closed windows; a `Reconciler` of the operator."""
+
+    name = "monitoring"
+
+    def __init__(self, monitoring: Monitoring, datasets: Datasets, predictions: Predictions) -> None:
+        self._monitoring = monitoring
+        self._datasets = datasets
+        self._predictions = predictions
+        self._references: dict[Ref, Reference] = {}
+
+    def turn(self, now: datetime) -> Sequence[str]:
+        """Judge what has closed by now; says in a sentence each what was recorded, raised or cleared.
+
+        A monitor that cannot be judged (its log or reference cannot be read) is reported and does not keep the others
+        from theirs; its windows are judged by a later turn.
+        """
+        done: list[str] = []
+        for monitor in self._monitoring.list(Filter(limit=MAX_LIMIT)).items:
+            if monitor.stopped:
+                continue
+            try:
+                done += self._drift(monitor, now)
+                if monitor.watch.performance is not None:
+                    done += self._performance(monitor, monitor.watch.performance, now)
+            except ModelwrightError as error:
+                done.append(f"{monitor.ref} could not be judged: {error}")
+        return done
+
+    def _drift(self, monitor: Monitor, now: datetime) -> list[str]:
+        from modelwright.monitoring.judging import judge_drift, within
+
+        watch = monitor.watch
+        before = self._progress(monitor, Aspect.DRIFT)
+        until = floor_to(now - watch.grace, watch.window)
+        if until <= _looked(before):
+            return []
+        rows = self._predictions.read(monitor.deployment.name, before.until, until)
+        windows, reached = closed(_times(rows), since=before.until, until=until, every=watch.window, least=watch.min_rows)
+        reference = self._reference(monitor) if windows else {}
+        results = [judge_drift(window, within(rows, window), reference, watch) for window in windows]
+        return self._record(monitor, results, _next(before, reached, until))
+
+    def _performance(self, monitor: Monitor, rule: PerformanceRule, now: datetime) -> list[str]:
+        from modelwright.monitoring.judging import judge_performance, within
+
+        watch, deployment = monitor.watch, monitor.deployment
+        before = self._progress(monitor, Aspect.PERFORMANCE)
+        until = floor_to(now - max(watch.grace, rule.maturity), watch.window)
+        if until <= _looked(before):
+            return []
+        earlier = self._monitoring.results(monitor.ref, aspect=Aspect.PERFORMANCE, last=REOPENED)
+        start = min([before.until, *(window.start for window in earlier)])
+        rows = self._predictions.read(deployment.name, start, until)
+        labels = {each.id: each.label for each in self._monitoring.labels(deployment, since=start, until=now)}
+        fresh = _labelled(rows, labels, before.until)
+        windows, reached = closed(
+            _times(fresh),
+            since=before.until,
+            until=until,
+            every=watch.window,
+            least=rule.min_rows,
+            patience=UNLABELLED * watch.window,
+        )
+        again = [_again(window, within(rows, _span(window)), labels, rule) for window in earlier]
+        results = [judge_performance(window, within(rows, window), labels, rule) for window in windows]
+        results, state = _outcomes(results, rows, labels, rule, before)
+        revised = [window for window in again if window is not None]
+        return self._record(monitor, [*revised, *results], _next(before, reached, until, state))
+
+    def _record(self, monitor: Monitor, results: list[WindowResult], progress: Progress) -> list[str]:
+        alerts = self._monitoring.record(monitor.ref, results, progress=[progress])
+        if not results:
+            return []
+        said = f"{monitor.ref}: judged {len(results)} window{'s' if len(results) > 1 else ''} of {progress.aspect.value}"
+        return [said, *(_said(alert) for alert in alerts)]
+
+    def _progress(self, monitor: Monitor, aspect: Aspect) -> Progress:
+        for each in self._monitoring.progress(monitor.ref):
+            if each.aspect is aspect:
+                return each
+        begun = monitor.watch.since or monitor.created_at
+        return Progress(aspect=aspect, until=floor_to(begun, monitor.watch.window))
+
+    def _reference(self, monitor: Monitor) -> Reference:
+        from modelwright.monitoring.judging import reference_of
+
+        if monitor.ref not in self._references:
+            watch = monitor.watch
+            if watch.reference is not None:
+                table = self._datasets.read(watch.reference)
+            else:
+                assert watch.period is not None
+                table = self._predictions.read(monitor.deployment.name, watch.period.since, watch.period.until)
+            while len(self._references) >= KEPT:
+                self._references.pop(next(iter(self._references)))
+            self._references[monitor.ref] = reference_of(_thinned(table))
+        return self._references[monitor.ref]
+
+
+def _times(rows: pa.Table) -> list[datetime]:
+    from modelwright.monitoring.ports import AT
+
+    times: list[datetime] = rows.column(AT).to_pylist()
+    return times
+
+
+def _thinned(table: pa.Table) -> pa.Table:
+    if table.num_rows <= REFERENCE_ROWS:
+        return table
+    step = table.num_rows / REFERENCE_ROWS
+    return table.take([int(i * step) for i in range(REFERENCE_ROWS)])
+
+
+def _labelled(rows: pa.Table, labels: dict[str, float | None], since: datetime) -> pa.Table:
+    """The rows from a time on whose label is known."""
+    import pyarrow as pa
+
+    from modelwright.monitoring.ports import AT, ID
+
+    pairs = zip(rows.column(ID).to_pylist(), rows.column(AT).to_pylist(), strict=True)
+    known = [labels.get(identity) is not None and at >= since for identity, at in pairs]
+    return rows.filter(pa.array(known, pa.bool_()))
+
+
+def _again(
+    window: WindowResult, rows: pa.Table, labels: dict[str, float | None], rule: PerformanceRule
+) -> WindowResult | None:
+    """A window that was judged before, judged again if more of its labels are known now; else None."""
+    from msgspec.structs import replace
+
+    from modelwright.monitoring.decision import OUTCOMES
+    from modelwright.monitoring.judging import judge_performance
+
+    anew = judge_performance(_span(window), rows, labels, rule)
+    if anew.labelled <= window.labelled:
+        return None
+    notes = [*anew.notes, f"Judged again: {anew.labelled - window.labelled} more labels have come."]
+    kept = {OUTCOMES: window.metrics[OUTCOMES]} if OUTCOMES in window.metrics else {}
+    findings = sorted({*anew.findings, *({OUTCOMES} & set(window.findings))})
+    return replace(anew, notes=notes, metrics=anew.metrics | kept, findings=findings)
+
+
+def _outcomes(
+    results: list[WindowResult],
+    rows: pa.Table,
+    labels: dict[str, float | None],
+    rule: PerformanceRule,
+    before: Progress,
+) -> tuple[list[WindowResult], dict[str, object]]:
+    """Let the watch over single outcomes see the new windows; another model version starts it afresh."""
+    from modelwright.monitoring.detectors.edetector import EDetector
+    from modelwright.monitoring.judging import joined, main_version, watch_outcomes, with_outcomes, within
+
+    state: dict[str, object] = {k: v for k, v in before.state.items() if k in ("model", "detector")}
+    if rule.expected_error is None:
+        return results, state
+    fresh = EDetector(baseline=rule.expected_error, run_length=rule.run_length)
+    seen = []
+    for result in results:
+        detector = convert(state["detector"], EDetector) if state.get("model") == str(result.model) else fresh
+        _, answered, _ = main_version(within(rows, _span(result)))
+        truth, scores = joined(answered, labels, rule)
+        detector = watch_outcomes(detector, truth.tolist(), scores.tolist(), rule)
+        seen.append(with_outcomes(result, detector))
+        state = {"model": str(result.model), "detector": to_plain(detector.restarted() if detector.alarmed else detector)}
+    return seen, state
+
+
+def _span(window: WindowResult) -> Window:
+    return Window(start=window.start, end=window.end, rows=window.rows)
+
+
+def _looked(progress: Progress) -> datetime:
+    """Up to which boundary the log was read: a stretch with too few rows is not read again before the next one."""
+    looked: datetime = convert(progress.state.get("looked", progress.until), datetime)
+    return looked
+
+
+def _next(before: Progress, reached: datetime, looked: datetime, state: dict[str, object] | None = None) -> Progress:
+    return Progress(aspect=before.aspect, until=reached, state={**(state or {}), "looked": to_plain(looked)})
+
+
+def _said(alert: Alert) -> str:
+    if alert.state is AlertState.CLEARED:
+        return f"{alert.ref} on {alert.deployment} cleared"
+    return f"{alert.ref} on {alert.deployment}: {alert.summary}"
