@@ -166,9 +166,9 @@ class EvaluationReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be put on the record as one piece of evidence."""
+    """What one piece of evidence will say."""
 
-    kind: str  # evaluation, calibration, slices, comparison, or a kind of your own
+    kind: str  # evaluation, calibration, slices, comparison
     verdict: Verdict
     figures: dict[str, Any] = {}
     summary: str = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -10,9 +10,9 @@ import msgspec
 from modelwright.core.errors import Invalid, NotFound
 from modelwright.core.operations import Room, operation
 from modelwright.core.refs import Kind, Ref
-from modelwright.core.wire import decode, encode
+from modelwright.core.wire import convert, decode, encode
 from modelwright.evaluation.findings import findings
-from modelwright.evaluation.records import EvaluationReport, Finding, Plan, SplitRecord
+from modelwright.evaluation.records import EvaluationReport, Plan, SplitRecord
 from modelwright.store import Evidence, Transaction, catalog, evidence
 
 if TYPE_CHECKING:
@@ -28,13 +28,13 @@ class Evaluation(Room):
 
     def evaluate(
         self,
-        subject: Ref,
+        subject: Ref | str,
         labels: npt.ArrayLike,
         scores: npt.ArrayLike,
         *,
-        dataset: Ref,
+        dataset: Ref | str,
         slices: Mapping[str, Any] | None = None,
-        champion: Ref | None = None,
+        champion: Ref | str | None = None,
         champion_scores: npt.ArrayLike | None = None,
         groups: npt.ArrayLike | None = None,
         threshold: float = 0.5,
@@ -48,13 +48,14 @@ class Evaluation(Room):
         of the same rows; without them the comparison says `first`. Rows that share a value of `groups` are resampled
         together. `Invalid` where a ref is not pinned to a version, or the rows cannot be evaluated.
         """
-        _pinned(subject, "subject")
-        _pinned(dataset, "dataset")
-        if (champion is None) != (champion_scores is None):
-            raise Invalid("A champion and its scores go together; only one of them was given.")
-        if champion is not None and champion == subject:
-            raise Invalid(f"{subject} cannot be compared with itself.", mend="Pass the scores of another version.")
         from modelwright.evaluation.assessment import assess
+
+        subject, dataset = _pinned(subject, "subject"), _pinned(dataset, "dataset")
+        rival = None if champion is None else _pinned(champion, "champion")
+        if (rival is None) != (champion_scores is None):
+            raise Invalid("A champion and its scores go together; only one of them was given.")
+        if rival == subject:
+            raise Invalid(f"{subject} cannot be compared with itself.", mend="Pass the scores of another version.")
 
         found = assess(
             labels,
@@ -62,28 +63,27 @@ class Evaluation(Room):
             plan=plan,
             threshold=threshold,
             slices=slices,
-            champion=None if champion is None else _pinned(champion, "champion"),
+            champion=rival,
             champion_scores=champion_scores,
             groups=groups,
         )
         report = msgspec.structs.replace(found, subject=subject, dataset=dataset, split=split)
-        stored = self.blobs.put(encode(report))
-        inputs = [dataset] if champion is None else [dataset, champion]
-        self.record(subject, findings=findings(report, stored), inputs=inputs, reason=reason)
+        self.record(subject, report=self.blobs.put(encode(report)), reason=reason)
         return report
 
-    @operation("evaluate", event="evaluation.findings.recorded")
-    def record(
-        self, tx: Transaction, ref: Ref, *, findings: list[Finding], inputs: list[Ref], reason: str = ""
-    ) -> list[Evidence]:
-        """Put findings about one exact version on the record, as evidence computed from `inputs`.
+    @operation("evaluate", event="evaluation.report.recorded")
+    def record(self, tx: Transaction, ref: Ref, *, report: str, reason: str = "") -> Sequence[Evidence]:
+        """Put a stored report about one exact version on the record, as evidence of every kind that it holds.
 
-        All or none: an input that does not exist, or a ref that is not pinned, records nothing.
+        `report` is the digest of the object; figures and verdicts are read from it here, so that they agree with it.
+        `Invalid` if it speaks of another version, or of no dataset version.
         """
         version = catalog.get(tx, _pinned(ref, "subject"))
-        if not findings:
-            raise Invalid(f"There is nothing to record about {version.ref}.")
-        sources = [catalog.resolve(tx, _pinned(each, "input")) for each in inputs]
+        found = decode(self.blobs.read(report), EvaluationReport)
+        if found.subject != version.ref or found.dataset is None:
+            raise Invalid(f"The report is about {found.subject} on {found.dataset}, not about {version.ref}.")
+        against = found.comparison.against
+        sources = [catalog.resolve(tx, _pinned(each, "input")) for each in (found.dataset, against) if each is not None]
         made = [
             evidence.attach(
                 tx,
@@ -96,14 +96,14 @@ class Evaluation(Room):
                 report=each.report,
                 inputs=sources,
             )
-            for each in findings
+            for each in findings(found, report)
         ]
         tx.note(resource=version.ref, inputs=sources, outputs=[each.ref for each in made])
         return made
 
     @operation("read")
-    def show(self, tx: Transaction, ref: Ref) -> list[Evidence]:
-        """The newest finding of each kind about a version, oldest kind first."""
+    def show(self, tx: Transaction, ref: Ref) -> Sequence[Evidence]:
+        """The newest finding of each kind about a version: evaluation, calibration, slices, comparison."""
         version = catalog.get(tx, ref)
         newest: dict[str, Evidence] = {}
         for each in evidence.about(tx, version.ref):
@@ -111,23 +111,24 @@ class Evaluation(Room):
         return [newest[kind] for kind in KINDS if kind in newest]
 
     @operation("read")
-    def list(self, tx: Transaction, ref: Ref, *, finding: str | None = None) -> list[Evidence]:
-        """Every finding of an evaluation about a thing or one version of it, newest first; `finding` narrows to a kind."""
+    def history(self, tx: Transaction, ref: Ref, *, finding: str | None = None) -> Sequence[Evidence]:
+        """Every finding about a thing, or about one version of it, newest first; `finding` narrows to one kind."""
         where = ref if ref.selector is None else catalog.resolve(tx, ref)
-        return [each for each in evidence.about(tx, where, finding) if finding or each.kind in KINDS]
+        return [each for each in evidence.about(tx, where, finding) if each.kind in KINDS]
 
-    def report(self, ref: Ref) -> EvaluationReport:
+    def report(self, ref: Ref | str) -> EvaluationReport:
         """The newest full report about a version; `NotFound` where it was never evaluated."""
-        stored = next((each.report for each in self.show(ref) if each.report), None)
+        stored = next((each.report for each in self.show(convert(ref, Ref)) if each.report), None)
         if stored is None:
             raise NotFound(f"{ref} was never evaluated.", mend="Evaluate it: workspace.evaluation.evaluate(...)")
         return decode(self.blobs.read(stored), EvaluationReport)
 
 
-def _pinned(ref: Ref, what: str) -> Ref:
-    if ref.version is None:
+def _pinned(ref: Ref | str, what: str) -> Ref:
+    found: Ref = convert(ref, Ref)
+    if found.version is None:
         raise Invalid(
             f"The {what} {ref} is not pinned to a version: by the time this is recorded it may mean another.",
-            mend=f"Name one, for example {ref.at(1)}.",
+            mend=f"Name one, for example {found.at(1)}.",
         )
-    return ref
+    return found

@@ -13,6 +13,7 @@ from modelwright.core.hashing import digest_value
 from modelwright.core.operations import Room, operation
 from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
+from modelwright.core.wire import convert
 from modelwright.models.diff import diff
 from modelwright.models.records import (
     CHAMPION,
@@ -49,9 +50,9 @@ class Models(Room):
         estimator: Any,
         *,
         example: Any,
-        run: Ref | None = None,
-        datasets: Sequence[Ref] = (),
-        features: Sequence[Ref] = (),
+        run: Ref | str | None = None,
+        datasets: Sequence[Ref | str] = (),
+        features: Sequence[Ref | str] = (),
         format: str = Format.SKOPS,
         params: Mapping[str, Any] | None = None,
         nullable: Sequence[str] = (),
@@ -88,9 +89,9 @@ class Models(Room):
             size=sum(map(len, built.files.values())),
             framework=built.framework,
             example=self.blobs.put(built.example),
-            run=run,
-            datasets=list(datasets),
-            features=list(features),
+            run=convert(run, Ref | None),
+            datasets=convert(list(datasets), list[Ref]),
+            features=convert(list(features), list[Ref]),
             params=dict(built.params if params is None else params),
             licence=licence,
             authors=list(authors),
@@ -99,7 +100,7 @@ class Models(Room):
             name, record=record, parity=built.parity, description=description, tags=dict(tags or {}), reason=reason
         )
 
-    def load(self, ref: Ref, *, retired: bool = False) -> LoadedModel:
+    def load(self, ref: Ref | str, *, retired: bool = False) -> LoadedModel:
         """The version as something that predicts; every file is verified against its digest first.
 
         A retired version is `Refused`, with its successor in the message, unless `retired` says that it is wanted for the
@@ -108,7 +109,7 @@ class Models(Room):
         from modelwright.models.loaded import LoadedModel
         from modelwright.serving import load
 
-        version = self.show(ref)
+        version = self.show(convert(ref, Ref))
         if version.stage is Stage.RETIRED and not retired:
             instead = f"Load its successor: {version.successor}." if version.successor else "It has no successor."
             raise Refused(f"{version.ref} is retired.", mend=instead, details={"successor": str(version.successor or "")})
