@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from modelwright.core.errors import Conflict, Refused
@@ -53,9 +55,15 @@ def admit(tx: Transaction, version: ModelVersion, environment: str) -> None:
 class Mover:
     """Carries out what was decided. Called inside the operation that decided it."""
 
-    def __init__(self, models: Models, *, keep: int) -> None:
+    def __init__(self, models: Models, *, keep: int, changed: Callable[[], None]) -> None:
         self._models = models
+        self._changed = changed
         self._keep = keep
+
+    def announce(self, tx: Transaction) -> None:
+        """Once this is committed, whatever serves here follows."""
+        if self._changed not in tx.committed:
+            tx.committed.append(self._changed)
 
     def act(self, tx: Transaction, deployment: Deployment, placement: Placement, rollout: Rollout, action: Action) -> None:
         """Carry out one decision of the reconciler."""
@@ -122,6 +130,7 @@ class Mover:
             changes["ended_at"] = tx.now
         moved = tables.update_rollout(tx, msgspec.structs.replace(rollout, **changes))
         tables.touch(tx, deployment.name)
+        self.announce(tx)
         tx.note(
             resource=deployment.ref,
             inputs=[rollout.candidate.model, rollout.baseline],
@@ -234,6 +243,7 @@ class Mover:
     def _put(self, tx: Transaction, deployment: Deployment, placement: Placement) -> None:
         """Write a placement, and what it cannot do without: no model it may still need can be deleted."""
         tables.put_placement(tx, deployment.name, placement)
+        self.announce(tx)
         catalog.release(tx, deployment.ref)
         others = [each for each in deployment.placements if each.environment != placement.environment]
         catalog.depend(tx, deployment.ref, [ref for each in (*others, placement) for ref in _needed(each)])

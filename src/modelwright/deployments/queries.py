@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -78,17 +79,14 @@ def approvers(tx: Transaction, model: Ref, moment: datetime) -> list[str]:
     return sorted({each.producer for each in given if each.verdict is Verdict.PASS and each.current(moment)})
 
 
-def _live(event: dict[str, object], at: datetime, seq: int) -> Live:
-    after = msgspec.convert(event["after"], dict[str, str | None])
-    actor = msgspec.convert(event["actor"], dict[str, str | None])
-    resource = msgspec.convert(event["resource"], dict[str, str])
+def _live(event: dict[str, Any], at: datetime, seq: int) -> Live:
     return Live(
-        deployment=Ref.parse(resource["ref"]),
-        environment=str(event["env"]),
-        model=Ref.parse(after["model"] or ""),
+        deployment=Ref.parse(event["resource"]["ref"]),
+        environment=event["env"],
+        model=Ref.parse(event["after"]["model"]),
         since=at,
-        by=actor["id"] or "",
-        reason=str(event["reason"]),
+        by=event["actor"]["id"],
+        reason=event["reason"],
         event=seq,
     )
 

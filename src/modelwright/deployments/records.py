@@ -85,7 +85,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
     weight: float  # per cent of the units
     min_duration: float = 0.0
-    max_duration: float = 24 * 3600.0
+    max_duration: float = 7 * 24 * 3600.0
     min_requests: int = 100  # on the candidate, at this step
     when_inconclusive: WhenInconclusive = WhenInconclusive.PAUSE
     approval: bool = False  # a person must say so before the next step

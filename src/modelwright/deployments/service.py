@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -39,7 +39,7 @@ from modelwright.store import Transaction, catalog
 class DeploymentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[deployments]`: which environments there are, and how versions take over."""
 
-    environments: list[str] = ["staging", "production"]  # in the order that a version passes through them
+    environments: tuple[str, ...] = ("staging", "production")  # in the order that a version passes through them
     strategies: dict[str, Strategy] = {}  # further ones by name, or other settings for those that are shipped
     keep: int = 5  # former versions that a rollback can go back to, one after the other
 
@@ -49,12 +49,19 @@ class Deployments(Room):
 
     room, kind = "deployments", Kind.DEPLOYMENT
 
-    def __init__(self, caller: Caller, *, models: Models, settings: DeploymentSettings = DeploymentSettings()) -> None:
+    def __init__(
+        self,
+        caller: Caller,
+        *,
+        models: Models,
+        settings: DeploymentSettings = DeploymentSettings(),
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__(caller)
         self._models = models
         self._settings = settings
         self._strategies = STRATEGIES | settings.strategies
-        self._mover = Mover(models, keep=settings.keep)
+        self._mover = Mover(models, keep=settings.keep, changed=changed)
 
     # What there is
 
@@ -223,6 +230,7 @@ class Deployments(Room):
             tx.unchanged()
             return deployment
         tables.put_placement(tx, name, msgspec.structs.replace(placement, switch=to, fallback=answer))
+        self._mover.announce(tx)
         tx.note(
             resource=deployment.ref,
             environment=environment,
@@ -242,6 +250,7 @@ class Deployments(Room):
         to = None if successor is None else tables.get_deployment(tx, successor).ref
         tables.touch(tx, name, retired_at=tx.stamp, successor=str(to) if to else None)
         catalog.release(tx, deployment.ref)
+        self._mover.announce(tx)
         tx.note(resource=deployment.ref, after={"successor": str(to) if to else None})
         return tables.get_deployment(tx, name)
 

@@ -37,13 +37,17 @@ GRID: Final = 25
 SRM_ALPHA: Final = 0.001
 
 
+def _zeros() -> list[float]:
+    return [0.0] * GRID
+
+
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """What a guardrail has seen: totals, and the log likelihood ratio of every alternative of each e-process."""
 
     seen: Arms = Arms()
-    harm: list[float] = [0.0] * GRID
-    safety: list[float] = [0.0] * GRID
-    budget: list[float] = [0.0] * GRID
+    harm: list[float] = msgspec.field(default_factory=_zeros)
+    safety: list[float] = msgspec.field(default_factory=_zeros)
+    budget: list[float] = msgspec.field(default_factory=_zeros)
 
 
 class Routing(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +55,7 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
 
     candidate: int = 0
     baseline: int = 0
-    odds: list[float] = [0.0] * GRID
+    odds: list[float] = msgspec.field(default_factory=_zeros)
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,24 +11,36 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from modelwright.serving.records import Extras, Format, Manifest
+from modelwright.serving.records import Arm, Call, Extras, Format, Intake, Manifest, Route, Switch, Tally, Variant
 
 if TYPE_CHECKING:
     from modelwright.serving.checks import check_batch, conform_outputs
     from modelwright.serving.loaders import Predictor, load
+    from modelwright.serving.plane import Answer, Plane
 
 _LAZY = {
     "check_batch": "checks",
     "conform_outputs": "checks",
     "Predictor": "loaders",
     "load": "loaders",
+    "Answer": "plane",
+    "Plane": "plane",
 }
 
 __all__ = [
+    "Answer",
+    "Arm",
+    "Call",
     "Extras",
     "Format",
+    "Intake",
     "Manifest",
+    "Plane",
     "Predictor",
+    "Route",
+    "Switch",
+    "Tally",
+    "Variant",
     "check_batch",
     "conform_outputs",
     "load",
