@@ -193,11 +193,13 @@ class Workspace:
         from modelwright.features import Features
         from modelwright.models import Models
         from modelwright.monitoring import Monitoring
+        from modelwright.policy import Policy
         from modelwright.store import LedgerSettings, Record
 
         keys = str(home.folder / "keys") if home else ""
         self.workspace = WorkspaceRoom(caller, home)
         self.record = Record(caller, ledger=LedgerSettings(keys=keys))
+        self.policy = Policy(caller)
         self.datasets = Datasets(caller)
         self.experiments = Experiments(caller)
         self.evaluation = Evaluation(caller)
