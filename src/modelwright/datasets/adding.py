@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from modelwright.core.blobs import Blobs
+from modelwright.core.clock import isoformat
 from modelwright.core.errors import Invalid
 from modelwright.core.wire import encode
-from modelwright.datasets.engine import connect
+from modelwright.datasets.engine import EPOCH, connect
 from modelwright.datasets.parts import write_parts
-from modelwright.datasets.profile import profile_table, scalar
+from modelwright.datasets.profile import profile_table
 from modelwright.datasets.records import CsvFormat, DatasetColumn, DatasetRecord, DatasetVersion, Part, TimeRange
 from modelwright.datasets.sources import read_source
 from modelwright.datasets.types import TypePlan
@@ -86,14 +87,12 @@ def _time_range(tables: Sequence[Any], name: str) -> TimeRange | None:
             f"The time column {name!r} holds {kind}, not times.",
             mend=f"Declare it: types={{{name!r}: 'time'}}, or add a column made of its parts.",
         )
-    extremes = [pc.min_max(table[name]).as_py() for table in tables if table.num_rows > table[name].null_count]
-    if not extremes:
+    moments = pa.chunked_array([chunk for table in tables for chunk in table[name].cast(pa.timestamp("us")).chunks])
+    extremes = pc.min_max(moments.cast(pa.int64())).as_py()
+    if extremes["min"] is None:
         return None
-    first, last = min(each["min"] for each in extremes), max(each["max"] for each in extremes)
-    return TimeRange(first=_moment(first), last=_moment(last))
+    return TimeRange(first=_text(extremes["min"]), last=_text(extremes["max"]))
 
 
-def _moment(value: Any) -> str:
-    if not isinstance(value, datetime):
-        value = datetime(value.year, value.month, value.day)  # a date begins at its midnight
-    return str(scalar(value))
+def _text(microseconds: int) -> str:
+    return isoformat(EPOCH + timedelta(microseconds=microseconds))

@@ -16,7 +16,7 @@ from pyarrow import csv
 
 from modelwright.core.errors import Invalid
 from modelwright.datasets.records import CsvFormat
-from modelwright.datasets.types import TypePlan, arrow_type
+from modelwright.datasets.types import TypePlan, arrow_type, check_names
 
 STRAY_SHARE = 0.05  # a text column where at most this share is not a number is a broken column of numbers
 SHOWN = 120  # characters of a broken row that a message quotes
@@ -32,6 +32,7 @@ def read_csv(path: Path, plan: TypePlan, form: CsvFormat) -> Any:
         table = _parse(path, plan, form, threads=True)
     except pa.ArrowInvalid as error:
         raise _broken(path, plan, form, error) from None
+    check_names(table.column_names, plan.declared, str(path))
     for name in table.column_names:
         if name in plan.for_text:
             continue

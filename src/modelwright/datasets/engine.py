@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def connect(views: Mapping[str, Sequence[Path]]) -> Any:
@@ -28,9 +32,19 @@ def connect(views: Mapping[str, Sequence[Path]]) -> Any:
 
 
 def rows(connection: Any, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
-    """The result of a query as dicts, times as aware or naive datetimes."""
-    found: list[dict[str, Any]] = connection.sql(sql, params=list(parameters) or None).to_arrow_table().to_pylist()
-    return found
+    """The result of a query as dicts; times are datetimes in UTC."""
+    table = connection.sql(sql, params=list(parameters) or None).to_arrow_table()
+    columns = [cells(column) for column in table.columns]
+    return [dict(zip(table.column_names, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
+def cells(column: Any) -> list[Any]:
+    """The values of an Arrow column. Times go by way of integers: Arrow's own way imports pandas, where there is one."""
+    kind = column.type
+    if not pa.types.is_timestamp(kind):
+        return list(column.to_pylist())
+    counts = column.cast(pa.timestamp("us", tz=kind.tz)).cast(pa.int64()).to_pylist()
+    return [None if count is None else EPOCH + timedelta(microseconds=count) for count in counts]
 
 
 def row(connection: Any, sql: str, parameters: Sequence[Any] = ()) -> dict[str, Any]:

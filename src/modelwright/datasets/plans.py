@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from modelwright.core.clock import isoformat, utc
 from modelwright.core.errors import Invalid
@@ -21,7 +21,7 @@ from modelwright.datasets.checks import (
     Unique,
     Values,
 )
-from modelwright.datasets.engine import identifier, quote
+from modelwright.datasets.engine import EPOCH, identifier, quote
 from modelwright.datasets.profile import is_number, present
 from modelwright.datasets.records import CheckBasis, Scalar
 from modelwright.datasets.types import arrow_type
@@ -88,11 +88,10 @@ def _types(check: Types, basis: CheckBasis) -> Plan:
     held = {column.name: column.type for column in basis.version.columns}
     wrong = []
     for name, word in check.columns.items():
-        wanted = str(arrow_type(word))
         if name not in held:
             wrong.append(f"{name} is not there")
-        elif held[name] != wanted:
-            wrong.append(f"{name} is {held[name]}, not {wanted}")
+        elif held[name] != word and held[name] != str(arrow_type(word)):
+            wrong.append(f"{name} is {held[name]}, not {word}")
     said = f"{'; '.join(wrong)}." if wrong else f"All of {len(check.columns)} columns have their types."
     return Plan([], lambda: Finding(not wrong, said, len(wrong), len(wrong)))
 
@@ -106,7 +105,8 @@ def _nulls(check: Nulls, basis: CheckBasis) -> Plan:
         missing = rows - filled
         share = missing / rows if rows else 0.0
         said = f"{share:.2%} of {check.column} is missing; at most {check.max_share:.2%} may be."
-        return Finding(share <= check.max_share, said, missing, share)
+        holds = share <= check.max_share
+        return Finding(holds, said, 0 if holds else missing, share)
 
     return Plan(["count(*)", f"count({value})"], judge, f"{value} IS NULL", [check.column])
 
@@ -190,9 +190,9 @@ def _freshness(check: Freshness, basis: CheckBasis) -> Plan:
     def judge(newest: int | None) -> Finding:
         if newest is None:
             return Finding(False, f"There is no {name} at all.", 1)
-        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=newest)
+        moment = EPOCH + timedelta(microseconds=newest)
         age = at - moment
-        said = f"The newest {name} is {isoformat(moment)}, {_age(age)} before {isoformat(at)}; at most {check.max_age} is allowed."
+        said = f"The newest {name} is {isoformat(moment)}, {_age(age)} before {isoformat(at)}; allowed: {check.max_age}."
         return Finding(age <= allowed, said, int(age > allowed), age.total_seconds())
 
     return Plan([f"epoch_us(max({identifier(name)})::TIMESTAMP)"], judge)

@@ -93,9 +93,12 @@ def _figures(column: DatasetColumn, exact: bool) -> list[tuple[str, str]]:
 
 
 def present(column: DatasetColumn) -> str:
-    """SQL for a column's values with NaN as missing."""
+    """SQL for a column's values with NaN as missing.
+
+    `isnan` and not a comparison: DuckDB answers those from Parquet's extremes, which know of no NaN.
+    """
     name = identifier(column.name)
-    return f"nullif({name}, 'nan'::{_float(column)})" if _is_float(column) else name
+    return f"CASE WHEN isnan({name}) THEN NULL ELSE {name} END" if _is_float(column) else name
 
 
 def finite(column: DatasetColumn) -> str:
@@ -106,10 +109,6 @@ def finite(column: DatasetColumn) -> str:
 
 def _is_float(column: DatasetColumn) -> bool:
     return column.type.startswith(("float", "double", "halffloat"))
-
-
-def _float(column: DatasetColumn) -> str:
-    return "DOUBLE" if column.type == "double" else "FLOAT"
 
 
 def _head(connection: Any, table: str, columns: list[DatasetColumn]) -> list[dict[str, Any]]:

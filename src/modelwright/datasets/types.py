@@ -67,7 +67,7 @@ def stored_form(table: Any, types: dict[str, str], origin: str) -> Any:
 
     `Invalid` names the column where a value does not survive the change of type, or that is not there at all.
     """
-    _check_names(table.column_names, types, origin)
+    check_names(table.column_names, types, origin)
     fields, columns = [], []
     for field, column in zip(table.schema, table.columns, strict=True):
         wanted = arrow_type(types[field.name]) if field.name in types else stored_type(field.type)
@@ -82,7 +82,8 @@ def stored_form(table: Any, types: dict[str, str], origin: str) -> Any:
     return pa.Table.from_arrays(columns, schema=pa.schema(fields))
 
 
-def _check_names(names: list[str], types: dict[str, str], origin: str) -> None:
+def check_names(names: list[str], types: dict[str, str], origin: str) -> None:
+    """`Invalid` unless every column has a name of its own (SQL does not tell case apart) and every type its column."""
     if not names:
         raise Invalid(f"{origin} has no columns.")
     twice = sorted({name for name in names if names.count(name) > 1})

@@ -1,0 +1,210 @@
+"""Each kind of check passes, fails with its rows, and fails where it cannot run."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pytest
+
+from modelwright.core.errors import Invalid
+from modelwright.datasets import (
+    Expression,
+    Freshness,
+    Nulls,
+    Pattern,
+    Range,
+    RowCount,
+    Severity,
+    Types,
+    Unique,
+    Values,
+    load_checks,
+)
+from modelwright.store import Verdict
+
+ROWS = {
+    "id": [1, 2, 2, 4],
+    "code": ["AA", "BB", "c", None],
+    "size": [1.5, float("nan"), 99.0, 3.0],
+    "at": pa.array([datetime(2013, 1, day, tzinfo=UTC) for day in (1, 2, 3, 4)], pa.timestamp("us", "UTC")),
+}
+LATER = datetime(2013, 1, 10, tzinfo=UTC)
+
+KEPT = [
+    Types(columns={"id": "int", "size": "float", "code": "text"}),
+    Nulls(column="code", max_share=0.25),
+    Unique(columns=["at"]),
+    Range(column="size", minimum=0, maximum=99),
+    Range(column="at", minimum="2013-01-01", maximum="2013-01-04T00:00:00Z"),
+    Values(column="code", allowed=["AA", "BB", "c"]),
+    Pattern(column="code", regex="[A-Za-z]+"),
+    Freshness(max_age="6d", as_of=LATER),
+    RowCount(minimum=4, maximum=4, min_ratio=2.0),
+    Expression(sql="id > 0 -- always"),
+]
+BROKEN = [
+    (Types(columns={"id": "text", "nope": "int"}), 2),
+    (Nulls(column="code"), 1),
+    (Nulls(column="size", max_share=0.2), 1),
+    (Unique(), 1),
+    (Range(column="size", maximum=50), 1),
+    (Range(column="at", minimum="2013-01-03"), 2),
+    (Values(column="code", allowed=["AA"]), 2),
+    (Pattern(column="code", regex="[A-Z]+"), 1),
+    (Freshness(max_age="5d", as_of=LATER), 1),
+    (RowCount(minimum=5), 1),
+    (Expression(sql="code <> 'AA'"), 2),
+]
+IMPOSSIBLE = [
+    (Nulls(column="nope"), "no column 'nope'"),
+    (Nulls(column="code", max_share=2), "share from 0 to 1"),
+    (Types(columns={"id": "whatever"}), "not a column type"),
+    (Range(column="size"), "minimum or a maximum"),
+    (Range(column="size", minimum="small"), "holds numbers"),
+    (Values(column="code", allowed=[]), "No value is allowed"),
+    (Pattern(column="id", regex="1"), "not text"),
+    (Pattern(column="code", regex="("), "missing )"),
+    (Freshness(max_age="soon", column="at"), "no length of time"),
+    (Freshness(max_age="1d", column="code"), "not times"),
+    (RowCount(), "needs a bound"),
+    (Expression(sql="nope > 1"), "nope"),
+    (Expression(sql="id + 1"), "not a condition"),
+    (Expression(sql="code::INT > 1"), "Could not convert"),
+    (Expression(sql="(SELECT count(*) FROM read_text('/etc/hostname')) > 0"), "disabled by configuration"),
+]
+
+
+@pytest.fixture
+def datasets(embedded):
+    embedded.datasets.add("things", pa.table(ROWS), key="id", time_column="at")
+    return embedded.datasets
+
+
+@pytest.mark.parametrize("check", KEPT, ids=lambda check: check.title)
+def test_a_check_that_holds_passes(datasets, check):
+    (result,) = datasets.check("dataset:things", [check]).results
+    assert (result.verdict, result.failing, result.sample) == (Verdict.PASS, 0, []), result.message
+
+
+@pytest.mark.parametrize(("check", "failing"), BROKEN, ids=lambda value: getattr(value, "title", value))
+def test_a_check_that_does_not_hold_fails_and_counts(datasets, check, failing):
+    (result,) = datasets.check("dataset:things", [check]).results
+    assert (result.verdict, result.failing) == (Verdict.FAIL, failing), result.message
+    assert not result.error
+
+
+@pytest.mark.parametrize(("check", "said"), IMPOSSIBLE, ids=lambda value: getattr(value, "title", value))
+def test_a_check_that_cannot_run_has_failed_whatever_its_severity(datasets, check, said):
+    import msgspec
+
+    warning = msgspec.structs.replace(check, severity=Severity.WARNING)
+    report = datasets.check("dataset:things", [warning, Nulls(column="id")])
+    result, other = report.results
+    assert (report.verdict, result.verdict, other.verdict) == (Verdict.FAIL, Verdict.FAIL, Verdict.PASS)
+    assert said in result.error
+
+
+def test_failing_rows_are_shown_by_number_key_and_value(datasets):
+    report = datasets.check("dataset:things", [Range(column="size", maximum=50), Unique()])
+    assert report.results[0].sample == [{"row": 3, "id": 2, "size": 99.0}]
+    assert [each["row"] for each in report.results[1].sample] == [2, 3]
+
+
+def test_a_missing_value_breaks_a_key_and_is_passed_over_elsewhere(embedded):
+    embedded.datasets.add("t", pa.table({"id": [1, None], "other": [None, None]}), key="id")
+    report = embedded.datasets.check("dataset:t", [Unique(), Unique(columns=["other"])])
+    assert [(result.verdict, result.failing) for result in report.results] == [(Verdict.FAIL, 1), (Verdict.PASS, 0)]
+
+
+def test_a_warning_warns_and_the_worst_verdict_counts(datasets):
+    mild = Nulls(column="code", severity=Severity.WARNING)
+    assert datasets.check("dataset:things", [mild, Nulls(column="id")]).verdict is Verdict.WARN
+    assert datasets.check("dataset:things", [mild, Nulls(column="code")]).verdict is Verdict.FAIL
+
+
+def test_checks_of_one_name_are_told_apart(datasets):
+    report = datasets.check("dataset:things", [Nulls(column="id"), Nulls(column="id", max_share=0.5)])
+    assert [result.check for result in report.results] == ["nulls(id)", "nulls(id) #2"]
+
+
+def test_the_row_count_is_compared_with_the_version_before(datasets):
+    rows = pa.table(ROWS).slice(0, 1)
+    second = datasets.add("things", rows)
+    (result,) = datasets.check(second.ref, [RowCount(min_ratio=0.5)]).results
+    assert (result.verdict, result.observed) == (Verdict.FAIL, 1)
+    assert "of 4 before, at least 2" in result.message
+
+
+def test_nothing_personal_is_quoted_in_a_report(embedded):
+    people = pa.table({"name": ["ada lovelace", "bob"], "age": [36, 40]})
+    embedded.datasets.add("people", people, key="name", personal=["name"])
+    broken = [Pattern(column="name", regex="[a-z]+"), Expression(sql="name::INT > 0"), Range(column="age", maximum=36)]
+    report = embedded.datasets.check("dataset:people", broken)
+    (evidence,) = embedded.datasets.checks("dataset:people")
+    stored = embedded.caller.blobs.read(evidence.report).decode()
+    assert "ada" not in stored
+    assert "bob" not in stored
+    assert report.results[2].sample == [{"row": 2, "age": 40}]
+
+
+def test_no_checks_are_no_evidence(datasets):
+    with pytest.raises(Invalid, match="no checks to run"):
+        datasets.check("dataset:things", [])
+
+
+def test_checks_are_read_from_toml(write):
+    path = write(
+        "checks.toml",
+        """
+        [[check]]
+        kind = "range"
+        column = "size"
+        minimum = 0
+        severity = "warning"
+        [[check]]
+        kind = "expression"
+        name = "order"
+        sql = "id > 0"
+        """,
+    )
+    found = load_checks(path)
+    assert found == [
+        Range(column="size", minimum=0, severity=Severity.WARNING),
+        Expression(name="order", sql="id > 0"),
+    ]
+    assert [check.title for check in found] == ["range(size)", "order"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "declares no checks"),
+        ("[[check]", "is not TOML"),
+        ('[[check]]\nkind = "nulls"\n', "check 1: .*column"),
+        ('[[check]]\nkind = "nulls"\ncolumn = "a"\nmaxshare = 1\n', "check 1: .*maxshare"),
+        ('[[check]]\nkind = "null"\n', "check 1: .*null"),
+    ],
+)
+def test_a_wrong_declaration_is_named(write, text, said):
+    with pytest.raises(Invalid, match=said):
+        load_checks(write("checks.toml", text))
+
+
+def test_suggested_checks_pass_on_what_they_were_made_of(embedded):
+    rows = pa.table(
+        {
+            "id": list(range(200)),
+            "kind": ["a", "b"] * 100,
+            "size": [i / 7 for i in range(200)],
+            "same": [2013] * 200,
+            "gap": [None if i % 5 == 0 else i for i in range(200)],
+            "parts": [[i] for i in range(200)],
+        }
+    )
+    embedded.datasets.add("things", rows, key="id")
+    suggested = embedded.datasets.suggest("dataset:things")
+    assert embedded.datasets.check("dataset:things", suggested).verdict is Verdict.PASS
+    assert Values(column="kind", allowed=["a", "b"]) in suggested
+    assert Range(column="same", minimum=2013, maximum=2013, severity=Severity.WARNING) in suggested
+    assert Nulls(column="gap", max_share=0.31) in suggested

@@ -1,0 +1,130 @@
+"""Strict reading: a broken row is named, and nothing is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from modelwright.core.errors import Invalid, NotFound
+from modelwright.datasets.csv import read_csv
+from modelwright.datasets.records import CsvFormat
+from modelwright.datasets.sources import read_source
+from modelwright.datasets.types import TypePlan
+
+NO_TYPES = TypePlan({}, {}, "")
+
+
+def broken(path: Path, plan: TypePlan = NO_TYPES, form: CsvFormat = CsvFormat()) -> Invalid:
+    with pytest.raises(Invalid) as caught:
+        read_source(path, plan, form)
+    return caught.value
+
+
+def test_a_row_with_a_field_too_few_names_line_and_column(write):
+    error = broken(write("a.csv", "id,name,age\n1,ada,36\n2,bob\n3,eve,20\n"))
+    assert error.details["line"] == 3
+    assert error.details["column"] == "age"
+    assert error.details["row"] == "2,bob"
+    assert "line 3: has 2 fields where the header has 3; the first that is missing is 'age'" in error.message
+
+
+def test_a_row_with_a_field_too_many_names_what_is_beyond(write):
+    error = broken(write("a.csv", "id,name\n1,ada\n2,bob,x\n"))
+    assert (error.details["line"], "'x' is beyond the last column" in error.message) == (3, True)
+
+
+def test_a_value_that_is_not_of_the_declared_type_is_named(write):
+    error = broken(write("a.csv", "id,age\n1,36\n2,old\n"), TypePlan({"age": "int"}, {}, ""))
+    assert (error.details["line"], error.details["column"]) == (3, "age")
+    assert "'old', which is not an int64" in error.message
+
+
+def test_the_type_of_the_version_before_is_given_as_the_reason(write):
+    error = broken(write("a.csv", "id,age\n1,old\n"), TypePlan({}, {"age": "int64"}, "dataset:people@3"))
+    assert "(its type in dataset:people@3)" in error.message
+
+
+def test_lines_are_counted_through_quoted_line_breaks_and_empty_lines(write):
+    text = 'id,note\n1,"two\nlines"\n\n2,ok\nx,bad\n'
+    error = broken(write("a.csv", text), TypePlan({"id": "int"}, {}, ""))
+    assert error.details["line"] == 6
+
+
+def test_a_stray_value_in_a_column_of_numbers_is_not_made_text(write):
+    rows = "".join(f"{i},{i}\n" for i in range(100))
+    error = broken(write("a.csv", f"id,age\n{rows}100,unknown\n"))
+    assert (error.details["line"], error.details["column"]) == (102, "age")
+    assert "100 of its 101 values are numbers" in error.message
+    assert "types={'age': 'text'}" in error.mend
+
+
+def test_what_stands_for_missing_can_be_said(write):
+    path = write("a.csv", "id,age\n1,-\n2,7\n3,\n")
+    assert read_csv(path, NO_TYPES, CsvFormat(missing=("", "-")))["age"].to_pylist() == [None, 7, None]
+    assert read_csv(path, NO_TYPES, CsvFormat())["age"].to_pylist() == ["-", "7", None]
+
+
+def test_a_long_broken_row_is_shortened(write):
+    error = broken(write("a.csv", f"id,note\n1,{'x' * 5000},{'y' * 5000}\n"))
+    assert len(error.details["row"]) <= 120
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "empty"),
+        ("a,a\n1,2\n", "more than one column named 'a'"),
+        ("a,A\n1,2\n", "differ only in case"),
+        ("a,\n1,2\n", "column 2 has no name"),
+    ],
+)
+def test_a_header_that_names_no_columns_is_refused(write, text, said):
+    assert said in broken(write("a.csv", text)).message
+
+
+def test_text_that_is_not_utf8_is_refused(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes("name\nMüller\n".encode("latin1"))
+    assert "not UTF-8" in broken(path).message
+
+
+def test_files_of_one_list_have_the_same_columns(write):
+    one, two = write("a.csv", "id,age\n1,2\n"), write("b.csv", "id,size\n1,2\n")
+    with pytest.raises(Invalid, match="do not have the same columns: age, size"):
+        read_source([one, two], NO_TYPES, CsvFormat())
+
+
+def test_types_are_agreed_on_over_all_files(write):
+    one, two = write("a.csv", "id,size\n1,2\n"), write("b.csv", "size,id\n2.5,1\n")
+    tables, _ = read_source([one, two], NO_TYPES, CsvFormat())
+    assert {table.schema.field("size").type for table in tables} == {pa.float64()}
+    assert tables[1].column_names == ["id", "size"]
+
+
+def test_what_is_no_source_is_refused(tmp_path):
+    with pytest.raises(NotFound, match=r"no file .*nowhere\.csv"):
+        read_source(tmp_path / "nowhere.csv", NO_TYPES, CsvFormat())
+    with pytest.raises(Invalid, match="int is no source of rows"):
+        read_source(7, NO_TYPES, CsvFormat())
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.tuples(st.integers(-9, 9), st.text('ab,"\n x', max_size=4)), min_size=1, max_size=8), at=st.data())
+def test_the_line_of_a_broken_row_is_where_it_begins(tmp_path, rows, at):
+    import csv
+
+    position = at.draw(st.integers(0, len(rows)))
+    path = tmp_path / "any.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["id", "note"])
+        writer.writerows(rows[:position])
+        file.flush()
+        line = path.read_text().count("\n") + 1
+        writer.writerow([1, 2, 3])
+        writer.writerows(rows[position:])
+    assert broken(path).details["line"] == line
