@@ -15,8 +15,11 @@ from modelwright.core.errors import Conflict, Corrupt, Unavailable
 from modelwright.store.database import Database
 
 
-def save(database: Database, path: Path, *, pg_dump: str | None = None) -> Path:
-    """Copy the database as it stands to `path` with a suffix (`.db` or `.pgdump`); nothing is overwritten."""
+def save(database: Database, path: Path, *, pg_dump: str | None = None, snapshot: str | None = None) -> Path:
+    """Copy the database as it stands to `path` with a suffix (`.db` or `.pgdump`); nothing is overwritten.
+
+    On PostgreSQL `snapshot` may name an exported snapshot to copy instead.
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     target = path.with_name(path.name + (".db" if database.is_sqlite else ".pgdump"))
     if target.exists():
@@ -27,7 +30,7 @@ def save(database: Database, path: Path, *, pg_dump: str | None = None) -> Path:
         if database.is_sqlite:
             _copy_sqlite(Path(str(database.url.database)), partial)
         else:
-            _dump_postgresql(database.url, partial, pg_dump)
+            _dump_postgresql(database.url, partial, pg_dump, snapshot)
         with partial.open("rb") as file:
             os.fsync(file.fileno())
         partial.replace(target)
@@ -77,9 +80,10 @@ def _copy_sqlite(source: Path, target: Path) -> None:
     check_sqlite(target)
 
 
-def _dump_postgresql(url: sa.URL, path: Path, pg_dump: str | None) -> None:
+def _dump_postgresql(url: sa.URL, path: Path, pg_dump: str | None, snapshot: str | None) -> None:
     program = _program("pg_dump", pg_dump)
-    _run([program, "--format=custom", "--no-owner", "--file", str(path), "--dbname", _dsn(url)], url)
+    of = [f"--snapshot={snapshot}"] if snapshot else []
+    _run([program, "--format=custom", "--no-owner", *of, "--file", str(path), "--dbname", _dsn(url)], url)
     listing = _run([str(Path(program).with_name("pg_restore")), "--list", str(path)], url)
     if "ledger_events" not in listing:
         raise Corrupt(

@@ -53,7 +53,7 @@ def seal(tx: Transaction, keyring: Keyring) -> Sealed:
     last, head = newest(tx), _head(tx)
     if last is not None and last.size == head.size:
         return last
-    announced = announced_keys(tx)
+    announced = keys_announced(tx.connection)
     origin = origin_of(head.log_id)
     key = keyring.load(origin, announced[-1]["key_id"]) if announced else _announce(tx, CREATED, keyring, None, "")
     return _sign(tx, [key])
@@ -61,16 +61,16 @@ def seal(tx: Transaction, keyring: Keyring) -> Sealed:
 
 def rotate(tx: Transaction, keyring: Keyring, reason: str) -> Sealed:
     """Put a new key in the place of the present one, which signs the checkpoint that covers the change."""
-    if not announced_keys(tx):
+    if not keys_announced(tx.connection):
         return seal(tx, keyring)
-    old = keyring.load(origin_of(_head(tx).log_id), announced_keys(tx)[-1]["key_id"])
+    old = keyring.load(origin_of(_head(tx).log_id), keys_announced(tx.connection)[-1]["key_id"])
     return _sign(tx, [_announce(tx, ROTATED, keyring, old, reason), old])
 
 
-def announced_keys(tx: Transaction) -> list[dict[str, str]]:
+def keys_announced(connection: sa.Connection) -> list[dict[str, str]]:
     """What the log announced of its keys, oldest first: `key_id` and `verifier_key`."""
     query = sa.select(_e.body).where(_e.action.in_([CREATED, ROTATED])).order_by(_e.seq)
-    return [msgspec.json.decode(body)["after"] for body in tx.execute(query).scalars()]
+    return [msgspec.json.decode(body)["after"] for body in connection.execute(query).scalars()]
 
 
 def newest(tx: Transaction, up_to: int | None = None) -> Sealed | None:

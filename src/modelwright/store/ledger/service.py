@@ -56,7 +56,7 @@ class Audit(Room):
             origin=checkpoints.origin_of(row.log_id),
             size=row.size,
             root=merkle.root(merkle.pieces(row.frontier)).hex(),
-            keys=[each["verifier_key"] for each in checkpoints.announced_keys(tx)],
+            keys=[each["verifier_key"] for each in checkpoints.keys_announced(tx.connection)],
             sealed=checkpoints.newest(tx),
         )
 
