@@ -16,6 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import msgspec
+
 from modelwright.core.blobs import Blobs
 from modelwright.core.errors import Invalid, Unavailable
 from modelwright.core.refs import Ref
@@ -40,7 +42,7 @@ class ActiveRun:
         self._log, self._finish, self._blobs = log, finish, blobs
         self._started_at, self._since = run.started_at, time.monotonic()
         self._points: list[Point] = []
-        self._outputs: list[Ref] = []
+        self.outputs: list[Ref] = []
         self._last_step: dict[str, int] = {}
         self._lock = threading.Lock()
         self._sending = threading.Lock()
@@ -60,16 +62,27 @@ class ActiveRun:
         """Log a figure; without a step, one after the metric's last. NaN and infinities are kept as such."""
         self.log_metrics({name: value}, step=step)
 
-    def log_metrics(self, values: Mapping[str, float], *, step: int | None = None) -> None:
-        """Log several figures of one step."""
+    def log_metrics(self, values: Mapping[str, float], *, step: int | None = None) -> list[Point]:
+        """Log several figures of one step; the points are returned as they will be stored."""
         now = self.now()
         with self._lock:
+            made = []
             for name, value in values.items():
                 at = self._last_step.get(name, -1) + 1 if step is None else step
-                self._last_step[name] = at
-                self._points.append(Point.of(name, value, step=at, time=now))
-            if self._thread is None and not self._closed:
-                self._begin()
+                made.append(Point.of(name, value, step=at, time=now))
+            self._gather(made)
+        return made
+
+    def add_points(self, points: Sequence[Point]) -> None:
+        """Log points that another run has made. They count from this run's start, so adding them twice is once."""
+        with self._lock:
+            self._gather([msgspec.structs.replace(point, time=self._started_at) for point in points])
+
+    def _gather(self, points: Sequence[Point]) -> None:
+        self._last_step |= {point.metric: point.step for point in points}
+        self._points += points
+        if self._thread is None and not self._closed:
+            self._begin()
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags."""
@@ -86,8 +99,12 @@ class ActiveRun:
         digest = self._blobs.put(path if path is not None else content)  # type: ignore[arg-type]
         guessed = media_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
         artifact = Artifact(name=name, digest=digest, size=self._blobs.size(digest), media_type=guessed)
-        self._log(self.ref, artifacts=[artifact])
+        self.add_artifact(artifact)
         return artifact
+
+    def add_artifact(self, artifact: Artifact) -> None:
+        """Name an object that is stored already as an artifact of this run."""
+        self._log(self.ref, artifacts=[artifact])
 
     def log_figure(self, figure: Any, name: str) -> Artifact:
         """Keep a chart: of Altair as Vega-Lite (`.vl.json`), of Matplotlib as PNG, of Plotly as HTML."""
@@ -98,7 +115,9 @@ class ActiveRun:
 
     def log_output(self, ref: Ref | str) -> None:
         """Say that the run made something: it is in the record of its end, and in the lineage."""
-        self._outputs.append(ref if isinstance(ref, Ref) else Ref.parse(ref))
+        ref = ref if isinstance(ref, Ref) else Ref.parse(ref)
+        if ref not in self.outputs:
+            self.outputs.append(ref)
 
     def now(self) -> datetime:
         """The time by the workspace's clock, as far as it can be told from here."""
@@ -119,7 +138,7 @@ class ActiveRun:
     def finish(self, status: RunStatus = RunStatus.FINISHED, *, outputs: Sequence[Ref] = (), error: str = "") -> Run:
         """Send what is left and end the run."""
         self.close()
-        return self._finish(self.ref, status=status, outputs=[*self._outputs, *outputs], error=error)
+        return self._finish(self.ref, status=status, outputs=[*self.outputs, *outputs], error=error)
 
     def close(self) -> None:
         """Send what is left, and leave the run running."""

@@ -1,0 +1,262 @@
+"""The journal: which step stands where, who holds it, and whether a result can be reused.
+
+A worker holds a step by a lease that it renews, under a fencing number that goes up each time the step is handed out. What
+a worker hands in counts only under the number that the step bears now: however late a worker wakes up that was believed
+dead, it changes nothing. Leases run by the machine's clock, also where the workspace's own is simulated, for they measure
+how long a worker has been silent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from modelwright.core.blobs import Blobs
+from modelwright.core.clock import isoformat, parse_time
+from modelwright.core.errors import Conflict, Invalid, NotFound
+from modelwright.core.refs import Kind, Ref
+from modelwright.core.wire import decode, encode_text
+from modelwright.pipelines.artifacts import objects_in
+from modelwright.pipelines.errors import LeaseLost
+from modelwright.pipelines.records import (
+    FINAL,
+    GIVEN,
+    Attempt,
+    Component,
+    Execution,
+    ExecutionState,
+    PlannedStep,
+    StepRecord,
+    StepState,
+    changes,
+    key_of,
+)
+from modelwright.pipelines.tables import attempts, executions, steps
+from modelwright.store import Transaction
+
+_x, _s, _a = executions.c, steps.c, attempts.c
+
+
+def execution_row(tx: Transaction, ref: Ref) -> Any:
+    """The row of one execution, or `NotFound`."""
+    if ref.kind is not Kind.EXECUTION:
+        raise Invalid(f"{ref} is not an execution.", mend="An execution is named execution:<id>; see mw list execution.")
+    row = tx.execute(sa.select(executions).where(_x.id == ref.name)).first()
+    if row is None:
+        raise NotFound(f"There is no execution {ref.name!r}.", mend="See what there is: mw list execution")
+    return row
+
+
+def open_execution(tx: Transaction, ref: Ref) -> Any:
+    """The row of an execution that has not ended, or `Conflict`."""
+    row = execution_row(tx, ref)
+    if row.state in FINAL:
+        raise Conflict(f"{ref} is {row.state}.", mend="Start the pipeline again: what was done is taken from the cache.")
+    return row
+
+
+def plan(tx: Transaction, ref: Ref, planned: Sequence[PlannedStep]) -> None:
+    """Write the steps of a new execution, in an order in which they can run."""
+    for position, each in enumerate(planned):
+        tx.execute(
+            steps.insert().values(
+                execution=ref.name,
+                key=each.key,
+                position=position,
+                step=each.step,
+                needs=encode_text(each.needs),
+                state=StepState.PENDING,
+                cache_key="",
+                components="[]",
+                why="[]",
+                fence=0,
+                holder="",
+                error="",
+            )
+        )
+
+
+def touch(tx: Transaction, ref: Ref, now: datetime) -> None:
+    """Note a sign of life."""
+    tx.execute(executions.update().where(_x.id == ref.name).values(touched_at=isoformat(now)))
+
+
+def step_row(tx: Transaction, ref: Ref, key: str) -> Any:
+    """The row of one step, or `NotFound`."""
+    row = tx.execute(sa.select(steps).where(_s.execution == ref.name, _s.key == key)).first()
+    if row is None:
+        raise NotFound(f"{ref} has no step {key!r}.")
+    return row
+
+
+def write(tx: Transaction, ref: Ref, key: str, **values: Any) -> None:
+    """Change a step."""
+    tx.execute(steps.update().where(_s.execution == ref.name, _s.key == key).values(**values))
+
+
+def ready(tx: Transaction, ref: Ref, row: Any) -> None:
+    """`Conflict` unless every step that this one needs has its result."""
+    needs = msgspec.json.decode(row.needs)
+    given = sa.select(_s.key).where(_s.execution == ref.name, _s.key.in_(needs), _s.state.in_(GIVEN))
+    missing = set(needs) - set(tx.execute(given).scalars())
+    if missing:
+        raise Conflict(f"Step {row.key} of {ref} still waits for {', '.join(sorted(missing))}.")
+
+
+def grant(tx: Transaction, ref: Ref, row: Any, worker: str, until: datetime, **values: Any) -> int:
+    """Hand a step out under the next fencing number."""
+    fence = int(row.fence) + 1
+    write(
+        tx,
+        ref,
+        row.key,
+        state=StepState.RUNNING,
+        fence=fence,
+        holder=worker,
+        until=isoformat(until),
+        started_at=tx.stamp,
+        ended_at=None,
+        outputs=None,
+        logged=None,
+        cached_from=None,
+        error="",
+        **values,
+    )
+    handed = {"holder": worker, "started_at": tx.stamp, "outcome": "", "error": ""}
+    tx.execute(attempts.insert().values(execution=ref.name, key=row.key, fence=fence, **handed))
+    return fence
+
+
+def held(tx: Transaction, ref: Ref, key: str, fence: int) -> Any:
+    """The row of a step that is held under this fencing number, or `LeaseLost`."""
+    open_execution(tx, ref)
+    row = step_row(tx, ref, key)
+    if row.state != StepState.RUNNING or row.fence != fence:
+        raise LeaseLost(f"Step {key} of {ref} was handed on (its fence is {row.fence}, not {fence}); this try is over.")
+    return row
+
+
+def end_attempt(tx: Transaction, ref: Ref, key: str, fence: int, outcome: str, error: str = "") -> None:
+    """Close the account of one try."""
+    which = (_a.execution == ref.name, _a.key == key, _a.fence == fence)
+    tx.execute(attempts.update().where(*which).values(ended_at=tx.stamp, outcome=outcome, error=error))
+
+
+def reusable(tx: Transaction, blobs: Blobs, pipeline: str, cache_key: str) -> Any | None:
+    """The newest result under this key, if all of its objects are still there.
+
+    Only results of the same pipeline count: who may run one pipeline does not thereby read what another made.
+    """
+    query = (
+        sa.select(steps)
+        .join(executions, _x.id == _s.execution)
+        .where(_x.pipeline == pipeline, _s.cache_key == cache_key, _s.state.in_(GIVEN))
+        .order_by(_s.ended_at.desc(), _s.execution.desc())
+    )
+    for row in tx.execute(query.limit(3)):
+        needed = objects_in(msgspec.json.decode(row.outputs)) + ([row.logged] if row.logged else [])
+        if all(blobs.exists(digest) for digest in needed):
+            return row
+    return None
+
+
+def why_it_runs(tx: Transaction, pipeline: str, key: str, components: Sequence[Component]) -> list[str]:
+    """In words, what has changed since this step last gave a result."""
+    query = (
+        sa.select(_s.components, _s.cache_key)
+        .join(executions, _x.id == _s.execution)
+        .where(_x.pipeline == pipeline, _s.key == key, _s.state.in_(GIVEN))
+        .order_by(_s.ended_at.desc(), _s.execution.desc())
+        .limit(1)
+    )
+    last = tx.execute(query).first()
+    if last is None:
+        return ["it has not run before"]
+    if last.cache_key == key_of(components):
+        return ["its stored result is gone"]
+    return changes(decode(last.components, list[Component]), components)
+
+
+def unfinished(tx: Transaction, pipeline: str) -> list[Any]:
+    """The executions of a pipeline that have not ended, newest first."""
+    query = sa.select(executions).where(_x.pipeline == pipeline, _x.state == ExecutionState.RUNNING)
+    return list(tx.execute(query.order_by(_x.created_at.desc(), _x.id.desc())))
+
+
+def alive(tx: Transaction, row: Any, now: datetime, lease: float) -> bool:
+    """Whether a worker has shown itself on this execution within a lease's time."""
+    return parse_time(row.touched_at) + timedelta(seconds=lease) > now
+
+
+def execution_of(tx: Transaction, row: Any, *, resumed: bool = False, with_steps: bool = True) -> Execution:
+    """A row as a record, with its journal."""
+    return Execution(
+        id=row.id,
+        pipeline=Ref(Kind.PIPELINE, row.pipeline, row.version),
+        state=ExecutionState(row.state),
+        params=msgspec.json.decode(row.params),
+        run=Ref(Kind.RUN, row.run),
+        reason=row.reason,
+        cause=row.cause,
+        created_at=parse_time(row.created_at),
+        created_by=row.created_by,
+        ended_at=_time(row.ended_at),
+        inputs=decode(row.inputs, list[Ref]),
+        outputs=decode(row.outputs, list[Ref]),
+        result=None if row.result is None else msgspec.json.decode(row.result),
+        error=row.error,
+        source=row.source,
+        steps=steps_of(tx, Ref(Kind.EXECUTION, row.id)) if with_steps else [],
+        resumed=resumed,
+    )
+
+
+def steps_of(tx: Transaction, ref: Ref, key: str | None = None) -> list[StepRecord]:
+    """The steps of an execution (or one of them) with their attempts, in order."""
+    tries: dict[str, list[Any]] = {}
+    for each in tx.execute(sa.select(attempts).where(_a.execution == ref.name).order_by(_a.fence)):
+        tries.setdefault(each.key, []).append(each)
+    query = sa.select(steps).where(_s.execution == ref.name)
+    if key is not None:
+        query = query.where(_s.key == key)
+    return [_step_of(row, tries.get(row.key, [])) for row in tx.execute(query.order_by(_s.position))]
+
+
+def _step_of(row: Any, tries: Sequence[Any]) -> StepRecord:
+    return StepRecord(
+        key=row.key,
+        step=row.step,
+        needs=msgspec.json.decode(row.needs),
+        state=StepState(row.state),
+        cache_key=row.cache_key,
+        components=decode(row.components, list[Component]),
+        why=msgspec.json.decode(row.why),
+        outputs=None if row.outputs is None else msgspec.json.decode(row.outputs),
+        logged=row.logged,
+        cached_from=Ref(Kind.EXECUTION, row.cached_from) if row.cached_from else None,
+        holder=row.holder,
+        until=_time(row.until),
+        started_at=_time(row.started_at),
+        ended_at=_time(row.ended_at),
+        error=row.error,
+        attempts=[
+            Attempt(
+                number=number,
+                fence=each.fence,
+                holder=each.holder,
+                started_at=parse_time(each.started_at),
+                ended_at=_time(each.ended_at),
+                outcome=each.outcome,
+                error=each.error,
+            )
+            for number, each in enumerate(tries, 1)
+        ],
+    )
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else parse_time(text)
