@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from modelwright.core.errors import Conflict, InUse, Invalid, Refused
+from modelwright.core.errors import Conflict, InUse, Invalid, NotFound, Refused
 from modelwright.core.hashing import digest_value
 from modelwright.core.operations import Room, operation
 from modelwright.core.paging import Filter, Page
@@ -115,6 +115,13 @@ class Models(Room):
             raise Refused(f"{version.ref} is retired.", mend=instead, details={"successor": str(version.successor or "")})
         files = {path: self.blobs.read(digest) for path, digest in version.record.files.items()}
         return LoadedModel(version, load(version.manifest, files))
+
+    def champion(self, name: str) -> ModelVersion | None:
+        """The version of a model that is live in production, or None while there is none."""
+        try:
+            return self.show(Ref(Kind.MODEL, name, CHAMPION))
+        except NotFound:
+            return None
 
     # On the record: versions
 
@@ -291,7 +298,7 @@ class Models(Room):
 
     @operation("write", event="models.profile.described")
     def describe(self, tx: Transaction, ref: Ref, profile: Profile, *, reason: str = "") -> Profile:
-        """Say who answers for a model and what it is for. (Its risk tier is a classification, and that is policy's.)"""
+        """Say who answers for a model and what it is for; its risk tier is a classification, and policy's."""
         catalog.resolve(tx, ref)
         before = profiles_of(tx, [ref.name])[ref.name]
         if before == profile:
