@@ -184,15 +184,18 @@ class Home:
 class Workspace:
     """One workspace and its rooms; the same object whether it lies here (`home`) or behind a server."""
 
-    def __init__(self, caller: Caller, home: Home | None = None) -> None:
+    def __init__(self, caller: Caller, home: Home | None = None, *, address: str = "") -> None:
+        """`address` is what `connect` takes to open the same workspace in another process."""
         self.caller = caller
         self.home = home
         from modelwright.datasets import Datasets
+        from modelwright.deployments import Deployments
         from modelwright.evaluation import Evaluation
         from modelwright.experiments import Experiments
         from modelwright.features import Features
         from modelwright.models import Models
         from modelwright.monitoring import Monitoring
+        from modelwright.pipelines import Pipelines
         from modelwright.policy import Policy
         from modelwright.store import LedgerSettings, Record
 
@@ -205,7 +208,15 @@ class Workspace:
         self.evaluation = Evaluation(caller)
         self.features = Features(caller, datasets=self.datasets, online=home.folder / "online.db" if home else None)
         self.models = Models(caller)
+        self.deployments = Deployments(caller, models=self.models, changed=home.wake if home else _nothing)
         self.monitoring = Monitoring(caller)
+        self.pipelines = Pipelines(
+            caller,
+            experiments=self.experiments,
+            lease_clock=SystemClock(),
+            workspace=lambda: self,
+            opener=("modelwright.client:connect", address),
+        )
 
     @property
     def rooms(self) -> Mapping[str, Room]:
@@ -244,8 +255,13 @@ def open_workspace(
     if settings is None:
         settings = config.load(project / config.PROJECT_FILE, Settings)
     home = Home(project / config.HOME, project, settings, principal or operating_system_user())
+    workspace = Workspace(home.caller(), home, address=str(project))
     home.prepare()
-    return Workspace(home.caller(), home)
+    return workspace
+
+
+def _nothing() -> None:
+    """Nobody needs to be told."""
 
 
 def _clock(settings: WorkspaceSettings) -> Clock:

@@ -16,5 +16,5 @@ def connect(where: str | Path | None = None, *, token: str | None = None) -> Wor
         from modelwright.client.credentials import stored_token
         from modelwright.client.remote import Remote
 
-        return Workspace(Remote(where, token or stored_token(where)))
+        return Workspace(Remote(where, token or stored_token(where)), address=where)
     return open_workspace(None if where is None else Path(where))
