@@ -5,14 +5,16 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from msgspec.structs import replace
 
-from modelwright.core.errors import Conflict, Invalid, NotFound
+from modelwright.core.errors import Conflict, InUse, Invalid, NotFound
 from modelwright.core.paging import Filter
 from modelwright.core.refs import Ref
-from modelwright.datasets import Freshness, Nulls, Unique
-from modelwright.store import State, Verdict
+from modelwright.core.wire import encode
+from modelwright.datasets import DatasetRecord, Freshness, Nulls, Unique
+from modelwright.store import State, Verdict, catalog
 
-SOON = Ref.parse("dataset:flights")
+FLIGHTS = Ref.parse("dataset:flights")
 
 
 def test_a_file_becomes_a_version_and_comes_back_as_rows(workspace, flights):
@@ -30,13 +32,13 @@ def test_a_file_becomes_a_version_and_comes_back_as_rows(workspace, flights):
     assert version.time_range.last == "2013-01-02T06:00:00.000000Z"
     table = workspace.datasets.read(version.ref)
     assert table.column("delay").to_pylist() == [5, -3, None]
-    assert workspace.datasets.show(SOON) == version
+    assert workspace.datasets.show(FLIGHTS) == version
 
 
 def test_the_same_content_twice_is_the_same_version(workspace, flights):
     first = workspace.datasets.add("flights", flights, key="id")
     assert workspace.datasets.add("flights", flights) == first
-    assert len(workspace.datasets.versions(SOON).items) == 1
+    assert len(workspace.datasets.versions(FLIGHTS).items) == 1
 
 
 def test_other_rows_are_the_next_version_that_understands_them_as_before(workspace, flights, write):
@@ -47,8 +49,8 @@ def test_other_rows_are_the_next_version_that_understands_them_as_before(workspa
     assert (str(second.ref), str(second.parent), second.rows) == ("dataset:flights@2", "dataset:flights@1", 4)
     assert (second.key, second.time_column, second.column("carrier").personal) == (["id"], "at", True)
     assert len(second.parts) == 2
-    assert second.parts[0] == workspace.datasets.show(SOON.at(1)).parts[0]
-    assert [v.ref.version for v in workspace.datasets.versions(SOON).items] == [2, 1]
+    assert second.parts[0] == workspace.datasets.show(FLIGHTS.at(1)).parts[0]
+    assert [v.ref.version for v in workspace.datasets.versions(FLIGHTS).items] == [2, 1]
 
 
 def test_rows_are_read_by_column_and_condition_with_their_types(workspace, flights):
@@ -85,6 +87,14 @@ def test_evidence_cannot_be_borrowed_from_another_version(workspace, flights, wr
     with pytest.raises(Invalid, match="about dataset:flights@1, not dataset:flights@2"):
         workspace.datasets.attach(second.ref, report=evidence.report)
     assert workspace.datasets.checks(second.ref) == []
+
+
+def test_a_verdict_that_does_not_follow_from_the_results_is_refused(embedded, flights):
+    version = embedded.datasets.add("flights", flights)
+    report = embedded.datasets.check(version.ref, [Nulls(column="delay")])
+    flattering = embedded.caller.blobs.put(encode(replace(report, verdict=Verdict.PASS)))
+    with pytest.raises(Invalid, match="does not follow"):
+        embedded.datasets.attach(version.ref, report=flattering)
 
 
 def test_a_retired_version_stays_readable_and_names_its_successor(workspace, flights, write):
@@ -138,10 +148,6 @@ def test_parquet_and_arrow_tables_with_the_same_rows_are_the_same_version(embedd
 def test_a_version_without_its_parts_is_refused(embedded, flights):
     version = embedded.datasets.add("flights", flights)
     record = embedded.datasets.show(version.ref)
-    from msgspec.structs import replace
-
-    from modelwright.datasets import DatasetRecord
-
     fields = {name: getattr(record, name) for name in DatasetRecord.__struct_fields__}
     broken = DatasetRecord(**{**fields, "parts": [replace(record.parts[0], digest="0" * 64)]})
     with pytest.raises(Invalid, match="is not stored"):
@@ -157,9 +163,6 @@ def test_a_condition_that_duckdb_does_not_understand_is_invalid(embedded, flight
 
 
 def test_what_something_depends_on_is_not_deleted(embedded, flights):
-    from modelwright.core.errors import InUse
-    from modelwright.store import catalog
-
     version = embedded.datasets.add("flights", flights)
     with embedded.caller.transaction(write=True) as tx:
         catalog.depend(tx, Ref.parse("model:delay@1"), [version.ref])

@@ -22,7 +22,6 @@ from modelwright.store.records import Verdict
 
 SAMPLE = 5
 _TABLE = "dataset"
-_RANK = [Verdict.PASS, Verdict.WARN, Verdict.FAIL]
 
 
 def run_checks(checks: Sequence[Check], basis: CheckBasis, files: Sequence[Path]) -> CheckReport:
@@ -38,8 +37,7 @@ def run_checks(checks: Sequence[Check], basis: CheckBasis, files: Sequence[Path]
             results.append(_not_run(title, problems[position]))
         else:
             results.append(_result(connection, check, title, plans[position], figures[position], basis))
-    worst = max((result.verdict for result in results), key=_RANK.index)
-    return CheckReport(ref=basis.version.ref, verdict=worst, results=results)
+    return CheckReport.of(basis.version.ref, results)
 
 
 def _titles(checks: Sequence[Check]) -> list[str]:

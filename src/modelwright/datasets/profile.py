@@ -93,10 +93,7 @@ def _figures(column: DatasetColumn, exact: bool) -> list[tuple[str, str]]:
 
 
 def present(column: DatasetColumn) -> str:
-    """SQL for a column's values with NaN as missing.
-
-    `isnan` and not a comparison: DuckDB answers those from Parquet's extremes, which know of no NaN.
-    """
+    """SQL for a column's values with NaN as missing."""
     name = identifier(column.name)
     return f"CASE WHEN isnan({name}) THEN NULL ELSE {name} END" if _is_float(column) else name
 

@@ -156,6 +156,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
 # Checks
 
+_SEVERITY = [Verdict.INFO, Verdict.PASS, Verdict.WARN, Verdict.FAIL]
+
 
 class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     """How one check ended."""
@@ -178,6 +180,11 @@ class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
     results: list[CheckResult]
     evidence: str | None = None  # the id of the evidence that says so on the record
+
+    @classmethod
+    def of(cls, ref: Ref, results: list[CheckResult]) -> CheckReport:
+        """The report of some results."""
+        return cls(ref=ref, verdict=max((r.verdict for r in results), key=_SEVERITY.index), results=results)
 
     @property
     def summary(self) -> str:

@@ -125,12 +125,14 @@ class Datasets(Room):
         """Put the results of a run of checks on the record, as evidence about the exact version.
 
         `report` is the digest of the stored `CheckReport`; figures and verdict are read from it, so that the two agree.
-        `Invalid` if it speaks of another version.
+        `Invalid` if it speaks of another version, or its verdict is not that of the worst of its results.
         """
         version = catalog.get(tx, ref)
         found = decode(self.blobs.read(report), CheckReport)
         if found.ref != version.ref:
             raise Invalid(f"The report is about {found.ref}, not {version.ref}.")
+        if not found.results or found.verdict is not CheckReport.of(found.ref, found.results).verdict:
+            raise Invalid(f"The report's verdict, {found.verdict}, does not follow from its results.")
         tx.note(resource=version.ref, inputs=[version.ref], after={"verdict": found.verdict.value, "report": report})
         return evidence.attach(
             tx,
