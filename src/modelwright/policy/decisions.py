@@ -12,6 +12,7 @@ The rules, in their order:
 
 from __future__ import annotations
 
+import functools
 import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -38,7 +39,8 @@ SELF_VERBS = frozenset({"read", "use"})
 _TRUSTED = Decision(allow=True, visible=True, rules=("trusted",))
 
 
-def shipped_roles() -> dict[str, Role]:
+@functools.cache
+def shipped_roles() -> Mapping[str, Role]:
     """The ten roles that come with the program."""
     text = resources.files("modelwright.policy").joinpath("roles.toml").read_text("utf-8")
     return read_roles(tomllib.loads(text))
@@ -56,6 +58,17 @@ def read_roles(tables: Mapping[str, object]) -> dict[str, Role]:
             check_verb(verb, pattern=True)
         found[name] = role
     return found
+
+
+def standing_roles(project: Mapping[str, Role]) -> dict[str, Role]:
+    """The shipped roles and the project's; `Invalid` where a project's role takes a shipped name or an unknown verb."""
+    shipped = shipped_roles()
+    for name, role in project.items():
+        if name in shipped:
+            raise Invalid(f"The role {name!r} of modelwright.toml has the name of a shipped one.", mend="Rename it.")
+        for verb in role.verbs:
+            check_verb(verb, pattern=True)
+    return {**shipped, **project}
 
 
 def check_verb(verb: str, *, pattern: bool = False) -> str:
@@ -83,6 +96,7 @@ def decide(
         return _TRUSTED
     allowed: list[str] = []
     denied: list[str] = []
+    own_only = resource.kind is Kind.PRINCIPAL and verb == "use"  # nobody acts with somebody else's account
     visible = resource.name is None  # that a kind exists is no secret
     for grant in grants:
         if not (grant.scope.covers(resource) or (not grant.deny and _lists(grant.scope, verb, resource))):
@@ -97,7 +111,7 @@ def decide(
                 return _barred(grant, resource)
             continue
         visible = visible or bool(role.verbs)
-        if role.allows(verb):
+        if role.allows(verb) and not own_only:
             allowed.append(grant.rule)
     if resource.kind is Kind.PRINCIPAL and (resource.name == principal.id or resource.name in owned):
         visible = True

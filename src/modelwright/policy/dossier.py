@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
-import sqlalchemy as sa
 
 from modelwright.core.errors import NotFound
 from modelwright.core.refs import Kind, Ref
@@ -16,7 +14,6 @@ from modelwright.policy import documents, queries
 from modelwright.policy.reports import GateContext, Pinned
 from modelwright.policy.requirements import CHAMPION, PolicyDocument, Tier
 from modelwright.store import Evidence, Transaction, Version, catalog, evidence
-from modelwright.store.tables import catalog_dependencies, catalog_versions, ledger_events, ledger_refs
 
 POLICY_TAG = "policy"
 AUTHORS_TAG = "authors"
@@ -117,20 +114,20 @@ def authors(tx: Transaction, version: Version, runs: Sequence[Ref] = ()) -> list
     Whoever registered it, or any version of the same kind with the same content (registering it again under another
     account changes nothing); whoever started the runs that it came from; and those whom it names as authors.
     """
-    v = catalog_versions.c
-    same = sa.select(v.created_by).where(v.kind == version.ref.kind, v.digest == version.digest)
     named = [name.strip() for name in version.tags.get(AUTHORS_TAG, "").split(",") if name.strip()]
     listed = version.record.get(AUTHORS_TAG)
     if isinstance(listed, list):
         named += [str(each) for each in listed]
-    found = {queries.effective_identity(tx, who) for who in (*tx.execute(same).scalars(), version.created_by, *named)}
-    return sorted(found | set(_starters(tx, runs)) | set(_actors(tx, _making(tx, version.ref)).values()))
+    registered = queries.registrars(tx, version.ref.kind, version.digest)
+    found = {queries.effective_identity(tx, who) for who in (*registered, *named)}
+    first_events = queries.first_events(tx, [version.ref], role="out") + queries.first_events(tx, runs)
+    return sorted(found | set(queries.actors(tx, first_events).values()))
 
 
 def identities(tx: Transaction, known: Iterable[Evidence]) -> dict[str, str]:
     """Evidence id to the person behind whoever attached it, from the event that it left."""
     by_seq = {e.seq: e.id for e in known if e.seq is not None}
-    return {by_seq[seq]: who for seq, who in _actors(tx, by_seq).items()}
+    return {by_seq[seq]: who for seq, who in queries.actors(tx, by_seq).items()}
 
 
 def lineage(tx: Transaction, ref: Ref) -> list[Ref]:
@@ -138,45 +135,10 @@ def lineage(tx: Transaction, ref: Ref) -> list[Ref]:
     seen: dict[str, None] = {}
     edge = [str(ref)]
     while edge and len(seen) < MAX_LINEAGE:
-        found = dict.fromkeys(_sources(tx, edge))
+        found = dict.fromkeys(queries.sources(tx, edge))
         edge = [text for text in found if text not in seen and text != str(ref)]
         seen.update(dict.fromkeys(edge))
     return [Ref.parse(text) for text in seen]
-
-
-def _sources(tx: Transaction, made: Collection[str]) -> list[str]:
-    out, source, d = ledger_refs.alias("made"), ledger_refs.alias("source"), catalog_dependencies.c
-    steps = (
-        sa.select(source.c.ref)
-        .join(out, sa.and_(out.c.seq == source.c.seq, out.c.role == "out"))
-        .where(out.c.ref.in_(made), source.c.role == "in")
-        .order_by(source.c.seq, source.c.ref)
-    )
-    needs = sa.select(d.needs).where(d.dependant.in_(made)).order_by(d.needs)
-    return [*tx.execute(steps).scalars(), *tx.execute(needs).scalars()]
-
-
-def _making(tx: Transaction, ref: Ref) -> list[int]:
-    """The event that brought a version into being: the first that names it as its outcome."""
-    r = ledger_refs.c
-    first = tx.execute(sa.select(sa.func.min(r.seq)).where(r.ref == str(ref), r.role == "out")).scalar()
-    return [] if first is None else [first]
-
-
-def _starters(tx: Transaction, runs: Sequence[Ref]) -> list[str]:
-    r = ledger_refs.c
-    firsts = sa.select(sa.func.min(r.seq)).where(r.ref.in_([str(run) for run in runs])).group_by(r.ref)
-    return list(_actors(tx, tx.execute(firsts).scalars().all()).values())
-
-
-def _actors(tx: Transaction, seqs: Iterable[int]) -> dict[int, str]:
-    """Who stands behind events, by sequence number."""
-    query = sa.select(ledger_events.c.seq, ledger_events.c.body).where(ledger_events.c.seq.in_(list(seqs)))
-    found = {}
-    for row in tx.execute(query):
-        actor: dict[str, Any] = msgspec.json.decode(row.body)["actor"]
-        found[row.seq] = actor["on_behalf_of"] or queries.effective_identity(tx, actor["id"])
-    return found
 
 
 def _pin(tx: Transaction, refs: Iterable[Ref], *, skip: Ref) -> list[Pinned]:

@@ -6,22 +6,22 @@ again when it has moved.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
-from modelwright.core.clock import isoformat, parse_time
-from modelwright.core.principals import PrincipalKind
-from modelwright.core.refs import Ref
-from modelwright.policy.records import Account, Credential, Grant, GrantRecord, Role, Scope
+from modelwright.core.clock import isoformat
+from modelwright.core.refs import Kind, Ref
+from modelwright.policy import tables
+from modelwright.policy.records import Grant, Role, Scope
 from modelwright.policy.requirements import APPROVAL, WAIVER
 from modelwright.policy.tables import credentials, epoch, grants, principals, roles
 from modelwright.store import Evidence, Transaction, evidence
+from modelwright.store.tables import catalog_dependencies, catalog_versions, ledger_events, ledger_refs
 from modelwright.store.tables import evidence as evidence_table
-from modelwright.store.tables import ledger_events, ledger_refs
 
 _p, _g, _c = principals.c, grants.c, credentials.c
 
@@ -38,6 +38,11 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     def owned_by(self, person: str) -> frozenset[str]:
         """The service accounts that act for a person."""
         return frozenset(account for account, owner in self.owners.items() if owner == person)
+
+    def lets_in(self, account: str, owner: str | None = None) -> bool:
+        """Whether an account is active: a person who is kept out takes their service accounts along."""
+        behind = self.owners.get(account, owner or account)
+        return account not in self.inactive and behind not in self.inactive
 
 
 def current_epoch(tx: Transaction) -> int:
@@ -90,57 +95,9 @@ def workspace_roles(tx: Transaction) -> dict[str, Role]:
     }
 
 
-def account(tx: Transaction, identity: str) -> Account | None:
-    """One principal, or None."""
-    row = tx.execute(sa.select(principals).where(_p.id == identity)).first()
-    return None if row is None else to_account(row)
-
-
-def to_account(row: Any) -> Account:
-    """A row of `policy_principals` as a record."""
-    return Account(
-        id=row.id,
-        kind=PrincipalKind(row.kind),
-        display=row.display,
-        owner=row.owner,
-        active=row.active,
-        created_at=parse_time(row.created_at),
-        created_by=row.created_by,
-        has_password=row.password is not None,
-    )
-
-
-def to_grant(row: Any) -> GrantRecord:
-    """A row of `policy_grants` as a record."""
-    return GrantRecord(
-        principal=row.principal,
-        role=row.role,
-        scope=row.scope,
-        deny=row.deny,
-        created_at=parse_time(row.created_at),
-        created_by=row.created_by,
-    )
-
-
-def to_credential(row: Any) -> Credential:
-    """A row of `policy_credentials` as a record, without its secret."""
-    return Credential(
-        id=row.id,
-        kind=row.kind,
-        owner=row.owner,
-        label=row.label,
-        scopes=msgspec.json.decode(row.scopes),
-        created_at=parse_time(row.created_at),
-        created_by=row.created_by,
-        expires_at=parse_time(row.expires_at) if row.expires_at else None,
-        last_used_at=parse_time(row.last_used_at) if row.last_used_at else None,
-        revoked_at=parse_time(row.revoked_at) if row.revoked_at else None,
-    )
-
-
 def effective_identity(tx: Transaction, identity: str) -> str:
     """The person behind an account: a service account's owner, anybody else themselves."""
-    found = account(tx, identity)
+    found = tables.account(tx, identity)
     return (found.owner if found else None) or identity
 
 
@@ -186,3 +143,42 @@ def evidence_of(tx: Transaction, kind: str, *, since: datetime | None = None) ->
     if since is not None:
         query = query.where(evidence_table.c.created_at >= isoformat(since))
     return vouched(tx, [evidence.get(tx, identity) for identity in tx.execute(query).scalars()])
+
+
+# Where a version comes from
+
+
+def sources(tx: Transaction, made: Collection[str]) -> list[str]:
+    """One step upstream: the refs that went into the events these came out of, and those they depend on."""
+    out, source, d = ledger_refs.alias("made"), ledger_refs.alias("source"), catalog_dependencies.c
+    steps = (
+        sa.select(source.c.ref)
+        .join(out, sa.and_(out.c.seq == source.c.seq, out.c.role == "out"))
+        .where(out.c.ref.in_(made), source.c.role == "in")
+        .order_by(source.c.seq, source.c.ref)
+    )
+    needs = sa.select(d.needs).where(d.dependant.in_(made)).order_by(d.needs)
+    return [*tx.execute(steps).scalars(), *tx.execute(needs).scalars()]
+
+
+def registrars(tx: Transaction, kind: Kind, digest: str) -> list[str]:
+    """The accounts that registered this content, under whatever name."""
+    v = catalog_versions.c
+    return list(tx.execute(sa.select(v.created_by).where(v.kind == kind, v.digest == digest)).scalars())
+
+
+def first_events(tx: Transaction, refs: Sequence[Ref], *, role: str | None = None) -> list[int]:
+    """For each ref the event that began it: the first that names it (with `role`, that names it so)."""
+    r = ledger_refs.c
+    query = sa.select(sa.func.min(r.seq)).where(r.ref.in_([str(ref) for ref in refs])).group_by(r.ref)
+    return list(tx.execute(query.where(r.role == role) if role else query).scalars())
+
+
+def actors(tx: Transaction, seqs: Iterable[int]) -> dict[int, str]:
+    """The person behind each event, by sequence number."""
+    query = sa.select(ledger_events.c.seq, ledger_events.c.body).where(ledger_events.c.seq.in_(list(seqs)))
+    found = {}
+    for row in tx.execute(query):
+        actor: dict[str, Any] = msgspec.json.decode(row.body)["actor"]
+        found[row.seq] = actor["on_behalf_of"] or effective_identity(tx, actor["id"])
+    return found

@@ -8,7 +8,7 @@ import msgspec
 
 from modelwright.core.errors import Invalid
 from modelwright.core.operations import Resource
-from modelwright.core.principals import PrincipalKind
+from modelwright.core.principals import Principal, PrincipalKind
 from modelwright.core.refs import Kind
 
 EVERYTHING = "*"
@@ -98,6 +98,10 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     created_by: str
     has_password: bool = False
+
+    def principal(self) -> Principal:
+        """The principal that it is when it asks, without any limits of a token."""
+        return Principal(id=self.id, kind=self.kind, on_behalf_of=self.owner, auth="password")
 
 
 class GrantRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,9 +24,9 @@ class Rights:
     """
 
     def __init__(self, database: Database, roles: Mapping[str, Role] | None = None) -> None:
-        """`roles` are the project's own, from modelwright.toml; the shipped ones win over a namesake."""
+        """`roles` are the project's own, from modelwright.toml."""
         self.denials = Denials(database)
-        self._standing = {**(roles or {}), **decisions.shipped_roles()}
+        self._standing = decisions.standing_roles(roles or {})
         self._lock = threading.Lock()
         self._latest: queries.Snapshot | None = None
         self._seen: weakref.WeakKeyDictionary[Transaction, queries.Snapshot] = weakref.WeakKeyDictionary()
@@ -36,7 +36,7 @@ class Rights:
         if principal.trusted:
             return decisions.decide({}, (), principal, verb, resource)
         known = self.snapshot(tx)
-        if _inactive(known, principal):
+        if not known.lets_in(principal.id, principal.on_behalf_of):
             return _GONE
         grants, owned = _held(known, principal), known.owned_by(principal.id)
         return decisions.decide(known.roles, grants, principal, verb, resource, owned=owned)
@@ -46,7 +46,7 @@ class Rights:
         if principal.trusted:
             return None
         known = self.snapshot(tx)
-        if _inactive(known, principal):
+        if not known.lets_in(principal.id, principal.on_behalf_of):
             return []
         grants, owned = _held(known, principal), known.owned_by(principal.id)
         return decisions.readable(known.roles, grants, principal, kind, owned=owned)
@@ -68,9 +68,3 @@ class Rights:
 
 def _held(known: queries.Snapshot, principal: Principal) -> tuple[Grant, ...]:
     return known.grants.get(principal.id, ())
-
-
-def _inactive(known: queries.Snapshot, principal: Principal) -> bool:
-    """A disabled person takes the service accounts that act for them along."""
-    owner = known.owners.get(principal.id, principal.effective_id)
-    return principal.id in known.inactive or owner in known.inactive
