@@ -133,8 +133,11 @@ def _only(table: Mapping[str, Any], known: set[str], lines: _Lines, where: str) 
 
 
 def _key_in(message: str) -> str:
-    found = re.search(r"`\$\.(\w+)|unknown field `(\w+)`|`(\w+)`", message)
-    return next((group for group in found.groups() if group), "") if found else ""
+    """The key that an error speaks of: the decoder writes `$.key` or names an unknown field, `_check` writes `key`."""
+    for pattern in (r"`\$\.(\w+)", r"unknown field `(\w+)`", r"`(\w+)`"):
+        if found := re.search(pattern, message):
+            return found.group(1)
+    return ""
 
 
 class _Lines:
