@@ -152,6 +152,17 @@ def joined(
     return table[:, 0], table[:, 1]
 
 
+def outcomes(rows: pa.Table, labels: Mapping[str, float | None], rule: PerformanceRule) -> dict[str, tuple[int, int]]:
+    """By model version: how many of its answers have a label, and how many of these were wrong. For a yes or a no."""
+    import pyarrow.compute as pc
+
+    counted = {}
+    for model in pc.unique(rows.column(MODEL)).to_pylist():
+        truth, scores = joined(rows.filter(pc.equal(rows.column(MODEL), model)), labels, rule)
+        counted[model] = (len(truth), int(np.sum((scores >= rule.threshold) != (truth >= 0.5))))
+    return counted
+
+
 def watch_outcomes(
     detector: EDetector, truth: Sequence[float], scores: Sequence[float], rule: PerformanceRule
 ) -> EDetector:

@@ -10,10 +10,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from modelwright.core.errors import ModelwrightError
+from msgspec.structs import replace
+
+from modelwright.core.errors import ModelwrightError, NotFound
 from modelwright.core.paging import MAX_LIMIT, Filter
 from modelwright.core.refs import Ref
 from modelwright.core.wire import convert, to_plain
+from modelwright.evaluation.records import Task
 from modelwright.monitoring.ports import Predictions
 from modelwright.monitoring.records import (
     Alert,
@@ -31,11 +34,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from modelwright.datasets import Datasets
+    from modelwright.deployments import Deployments, Rollout
     from modelwright.monitoring.judging import Reference
 
 REFERENCE_ROWS = 100_000  # of a reference that is larger, so many rows evenly spread
 REOPENED = 6  # windows already judged that are judged again when more of their labels have come
 UNLABELLED = 30  # windows for which the first label of a stretch is waited for
+QUALITY = "quality"  # the guardrail that labels speak to
 KEPT = 8  # references held in memory
 
 
@@ -44,10 +49,18 @@ class MonitorTurn:
 
     name = "monitoring"
 
-    def __init__(self, monitoring: Monitoring, datasets: Datasets, predictions: Predictions) -> None:
+    def __init__(
+        self,
+        monitoring: Monitoring,
+        datasets: Datasets,
+        predictions: Predictions,
+        deployments: Deployments | None = None,
+    ) -> None:
+        """With `deployments`, rollouts under way are told which answers of either side proved wrong."""
         self._monitoring = monitoring
         self._datasets = datasets
         self._predictions = predictions
+        self._deployments = deployments
         self._references: dict[Ref, Reference] = {}
 
     def turn(self, now: datetime) -> Sequence[str]:
@@ -64,6 +77,7 @@ class MonitorTurn:
                 done += self._drift(monitor, now)
                 if monitor.watch.performance is not None:
                     done += self._performance(monitor, monitor.watch.performance, now)
+                    done += self._tell_rollout(monitor, monitor.watch.performance, now)
             except ModelwrightError as error:
                 done.append(f"{monitor.ref} could not be judged: {error}")
         return done
@@ -108,6 +122,48 @@ class MonitorTurn:
         results, state = _outcomes(results, rows, labels, rule, before)
         revised = [window for window in again if window is not None]
         return self._record(monitor, [*revised, *results], _next(before, reached, until, state))
+
+    def _tell_rollout(self, monitor: Monitor, rule: PerformanceRule, now: datetime) -> list[str]:
+        """Report the outcomes that became known since the last turn to the rollout under way in production, if any.
+
+        What was reported is noted before it is reported: a crash in between loses some outcomes and counts none twice.
+        """
+        from modelwright.deployments.records import PRODUCTION, Arms
+        from modelwright.monitoring.judging import outcomes
+
+        rollout = self._rollout(monitor)
+        if rollout is None or rule.task is not Task.BINARY:
+            return []
+        since = rollout.started_at
+        labels = {each.id: each.label for each in self._monitoring.labels(monitor.deployment, since=since, until=now)}
+        if not labels:
+            return []
+        counted = outcomes(self._predictions.read(monitor.deployment.name, since, now), labels, rule)
+        before = self._progress(monitor, Aspect.PERFORMANCE)
+        told = before.state.get("told", {})
+        earlier = told.get("arms", {}) if told.get("rollout") == rollout.id else {}
+        total = _arms(counted, rollout)
+        fresh = {name: max(0, n - earlier.get(name, 0)) for name, n in total.items()}
+        if not any(fresh.values()):
+            return []
+        state = {**before.state, "told": {"rollout": rollout.id, "arms": total}}
+        self._monitoring.record(monitor.ref, [], progress=[replace(before, state=state)])
+        assert self._deployments is not None
+        self._deployments.report_outcomes(monitor.deployment.name, PRODUCTION, {QUALITY: Arms(**fresh)})
+        return [
+            f"{rollout.ref}: {fresh['candidate']} outcomes of the candidate and {fresh['baseline']} of the baseline told"
+        ]
+
+    def _rollout(self, monitor: Monitor) -> Rollout | None:
+        from modelwright.deployments.records import PRODUCTION
+
+        if self._deployments is None:
+            return None
+        try:
+            placement = self._deployments.show(monitor.deployment.name).placement(PRODUCTION)
+        except NotFound:  # something that is not deployed here can be watched too, if its predictions are logged
+            return None
+        return placement.active if placement is not None else None
 
     def _record(self, monitor: Monitor, results: list[WindowResult], progress: Progress) -> list[str]:
         alerts = self._monitoring.record(monitor.ref, results, progress=[progress])
@@ -168,8 +224,6 @@ def _again(
     window: WindowResult, rows: pa.Table, labels: dict[str, float | None], rule: PerformanceRule
 ) -> WindowResult | None:
     """A window that was judged before, judged again if more of its labels are known now; else None."""
-    from msgspec.structs import replace
-
     from modelwright.monitoring.decision import OUTCOMES
     from modelwright.monitoring.judging import judge_performance
 
@@ -193,7 +247,7 @@ def _outcomes(
     from modelwright.monitoring.detectors.edetector import EDetector
     from modelwright.monitoring.judging import joined, main_version, watch_outcomes, with_outcomes, within
 
-    state: dict[str, object] = {k: v for k, v in before.state.items() if k in ("model", "detector")}
+    state: dict[str, object] = {k: v for k, v in before.state.items() if k in ("model", "detector", "told")}
     if rule.expected_error is None:
         return results, state
     fresh = EDetector(baseline=rule.expected_error, run_length=rule.run_length)
@@ -204,8 +258,15 @@ def _outcomes(
         truth, scores = joined(answered, labels, rule)
         detector = watch_outcomes(detector, truth.tolist(), scores.tolist(), rule)
         seen.append(with_outcomes(result, detector))
-        state = {"model": str(result.model), "detector": to_plain(detector.restarted() if detector.alarmed else detector)}
+        state |= {"model": str(result.model), "detector": to_plain(detector.restarted() if detector.alarmed else detector)}
     return seen, state
+
+
+def _arms(counted: dict[str, tuple[int, int]], rollout: Rollout) -> dict[str, int]:
+    """Labelled answers and wrong ones of both sides, by the names that a guardrail has for them."""
+    baseline, bad = counted.get(str(rollout.baseline), (0, 0))
+    candidate, worse = counted.get(str(rollout.candidate.model), (0, 0))
+    return {"baseline": baseline, "baseline_bad": bad, "candidate": candidate, "candidate_bad": worse}
 
 
 def _span(window: WindowResult) -> Window:
