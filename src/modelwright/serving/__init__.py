@@ -15,8 +15,11 @@ from modelwright.serving.records import Arm, Call, Extras, Format, Intake, Manif
 
 if TYPE_CHECKING:
     from modelwright.serving.checks import check_batch, conform_outputs
+    from modelwright.serving.http import PREFIXES, HttpSettings, create_app
     from modelwright.serving.loaders import Predictor, load
+    from modelwright.serving.metrics import ServingMetrics
     from modelwright.serving.plane import Answer, Plane
+    from modelwright.serving.predictions import LogSettings, PredictionLog
 
 _LAZY = {
     "check_batch": "checks",
@@ -25,6 +28,12 @@ _LAZY = {
     "load": "loaders",
     "Answer": "plane",
     "Plane": "plane",
+    "PREFIXES": "http",
+    "HttpSettings": "http",
+    "create_app": "http",
+    "ServingMetrics": "metrics",
+    "LogSettings": "predictions",
+    "PredictionLog": "predictions",
 }
 
 __all__ = [
@@ -33,16 +42,22 @@ __all__ = [
     "Call",
     "Extras",
     "Format",
+    "HttpSettings",
     "Intake",
+    "LogSettings",
     "Manifest",
     "Plane",
+    "PREFIXES",
+    "PredictionLog",
     "Predictor",
     "Route",
+    "ServingMetrics",
     "Switch",
     "Tally",
     "Variant",
     "check_batch",
     "conform_outputs",
+    "create_app",
     "load",
 ]
 

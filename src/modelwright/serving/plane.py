@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from modelwright.core.errors import Invalid, ModelwrightError, NotFound, Unavailable
-from modelwright.core.signature import Signature
+from modelwright.core.signature import Column, DataType, Signature
 from modelwright.serving.checks import Array, Columns, as_column, check_batch, conform_outputs
 from modelwright.serving.loaders import Predictor
 from modelwright.serving.records import Arm, Call, Route, Switch, Tally, Variant
@@ -45,6 +45,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     signature: Signature
     parts: list[Part]
     keys: Columns  # the columns that are logged and not predicted from
+    times: Array | None = None  # the event time of each row, where the endpoint has a column for it
 
     @property
     def arm(self) -> Arm:
@@ -122,12 +123,13 @@ class Plane:
         stable = predictors[route.stable.digest].manifest.signature
         batch, keys = _split_keys(call, route, stable)
         units = _units(call, route, batch, keys)
+        times = _times(route, batch, keys)
         if route.switch is Switch.FALLBACK:
             parts = [_stand_in(call, route, stable, batch, units)]
         else:
             divided = _divide(call, route, units, _rows(batch))
             parts = [self._answer(call, route, predictors, batch, units, side, rows) for side, rows in divided]
-        answer = Answer(call=call, outputs=_joined(parts), signature=stable, parts=parts, keys=keys)
+        answer = Answer(call=call, outputs=_joined(parts), signature=stable, parts=parts, keys=keys, times=times)
         for observer in self._observers:
             observer.answered(answer)
         return answer
@@ -305,6 +307,14 @@ def _units(call: Call, route: Route, batch: Mapping[str, Any], keys: Columns) ->
     column = route.intake.unit_column
     values = keys.get(column) if column in keys else batch.get(column)
     return None if values is None or len(values) == 0 else [str(value) for value in values]
+
+
+def _times(route: Route, batch: Mapping[str, Any], keys: Columns) -> Array | None:
+    column = route.intake.time_column
+    values = keys.get(column) if column in keys else batch.get(column)
+    if values is None:
+        return None
+    return as_column(Column(name=column, dtype=DataType.DATETIME, nullable=True), values)
 
 
 def _plain_array(values: Any) -> Array:
