@@ -136,7 +136,7 @@ class Home:
     """Where an embedded workspace lies: its folder, database, objects, clock, and who uses it here."""
 
     def __init__(self, folder: Path, project: Path, settings: Settings, principal: Principal) -> None:
-        from modelwright.policy import Rights
+        from modelwright.policy import Authenticator, Rights
         from modelwright.store import Database
         from modelwright.store.objects import Objects
 
@@ -151,6 +151,7 @@ class Home:
         self.database = Database(settings.workspace.database or f"sqlite:///{folder / 'workspace.db'}", self.clock)
         self.objects = Objects.open(settings.workspace.objects or folder / "objects")
         self.rights = Rights(self.database)
+        self.authenticator = Authenticator(self.database, self.rights)
 
     def prepare(self) -> None:
         """Bring the database to this version's tables, and a simulated clock to where the record ends."""
@@ -195,13 +196,14 @@ class Workspace:
         from modelwright.features import Features
         from modelwright.models import Models
         from modelwright.monitoring import Monitoring
-        from modelwright.pipelines import Pipelines
-        from modelwright.policy import Policy
+        from modelwright.pipelines import Pipelines, Triggers
+        from modelwright.policy import Access, Policy
         from modelwright.store import LedgerSettings, Record
 
-        keys = str(home.folder / "keys") if home else ""
+        self.ledger = LedgerSettings(keys=str(home.folder / "keys") if home else "")
         self.workspace = WorkspaceRoom(caller, home)
-        self.record = Record(caller, ledger=LedgerSettings(keys=keys))
+        self.record = Record(caller, ledger=self.ledger)
+        self.access = Access(caller)
         self.policy = Policy(caller)
         self.datasets = Datasets(caller)
         self.experiments = Experiments(caller)
@@ -217,6 +219,7 @@ class Workspace:
             workspace=lambda: self,
             opener=("modelwright.client:connect", address),
         )
+        self.triggers = Triggers(caller, pipelines=self.pipelines)
 
     @property
     def rooms(self) -> Mapping[str, Room]:

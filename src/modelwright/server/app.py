@@ -28,8 +28,8 @@ class MethodNotAllowed(NotFound):
     status = 405
 
 
-def create_app(workspace: Workspace) -> Any:
-    """The whole server over an embedded workspace, as one ASGI application.
+def create_app(workspace: Workspace, *, host: str = "") -> Any:
+    """The whole server over an embedded workspace, as one ASGI application; `host` is the address it listens on.
 
     Raises `RuntimeError` if any route has no registered permission.
     """
@@ -58,7 +58,7 @@ def create_app(workspace: Workspace) -> Any:
         lifespan=lifespan,
         exception_handlers={ModelwrightError: _known_error, HTTPException: _http_error},  # type: ignore[dict-item]
     )
-    hosts = frozenset({*LOOPBACK, settings.host, *settings.hosts})
+    hosts = frozenset({*LOOPBACK, settings.host, *settings.hosts, *([host] if host else [])})
     return Guard(app, hosts=hosts, max_body=settings.max_body, streamed=("/api/v1/objects",))
 
 

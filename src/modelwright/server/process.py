@@ -1,29 +1,24 @@
-"""What runs beside the routes while the server is up: the operator and what it turns."""
+"""What runs beside the routes while the server is up: the data plane, its log, the operator and what it turns."""
 
 from __future__ import annotations
 
 import os
 import secrets
 import socket
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime
 
+from modelwright.deployments.controller import Controller
+from modelwright.monitoring.turn import MonitorTurn
 from modelwright.operator import Operator, Reconciler, Turn
-from modelwright.store import Database
+from modelwright.pipelines import PipelineReconciler
+from modelwright.server.children import ProjectRunner
+from modelwright.serving.metrics import ServingMetrics
+from modelwright.serving.plane import Plane
+from modelwright.serving.predictions import PredictionLog
+from modelwright.store.leases import Leadership
+from modelwright.store.ledger.checkpoints import due
 from modelwright.workspace import Home, Workspace
-
-
-class DatabaseLease:
-    """The operator's lease, in the database that it acts on."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._holder = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
-
-    def hold(self, now: datetime, lasting: timedelta) -> bool:
-        return True
-
-    def give_up(self) -> None:
-        pass
 
 
 class Process:
@@ -32,34 +27,87 @@ class Process:
     def __init__(self, workspace: Workspace) -> None:
         if workspace.home is None:
             raise RuntimeError("a server needs a workspace that lies here")
+        self.workspace = workspace
         self.home: Home = workspace.home
+        self.log = PredictionLog(self.home.folder / "predictions", self.home.clock)
+        self.serving = ServingMetrics()
+        self.plane = Plane([self.log, self.serving])
+        self.controller = Controller(workspace.deployments, self.plane, self.home.folder / "cache" / "models")
+        self.runner = ProjectRunner(self.home.project)
+        holder = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
         self.operator = Operator(
             self._reconcilers(),
-            DatabaseLease(self.home.database),
+            Leadership(self.home.database, "operator", holder),
             self.home.clock,
             every=self.home.settings.server.turn_every,
             turned=self._turned,
         )
 
     def begin(self) -> None:
-        """Start turning."""
+        """Load what is live, take up what an earlier process left, and start turning."""
+        self.log.start()
+        self.controller.sync()
         self.home.wakers.append(self.operator.wake)
         self.operator.start()
 
     def end(self) -> None:
-        """Finish what is under way and stop."""
+        """Finish what is under way, seal the ledger, and stop."""
+        self.home.wakers.remove(self.operator.wake)
         self.operator.stop()
+        self.controller.report()
+        self.log.stop()
+        self.workspace.record.checkpoint()
 
     def troubles(self) -> dict[str, str]:
         """The parts that do not answer, by name; empty when the server is ready."""
-        return {}
+        return {} if self.controller.ready() else {"serving": "A deployment is not loaded yet."}
 
     def metrics(self) -> str:
         """Everything in Prometheus' text format."""
-        return ""
+        return self.serving.exposition(self.plane, log_dropped=self.log.dropped)
 
     def _reconcilers(self) -> list[Reconciler]:
-        return []
+        rooms = self.workspace
+        return [
+            self.controller,
+            MonitorTurn(rooms.monitoring, rooms.datasets, self.log),
+            PipelineReconciler(rooms.triggers, self.runner),
+            Reminders(rooms),
+            Seals(rooms),
+        ]
 
     def _turned(self, turn: Turn) -> None:
         self.home.turned_at = turn.at
+
+
+class Reminders:
+    """Waivers that are about to end, and refusals that were counted, come on the record."""
+
+    name = "policy"
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    def turn(self, now: datetime) -> Sequence[str]:
+        """See `operator.Reconciler`."""
+        told = [alert.message for alert in self._workspace.policy.remind()]
+        if self._workspace.home is not None:
+            self._workspace.home.rights.denials.settle()
+        return told
+
+
+class Seals:
+    """The ledger gets its signed checkpoints."""
+
+    name = "ledger"
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    def turn(self, now: datetime) -> Sequence[str]:
+        """See `operator.Reconciler`."""
+        head = self._workspace.record.head()
+        if not due(head.size, head.sealed, now, self._workspace.ledger):
+            return []
+        sealed = self._workspace.record.checkpoint()
+        return [f"Sealed the ledger at {sealed.size} events."]

@@ -1,0 +1,5 @@
+"""`python -m modelwright.cli` is `mw`."""
+
+from modelwright.cli.entry import main
+
+main()

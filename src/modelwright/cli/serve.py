@@ -1,0 +1,109 @@
+"""`mw up`: one process with the API, the pages, the inference endpoints and the operator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from modelwright.cli.options import Where
+from modelwright.cli.output import say
+from modelwright.cli.registry import check_commands
+from modelwright.core.errors import Conflict, Invalid
+
+if TYPE_CHECKING:
+    import socket
+
+    import uvicorn
+
+    from modelwright.workspace import Workspace
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("up")(up)
+
+
+def up(
+    where: Where = None,
+    host: Annotated[str | None, typer.Option(help="The address to listen on.", show_default=False)] = None,
+    port: Annotated[int | None, typer.Option(help="The port; 0 takes a free one.", show_default=False)] = None,
+    address_file: Annotated[
+        Path | None, typer.Option(help="Write the server's URL to this file once it answers.", show_default=False)
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings.")] = False,
+) -> None:
+    """Serve the workspace: API, pages, inference and the operator, in one process, on 127.0.0.1:7878."""
+    import logging
+
+    import uvicorn
+
+    from modelwright.server.app import create_app
+    from modelwright.server.security import LOOPBACK
+    from modelwright.workspace import open_workspace
+
+    if where and where.startswith("http"):
+        raise Invalid("`mw up` serves a folder, not another server.", mend="Give --workspace FOLDER.")
+    check_commands()
+    logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    for noisy in ("httpx", "httpcore", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    with open_workspace(None if where is None else Path(where)) as workspace:
+        assert workspace.home is not None
+        settings = workspace.home.settings.server
+        address = host or settings.host
+        if address not in LOOPBACK and settings.authentication == "none":
+            raise Conflict(
+                f"Listening on {address} would let anybody in: this workspace does not ask who is there.",
+                mend='Set authentication = "required" under [server] in modelwright.toml, then start again.',
+            )
+        config = uvicorn.Config(
+            create_app(workspace, host=address),
+            host=address,
+            port=settings.port if port is None else port,
+            log_level="warning",
+            lifespan="on",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=20,
+        )
+        server = _announcing(config, workspace.home.settings.workspace.name, address_file, quiet=quiet)
+        if settings.authentication == "required":
+            _invite_first_admin(workspace)
+        server.run()
+        if not server.started:
+            raise Conflict(
+                f"Port {config.port} on {address} is taken.", mend="Stop the other process, or choose one with --port."
+            )
+
+
+def _invite_first_admin(workspace: Workspace) -> None:
+    """Where nobody can sign in as admin yet, print the one-time token that lets somebody."""
+    try:
+        credential = workspace.access.first_admin()
+    except Conflict:
+        return
+    say("Nobody is admin here yet. Choose a password within an hour, with this token, shown only once:")
+    say(f"    mw login --setup {credential.secret}")
+
+
+def _announcing(config: uvicorn.Config, name: str, address_file: Path | None, *, quiet: bool) -> uvicorn.Server:
+    """A server that says where it listens once it does. Its class is made here, since its base is imported late."""
+    import uvicorn
+
+    class Announcing(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if not self.started:
+                return
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            url = f"http://{host}:{port}"
+            if address_file is not None:
+                part = address_file.with_suffix(".part")
+                part.write_text(url, encoding="utf-8")
+                part.replace(address_file)
+            if not quiet:
+                say(f"{name} is up at {url}   (Ctrl-C stops it)", style="bold")
+
+    return Announcing(config)
