@@ -43,6 +43,14 @@ def test_a_loaded_model_predicts_what_the_estimator_does(
     assert list(loaded.predict(flights.assign(late=1))) == ["probability"]
 
 
+def test_a_few_rows_of_the_example_come_back(workspace: Workspace, log: Log, flights: pd.DataFrame) -> None:
+    version = log()
+    assert workspace.models.example("model:delay@1").to_pandas().equals(flights.head(5))
+    bare = msgspec.structs.replace(version.record, example=None)
+    with pytest.raises(NotFound, match="without an example"):
+        workspace.models.example(workspace.models.register("delay", record=bare).ref)
+
+
 def test_a_batch_that_does_not_fit_the_signature_names_the_column(
     workspace: Workspace, log: Log, flights: pd.DataFrame
 ) -> None:

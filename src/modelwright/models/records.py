@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from modelwright.core.errors import Conflict
+from modelwright.core.errors import Conflict, Refused
 from modelwright.core.refs import Ref
 from modelwright.core.signature import Signature
 from modelwright.core.wire import convert
@@ -61,6 +61,17 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
     def holds(self) -> bool:
         """Whether the stored model may stand for the estimator; a difference that is no number never does."""
         return self.max_difference <= self.tolerance
+
+
+def check_parity(ref: Ref, parity: Parity) -> None:
+    """`Refused` unless the stored model repeats its estimator."""
+    if not parity.holds:
+        raise Refused(
+            f"{ref}: the stored model differs from the estimator by {parity.max_difference:g} on {parity.rows} rows, "
+            f"more than {parity.tolerance:g}.",
+            mend='Log it with format="skops", or accept the difference with a larger tolerance.',
+            details={"max_difference": parity.max_difference, "tolerance": parity.tolerance},
+        )
 
 
 class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):

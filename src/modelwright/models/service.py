@@ -24,6 +24,7 @@ from modelwright.models.records import (
     Profile,
     Stage,
     check_move,
+    check_parity,
     is_gated,
 )
 from modelwright.models.tables import profiles_of, set_profile, set_stage, stages_of
@@ -32,6 +33,8 @@ from modelwright.serving import Format
 from modelwright.store import AliasMove, State, Transaction, Verdict, Version, catalog, evidence
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from modelwright.models.loaded import LoadedModel
 
 PARITY = "parity"  # the kind of evidence that a comparison of stored model and estimator becomes
@@ -81,7 +84,7 @@ class Models(Room):
             categories=categories,
             tolerance=tolerance,
         )
-        _check_parity(Ref(Kind.MODEL, name), built.parity)
+        check_parity(Ref(Kind.MODEL, name), built.parity)
         record = ModelRecord(
             format=built.format,
             files={path: self.blobs.put(content) for path, content in built.files.items()},
@@ -123,6 +126,16 @@ class Models(Room):
         except NotFound:
             return None
 
+    def example(self, ref: Ref | str) -> pa.Table:
+        """The few input rows that are kept with a version; `NotFound` where there are none."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        version = self.show(convert(ref, Ref))
+        if version.record.example is None:
+            raise NotFound(f"{version.ref} was registered without an example.")
+        return pq.read_table(pa.BufferReader(self.blobs.read(version.record.example)))
+
     # On the record: versions
 
     @operation("register", event="models.version.registered")
@@ -145,7 +158,7 @@ class Models(Room):
         """
         ref = Ref(Kind.MODEL, name)
         if parity is not None:
-            _check_parity(ref, parity)
+            check_parity(ref, parity)
         elif record.format is Format.ONNX:
             raise Refused(f"{ref} is a converted model, and its predictions were not compared.", mend="Use models.log.")
         self._check_stored(record)
@@ -365,16 +378,6 @@ def _format(text: str) -> Format:
         return Format(text)
     except ValueError:
         raise Invalid(f"{text!r} is not a model format.", mend=f"The formats are {', '.join(Format)}.") from None
-
-
-def _check_parity(ref: Ref, parity: Parity) -> None:
-    if not parity.holds:
-        raise Refused(
-            f"{ref}: the stored model differs from the estimator by {parity.max_difference:g} on {parity.rows} rows, "
-            f"more than {parity.tolerance:g}.",
-            mend='Log it with format="skops", or accept the difference with a larger tolerance.',
-            details={"max_difference": parity.max_difference, "tolerance": parity.tolerance},
-        )
 
 
 def _completed(tx: Transaction, record: ModelRecord) -> ModelRecord:
