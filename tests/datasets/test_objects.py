@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
+
 from modelwright.datasets import Datasets
 
 
@@ -29,3 +31,10 @@ def test_equal_tables_have_equal_bytes(embedded, flights):
     datasets = embedded.datasets
     one, two = datasets.add("one", flights), datasets.add("two", datasets.read(datasets.add("one", flights).ref))
     assert one.parts == two.parts
+
+
+def test_rows_that_were_read_are_the_same_version_when_added_again(embedded):
+    datasets = embedded.datasets
+    rows = pa.table({"tags": pa.array([["a"], None, []], pa.large_list(pa.string())), "x": [1.5, float("nan"), None]})
+    version = datasets.add("things", rows)
+    assert datasets.add("things", datasets.read(version.ref)).ref == version.ref

@@ -69,7 +69,7 @@ def _broken(path: Path, plan: TypePlan, form: CsvFormat, error: Exception) -> In
         line, fields, text = _row(path, form, row)
         header = _row(path, form, 1)[1]
         if got < expected:
-            what = f"has {got} fields where the header has {expected}; the first that is missing is {header[got]!r}"
+            what = f"has {got} field{'s' * (got > 1)} where the header has {expected}; the first that is missing is {header[got]!r}"
             column = header[got]
         else:
             what = f"has {got} fields where the header has {expected}: {fields[expected]!r} is beyond the last column"
@@ -110,7 +110,7 @@ def _row(path: Path, form: CsvFormat, number: int) -> tuple[int, list[str], str]
     """Row `number` (the header is 1, empty lines do not count): the line it begins on, its fields, its text."""
     import csv as standard
 
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
         reader = standard.reader(file, delimiter=form.delimiter)
         seen, begins = 0, 1
         for fields in reader:

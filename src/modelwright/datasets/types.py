@@ -59,6 +59,8 @@ def stored_type(kind: Any) -> Any:
         return pa.string()
     if pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
         return pa.binary()
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return pa.list_(pa.field("element", stored_type(kind.value_type)))  # the name that Parquet gives it
     return kind
 
 
