@@ -69,7 +69,8 @@ def _broken(path: Path, plan: TypePlan, form: CsvFormat, error: Exception) -> In
         line, fields, text = _row(path, form, row)
         header = _row(path, form, 1)[1]
         if got < expected:
-            what = f"has {got} field{'s' * (got > 1)} where the header has {expected}; the first that is missing is {header[got]!r}"
+            count = "1 field" if got == 1 else f"{got} fields"
+            what = f"has {count} where the header has {expected}; the first that is missing is {header[got]!r}"
             column = header[got]
         else:
             what = f"has {got} fields where the header has {expected}: {fields[expected]!r} is beyond the last column"
