@@ -336,3 +336,8 @@ class Live(msgspec.Struct, frozen=True, kw_only=True):
 def endpoint_of(name: str, environment: str) -> str:
     """The name an environment answers by: the deployment's own in production, `name@environment` elsewhere."""
     return name if environment == PRODUCTION else f"{name}@{environment}"
+
+
+def deployment_of(endpoint: str) -> str:
+    """The deployment that an endpoint belongs to: rights are asked on it."""
+    return endpoint.partition("@")[0]

@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute
 from modelwright.core.errors import ModelwrightError, NotFound
 from modelwright.server.api.routes import api_routes
 from modelwright.server.health import health_routes
+from modelwright.server.inference import inference_app, serves
 from modelwright.server.process import Process
 from modelwright.server.requests import Doorkeeper
 from modelwright.server.routing import check_routes
@@ -39,6 +40,7 @@ def create_app(workspace: Workspace, *, host: str = "") -> Any:
     settings = home.settings.server
     door = Doorkeeper(home, required=settings.authentication == "required")
     process = Process(workspace)
+    inference = inference_app(process, door)
     routes: list[BaseRoute] = [
         *api_routes(workspace, door),
         *health_routes(door, process.troubles, process.metrics),
@@ -58,8 +60,21 @@ def create_app(workspace: Workspace, *, host: str = "") -> Any:
         lifespan=lifespan,
         exception_handlers={ModelwrightError: _known_error, HTTPException: _http_error},  # type: ignore[dict-item]
     )
+    entrance = _Entrance(inference, app)
     hosts = frozenset({*LOOPBACK, settings.host, *settings.hosts, *([host] if host else [])})
-    return Guard(app, hosts=hosts, max_body=settings.max_body, streamed=("/api/v1/objects",))
+    return Guard(entrance, hosts=hosts, max_body=settings.max_body, streamed=("/api/v1/objects",))
+
+
+class _Entrance:
+    """Sends inference straight to the data plane (its own permission: `serve.invoke`), everything else to the routes."""
+
+    def __init__(self, inference: Any, app: Starlette) -> None:
+        self._inference = inference
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        chosen = self._inference if scope["type"] == "http" and serves(scope["path"]) else self._app
+        await chosen(scope, receive, send)
 
 
 async def _known_error(request: Request, error: ModelwrightError) -> Response:

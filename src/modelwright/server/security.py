@@ -61,7 +61,9 @@ class Guard:
                 policy = (b"content-security-policy", _POLICY.format(nonce=nonce).encode())
                 present = {name for name, _ in message.get("headers", ())}
                 added = [h for h in (*_HEADERS, policy) if h[0] not in present]
-                message["headers"] = [*message.get("headers", ()), *added, (b"x-request-id", request_id.encode())]
+                if b"x-request-id" not in present:
+                    added.append((b"x-request-id", request_id.encode()))
+                message["headers"] = [*message.get("headers", ()), *added]
             await send(message)
 
         try:
