@@ -12,8 +12,8 @@ from modelwright.core.errors import Conflict, Refused
 from modelwright.core.refs import Ref
 from modelwright.core.signature import Signature
 from modelwright.core.wire import convert
-from modelwright.serving import Format, Manifest
-from modelwright.store import State, Version
+from modelwright.serving.records import Format, Manifest
+from modelwright.store.records import State, Version
 
 CHAMPION = "champion"  # what is live in production; it moves only to a version that the production gate let through
 
