@@ -127,7 +127,7 @@ def _training_data(facts: Facts) -> list[CardField]:
 def _described(dataset: DatasetVersion) -> str:
     when = ""
     if dataset.time_range is not None:
-        when = f", {dataset.time_range.first:%Y-%m-%d} to {dataset.time_range.last:%Y-%m-%d}"
+        when = f", {dataset.time_range.first[:10]} to {dataset.time_range.last[:10]}"
     return f"{dataset.ref}: {dataset.rows} rows, {len(dataset.columns)} columns{when}"
 
 
