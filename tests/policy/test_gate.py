@@ -65,6 +65,7 @@ def test_every_dataset_version_upstream_is_asked_for_its_checks(office: Office, 
     office.know("ada", derived, "data-checks")
     report = office.policy("ada").gate(model.ref, "promote", environment="staging")
     assert "dataset:raw@1 has no evidence" in report.requirements[0].reason
+    assert report.requirements[0].mend == "mw data check dataset:raw@1"
 
 
 def test_the_comparison_must_be_with_the_champion_of_the_moment(office: Office, ready: Version) -> None:
@@ -160,6 +161,12 @@ def test_whoever_edited_the_policy_does_not_approve_under_it_for_a_while(
     approve(office, "rita", ready.ref)
     assert statuses(office, ready.ref)["approval"] is Status.FAIL
     clock.advance(timedelta(days=31))
+    assert statuses(office, ready.ref)["approval"] is Status.PASS
+
+
+def test_adopting_the_shipped_rules_unchanged_edits_nothing(office: Office, ready: Version) -> None:
+    office.policy("rita").adopt(office.policy("rita").show(Ref.parse("policy:standard")).text)
+    approve(office, "rita", ready.ref)
     assert statuses(office, ready.ref)["approval"] is Status.PASS
 
 

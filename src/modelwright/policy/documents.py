@@ -14,6 +14,7 @@ environments = ["production"]
 
 from __future__ import annotations
 
+import functools
 import re
 import tomllib
 from collections.abc import Mapping
@@ -34,6 +35,7 @@ def shipped_text() -> str:
     return resources.files("modelwright.policy").joinpath("standard.toml").read_text("utf-8")
 
 
+@functools.cache
 def shipped() -> PolicyDocument:
     """The policy that holds where the workspace has none of its own."""
     return parse(shipped_text())

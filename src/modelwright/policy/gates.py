@@ -31,6 +31,7 @@ class Finding(msgspec.Struct, frozen=True):
     status: Status
     reason: str = ""
     read: tuple[str, ...] = ()
+    target: str = ""  # the version that it turns on, where that is not the subject
 
 
 def evaluate(document: PolicyDocument, evidence: Sequence[Evidence], context: GateContext, now: datetime) -> GateReport:
@@ -62,7 +63,9 @@ def _result(rule: Requirement, evidence: Sequence[Evidence], context: GateContex
         finding = Finding(Status.WAIVED, f"waived until {until}: {waiver.summary} ({finding.reason})", finding.read)
     mend = ""
     if finding.status.blocks:
-        mend = rule.mend.replace("{subject}", str(context.subject.ref)).replace("{environment}", context.environment)
+        target, subject = finding.target or str(context.subject.ref), str(context.subject.ref)
+        mend = rule.mend.replace("{target}", target).replace("{subject}", subject)
+        mend = mend.replace("{environment}", context.environment)
     return RequirementResult(
         id=rule.id,
         status=finding.status,
@@ -83,7 +86,9 @@ def _knowledge(rule: Requirement, evidence: Sequence[Evidence], context: GateCon
     targets = [each for each in context.related if each.ref.kind == rule.about]
     if not targets:
         return Finding(Status.UNKNOWN, f"no {rule.about} version is known in the lineage of {context.subject.ref}")
-    return _worst([_about(rule, target, evidence, context, now) for target in targets])
+    findings = [_about(rule, target, evidence, context, now) for target in targets]
+    first = next((str(t.ref) for t, f in zip(targets, findings, strict=True) if f.status.blocks), "")
+    return _worst(findings, first)
 
 
 def _about(rule: Requirement, target: Pinned, evidence: Sequence[Evidence], context: GateContext, now: datetime) -> Finding:
@@ -176,14 +181,14 @@ def _number(value: Any) -> float | None:
     return float(value)
 
 
-def _worst(findings: Sequence[Finding]) -> Finding:
+def _worst(findings: Sequence[Finding], target: str) -> Finding:
     """Several targets must each meet it: the first that does not gives the answer, together they give what was read."""
     read = tuple(i for f in findings for i in f.read)
     bad = [f for f in findings if f.status.blocks]
     if not bad:
         return Finding(Status.PASS, "; ".join(f.reason for f in findings), read)
     status = Status.FAIL if any(f.status is Status.FAIL for f in bad) else Status.UNKNOWN
-    return Finding(status, "; ".join(f.reason for f in bad), read)
+    return Finding(status, "; ".join(f.reason for f in bad), read, target)
 
 
 # Who must agree

@@ -54,7 +54,7 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     id: str
     because: str = ""
-    mend: str = ""  # the command that puts it right; {subject} and {environment} are filled in
+    mend: str = ""  # what puts it right; {subject}, {target} (the version that lacks it) and {environment} are filled in
     actions: list[str] = []
     environments: list[str] = []
     waivable: bool = True
