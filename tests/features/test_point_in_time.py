@@ -287,7 +287,51 @@ def test_the_sql_of_a_definition_reaches_nothing_but_its_source(select: str) -> 
         engine.describe(view, source_of([]))
 
 
-@pytest.mark.parametrize("sql", ["x), (y", "x) FROM source; SELECT (1", "(SELECT count(*) FROM duckdb_settings()"])
+@pytest.mark.parametrize(
+    "select",
+    [
+        "SELECT key, lead(x) OVER (ORDER BY happened) AS x FROM source",
+        "SELECT key, max(x) AS x FROM source GROUP BY key",
+        "SELECT DISTINCT key, x FROM source",
+        "SELECT DISTINCT ON (key) key, x FROM source",
+        "SELECT * FROM source ORDER BY x LIMIT 1",
+        "SELECT source.* FROM source JOIN source other USING (key)",
+        "SELECT source.* FROM source, source other",
+        "SELECT * FROM source UNION ALL SELECT * FROM source",
+        "SELECT * FROM source WHERE x = (SELECT max(x) FROM source)",
+        "SELECT * FROM source USING SAMPLE 50%",
+        "SELECT * FROM source QUALIFY row_number() OVER () = 1",
+        "WITH top AS (SELECT key, max(x) AS x FROM source GROUP BY ALL) SELECT * FROM top",
+        "SELECT * FROM (SELECT key, geomean(x) AS x FROM source GROUP BY key)",
+        "SELECT key, random() AS x FROM source",
+        "SELECT key, epoch(now()) AS x FROM source",
+        "SELECT key, epoch(CURRENT_TIMESTAMP) AS x FROM source",
+        "SELECT key, epoch(age(learned)) AS x FROM source",
+    ],
+)
+def test_a_definition_sees_one_row_at_a_time_and_no_clock(select: str) -> None:
+    view = FeatureView(name="v", entity="key", source="dataset:rows", select=select, features=["x"])
+    with pytest.raises(Invalid, match="from that row alone"):
+        engine.describe(view, source_of([]))
+
+
+@pytest.mark.parametrize(
+    "select",
+    [
+        "SELECT * FROM source",
+        "FROM source",
+        "SELECT * REPLACE (x + 1 AS x) FROM source WHERE y > 0",
+        "WITH a AS (SELECT key, list_sum([x, y]) AS x FROM source) SELECT * FROM a",
+        "SELECT key, CASE WHEN x > 0 THEN x ELSE coalesce(y, 0) END AS x FROM (SELECT * FROM source)",
+        "SELECT key, unnest([x, y]) AS x FROM source",
+    ],
+)
+def test_a_definition_may_compute_whatever_it_likes_of_one_row(select: str) -> None:
+    view = FeatureView(name="v", entity="key", source="dataset:rows", select=select, features=["x"])
+    assert [c.dtype.value for c in engine.describe(view, source_of([]))[1]] == ["FP64"]
+
+
+@pytest.mark.parametrize("sql", ["x), (y", "x) FROM source; SELECT (1", "(SELECT max(y) FROM source)", "max(x)"])
 def test_an_expression_is_one_value(sql: str) -> None:
     view = FeatureView(name="v", entity="key", source="dataset:rows", features=[expression("f", sql)])
     with pytest.raises(Invalid):

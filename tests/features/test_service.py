@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +14,12 @@ from msgspec.structs import replace
 
 from modelwright.core.errors import Conflict, InUse, Invalid, NotFound, Unavailable
 from modelwright.core.refs import Ref
+from modelwright.core.wire import decode, encode
 from modelwright.features import FeatureView, column, count, expression, maximum, mean
+from modelwright.features.durations import since_epoch
+from modelwright.features.materialise import batches
+from modelwright.features.records import OnlineRow
+from modelwright.features.timeline import Timeline, pack
 from modelwright.store import State
 from modelwright.workspace import Workspace
 
@@ -264,8 +270,6 @@ def test_entities_that_left_the_source_leave_the_online_store(applied: Workspace
 def test_a_broken_off_materialisation_stays_unseen_and_goes_on(applied: Workspace) -> None:
     before = applied.features.materialise("features:weather", hour(3))
     plan = applied.features.plan(Ref.parse("features:weather"), until=hour(4))
-    from modelwright.features.durations import since_epoch
-    from modelwright.features.materialise import batches
 
     ticks = since_epoch(hour(4))
     first, second = batches(weather, WEATHER, ticks, ticks, rows=1, size=10**6)
@@ -278,9 +282,10 @@ def test_a_broken_off_materialisation_stays_unseen_and_goes_on(applied: Workspac
 
 
 def test_a_row_that_is_no_timeline_is_refused(applied: Workspace) -> None:
-    from modelwright.features.records import OnlineRow
 
-    for packed in ("?", "aGVsbG8="):
+    disordered = Timeline([2, 1], [2, 1], [[0.0, 1.0]] * 4)
+    shapes = [Timeline([1], [1], [[0.0]]), Timeline([1], [1, 2], [[0.0]] * 4), disordered]
+    for packed in ("?", "aGVsbG8=", *(b64encode(pack(shape)).decode() for shape in shapes)):
         with pytest.raises(Invalid, match="not a packed timeline"):
             applied.features.load(BOTH[0], generation="g", rows=[OnlineRow(key='["JFK"]', packed=packed)])
 
@@ -315,8 +320,6 @@ def test_a_sample_of_edges_and_times_finds_no_difference_and_is_evidence(applied
 
 
 def test_a_row_that_was_tampered_with_is_found(applied: Workspace) -> None:
-    from modelwright.features.durations import since_epoch
-    from modelwright.features.materialise import batches
 
     plan = applied.features.plan(BOTH[0], until=hour(4))
     ticks, wrong = since_epoch(hour(4)), WEATHER.set_column(2, "temp", pa.array([1.0, 2.0, 4.5, -3.5]))
@@ -348,8 +351,31 @@ def test_a_registration_whose_parts_contradict_each_other_is_refused(applied: Wo
 
 
 def test_a_definition_travels_as_json(workspace: Workspace) -> None:
-    from modelwright.core.wire import decode, encode
 
     for view in (weather, carriers):
         assert decode(encode(view), FeatureView) == view
         assert msgspec.json.decode(encode(view))["source"] == str(view.source)
+
+
+def test_rows_may_come_as_a_data_frame(embedded: Workspace) -> None:
+    import pandas as pd
+
+    embedded.datasets.add("weather", WEATHER)
+    embedded.features.apply(weather)
+    frame = pd.DataFrame({"origin": pd.Categorical(["EWR", "JFK"]), "event_timestamp": [hour(1), hour(2)]}, index=[7, 3])
+    found = embedded.features.training(frame, ["features:weather"])
+    assert found.table["sky"].to_pylist() == ["clear", "rain"]
+    assert found.table.column_names[:2] == ["origin", "event_timestamp"]
+
+
+def test_everything_that_happens_to_a_view_is_on_the_record(embedded: Workspace) -> None:
+    embedded.datasets.add("weather", WEATHER)
+    embedded.features.apply(weather)
+    embedded.features.materialise("features:weather", hour(4))
+    embedded.features.materialise("features:weather", hour(4))
+    embedded.features.verify(["features:weather"], 10)
+    embedded.features.retire(Ref.parse("features:weather@1"))
+    events = [e for e in embedded.record.history(Ref.parse("features:weather")).items if e.action.startswith("features.")]
+    assert sorted(e.action.rsplit(".", 1)[-1] for e in events) == ["materialised", "registered", "retired", "verified"]
+    made = next(e for e in events if e.action == "features.view.materialised")
+    assert (made.inputs, made.outputs) == (["dataset:weather@1"], ["features:weather@1"])

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from modelwright.core.errors import Invalid
 from modelwright.core.signature import Column, DataType
-from modelwright.features import sql
+from modelwright.features import rowwise, sql
 from modelwright.features.records import FeatureView
 
 _KINDS = {
@@ -131,9 +131,9 @@ def _load(connection: Any, view: FeatureView, keys: Sequence[DataType], inputs: 
 def _types(connection: Any, view: FeatureView) -> tuple[list[DataType], list[DataType]]:
     """The types of the entity columns and of the inputs, after everything about the definition was checked."""
     for text in [view.select] if view.select else []:
-        _one_select(connection, text, "`select`")
+        rowwise.check(connection, text, f"View {view.name!r}: `select`")
     for text in view.inputs:
-        _one_select(connection, f"SELECT ({text}\n)", f"the expression {text!r}")
+        rowwise.check(connection, f"SELECT ({text}\n)", f"View {view.name!r}: the expression {text!r}")
     described = connection.execute(f"DESCRIBE {sql.probe(view)}").fetchall()
     times = [name for name in (view.event_time, view.created_time) if name is not None]
     if len(described) != len(view.entity) + len(times) + len(view.inputs):
@@ -150,12 +150,6 @@ def _types(connection: Any, view: FeatureView) -> tuple[list[DataType], list[Dat
     allowed = _NUMBERS if view.windowed else set(DataType)
     inputs = [_kind(view, text, kind, allowed) for text, (_, kind) in zip(view.inputs, found[middle:], strict=True)]
     return keys, [DataType.FP64] * len(inputs) if view.windowed else inputs
-
-
-def _one_select(connection: Any, text: str, what: str) -> None:
-    statements = connection.extract_statements(text)
-    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-        raise Invalid(f"{what} must be one SELECT and nothing else.")
 
 
 def _kind(view: FeatureView, name: str, kind: str, allowed: set[DataType]) -> DataType:

@@ -36,7 +36,7 @@ from modelwright.features.records import (
     ViewRecord,
     ViewVersion,
 )
-from modelwright.features.timeline import NOTHING, read, unpack
+from modelwright.features.timeline import NOTHING, check, read, unpack
 from modelwright.store import State, Transaction, Verdict, Version, catalog, evidence
 
 if TYPE_CHECKING:
@@ -207,14 +207,15 @@ class Features(Room):
     @operation("write", data=True)
     def load(self, tx: Transaction, ref: Ref, *, generation: str, rows: Sequence[OnlineRow]) -> int:
         """Send rows of a materialisation to the online store, where nobody sees them yet; returns how many have arrived."""
-        packed = []
+        view, packed = self._pin(tx, ref), []
+        inputs = len(self._records[view].view.inputs)
         for row in rows:
             try:
-                unpack(data := b64decode(row.packed, validate=True))
+                check(unpack(data := b64decode(row.packed, validate=True)), inputs)
             except (ValueError, msgspec.MsgspecError) as error:
                 raise Invalid(f"The row of {row.key} is not a packed timeline: {error}.") from None
             packed.append((row.key, data))
-        return self._online().load(catalog.resolve(tx, ref), generation, packed)
+        return self._online().load(view, generation, packed)
 
     @operation("write", event="features.view.materialised")
     def publish(self, tx: Transaction, ref: Ref, *, state: OnlineState, reason: str = "") -> OnlineState:

@@ -7,6 +7,7 @@ as in `sql`, so it is right at every time the rows cover, and windows slide and 
 from __future__ import annotations
 
 from bisect import bisect_right
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -38,6 +39,15 @@ def pack(timeline: Timeline) -> bytes:
 def unpack(packed: bytes) -> Timeline:
     """Read what `pack` wrote; `msgspec.ValidationError` for anything else."""
     return _unpack(packed)
+
+
+def check(timeline: Timeline, inputs: int) -> None:
+    """Raise `ValueError` unless the parts fit each other and the view: as many values as times, in order of time."""
+    visible, rows = timeline.visible, len(timeline.visible)
+    if len(timeline.values) != inputs or any(len(each) != rows for each in (timeline.event, *timeline.values)):
+        raise ValueError(f"it does not hold {inputs} values for each of {rows} times")
+    if any(later < earlier for earlier, later in pairwise(visible)):
+        raise ValueError("its times are not in order")
 
 
 def read(view: FeatureView, columns: list[Column], timeline: Timeline, at: int) -> dict[str, Value]:
