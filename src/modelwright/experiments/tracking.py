@@ -16,8 +16,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import msgspec
-
 from modelwright.core.blobs import Blobs
 from modelwright.core.errors import Invalid, Unavailable
 from modelwright.core.refs import Ref
@@ -40,7 +38,7 @@ class ActiveRun:
         self.name = run.name
         self.experiment = run.experiment
         self._log, self._finish, self._blobs = log, finish, blobs
-        self._started_at, self._since = run.started_at, time.monotonic()
+        self.started_at, self._since = run.started_at, time.monotonic()
         self._points: list[Point] = []
         self.outputs: list[Ref] = []
         self._last_step: dict[str, int] = {}
@@ -54,9 +52,11 @@ class ActiveRun:
         """Log one parameter; it keeps its first value."""
         self.log_params({name: value})
 
-    def log_params(self, params: Mapping[str, Any]) -> None:
-        """Log parameters: plain values, lists and dicts of them; anything else by its text."""
-        self._log(self.ref, params={name: _plain(value) for name, value in params.items()})
+    def log_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Log parameters: plain values, lists and dicts of them; anything else by its text. Returns them as stored."""
+        plain = {name: _plain(value) for name, value in params.items()}
+        self._log(self.ref, params=plain)
+        return plain
 
     def log_metric(self, name: str, value: float, *, step: int | None = None) -> None:
         """Log a figure; without a step, one after the metric's last. NaN and infinities are kept as such."""
@@ -70,19 +70,11 @@ class ActiveRun:
             for name, value in values.items():
                 at = self._last_step.get(name, -1) + 1 if step is None else step
                 made.append(Point.of(name, value, step=at, time=now))
-            self._gather(made)
+            self._last_step |= {point.metric: point.step for point in made}
+            self._points += made
+            if self._thread is None and not self._closed:
+                self._begin()
         return made
-
-    def add_points(self, points: Sequence[Point]) -> None:
-        """Log points that another run has made. They count from this run's start, so adding them twice is once."""
-        with self._lock:
-            self._gather([msgspec.structs.replace(point, time=self._started_at) for point in points])
-
-    def _gather(self, points: Sequence[Point]) -> None:
-        self._last_step |= {point.metric: point.step for point in points}
-        self._points += points
-        if self._thread is None and not self._closed:
-            self._begin()
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags."""
@@ -99,12 +91,8 @@ class ActiveRun:
         digest = self._blobs.put(path if path is not None else content)  # type: ignore[arg-type]
         guessed = media_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
         artifact = Artifact(name=name, digest=digest, size=self._blobs.size(digest), media_type=guessed)
-        self.add_artifact(artifact)
-        return artifact
-
-    def add_artifact(self, artifact: Artifact) -> None:
-        """Name an object that is stored already as an artifact of this run."""
         self._log(self.ref, artifacts=[artifact])
+        return artifact
 
     def log_figure(self, figure: Any, name: str) -> Artifact:
         """Keep a chart: of Altair as Vega-Lite (`.vl.json`), of Matplotlib as PNG, of Plotly as HTML."""
@@ -121,7 +109,7 @@ class ActiveRun:
 
     def now(self) -> datetime:
         """The time by the workspace's clock, as far as it can be told from here."""
-        return self._started_at + timedelta(seconds=time.monotonic() - self._since)
+        return self.started_at + timedelta(seconds=time.monotonic() - self._since)
 
     def flush(self) -> None:
         """Send what was gathered, and return once it is stored."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import msgspec
 
 from modelwright.core.errors import Invalid
 from modelwright.core.refs import Ref
-from modelwright.experiments import ActiveRun, Artifact, Point
+from modelwright.experiments import ActiveRun, Artifact, Experiments, Point
 
 
 class Logged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -56,8 +57,7 @@ class Context:
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log parameters of the run."""
-        self.run.log_params(params)
-        self.logged.append(Logged(params=dict(params)))
+        self.logged.append(Logged(params=self.run.log_params(params)))
 
     def log_metric(self, name: str, value: float, *, step: int | None = None) -> None:
         """Log one figure of the run."""
@@ -95,17 +95,15 @@ class Context:
             _current.reset(token)
 
 
-def replay(logged: Sequence[Logged], run: ActiveRun) -> None:
-    """Log what a step has logged to another run (or to the same again, which changes nothing)."""
-    for entry in logged:
-        if entry.params:
-            run.log_params(entry.params)
-        if entry.points:
-            run.add_points(entry.points)
-        if entry.artifact is not None:
-            run.add_artifact(entry.artifact)
-        if entry.output is not None:
-            run.log_output(entry.output)
+def log_again(experiments: Experiments, run: Ref, logged: Sequence[Logged], *, at: datetime | None = None) -> None:
+    """Log to a run, as one batch, what a step has logged; with `at`, as of that moment, so that twice is once."""
+    points = [point for entry in logged for point in entry.points]
+    experiments.log(
+        run,
+        params={name: value for entry in logged for name, value in entry.params.items()},
+        points=points if at is None else [msgspec.structs.replace(point, time=at) for point in points],
+        artifacts=[entry.artifact for entry in logged if entry.artifact is not None],
+    )
 
 
 _current: ContextVar[Context | None] = ContextVar("modelwright_step", default=None)

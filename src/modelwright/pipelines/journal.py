@@ -87,6 +87,7 @@ def touch(tx: Transaction, ref: Ref, now: datetime) -> None:
 
 def step_row(tx: Transaction, ref: Ref, key: str) -> Any:
     """The row of one step, or `NotFound`."""
+    execution_row(tx, ref)
     row = tx.execute(sa.select(steps).where(_s.execution == ref.name, _s.key == key)).first()
     if row is None:
         raise NotFound(f"{ref} has no step {key!r}.")
@@ -146,6 +147,12 @@ def end_attempt(tx: Transaction, ref: Ref, key: str, fence: int, outcome: str, e
     tx.execute(attempts.update().where(*which).values(ended_at=tx.stamp, outcome=outcome, error=error))
 
 
+def losses(tx: Transaction, ref: Ref, key: str) -> int:
+    """How many workers have died over a step."""
+    which = (_a.execution == ref.name, _a.key == key, _a.outcome == "lost")
+    return int(tx.execute(sa.select(sa.func.count()).select_from(attempts).where(*which)).scalar_one())
+
+
 def reusable(tx: Transaction, blobs: Blobs, pipeline: str, cache_key: str) -> Any | None:
     """The newest result under this key, if all of its objects are still there.
 
@@ -187,7 +194,14 @@ def unfinished(tx: Transaction, pipeline: str) -> list[Any]:
     return list(tx.execute(query.order_by(_x.created_at.desc(), _x.id.desc())))
 
 
-def alive(tx: Transaction, row: Any, now: datetime, lease: float) -> bool:
+def started_by(tx: Transaction, pipeline: str, cause: int | None) -> Any | None:
+    """The execution that a ledger event has started, if any."""
+    if cause is None:
+        return None
+    return tx.execute(sa.select(executions).where(_x.pipeline == pipeline, _x.cause == cause)).first()
+
+
+def alive(row: Any, now: datetime, lease: float) -> bool:
     """Whether a worker has shown itself on this execution within a lease's time."""
     return parse_time(row.touched_at) + timedelta(seconds=lease) > now
 

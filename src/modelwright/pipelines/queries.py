@@ -25,7 +25,7 @@ def list_executions(tx: Transaction, where: Filter, pipeline: str | None) -> Pag
     """The executions that the caller may see, newest first, without their steps."""
     if not 1 <= where.limit <= MAX_LIMIT:
         raise Invalid(f"A page holds 1 to {MAX_LIMIT} items, not {where.limit}.")
-    query = sa.select(executions).where(_visible(tx))
+    query = sa.select(executions).where(within(tx, Kind.PIPELINE, _x.pipeline))
     if pipeline is not None:
         query = query.where(_x.pipeline == pipeline)
     if where.under is not None:
@@ -52,7 +52,7 @@ def list_executions(tx: Transaction, where: Filter, pipeline: str | None) -> Pag
 
 def list_stalled(tx: Transaction, silent_since: datetime) -> list[Execution]:
     """Unfinished executions without a sign of a worker since a moment."""
-    query = sa.select(executions).where(_visible(tx), _x.state == ExecutionState.RUNNING)
+    query = sa.select(executions).where(within(tx, Kind.PIPELINE, _x.pipeline), _x.state == ExecutionState.RUNNING)
     rows = tx.execute(query.where(_x.touched_at < isoformat(silent_since)).order_by(_x.created_at)).all()
     return [journal.execution_of(tx, row, with_steps=False) for row in rows]
 
@@ -68,9 +68,10 @@ def pin(tx: Transaction, ref: Ref) -> Pin:
     return Pin(ref=version.ref, digest=version.digest)
 
 
-def _visible(tx: Transaction) -> Any:
-    may = tx.readable(Kind.PIPELINE)
-    return sa.true() if may is None else sa.or_(sa.false(), *(_under(_x.pipeline, scope) for scope in may))
+def within(tx: Transaction, kind: Kind, column: Any) -> Any:
+    """The condition that a name lies where the caller may read things of a kind."""
+    may = tx.readable(kind)
+    return sa.true() if may is None else sa.or_(sa.false(), *(_under(column, scope) for scope in may))
 
 
 def _under(column: Any, path: str) -> Any:

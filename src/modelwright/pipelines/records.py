@@ -195,6 +195,7 @@ class ClaimState(StrEnum):
     GRANTED = "granted"  # run it: the fence is yours while the lease lasts
     GIVEN = "given"  # the result is there: done in this execution before, or taken from the cache
     HELD = "held"  # another worker is at it
+    SPENT = "spent"  # too many workers have died over it
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):

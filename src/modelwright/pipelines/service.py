@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
-import sqlalchemy as sa
 
 from modelwright.core.clock import Clock, SystemClock, isoformat
 from modelwright.core.errors import Conflict
@@ -19,6 +18,7 @@ from modelwright.core.wire import convert, encode_text
 from modelwright.experiments import Capture, Experiments, RunStatus
 from modelwright.pipelines import journal, queries
 from modelwright.pipelines.records import (
+    FINAL,
     GIVEN,
     Claim,
     ClaimState,
@@ -44,6 +44,7 @@ class PipelineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """`[pipelines]`."""
 
     lease: float = 30.0  # seconds a worker may be silent before its step is handed to another
+    losses: int = 20  # workers that may die over one step before it counts as failed
     experiment: str = ""  # the experiment of all executions; empty: one of the pipeline's own name
 
 
@@ -156,6 +157,7 @@ class Pipelines(Room):
                 touched_at=isoformat(self._lease_clock.now()),
             )
         )
+        self.experiments.log(run.ref, params=params)
         journal.plan(tx, ref, spec.steps)
         catalog.depend(tx, ref, [run.ref])
         tx.note(
@@ -164,22 +166,23 @@ class Pipelines(Room):
         return journal.execution_of(tx, journal.execution_row(tx, ref))
 
     def _unfinished(self, tx: Transaction, version: Ref, params: str, cause: int | None) -> Any | None:
-        if cause is not None:
-            x = executions.c
-            same = tx.execute(sa.select(executions).where(x.pipeline == version.name, x.cause == cause)).first()
-            if same is not None:
-                return same
+        started = journal.started_by(tx, version.name, cause)
+        if started is not None and (started.state in FINAL or started.version == version.version):
+            return started
         for row in journal.unfinished(tx, version.name):
-            if row.params != params or (cause is not None and row.cause is not None):
+            if row.params != params or (cause != row.cause and cause is not None and row.cause is not None):
                 continue
             if row.version == version.version:
                 return row
-            if not journal.alive(tx, row, self._lease_clock.now(), self.settings.lease):
-                ref = Ref(Kind.EXECUTION, row.id)
-                why = f"{version} is another version of the pipeline."
-                tx.record("pipelines.execution.abandoned", ref, reason=why)
-                self._end(tx, row, ExecutionState.ABANDONED, error=why)
+            if row == started or not journal.alive(row, self._lease_clock.now(), self.settings.lease):
+                self._abandon(tx, row, f"{version} is another version of the pipeline.")
         return None
+
+    def _abandon(self, tx: Transaction, row: Any, why: str) -> None:
+        """Give an execution up; what caused it may cause another."""
+        tx.record("pipelines.execution.abandoned", Ref(Kind.EXECUTION, row.id), reason=why)
+        tx.execute(executions.update().where(executions.c.id == row.id).values(cause=None))
+        self._end(tx, row, ExecutionState.ABANDONED, error=why)
 
     @operation("train", data=True)
     def claim(
@@ -199,18 +202,21 @@ class Pipelines(Room):
         A lease that has run out is no hindrance, nor is the worker named by `presumed_dead`, which the caller has seen to
         be gone. `force` runs a step whose result could be reused.
         """
-        execution, row = journal.open_execution(tx, ref), journal.step_row(tx, ref, step)
-        now, key = self._lease_clock.now(), key_of(components)
-        journal.ready(tx, ref, row)
-        journal.touch(tx, ref, now)
+        row, key = journal.step_row(tx, ref, step), key_of(components)
         if row.state in GIVEN and row.cache_key == key:
             return self._claim(tx, ref, step, ClaimState.GIVEN)
+        execution, now = journal.open_execution(tx, ref), self._lease_clock.now()
+        journal.ready(tx, ref, row)
+        journal.touch(tx, ref, now)
         again: list[str] = []
         if row.state == StepState.RUNNING:
             if row.until > isoformat(now) and row.holder not in (worker, presumed_dead):
                 return self._claim(tx, ref, step, ClaimState.HELD)
             journal.end_attempt(tx, ref, step, row.fence, "lost")
             again = [f"the worker that was at it ({row.holder}) is gone"]
+            if journal.losses(tx, ref, step) >= self.settings.losses:
+                journal.write(tx, ref, step, state=StepState.FAILED, error=again[0], ended_at=tx.stamp, until=None)
+                return self._claim(tx, ref, step, ClaimState.SPENT)
         described = {"cache_key": key, "components": encode_text(list(components))}
         kept = journal.reusable(tx, self.blobs, execution.pipeline, key) if cache and not force else None
         if kept is not None:

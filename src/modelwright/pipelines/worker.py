@@ -25,7 +25,7 @@ from modelwright.core.wire import decode, encode, to_plain
 from modelwright.experiments import ActiveRun
 from modelwright.pipelines import artifacts
 from modelwright.pipelines.calling import call
-from modelwright.pipelines.context import Context, Logged, replay
+from modelwright.pipelines.context import Context, Logged, log_again
 from modelwright.pipelines.errors import LeaseLost, StepFailed
 from modelwright.pipelines.fingerprint import Sources, Unreadable
 from modelwright.pipelines.graph import Graph, Node, Pipeline, Promise, promises_in, replace_in
@@ -37,6 +37,7 @@ from modelwright.pipelines.records import (
     Component,
     ComponentKind,
     Execution,
+    ExecutionState,
     Pin,
     PipelineSpec,
     PlannedStep,
@@ -124,6 +125,11 @@ class Worker:
         execution = self._start(graph, bound)
         if execution.ended_at is None:
             execution = self._carry_out(execution, graph)
+        if execution.state is not ExecutionState.SUCCEEDED:
+            raise Conflict(
+                f"{execution.ref}, which event {execution.cause} has set off, is {execution.state}: {execution.error}",
+                mend="Run the pipeline without that cause.",
+            )
         return ExecutionResult(
             execution=execution,
             outputs=artifacts.load(execution.result, self.blobs),
@@ -160,13 +166,16 @@ class Worker:
     def _carry_out(self, execution: Execution, graph: Graph) -> Execution:
         run = self.service.experiments.follow(execution.run)
         try:
-            run.log_params(execution.params)
             for position, node in enumerate(graph.nodes):
                 record = self._give(execution, node, run, position, len(graph.nodes))
                 self._trees[node.key] = record.outputs
         except StepFailed as failure:
             run.close()
             self.service.finish(execution.ref, error=failure.message)
+            raise
+        except KeyboardInterrupt:
+            run.close()
+            self.service.cancel(execution.ref, reason="Interrupted from the keyboard.")
             raise
         finally:
             run.close()
@@ -194,7 +203,7 @@ class Worker:
                 presumed_dead=dead,
             )
             if claim.state is ClaimState.GIVEN:
-                self._log_again(claim.step, run)
+                self._log_again(execution.ref, claim.step, run)
                 self.progress("cached" if claim.step.state is StepState.CACHED else "done", claim.step, position, total)
                 return claim.step
             if claim.state is ClaimState.HELD:
@@ -203,6 +212,8 @@ class Worker:
                 if not dead:
                     time.sleep(POLL)
                 continue
+            if claim.state is ClaimState.SPENT:
+                raise _failure(node, Unavailable("too many workers have died over it"))
             tries += 1
             self.progress("started", claim.step, position, total)
             try:
@@ -222,10 +233,18 @@ class Worker:
                 self.progress("done", done, position, total)
                 return done
 
-    def _log_again(self, step: StepRecord, run: ActiveRun) -> None:
-        """A reused step brings its figures along; one that an earlier worker ran has logged them, but not what it made."""
+    def _log_again(self, execution: Ref, step: StepRecord, run: ActiveRun) -> None:
+        """A reused step brings its figures along; one that an earlier worker ran has logged its own."""
         logged = decode(self.blobs.read(step.logged), list[Logged]) if step.logged else []
-        replay(logged if step.state is StepState.CACHED else [each for each in logged if each.output is not None], run)
+        for entry in logged:
+            if entry.output is not None:
+                run.log_output(entry.output)
+        if step.state is StepState.CACHED and logged:
+            try:
+                log_again(self.service.experiments, run.ref, logged, at=run.started_at)
+            except Conflict:
+                if self.service.show(execution).ended_at is None:
+                    raise  # otherwise a worker beside this one has logged them, and come to the end
 
     def _attempt(self, execution: Execution, node: Node, run: ActiveRun, claim: Claim) -> StepRecord:
         context = Context(
@@ -256,7 +275,7 @@ class Worker:
             file=Path(inspect.getsourcefile(function) or "").resolve(),
             name=function.__qualname__,
             arguments=arguments,
-            run=self.service.experiments.show(context.run.ref),
+            run=msgspec.structs.replace(self.service.experiments.show(context.run.ref), started_at=context.run.now()),
             execution=context.execution,
             step=node.key,
             attempt=context.attempt,
@@ -264,7 +283,11 @@ class Worker:
             opener=self.service.opener,
         )
         answer = run_in_process(request, node.step, self.blobs)
-        replay(answer.logged, context.run)
+        if answer.logged:
+            log_again(self.service.experiments, context.run.ref, answer.logged)
+        for entry in answer.logged:
+            if entry.output is not None:
+                context.run.log_output(entry.output)
         context.logged += answer.logged
         return self._keep(node, artifacts.Stored(answer.tree))
 
