@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from modelwright.deployments.controller import Controller
+from modelwright.monitoring.logged import LoggedPredictions
 from modelwright.monitoring.turn import MonitorTurn
 from modelwright.operator import Operator, Reconciler, Turn
 from modelwright.pipelines import PipelineReconciler
@@ -70,7 +71,7 @@ class Process:
         rooms = self.workspace
         return [
             self.controller,
-            MonitorTurn(rooms.monitoring, rooms.datasets, self.log),
+            MonitorTurn(rooms.monitoring, rooms.datasets, LoggedPredictions(self.log.read), rooms.deployments),
             PipelineReconciler(rooms.triggers, self.runner),
             Reminders(rooms),
             Seals(rooms),
