@@ -71,13 +71,24 @@ carriers = FeatureView(
 )
 
 
-@pytest.fixture
-def applied(workspace: Workspace) -> Workspace:
+def with_views(workspace: Workspace) -> Workspace:
     workspace.datasets.add("weather", WEATHER)
     workspace.datasets.add("flights", FLIGHTS)
     workspace.features.apply(weather)
     workspace.features.apply(carriers)
     return workspace
+
+
+@pytest.fixture
+def applied(workspace: Workspace) -> Workspace:
+    """Two views through every door."""
+    return with_views(workspace)
+
+
+@pytest.fixture
+def here(embedded: Workspace) -> Workspace:
+    """Two views, for what is computed alike whatever the door."""
+    return with_views(embedded)
 
 
 def asked(rows: Sequence[tuple[str | None, str | None, datetime]]) -> pa.Table:
@@ -155,37 +166,37 @@ def test_every_row_asked_for_comes_back_once_and_in_order(applied: Workspace) ->
     assert [row["landings"] for row in rows] == [0, 2, 2, 0, 0, 0, 0]
 
 
-def test_a_training_set_names_exactly_what_it_came_from(applied: Workspace) -> None:
-    before = applied.features.training(asked(ROWS), ["features:weather"])
-    applied.datasets.add("weather", WEATHER.slice(0, 1))
-    after = applied.features.training(asked(ROWS), ["features:weather"])
+def test_a_training_set_names_exactly_what_it_came_from(here: Workspace) -> None:
+    before = here.features.training(asked(ROWS), ["features:weather"])
+    here.datasets.add("weather", WEATHER.slice(0, 1))
+    after = here.features.training(asked(ROWS), ["features:weather"])
     assert before.refs == [Ref.parse("features:weather@1"), Ref.parse("dataset:weather@1")]
     assert after.sources == [Ref.parse("dataset:weather@2")]
     assert not after.table.equals(before.table)
-    again = applied.features.training(asked(ROWS), before.views, sources=before.sources)
+    again = here.features.training(asked(ROWS), before.views, sources=before.sources)
     assert again.table.equals(before.table)
 
 
-def test_a_label_that_moves_in_the_future_moves_no_feature(applied: Workspace) -> None:
+def test_a_label_that_moves_in_the_future_moves_no_feature(here: Workspace) -> None:
     rows = asked([("JFK", "UA", hour(4.9)), ("JFK", "DL", hour(3.9))])
-    before = applied.features.training(rows, ["features:delays/carriers"])
+    before = here.features.training(rows, ["features:delays/carriers"])
     shifted = FLIGHTS.set_column(3, "delay", pa.array([40.0, 3.0, -500.0, 500.0, 99.0]))
-    applied.datasets.add("flights", shifted)
-    after = applied.features.training(rows, ["features:delays/carriers"])
+    here.datasets.add("flights", shifted)
+    after = here.features.training(rows, ["features:delays/carriers"])
     assert after.sources != before.sources
     assert after.table.equals(before.table)
 
 
-def test_a_feature_never_takes_the_place_of_another_column(applied: Workspace) -> None:
-    applied.features.apply(replace(weather, name="other"))
+def test_a_feature_never_takes_the_place_of_another_column(here: Workspace) -> None:
+    here.features.apply(replace(weather, name="other"))
     with pytest.raises(Invalid, match="'temp'"):
-        applied.features.training(asked(ROWS), ["features:weather", "features:other"])
+        here.features.training(asked(ROWS), ["features:weather", "features:other"])
 
 
 @pytest.mark.parametrize("missing", ["origin", "event_timestamp"])
-def test_a_request_without_a_needed_column_names_it(applied: Workspace, missing: str) -> None:
+def test_a_request_without_a_needed_column_names_it(here: Workspace, missing: str) -> None:
     with pytest.raises(Invalid, match=missing):
-        applied.features.training(asked(ROWS).drop_columns([missing]), ["features:weather"])
+        here.features.training(asked(ROWS).drop_columns([missing]), ["features:weather"])
 
 
 def keys(rows: Sequence[tuple[str | None, str | None, datetime]]) -> list[dict[str, Any]]:
@@ -207,13 +218,13 @@ def test_an_online_row_is_the_offline_row(applied: Workspace) -> None:
         assert read == {name: row[name] for name in read}
 
 
-def test_a_view_materialised_at_one_moment_keeps_its_ttl_and_windows_afterwards(applied: Workspace) -> None:
+def test_a_view_materialised_at_one_moment_keeps_its_ttl_and_windows_afterwards(here: Workspace) -> None:
     for view in BOTH:
-        applied.features.materialise(view, hour(4))
+        here.features.materialise(view, hour(4))
     key = [{"origin": "JFK", "carrier": "UA"}]
 
     def at(moment: datetime) -> dict[str, Any]:
-        return applied.features.online(BOTH, key, now=moment)[0]
+        return here.features.online(BOTH, key, now=moment)[0]
 
     assert (at(hour(4))["sky"], at(hour(4))["landings"]) == ("fog", 1)
     assert at(hour(6.9))["sky"] == "fog"
@@ -221,10 +232,10 @@ def test_a_view_materialised_at_one_moment_keeps_its_ttl_and_windows_afterwards(
     assert at(hour(5))["landings"] == 0
 
 
-def test_reads_before_what_stands_online_are_refused(applied: Workspace) -> None:
-    applied.features.materialise("features:weather", hour(4))
+def test_reads_before_what_stands_online_are_refused(here: Workspace) -> None:
+    here.features.materialise("features:weather", hour(4))
     with pytest.raises(Invalid, match="lies before"):
-        applied.features.online(BOTH[:1], [{"origin": "JFK"}], now=hour(3))
+        here.features.online(BOTH[:1], [{"origin": "JFK"}], now=hour(3))
 
 
 def test_a_read_may_refuse_what_is_too_old(applied: Workspace) -> None:
@@ -241,10 +252,10 @@ def test_a_view_that_was_not_materialised_cannot_be_read(applied: Workspace) -> 
 
 
 @pytest.mark.parametrize("key", [{}, {"origin": 1}, {"origin": True}, {"carrier": "UA"}])
-def test_a_key_that_does_not_fit_is_refused(applied: Workspace, key: dict[str, Any]) -> None:
-    applied.features.materialise("features:weather", hour(4))
+def test_a_key_that_does_not_fit_is_refused(here: Workspace, key: dict[str, Any]) -> None:
+    here.features.materialise("features:weather", hour(4))
     with pytest.raises(Invalid, match="origin"):
-        applied.features.online(BOTH[:1], [key], now=hour(4))
+        here.features.online(BOTH[:1], [key], now=hour(4))
 
 
 def test_materialising_again_changes_nothing_and_leaves_no_event(applied: Workspace) -> None:
@@ -260,11 +271,11 @@ def test_what_was_known_later_is_not_overwritten(applied: Workspace) -> None:
         applied.features.materialise("features:weather", hour(3))
 
 
-def test_entities_that_left_the_source_leave_the_online_store(applied: Workspace) -> None:
-    applied.features.materialise("features:weather", hour(4))
-    applied.datasets.add("weather", WEATHER.slice(0, 3))
-    applied.features.materialise("features:weather", hour(4.5))
-    assert applied.features.online(BOTH[:1], [{"origin": "EWR"}], now=hour(4.5))[0]["sky"] is None
+def test_entities_that_left_the_source_leave_the_online_store(here: Workspace) -> None:
+    here.features.materialise("features:weather", hour(4))
+    here.datasets.add("weather", WEATHER.slice(0, 3))
+    here.features.materialise("features:weather", hour(4.5))
+    assert here.features.online(BOTH[:1], [{"origin": "EWR"}], now=hour(4.5))[0]["sky"] is None
 
 
 def test_a_broken_off_materialisation_stays_unseen_and_goes_on(applied: Workspace) -> None:
@@ -281,21 +292,21 @@ def test_a_broken_off_materialisation_stays_unseen_and_goes_on(applied: Workspac
     assert applied.features.materialise("features:weather", hour(4)) == replace(plan, rows=2)
 
 
-def test_a_row_that_is_no_timeline_is_refused(applied: Workspace) -> None:
+def test_a_row_that_is_no_timeline_is_refused(here: Workspace) -> None:
 
     disordered = Timeline([2, 1], [2, 1], [[0.0, 1.0]] * 4)
     shapes = [Timeline([1], [1], [[0.0]]), Timeline([1], [1, 2], [[0.0]] * 4), disordered]
     for packed in ("?", "aGVsbG8=", *(b64encode(pack(shape)).decode() for shape in shapes)):
         with pytest.raises(Invalid, match="not a packed timeline"):
-            applied.features.load(BOTH[0], generation="g", rows=[OnlineRow(key='["JFK"]', packed=packed)])
+            here.features.load(BOTH[0], generation="g", rows=[OnlineRow(key='["JFK"]', packed=packed)])
 
 
-def test_versions_of_a_view_stand_online_side_by_side(applied: Workspace) -> None:
-    applied.features.materialise("features:weather@1", hour(4))
-    applied.features.apply(replace(weather, ttl="30m"))
-    applied.features.materialise("features:weather@2", hour(4))
+def test_versions_of_a_view_stand_online_side_by_side(here: Workspace) -> None:
+    here.features.materialise("features:weather@1", hour(4))
+    here.features.apply(replace(weather, ttl="30m"))
+    here.features.materialise("features:weather@2", hour(4))
     sky = [
-        applied.features.online([Ref.parse(f"features:weather@{n}")], [{"origin": "JFK"}], now=hour(5))[0]["sky"]
+        here.features.online([Ref.parse(f"features:weather@{n}")], [{"origin": "JFK"}], now=hour(5))[0]["sky"]
         for n in (1, 2)
     ]
     assert sky == ["fog", None]
@@ -319,38 +330,38 @@ def test_a_sample_of_edges_and_times_finds_no_difference_and_is_evidence(applied
     assert all(c.evidence for c in found)
 
 
-def test_a_row_that_was_tampered_with_is_found(applied: Workspace) -> None:
+def test_a_row_that_was_tampered_with_is_found(here: Workspace) -> None:
 
-    plan = applied.features.plan(BOTH[0], until=hour(4))
+    plan = here.features.plan(BOTH[0], until=hour(4))
     ticks, wrong = since_epoch(hour(4)), WEATHER.set_column(2, "temp", pa.array([1.0, 2.0, 4.5, -3.5]))
     rows = [row for batch in batches(weather, wrong, ticks, ticks, rows=10, size=10**6) for row in batch]
-    applied.features.load(plan.view, generation=plan.generation, rows=rows)
-    applied.features.publish(plan.view, state=replace(plan, rows=len(rows)))
+    here.features.load(plan.view, generation=plan.generation, rows=rows)
+    here.features.publish(plan.view, state=replace(plan, rows=len(rows)))
     sample = pa.table({"origin": ["JFK", "EWR"], "event_timestamp": pa.array([hour(4), hour(4)], MOMENT)})
-    (found,) = applied.features.verify(BOTH[:1], sample)
+    (found,) = here.features.verify(BOTH[:1], sample)
     assert (found.rows, found.values, found.mismatches, found.equal) == (2, 8, 1, False)
     (example,) = found.examples
     assert (example.entity, example.feature, example.online, example.offline) == ({"origin": "JFK"}, "temp", 4.5, 4.0)
 
 
-def test_a_sample_outside_of_what_stands_online_is_refused(applied: Workspace) -> None:
-    applied.features.materialise("features:weather", hour(4))
+def test_a_sample_outside_of_what_stands_online_is_refused(here: Workspace) -> None:
+    here.features.materialise("features:weather", hour(4))
     sample = pa.table({"origin": ["JFK"], "event_timestamp": pa.array([hour(5)], MOMENT)})
     with pytest.raises(Invalid, match="stands online for"):
-        applied.features.verify(BOTH[:1], sample)
+        here.features.verify(BOTH[:1], sample)
 
 
-def test_a_registration_whose_parts_contradict_each_other_is_refused(applied: Workspace) -> None:
-    version = applied.features.show(BOTH[0])
+def test_a_registration_whose_parts_contradict_each_other_is_refused(here: Workspace) -> None:
+    version = here.features.show(BOTH[0])
     given = {"view": version.view, "source": version.source, "keys": version.keys, "columns": version.columns}
     for wrong in ({"keys": []}, {"columns": version.columns[1:]}, {"source": Ref.parse("dataset:flights@1")}):
         with pytest.raises(Invalid):
-            applied.features.register("weather", **(given | wrong))
+            here.features.register("weather", **(given | wrong))
     with pytest.raises(Invalid):
-        applied.features.register("another", **given)
+        here.features.register("another", **given)
 
 
-def test_a_definition_travels_as_json(workspace: Workspace) -> None:
+def test_a_definition_travels_as_json() -> None:
 
     for view in (weather, carriers):
         assert decode(encode(view), FeatureView) == view
