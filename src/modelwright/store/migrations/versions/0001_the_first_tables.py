@@ -1,4 +1,4 @@
-"""first"""
+"""The first tables"""
 
 from __future__ import annotations
 
@@ -159,6 +159,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_experiments_experiments")),
     )
     op.create_table(
+        "governance_statements",
+        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("about", sa.String(length=300), nullable=False),
+        sa.Column("field", sa.String(length=60), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("author", sa.String(length=200), nullable=False),
+        sa.Column("at", sa.String(length=27), nullable=False),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_governance_statements")),
+    )
+    with op.batch_alter_table("governance_statements", schema=None) as batch_op:
+        batch_op.create_index("ix_governance_statements_about", ["about", "field", "seq"], unique=False)
+
+    op.create_table(
         "leases",
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("holder", sa.String(length=200), nullable=False),
@@ -296,6 +309,53 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("monitor", "aspect", "start", name=op.f("pk_monitoring_windows")),
     )
     op.create_table(
+        "pipelines_executions",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("pipeline", sa.String(length=200), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(length=12), nullable=False),
+        sa.Column("params", sa.Text(), nullable=False),
+        sa.Column("run", sa.String(length=26), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("cause", sa.BigInteger(), nullable=True),
+        sa.Column("source", sa.String(length=300), nullable=False),
+        sa.Column("inputs", sa.Text(), nullable=False),
+        sa.Column("outputs", sa.Text(), nullable=False),
+        sa.Column("result", sa.Text(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.String(length=27), nullable=False),
+        sa.Column("created_by", sa.String(length=200), nullable=False),
+        sa.Column("ended_at", sa.String(length=27), nullable=True),
+        sa.Column("touched_at", sa.String(length=27), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_pipelines_executions")),
+        sa.UniqueConstraint("pipeline", "cause", name=op.f("uq_pipelines_executions_pipeline_cause")),
+    )
+    with op.batch_alter_table("pipelines_executions", schema=None) as batch_op:
+        batch_op.create_index("ix_pipelines_executions_pipeline", ["pipeline", "created_at"], unique=False)
+        batch_op.create_index("ix_pipelines_executions_state", ["state"], unique=False)
+
+    op.create_table(
+        "pipelines_firings",
+        sa.Column("trigger", sa.String(length=200), nullable=False),
+        sa.Column("cause", sa.String(length=60), nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("pipeline", sa.String(length=200), nullable=False),
+        sa.Column("fired_at", sa.String(length=27), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("trigger", "cause", name=op.f("pk_pipelines_firings")),
+    )
+    op.create_table(
+        "pipelines_triggers",
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("pipeline", sa.String(length=200), nullable=False),
+        sa.Column("trigger", sa.Text(), nullable=False),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("seen", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", sa.String(length=27), nullable=False),
+        sa.Column("created_by", sa.String(length=200), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_pipelines_triggers")),
+    )
+    op.create_table(
         "policy_attempts",
         sa.Column("who", sa.String(length=200), nullable=False),
         sa.Column("ip", sa.String(length=64), nullable=False),
@@ -398,6 +458,35 @@ def upgrade() -> None:
         batch_op.create_index("ix_ledger_refs_thing", ["thing", "seq"], unique=False)
 
     op.create_table(
+        "pipelines_steps",
+        sa.Column("execution", sa.String(length=26), nullable=False),
+        sa.Column("key", sa.String(length=200), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("step", sa.String(length=200), nullable=False),
+        sa.Column("needs", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(length=12), nullable=False),
+        sa.Column("cache_key", sa.String(length=64), nullable=False),
+        sa.Column("components", sa.Text(), nullable=False),
+        sa.Column("why", sa.Text(), nullable=False),
+        sa.Column("outputs", sa.Text(), nullable=True),
+        sa.Column("logged", sa.String(length=64), nullable=True),
+        sa.Column("cached_from", sa.String(length=26), nullable=True),
+        sa.Column("fence", sa.BigInteger(), nullable=False),
+        sa.Column("holder", sa.String(length=200), nullable=False),
+        sa.Column("until", sa.String(length=27), nullable=True),
+        sa.Column("started_at", sa.String(length=27), nullable=True),
+        sa.Column("ended_at", sa.String(length=27), nullable=True),
+        sa.Column("error", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["execution"], ["pipelines_executions.id"], name=op.f("fk_pipelines_steps_execution_pipelines_executions")
+        ),
+        sa.PrimaryKeyConstraint("execution", "key", name=op.f("pk_pipelines_steps")),
+    )
+    with op.batch_alter_table("pipelines_steps", schema=None) as batch_op:
+        batch_op.create_index("ix_pipelines_steps_cache_key", ["cache_key"], unique=False)
+        batch_op.create_index("ix_pipelines_steps_key", ["key", "state"], unique=False)
+
+    op.create_table(
         "experiments_artifacts",
         sa.Column("run", sa.String(length=26), nullable=False),
         sa.Column("name", sa.String(length=500), nullable=False),
@@ -432,6 +521,23 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("run", "name", name=op.f("pk_experiments_params")),
     )
     op.create_table(
+        "pipelines_attempts",
+        sa.Column("execution", sa.String(length=26), nullable=False),
+        sa.Column("key", sa.String(length=200), nullable=False),
+        sa.Column("fence", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("holder", sa.String(length=200), nullable=False),
+        sa.Column("started_at", sa.String(length=27), nullable=False),
+        sa.Column("ended_at", sa.String(length=27), nullable=True),
+        sa.Column("outcome", sa.String(length=12), nullable=False),
+        sa.Column("error", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["execution", "key"],
+            ["pipelines_steps.execution", "pipelines_steps.key"],
+            name=op.f("fk_pipelines_attempts_execution_pipelines_steps"),
+        ),
+        sa.PrimaryKeyConstraint("execution", "key", "fence", name=op.f("pk_pipelines_attempts")),
+    )
+    op.create_table(
         "experiments_points",
         sa.Column("metric", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("step", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -448,9 +554,15 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Back to the one before."""
     op.drop_table("experiments_points")
+    op.drop_table("pipelines_attempts")
     op.drop_table("experiments_params")
     op.drop_table("experiments_metrics")
     op.drop_table("experiments_artifacts")
+    with op.batch_alter_table("pipelines_steps", schema=None) as batch_op:
+        batch_op.drop_index("ix_pipelines_steps_key")
+        batch_op.drop_index("ix_pipelines_steps_cache_key")
+
+    op.drop_table("pipelines_steps")
     with op.batch_alter_table("ledger_refs", schema=None) as batch_op:
         batch_op.drop_index("ix_ledger_refs_thing")
         batch_op.drop_index("ix_ledger_refs_ref")
@@ -473,6 +585,13 @@ def downgrade() -> None:
 
     op.drop_table("policy_credentials")
     op.drop_table("policy_attempts")
+    op.drop_table("pipelines_triggers")
+    op.drop_table("pipelines_firings")
+    with op.batch_alter_table("pipelines_executions", schema=None) as batch_op:
+        batch_op.drop_index("ix_pipelines_executions_state")
+        batch_op.drop_index("ix_pipelines_executions_pipeline")
+
+    op.drop_table("pipelines_executions")
     op.drop_table("monitoring_windows")
     op.drop_table("monitoring_standing")
     op.drop_table("monitoring_progress")
@@ -505,6 +624,10 @@ def downgrade() -> None:
     op.drop_table("ledger_details")
     op.drop_table("ledger_checkpoints")
     op.drop_table("leases")
+    with op.batch_alter_table("governance_statements", schema=None) as batch_op:
+        batch_op.drop_index("ix_governance_statements_about")
+
+    op.drop_table("governance_statements")
     op.drop_table("experiments_experiments")
     with op.batch_alter_table("evidence", schema=None) as batch_op:
         batch_op.drop_index("ix_evidence_thing")
