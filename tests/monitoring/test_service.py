@@ -2,12 +2,15 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pyarrow as pa
 import pytest
 
 from modelwright.core.errors import Conflict, Invalid, NotFound
 from modelwright.core.paging import Filter
 from modelwright.core.refs import Ref
+from modelwright.core.signature import Column, DataType, Signature
 from modelwright.evaluation.records import Estimate
+from modelwright.models import ModelRecord
 from modelwright.monitoring import (
     AlertState,
     Aspect,
@@ -21,11 +24,46 @@ from modelwright.monitoring import (
     WatchedColumn,
     WindowResult,
 )
+from modelwright.serving import Format
+from modelwright.store.records import EventFilter
+from modelwright.workspace import Workspace
 
 START = datetime(2013, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 DEPLOYMENT = Ref.parse("deployment:delay")
 WATCH = Watch(reference=Ref.parse("dataset:reference@1"), owner="ada")
+
+
+class Home:
+    """A workspace behind any door, with two versions of a model and of a reference dataset."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.monitoring = workspace.monitoring
+        column = Column(name="x", dtype=DataType.FP64)
+        for content in (b"one", b"two"):
+            workspace.datasets.add("reference", pa.table({"x": [float(byte) for byte in content]}))
+            record = ModelRecord(
+                format=Format.SKOPS,
+                files={"model.skops": workspace.caller.blobs.put(content)},
+                signature=Signature(inputs=[column], outputs=[column]),
+                size=len(content),
+            )
+            workspace.models.register("delay", record=record)
+
+    def events(self, prefix: str) -> list[str]:
+        """The actions in the ledger that begin so, in order."""
+        page = self.workspace.record.events(EventFilter(action=prefix, limit=1000))
+        return [event.action for event in reversed(page.items)]
+
+    def evidence(self, ref: Ref, kind: str) -> list[str]:
+        """The verdicts of one kind about a version, oldest first."""
+        return [each.verdict.value for each in reversed(self.workspace.record.evidence(ref, kind))]
+
+
+@pytest.fixture
+def home(workspace: Workspace) -> Home:
+    return Home(workspace)
 
 
 def drift(day, columns=(), rows=500, version=1):
@@ -116,8 +154,6 @@ def test_labels_of_two_deployments_do_not_meet(home):
 
 
 def test_a_table_of_labels_is_sent_in_batches(home):
-    import pyarrow as pa
-
     table = pa.table({"id": [str(i) for i in range(7001)], "label": [0] * 7001, "at": [START] * 7001})
     receipt = home.monitoring.label_table(DEPLOYMENT, table)
     assert (receipt.received, receipt.added) == (7001, 7001)

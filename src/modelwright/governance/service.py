@@ -78,7 +78,7 @@ class Governance(Room):
 
     @operation("read")
     def card(self, tx: Transaction, ref: Ref) -> ModelCard:
-        """The model card of a version, as the record stands now: every field computed, declared, or named as missing."""
+        """Build the model card of a version from the record: every field computed, declared, or named as missing."""
         return card.build(self._facts(tx, self._models.show(ref)), tx.now)
 
     @operation("evaluate", event="governance.card.attached")
@@ -120,7 +120,7 @@ class Governance(Room):
 
     @operation("read")
     def incident_report(self, tx: Transaction, ref: Ref) -> str:
-        """A draft of the report on an incident, in Markdown: what the record knows, and what is still to be written."""
+        """Draft the report on an incident, in Markdown: what the record knows, and what is still to be written."""
         return draft(self._monitoring.incident(ref))
 
     # Figures
@@ -129,8 +129,11 @@ class Governance(Room):
     def value(
         self, tx: Transaction, *, since: datetime, until: datetime | None = None, failing_within_days: int = 7
     ) -> ValueReport:
-        """Lead time, deployment frequency, change-failure rate, time to restore and more over a period (`until` not
-        included; by default, now), computed from ledger events only; each figure names its events."""
+        """Compute lead time, deployment frequency, change-failure rate, time to restore and more over a period.
+
+        From ledger events only, and each figure names its events. `until` is not included; by default, it is now. A change
+        is counted as failed if it was rolled back, or if an incident was opened within `failing_within_days`.
+        """
         end = until or tx.now
         if since >= end:
             raise Invalid(f"The period from {since} to {end} is empty.")
@@ -139,7 +142,7 @@ class Governance(Room):
 
     @operation("read", on="")
     def inventory(self, tx: Transaction, where: Filter = Filter()) -> Sequence[InventoryEntry]:
-        """Every model: owner, purpose, risk tier, live versions, last evidence, open incidents, and what is not known."""
+        """List every model with owner, purpose, risk tier, live versions, open incidents, and what is not known of it."""
         unfinished = self._monitoring.incidents(Filter(state="unfinished", limit=MAX_LIMIT)).items
         return [self._entry(tx, version, unfinished) for version in self._models.list(where).items]
 

@@ -78,12 +78,12 @@ class Monitoring(Room):
 
     @operation("read")
     def show(self, tx: Transaction, ref: Ref) -> Monitor:
-        """One version of a monitor, without a selector the latest, and how it stands."""
+        """Show one version of a monitor, without a selector the latest, and how it stands."""
         return queries.monitor_of(tx, catalog.get(tx, ref))
 
     @operation("read", on="")
     def list(self, tx: Transaction, where: Filter = Filter()) -> Page[Monitor]:
-        """The latest version of every monitor that the caller may see."""
+        """List the latest version of every monitor that the caller may see."""
         page = catalog.list_things(tx, Kind.MONITOR, where)
         return Page(items=[queries.monitor_of(tx, version) for version in page.items], next=page.next)
 
@@ -91,8 +91,10 @@ class Monitoring(Room):
     def silence(
         self, tx: Transaction, ref: Ref, *, until: datetime | None = None, stop: bool = False, reason: str = ""
     ) -> Monitor:
-        """Raise no alert for windows that end up to `until`, or stop the monitor until it is defined anew; windows
-        recorded meanwhile remain. Without either, the monitor speaks and works again."""
+        """Raise no alert for windows that end up to `until`, or stop the monitor until it is defined anew.
+
+        Windows recorded meanwhile remain. Without either, the monitor speaks and works again.
+        """
         version = catalog.get(tx, ref)
         queries.set_standing(tx, version.ref.name, silenced_until=time_text(until), stopped=stop)
         tx.note(resource=version.ref, after={"silenced_until": time_text(until), "stopped": stop})
@@ -127,7 +129,7 @@ class Monitoring(Room):
 
     @operation("read", on="deployment")
     def labels(self, tx: Transaction, deployment: Ref, *, since: datetime, until: datetime) -> Sequence[Label]:
-        """The labels of a deployment that became known in a stretch of time, its end included, in order of that time."""
+        """Read the labels of a deployment that became known in a stretch of time, its end included, in that order."""
         return queries.labels_between(tx, deployment.name, since, until)
 
     # Windows
@@ -136,8 +138,10 @@ class Monitoring(Room):
     def record(
         self, tx: Transaction, ref: Ref, results: Sequence[WindowResult], *, progress: Sequence[Progress] | None = None
     ) -> Sequence[Alert]:
-        """Put the results of closed windows on the record, in order of time, and act on each; returns the alerts that
-        were raised, extended or cleared. A window recorded before is replaced. One event for all, and one for each alert.
+        """Put the results of closed windows on the record, and act on each in order of time.
+
+        Returns the alerts that were raised, extended or cleared. A window recorded before is replaced. One event for all,
+        and one for each alert.
         """
         monitor = queries.monitor_of(tx, catalog.get(tx, ref))
         touched: dict[int, Alert] = {}
@@ -166,19 +170,19 @@ class Monitoring(Room):
         until: datetime | None = None,
         last: int = 100,
     ) -> Sequence[WindowResult]:
-        """The latest recorded windows of a monitor's version in order of time; without a selector, of all its versions."""
+        """Read the latest windows of a monitor's version in order of time; without a selector, of all its versions."""
         return queries.windows_of(tx, ref, aspect, since=since, until=until, last=last)
 
     @operation("read")
     def progress(self, tx: Transaction, ref: Ref) -> Sequence[Progress]:
-        """How far each aspect of a monitor's version is dealt with."""
+        """Say how far each aspect of a monitor's version is dealt with."""
         return queries.progress_of(tx, catalog.resolve(tx, ref))
 
     # Alerts
 
     @operation("read", on="")
     def alerts(self, tx: Transaction, where: Filter = Filter()) -> Page[Alert]:
-        """Alerts, newest first. `under` narrows by deployment; `state`: firing, acknowledged, cleared, unfinished."""
+        """List alerts, newest first. `under` narrows by deployment; `state`: firing, acknowledged, cleared, unfinished."""
         return queries.list_alerts(tx, where)
 
     @operation("use", event="monitoring.alert.acknowledged")
@@ -219,14 +223,14 @@ class Monitoring(Room):
 
     @operation("read")
     def incident(self, tx: Transaction, ref: Ref) -> IncidentFile:
-        """One incident with its timeline, which is read from the ledger."""
+        """Show one incident with its timeline, which is read from the ledger."""
         found = queries.incident(tx, ref)
         things = [found.ref, found.deployment, *found.alerts]
         return IncidentFile(incident=found, timeline=queries.timeline(tx, things, found.started_at, found.resolved_at))
 
     @operation("read", on="")
     def incidents(self, tx: Transaction, where: Filter = Filter()) -> Page[Incident]:
-        """Incidents, newest first. `under` narrows by deployment; `state`: open, contained, resolved, unfinished."""
+        """List incidents, newest first. `under` narrows by deployment; `state`: open, contained, resolved, unfinished."""
         return queries.list_incidents(tx, where)
 
     @operation("use", event="monitoring.incident.noted")
