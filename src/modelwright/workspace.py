@@ -194,6 +194,7 @@ class Workspace:
         from modelwright.evaluation import Evaluation
         from modelwright.experiments import Experiments
         from modelwright.features import Features
+        from modelwright.governance import Governance
         from modelwright.models import Models
         from modelwright.monitoring import Monitoring
         from modelwright.pipelines import Pipelines, Triggers
@@ -205,7 +206,7 @@ class Workspace:
         self.record = Record(caller, ledger=self.ledger)
         self.access = Access(caller)
         self.policy = Policy(caller)
-        self.datasets = Datasets(caller)
+        self.datasets = Datasets(caller, cache=home.folder / "cache" / "datasets" if home else None)
         self.experiments = Experiments(caller)
         self.evaluation = Evaluation(caller)
         self.features = Features(caller, datasets=self.datasets, online=home.folder / "online.db" if home else None)
@@ -220,6 +221,14 @@ class Workspace:
             opener=("modelwright.client:connect", address),
         )
         self.triggers = Triggers(caller, pipelines=self.pipelines)
+        self.governance = Governance(
+            caller,
+            models=self.models,
+            datasets=self.datasets,
+            deployments=self.deployments,
+            policy=self.policy,
+            monitoring=self.monitoring,
+        )
 
     @property
     def rooms(self) -> Mapping[str, Room]:
