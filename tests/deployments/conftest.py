@@ -42,14 +42,3 @@ def register(workspace: Workspace) -> Callable[..., Ref]:
 def versions(register: Callable[..., Ref]) -> Callable[[int], list[Ref]]:
     """Makes so many production versions of the model `delay`."""
     return lambda count: [register("delay", b"content %d" % i) for i in range(count)]
-
-
-@pytest.fixture
-def workspace(embedded: Workspace) -> Workspace:
-    from modelwright.deployments import Deployments
-    from modelwright.policy import Policy
-
-    embedded.policy = Policy(embedded.caller)
-    embedded.deployments = Deployments(embedded.caller, models=embedded.models)
-    embedded.home.database.create_all()
-    return embedded

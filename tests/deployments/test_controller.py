@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +21,7 @@ LENIENT = 'name = "standard"\n[tier.low]\ndescription = "Nothing is asked, so th
 
 
 @pytest.fixture
-def trained(workspace: Workspace) -> Callable[[int], Ref]:
+def trained(embedded: Workspace) -> Callable[[int], Ref]:
     """Registers a real model; another seed gives another version."""
 
     def make(seed: int) -> Ref:
@@ -29,12 +30,12 @@ def trained(workspace: Workspace) -> Callable[[int], Ref]:
         rng = np.random.default_rng(seed)
         x = rng.normal(size=(80, 1))
         model = LogisticRegression().fit(x, (x[:, 0] + rng.normal(size=80) > 0).astype(int))
-        ref = workspace.models.log("delay", model, example={"x": x[:, 0]}).ref
+        ref = embedded.models.log("delay", model, example={"x": x[:, 0]}).ref
         for stage in (Stage.STAGING, Stage.PRODUCTION):
-            workspace.models.promote(ref, stage, reason="for a test")
+            embedded.models.promote(ref, stage, reason="for a test")
         return ref
 
-    workspace.policy.adopt(LENIENT)
+    embedded.policy.adopt(LENIENT)
     return make
 
 
@@ -56,8 +57,8 @@ class World:
 
 
 @pytest.fixture
-def world(embedded: Workspace, workspace: Workspace, tmp_path: Path) -> World:
-    return World(workspace, tmp_path / "cache")
+def world(embedded: Workspace, tmp_path: Path) -> World:
+    return World(embedded, tmp_path / "cache")
 
 
 def test_a_deployment_is_served_after_a_turn(world: World, trained) -> None:
@@ -108,6 +109,35 @@ def test_a_rollback_needs_neither_registry_nor_objects(world: World, trained, tm
     world.workspace.deployments.rollback("delay", "production", reason="worse")
     world.turn()
     assert world.ask("a") == first.version
+
+
+def test_no_request_is_lost_during_a_rollback(world: World, trained) -> None:
+    first, second = trained(1), trained(2)
+    for ref in (first, second):
+        world.workspace.deployments.deploy("delay", ref, "production", strategy="all_at_once")
+        world.turn()
+    answers: list[int] = []
+    lost: list[Exception] = []
+    stop = threading.Event()
+
+    def ask() -> None:
+        while not stop.is_set():
+            try:
+                answers.append(world.ask(str(len(answers))))
+            except Exception as error:
+                lost.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    world.workspace.deployments.rollback("delay", "production", reason="worse")
+    world.turn()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert lost == []
+    assert answers[0] == second.version
+    assert world.ask("afterwards") == first.version
 
 
 def test_a_corrupt_candidate_is_rolled_back_and_stable_goes_on(world: World, trained) -> None:
