@@ -23,6 +23,12 @@ from modelwright.store.tables import catalog_versions, ledger_head, metadata
 # A name is matched as it is written (LIKE, by default, would let `Pricing` pass for `pricing`, unlike on PostgreSQL).
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000", "case_sensitive_like=ON")
 
+_DIGEST = sa.select(catalog_versions.c.digest).where(
+    catalog_versions.c.kind == sa.bindparam("kind"),
+    catalog_versions.c.name == sa.bindparam("name"),
+    catalog_versions.c.version == sa.bindparam("version"),
+)
+
 
 class _Ends:
     """What to call when a transaction has ended, the write lock already given back: either may open another."""
@@ -221,9 +227,7 @@ class Transaction:
     def _resource(self, ref: Ref) -> dict[str, Any]:
         digest = None
         if ref.version is not None:
-            v = catalog_versions.c
-            query = sa.select(v.digest).where(v.kind == ref.kind, v.name == ref.name, v.version == ref.version)
-            digest = self.execute(query).scalar()
+            digest = self.execute(_DIGEST, {"kind": ref.kind, "name": ref.name, "version": ref.version}).scalar()
         project = ref.name.rpartition("/")[0]
         return {
             "ref": str(ref),

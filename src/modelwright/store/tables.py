@@ -17,6 +17,9 @@ metadata = sa.MetaData(
 # Compared byte by byte on both databases, so that everything that begins with `models.` is one range of the index.
 _BYTEWISE = sa.String(100).with_variant(sa.String(100, collation="C"), "postgresql")
 
+# On SQLite the sequence number is then the key of the row itself, and needs no index beside it.
+_SEQUENCE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
 ledger_head = sa.Table(
     "ledger_head",
     metadata,
@@ -30,7 +33,7 @@ ledger_head = sa.Table(
 ledger_events = sa.Table(
     "ledger_events",
     metadata,
-    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("seq", _SEQUENCE, primary_key=True, autoincrement=False),
     sa.Column("ts", sa.String(27), nullable=False, index=True),
     sa.Column("action", _BYTEWISE, nullable=False),
     sa.Column("actor", sa.String(200), nullable=False),
@@ -58,7 +61,7 @@ ledger_nodes = sa.Table(  # hashes of complete ranges of 2^level leaves, so that
 ledger_checkpoints = sa.Table(
     "ledger_checkpoints",
     metadata,
-    sa.Column("size", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("size", _SEQUENCE, primary_key=True, autoincrement=False),
     sa.Column("root", sa.LargeBinary(32), nullable=False),
     sa.Column("note", sa.Text, nullable=False),
     sa.Column("at", sa.String(27), nullable=False),

@@ -12,7 +12,6 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from modelwright.core.errors import Invalid
-from modelwright.core.refs import Ref
 from modelwright.store.ledger.merkle import extend, leaf_hash, pieces
 from modelwright.store.tables import ledger_details, ledger_events, ledger_head, ledger_refs
 
@@ -20,6 +19,13 @@ FORMAT = 1
 MAX_BODY = 64 * 1024  # bytes; what makes an event larger is stored beside the log and named in it by its SHA-256
 MAX_DEPTH = 16
 MAX_INTEGER = 2**53 - 1
+
+# Made once: building a statement costs more than running it.
+_HEAD = sa.select(ledger_head)
+_HELD = sa.select(ledger_head.c.last_ts).with_for_update()
+_ADD_EVENT = ledger_events.insert()
+_ADD_REFS = ledger_refs.insert()
+_MOVE_HEAD = ledger_head.update()  # there is one row
 
 
 def canonical(body: Mapping[str, Any]) -> bytes:
@@ -56,13 +62,12 @@ def check_domain(value: Any, depth: int = 0) -> None:
 
 def lock(connection: sa.Connection, now: str) -> str:
     """Make this the one writer until the transaction ends, and tell the last event's time; creates the log on first use."""
-    held = sa.select(ledger_head.c.last_ts).with_for_update()
-    last: str | None = connection.execute(held).scalar()
+    last: str | None = connection.execute(_HELD).scalar()
     if last is None:
         insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
         first = insert(ledger_head).values(id=1, log_id=secrets.token_hex(16), size=0, frontier=b"", last_ts=now)
         connection.execute(first.on_conflict_do_nothing())  # another process may be creating it at this moment
-        last = connection.execute(held).scalar_one()
+        last = connection.execute(_HELD).scalar_one()
     return last
 
 
@@ -71,7 +76,7 @@ def append(connection: sa.Connection, ts: str, fields: Mapping[str, Any]) -> int
 
     `fields` are the event's own: action, actor, resource, inputs, outputs, ... (see docs/record.md).
     """
-    head = connection.execute(sa.select(ledger_head)).one()
+    head = connection.execute(_HEAD).one()
     ts = max(ts, head.last_ts)
     event = {"v": FORMAT, "log_id": head.log_id, "seq": head.size, "ts": ts, **fields}
     body = canonical(event)
@@ -81,19 +86,15 @@ def append(connection: sa.Connection, ts: str, fields: Mapping[str, Any]) -> int
         raise Invalid(f"The event {fields['action']} is {len(body)} bytes; an event holds at most {MAX_BODY}.")
     leaf = leaf_hash(body)
     frontier = extend(pieces(head.frontier), head.size, leaf)
-    connection.execute(
-        ledger_events.insert().values(
-            seq=head.size, ts=ts, action=fields["action"], actor=fields["actor"]["id"], body=body, leaf=leaf
-        )
-    )
+    row = {"seq": head.size, "ts": ts, "action": fields["action"], "actor": fields["actor"]["id"]}
+    connection.execute(_ADD_EVENT, {**row, "body": body, "leaf": leaf})
     refs = [("subject", fields["resource"]["ref"]), *(("in", r) for r in fields.get("inputs", ()))]
     refs += [("out", r) for r in fields.get("outputs", ())]
     rows = [
-        {"seq": head.size, "role": role, "ref": ref, "thing": str(Ref.parse(ref).whole)}
-        for role, ref in dict.fromkeys(refs)
+        {"seq": head.size, "role": role, "ref": ref, "thing": ref.partition("@")[0]} for role, ref in dict.fromkeys(refs)
     ]
-    connection.execute(ledger_refs.insert(), rows)
-    connection.execute(ledger_head.update().values(size=head.size + 1, frontier=b"".join(frontier), last_ts=ts))
+    connection.execute(_ADD_REFS, rows)
+    connection.execute(_MOVE_HEAD, {"size": head.size + 1, "frontier": b"".join(frontier), "last_ts": ts})
     return int(head.size)
 
 

@@ -181,7 +181,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "ledger_checkpoints",
-        sa.Column("size", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("size", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
         sa.Column("root", sa.LargeBinary(length=32), nullable=False),
         sa.Column("note", sa.Text(), nullable=False),
         sa.Column("at", sa.String(length=27), nullable=False),
@@ -195,7 +195,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "ledger_events",
-        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
         sa.Column("ts", sa.String(length=27), nullable=False),
         sa.Column(
             "action", sa.String(length=100).with_variant(sa.String(length=100, collation="C"), "postgresql"), nullable=False
