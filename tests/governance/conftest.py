@@ -33,43 +33,36 @@ mend = "approve it"
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Iterator[Workspace]:
+def replayed(tmp_path: Path) -> Iterator[Workspace]:
+    """A workspace on the simulated clock, under that policy."""
     settings = Settings(workspace=WorkspaceSettings(clock="simulated", starts="2013-01-01T00:00:00Z"))
     with open_workspace(tmp_path / "project", settings=settings) as here:
-        here.home.database.create_all()
         here.policy.adopt(POLICY)
         yield here
 
 
 @pytest.fixture
-def governance(workspace: Workspace) -> Governance:
-    return Governance(
-        workspace.caller,
-        models=workspace.models,
-        datasets=workspace.datasets,
-        deployments=workspace.deployments,
-        policy=workspace.policy,
-        monitoring=workspace.monitoring,
-    )
+def governance(replayed: Workspace) -> Governance:
+    return replayed.governance
 
 
 @pytest.fixture
-def dataset(workspace: Workspace) -> Ref:
+def dataset(replayed: Workspace) -> Ref:
     import pyarrow as pa
 
     times = pa.array([START.replace(month=1 + i % 6) for i in range(60)], pa.timestamp("us", "UTC"))
     table = pa.table({"at": times, "x": [float(i) for i in range(60)], "name": ["someone"] * 60})
-    return workspace.datasets.add("flights", table, time_column="at", personal=["name"]).ref
+    return replayed.datasets.add("flights", table, time_column="at", personal=["name"]).ref
 
 
 @pytest.fixture
-def register(workspace: Workspace, dataset: Ref) -> Callable[..., ModelVersion]:
+def register(replayed: Workspace, dataset: Ref) -> Callable[..., ModelVersion]:
     """Registers a version of `delay`, made by ada, trained on the data set."""
 
     def make(content: bytes = b"one", name: str = "delay") -> ModelVersion:
         record = ModelRecord(
             format=Format.SKOPS,
-            files={"model.skops": workspace.caller.blobs.put(content)},
+            files={"model.skops": replayed.caller.blobs.put(content)},
             signature=Signature(
                 inputs=[Column(name="x", dtype=DataType.FP64)], outputs=[Column(name="p", dtype=DataType.FP64)]
             ),
@@ -80,23 +73,23 @@ def register(workspace: Workspace, dataset: Ref) -> Callable[..., ModelVersion]:
             licence="Apache-2.0",
         )
         with acting_as(Principal(id="ada", trusted=True)):
-            version = workspace.models.register(name, record=record)
-            workspace.models.describe(version.ref.whole, Profile(owner="ada", purpose="Say which flights will be late."))
-        return workspace.models.show(version.ref)
+            version = replayed.models.register(name, record=record)
+            replayed.models.describe(version.ref.whole, Profile(owner="ada", purpose="Say which flights will be late."))
+        return replayed.models.show(version.ref)
 
     return make
 
 
 @pytest.fixture
-def ship(workspace: Workspace) -> Callable[[Ref], None]:
+def ship(replayed: Workspace) -> Callable[[Ref], None]:
     """Approves a version as grace, promotes it, and puts it live in production at once."""
     from modelwright.models import Stage
 
     def go(ref: Ref) -> None:
-        workspace.models.promote(ref, Stage.STAGING, reason="tried")
+        replayed.models.promote(ref, Stage.STAGING, reason="tried")
         with acting_as(Principal(id="grace", trusted=True)):
-            workspace.policy.approve(ref, "promote", reason="read the card and the slices")
-        workspace.models.promote(ref, Stage.PRODUCTION, reason="approved")
-        workspace.deployments.deploy("delay", ref, "production", strategy="all_at_once", reason="ready")
+            replayed.policy.approve(ref, "promote", reason="read the card and the slices")
+        replayed.models.promote(ref, Stage.PRODUCTION, reason="approved")
+        replayed.deployments.deploy("delay", ref, "production", strategy="all_at_once", reason="ready")
 
     return go

@@ -18,18 +18,18 @@ def day(month, number):
 
 
 @pytest.fixture
-def history(workspace, register, ship):
+def history(replayed, register, ship):
     """Version 1 goes live on 2 January, version 2 on 1 March; version 2 is rolled back on 3 March."""
     one = register(b"one").ref
-    workspace.record.attach(one, "evaluation", Verdict.PASS, summary="roc_auc 0.74")
-    workspace.workspace.advance(day(1, 2))
+    replayed.record.attach(one, "evaluation", Verdict.PASS, summary="roc_auc 0.74")
+    replayed.workspace.advance(day(1, 2))
     ship(one)
-    workspace.workspace.advance(day(2, 27))
+    replayed.workspace.advance(day(2, 27))
     two = register(b"two").ref
-    workspace.workspace.advance(day(3, 1))
+    replayed.workspace.advance(day(3, 1))
     ship(two)
-    workspace.workspace.advance(day(3, 3))
-    workspace.deployments.rollback("delay", "production", reason="too many late calls")
+    replayed.workspace.advance(day(3, 3))
+    replayed.deployments.rollback("delay", "production", reason="too many late calls")
     return one, two
 
 
@@ -52,15 +52,15 @@ def test_before_anything_was_live_the_answer_says_so(governance, history):
     assert answer.sentences == ["Nothing of model:delay was live on 2013-01-01."]
 
 
-def test_evidence_that_came_later_is_no_part_of_the_answer(governance, workspace, history):
+def test_evidence_that_came_later_is_no_part_of_the_answer(governance, replayed, history):
     one, _ = history
-    workspace.record.attach(one, "performance", Verdict.FAIL, summary="came later")
+    replayed.record.attach(one, "performance", Verdict.FAIL, summary="came later")
     (found,) = governance.answer(DELAY, at=day(2, 1)).live
     assert "performance" not in {e.kind for e in found.evidence}
 
 
-def test_value_is_read_from_what_happened(governance, workspace, history):
-    workspace.workspace.advance(day(3, 10))
+def test_value_is_read_from_what_happened(governance, replayed, history):
+    replayed.workspace.advance(day(3, 10))
     report = governance.value(since=day(1, 1), until=day(3, 10))
     assert report.figure("lead_time").n == 2
     assert report.figure("lead_time").value == pytest.approx(36.0, abs=0.1)  # a day for one, two for the other
@@ -75,12 +75,12 @@ def test_an_empty_period_is_refused(governance):
         governance.value(since=day(2, 1), until=day(2, 1))
 
 
-def test_the_inventory_lists_every_model_with_what_is_not_known(governance, workspace, history):
+def test_the_inventory_lists_every_model_with_what_is_not_known(governance, replayed, history):
     from modelwright.models import Profile
 
-    workspace.models.describe(DELAY, Profile(owner="ada"))
-    workspace.monitoring.report(DEPLOYMENT, "odd scores")
-    workspace.record.attach(history[0], "performance", Verdict.FAIL, summary="below the floor")
+    replayed.models.describe(DELAY, Profile(owner="ada"))
+    replayed.monitoring.report(DEPLOYMENT, "odd scores")
+    replayed.record.attach(history[0], "performance", Verdict.FAIL, summary="below the floor")
     (entry,) = governance.inventory()
     assert (entry.owner, entry.gaps, entry.tier) == ("ada", ["purpose"], "high")
     assert [each.model for each in entry.live] == [history[0]]
@@ -88,17 +88,17 @@ def test_the_inventory_lists_every_model_with_what_is_not_known(governance, work
     assert entry.open_incidents == [Ref.parse("incident:1")]
 
 
-def test_the_draft_of_an_incident_report_asks_for_what_nobody_wrote(governance, workspace, history):
+def test_the_draft_of_an_incident_report_asks_for_what_nobody_wrote(governance, replayed, history):
     with acting_as(Principal(id="linus", trusted=True)):
-        incident = workspace.monitoring.report(DEPLOYMENT, "odd | scores", severity=2, started_at=day(3, 2))
-        workspace.monitoring.note(incident.ref, "looking into it", owner="grace")
+        incident = replayed.monitoring.report(DEPLOYMENT, "odd | scores", severity=2, started_at=day(3, 2))
+        replayed.monitoring.note(incident.ref, "looking into it", owner="grace")
     text = governance.incident_report(incident.ref)
     assert "TO BE WRITTEN - owner grace" in text
     assert "| Severity | 2 of 4 (1 is the gravest) |" in text
     assert "monitoring.incident.noted - looking into it" in text
     assert "deployments.release.rolled_back" in text
-    workspace.workspace.advance(workspace.workspace.status().now + timedelta(hours=1))
-    workspace.monitoring.resolve(
+    replayed.workspace.advance(replayed.workspace.status().now + timedelta(hours=1))
+    replayed.monitoring.resolve(
         incident.ref,
         root_cause="a stale table",
         lessons="check freshness",

@@ -16,11 +16,11 @@ def field(card, name):
     return next(each for each in card.fields if each.name == name)
 
 
-def evaluate(workspace, ref, value=0.74):
+def evaluate(replayed, ref, value=0.74):
     figures = {"n": 500, "threshold": 0.5, "primary": "roc_auc", "roc_auc": {"value": value, "low": 0.70, "high": 0.78}}
     data = [Ref.parse("dataset:flights@1")]
     summary = f"roc_auc {value}"
-    return workspace.record.attach(ref, "evaluation", Verdict.PASS, figures=figures, summary=summary, inputs=data)
+    return replayed.record.attach(ref, "evaluation", Verdict.PASS, figures=figures, summary=summary, inputs=data)
 
 
 def test_a_bare_version_has_gaps_and_each_names_its_owner(governance, register):
@@ -33,9 +33,9 @@ def test_a_bare_version_has_gaps_and_each_names_its_owner(governance, register):
     assert "MISSING - owner ada" in governance.markdown(card.ref)
 
 
-def test_computed_fields_name_their_records(governance, workspace, register, dataset):
+def test_computed_fields_name_their_records(governance, replayed, register, dataset):
     ref = register().ref
-    made = evaluate(workspace, ref)
+    made = evaluate(replayed, ref)
     card = governance.card(ref)
     assert field(card, "metrics").lines == ["roc_auc: 0.74 (0.7 to 0.78)"]
     assert field(card, "metrics").sources == [str(made.ref)]
@@ -45,11 +45,11 @@ def test_computed_fields_name_their_records(governance, workspace, register, dat
     assert all(f.sources for f in card.fields if f.origin is Origin.COMPUTED)
 
 
-def test_another_figure_changes_exactly_its_field(governance, workspace, register):
+def test_another_figure_changes_exactly_its_field(governance, replayed, register):
     ref = register().ref
-    evaluate(workspace, ref, 0.74)
+    evaluate(replayed, ref, 0.74)
     before = {f.name: f.lines for f in governance.card(ref).fields}
-    evaluate(workspace, ref, 0.75)
+    evaluate(replayed, ref, 0.75)
     after = {f.name: f.lines for f in governance.card(ref).fields}
     assert {name for name in before if before[name] != after[name]} == {"metrics"}
 
@@ -85,24 +85,24 @@ def test_what_is_computed_cannot_be_declared(governance, register):
         governance.state(Ref.parse("model:nowhere"), "caveats", "x")
 
 
-def test_the_statement_is_the_event_it_points_at(governance, workspace, register):
+def test_the_statement_is_the_event_it_points_at(governance, replayed, register):
     said = governance.state(register().ref.whole, "users", "Airlines")
-    (event,) = [e for e in workspace.record.events().items if e.action == "governance.statement.made"]
+    (event,) = [e for e in replayed.record.events().items if e.action == "governance.statement.made"]
     assert (event.seq, event.after["text"]) == (said.seq, "Airlines")
 
 
-def test_completeness_is_the_verdict_of_the_evidence(governance, workspace, register):
+def test_completeness_is_the_verdict_of_the_evidence(governance, replayed, register):
     ref = register().ref
     bare = governance.attach_card(ref)
     assert bare.figures["completeness"] == governance.card(ref).completeness
     assert "metrics" in bare.figures["missing"]
     for name in DECLARABLE:
         governance.state(ref.whole, name, f"about {name}")
-    evaluate(workspace, ref)
+    evaluate(replayed, ref)
     full = governance.publish_card(ref)
     assert full.kind == "model-card"
     assert full.figures["completeness"] > bare.figures["completeness"]
-    assert workspace.caller.blobs.read(full.report).decode().startswith("---\nlicense:")
+    assert replayed.caller.blobs.read(full.report).decode().startswith("---\nlicense:")
 
 
 @pytest.mark.parametrize(("per_cent", "verdict"), [(100, "pass"), (80, "pass"), (79, "warn"), (50, "warn"), (49, "fail")])
@@ -110,10 +110,10 @@ def test_the_bounds_of_the_verdict(per_cent, verdict):
     assert verdict_of(per_cent).value == verdict
 
 
-def test_the_header_is_yaml_that_model_hubs_read(governance, workspace, register):
+def test_the_header_is_yaml_that_model_hubs_read(governance, replayed, register):
     yaml = pytest.importorskip("yaml")
     ref = register().ref
-    evaluate(workspace, ref)
+    evaluate(replayed, ref)
     header = yaml.safe_load(governance.markdown(ref).split("---")[1])
     assert header["license"] == "apache-2.0"
     assert header["library_name"] == "scikit-learn"
@@ -130,14 +130,14 @@ def test_a_statement_cannot_break_out_of_the_page(governance, register):
     assert "\\*bold\\*" in governance.markdown(ref)
 
 
-def test_approvals_live_monitors_and_incidents_are_on_the_card(governance, workspace, register, ship, dataset):
+def test_approvals_live_monitors_and_incidents_are_on_the_card(governance, replayed, register, ship, dataset):
     from modelwright.monitoring import Watch
 
     ref = register().ref
     ship(ref)
-    workspace.monitoring.watch(Ref.parse("deployment:delay"), Watch(reference=dataset))
-    workspace.workspace.advance(workspace.workspace.status().now + timedelta(days=1))
-    workspace.monitoring.report(Ref.parse("deployment:delay"), "all scores are 0.5")
+    replayed.monitoring.watch(Ref.parse("deployment:delay"), Watch(reference=dataset))
+    replayed.workspace.advance(replayed.workspace.status().now + timedelta(days=1))
+    replayed.monitoring.report(Ref.parse("deployment:delay"), "all scores are 0.5")
     card = governance.card(ref)
     assert "grace" in field(card, "approvals").lines[0]
     assert field(card, "live").lines == ["deployment:delay in production since 2013-01-01"]
