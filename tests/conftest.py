@@ -69,7 +69,7 @@ def workspace(request: pytest.FixtureRequest, tmp_path: Path, settings: Workspac
         if door == "embedded":
             yield here
         else:
-            with serving(here) as url, Workspace(Remote(url)) as there:
+            with serving(here) as url, Workspace(Remote(url), address=url) as there:
                 yield there
 
 

@@ -1,4 +1,4 @@
-"""The room by itself, embedded on SQLite, with a clock that moves when told."""
+"""Through every door, `experiments`; by itself, embedded on SQLite and beside its database, `alone`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from modelwright.core.principals import operating_system_user
 from modelwright.experiments import Experiments
 from modelwright.store import Database, Embedded
 from modelwright.store.objects import Objects
+from modelwright.workspace import Workspace
 
 
 class Yes(NamedTuple):
@@ -53,5 +54,10 @@ def caller(tmp_path: Path, scopes: Scopes) -> Iterator[Embedded]:
 
 
 @pytest.fixture
-def experiments(caller: Embedded) -> Experiments:
+def alone(caller: Embedded) -> Experiments:
     return Experiments(caller)
+
+
+@pytest.fixture
+def experiments(workspace: Workspace) -> Experiments:
+    return workspace.experiments

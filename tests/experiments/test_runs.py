@@ -56,10 +56,10 @@ def test_what_was_logged_comes_back(experiments: Experiments) -> None:
     assert run.artifacts[0].name == "plots/roc.png" and run.tags == {"team": "ops", "note": "first"}
 
 
-def test_figures_are_data_and_only_start_and_end_are_events(experiments: Experiments, caller: Embedded) -> None:
-    run = experiments.start("delay")
-    experiments.log(run.ref, params={"a": 1}, points=points("loss", 1.0))
-    experiments.finish(run.ref)
+def test_figures_are_data_and_only_start_and_end_are_events(alone: Experiments, caller: Embedded) -> None:
+    run = alone.start("delay")
+    alone.log(run.ref, params={"a": 1}, points=points("loss", 1.0))
+    alone.finish(run.ref)
     assert actions(caller, run.ref) == ["experiments.run.started", "experiments.run.finished"]
 
 
@@ -156,13 +156,13 @@ def test_lists_narrow_by_experiment_state_tag_and_text_and_go_on_page_by_page(ex
     assert [run.id for run in experiments.list(Filter(text="odd-one")).items] == [other.id]
 
 
-def test_lists_show_only_what_the_caller_may_read(experiments: Experiments, scopes: object) -> None:
-    mine, other = experiments.start("pricing/delay"), experiments.start("fraud")
+def test_lists_show_only_what_the_caller_may_read(alone: Experiments, scopes: object) -> None:
+    mine, other = alone.start("pricing/delay"), alone.start("fraud")
     scopes.paths = ["pricing"]  # type: ignore[attr-defined]
-    assert [run.id for run in experiments.list().items] == [mine.id]
-    assert [each.name for each in experiments.list_experiments().items] == ["pricing/delay"]
+    assert [run.id for run in alone.list().items] == [mine.id]
+    assert [each.name for each in alone.list_experiments().items] == ["pricing/delay"]
     with pytest.raises(NotFound):
-        experiments.compare([mine.ref, other.ref])
+        alone.compare([mine.ref, other.ref])
 
 
 def test_a_comparison_puts_what_differs_first(experiments: Experiments) -> None:
@@ -174,30 +174,30 @@ def test_a_comparison_puts_what_differs_first(experiments: Experiments) -> None:
     assert compared.metrics[0].values == [0.7, 0.7]
 
 
-def test_inputs_are_pinned_and_cannot_be_deleted_while_the_run_exists(experiments: Experiments, caller: Embedded) -> None:
+def test_inputs_are_pinned_and_cannot_be_deleted_while_the_run_exists(alone: Experiments, caller: Embedded) -> None:
     with caller.transaction(write=True) as tx:
         catalog.add(tx, Kind.DATASET, "flights", digest="d" * 64, record={})
-    run = experiments.start("delay", inputs=[Ref.parse("dataset:flights@latest")])
+    run = alone.start("delay", inputs=[Ref.parse("dataset:flights@latest")])
     assert run.inputs == [Ref.parse("dataset:flights@1")]
     with pytest.raises(InUse, match=run.id), caller.transaction(write=True) as tx:
         catalog.delete(tx, Ref.parse("dataset:flights@1"))
-    experiments.delete(run.ref)
+    alone.delete(run.ref)
     with caller.transaction(write=True) as tx:
         catalog.delete(tx, Ref.parse("dataset:flights@1"))
 
 
-def test_what_a_run_made_holds_it(experiments: Experiments, caller: Embedded) -> None:
-    run = experiments.start("delay", tags={"a": "b"})
-    experiments.log(run.ref, params={"a": 1}, points=points("loss", 1.0))
+def test_what_a_run_made_holds_it(alone: Experiments, caller: Embedded) -> None:
+    run = alone.start("delay", tags={"a": "b"})
+    alone.log(run.ref, params={"a": 1}, points=points("loss", 1.0))
     with caller.transaction(write=True) as tx:
         model = catalog.add(tx, Kind.MODEL, "delay", digest="e" * 64, record={}, needs=[run.ref])
     with pytest.raises(InUse, match="model:delay@1"):
-        experiments.delete(run.ref)
+        alone.delete(run.ref)
     with caller.transaction(write=True) as tx:
         catalog.delete(tx, model.ref)
-    experiments.delete(run.ref)
+    alone.delete(run.ref)
     with pytest.raises(NotFound):
-        experiments.show(run.ref)
+        alone.show(run.ref)
 
 
 def test_the_digest_of_a_run_changes_with_what_was_logged(experiments: Experiments) -> None:
@@ -209,8 +209,8 @@ def test_the_digest_of_a_run_changes_with_what_was_logged(experiments: Experimen
     assert logged(1).digest == logged(1).digest != logged(2).digest
 
 
-def test_tags_are_set_and_taken_away(experiments: Experiments, caller: Embedded) -> None:
-    ref = experiments.start("delay", tags={"a": "1"}).ref
-    assert experiments.tag(ref, {"a": None, "b": "2"}).tags == {"b": "2"}
-    experiments.tag(ref, {"b": "2"})
+def test_tags_are_set_and_taken_away(alone: Experiments, caller: Embedded) -> None:
+    ref = alone.start("delay", tags={"a": "1"}).ref
+    assert alone.tag(ref, {"a": None, "b": "2"}).tags == {"b": "2"}
+    alone.tag(ref, {"b": "2"})
     assert actions(caller, ref).count("experiments.run.tagged") == 1

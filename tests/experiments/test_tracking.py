@@ -81,12 +81,12 @@ def test_a_mistake_is_raised_where_it_is_made(experiments: Experiments) -> None:
             run.log_figure(object(), "chart")
 
 
-def test_a_chart_is_kept_in_its_librarys_format(experiments: Experiments) -> None:
+def test_a_chart_is_kept_in_its_librarys_format(alone: Experiments) -> None:
     altair = pytest.importorskip("altair")
     chart = altair.Chart(altair.Data(values=[{"x": 1, "y": 2}])).mark_point().encode(x="x:Q", y="y:Q")
-    with experiments.run("delay", capture=False) as run:
+    with alone.run("delay", capture=False) as run:
         artifact = run.log_figure(chart, "roc")
-    assert artifact.name == "roc.vl.json" and b"vega-lite" in experiments.blobs.read(artifact.digest)
+    assert artifact.name == "roc.vl.json" and b"vega-lite" in alone.blobs.read(artifact.digest)
 
 
 def git(folder: Path, *arguments: str) -> None:
@@ -94,7 +94,7 @@ def git(folder: Path, *arguments: str) -> None:
     subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
 
 
-def test_the_captured_patch_rebuilds_the_uncommitted_code(experiments: Experiments, tmp_path: Path) -> None:
+def test_the_captured_patch_rebuilds_the_uncommitted_code(alone: Experiments, tmp_path: Path) -> None:
     project, rebuilt = tmp_path / "project", tmp_path / "rebuilt"
     project.mkdir()
     git(project, "init", "-q")
@@ -104,19 +104,19 @@ def test_the_captured_patch_rebuilds_the_uncommitted_code(experiments: Experimen
     (project / "pipeline.py").write_text("x = 2\n")
     (project / "new.py").write_text("y = 3\n")
     (project / "large.bin").write_bytes(b"0" * (2 << 20))
-    found = capture(experiments.blobs, project, seeds={"numpy": 7})
+    found = capture(alone.blobs, project, seeds={"numpy": 7})
     assert found.dirty and found.diff and found.left_out == ["large.bin"] and found.seeds == {"numpy": 7}
     git(tmp_path, "clone", "-q", str(project), str(rebuilt))
-    experiments.blobs.fetch(found.diff, tmp_path / "patch")
+    alone.blobs.fetch(found.diff, tmp_path / "patch")
     git(rebuilt, "checkout", "-q", found.commit)
     git(rebuilt, "apply", str(tmp_path / "patch"))
     assert (rebuilt / "pipeline.py").read_text() == "x = 2\n" and (rebuilt / "new.py").read_text() == "y = 3\n"
 
 
-def test_outside_a_repository_the_rest_is_still_captured(experiments: Experiments, tmp_path: Path) -> None:
-    found = capture(experiments.blobs, tmp_path)
+def test_outside_a_repository_the_rest_is_still_captured(alone: Experiments, tmp_path: Path) -> None:
+    found = capture(alone.blobs, tmp_path)
     assert found.commit == "" and found.diff is None
-    assert b"msgspec==" in experiments.blobs.read(found.packages or "")
+    assert b"msgspec==" in alone.blobs.read(found.packages or "")
     assert found.hardware and found.hardware.cores >= 1 and found.python.startswith("3.")
 
 

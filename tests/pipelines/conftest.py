@@ -81,7 +81,7 @@ class Project:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    return Project(tmp_path / "project")
+    return Project(tmp_path / "steps")
 
 
 Run = Callable[..., ExecutionResult]

@@ -14,6 +14,7 @@ parameters.
 from __future__ import annotations
 
 import ast
+import copy
 import functools
 import inspect
 import sys
@@ -22,6 +23,7 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
+from modelwright import __version__
 from modelwright.core.errors import Invalid
 from modelwright.core.hashing import digest_bytes, digest_value
 from modelwright.pipelines.records import Component, ComponentKind
@@ -145,7 +147,7 @@ class _Reading:
         return True
 
     def _follow(self, module: Module, node: ast.AST) -> None:
-        for inner in ast.walk(node):
+        for inner in ast.walk(_plain(node)):
             if isinstance(inner, Import):
                 self._import(module, inner)
             elif isinstance(inner, ast.Call):
@@ -220,6 +222,9 @@ class _Reading:
     def _package(self, dotted: str) -> None:
         top = dotted.partition(".")[0]
         if not top or top in sys.stdlib_module_names:
+            return
+        if top == "modelwright":
+            self._add(ComponentKind.PACKAGE, top, __version__, __version__)
             return
         for name in _distributions().get(top, ()):
             version = metadata.version(name)
@@ -325,7 +330,10 @@ class _Plain(ast.NodeTransformer):
         return node
 
 
-def _digest(node: ast.AST) -> str:
-    import copy
+def _plain(node: ast.AST) -> ast.AST:
+    plain: ast.AST = _Plain().visit(copy.deepcopy(node))
+    return plain
 
-    return digest_bytes(ast.dump(_Plain().visit(copy.deepcopy(node))).encode())
+
+def _digest(node: ast.AST) -> str:
+    return digest_bytes(ast.dump(_plain(node)).encode())
