@@ -172,3 +172,19 @@ def test_every_figure_names_its_events(history):
     history.register(0, 1)
     history.start(10, 1)
     assert history.figures()["lead_time"].events == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("value_", "unit", "n", "text"),
+    [
+        (None, "hours", 0, "nothing to compute it from"),
+        (36.0, "hours", 2, "36 hours (2 cases)"),
+        (96.0, "hours", 1, "4 days (1 case)"),
+        (0.5, "share", 4, "50 % (4 cases)"),
+        (2.5, "per week", 5, "2.5 per week (5 cases)"),
+    ],
+)
+def test_a_figure_is_read_with_its_cases(value_, unit, n, text):
+    from modelwright.governance import Figure
+
+    assert Figure(name="x", label="X", value=value_, unit=unit, n=n).text == text

@@ -98,11 +98,23 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     """One figure with the events that it was computed from. `value` is None where there was nothing to compute."""
 
     name: str
-    title: str
+    label: str
     value: float | None
     unit: str
     n: int  # cases it rests on
     events: list[int] = []  # sequence numbers in the ledger
+
+    @property
+    def text(self) -> str:
+        """The value as it is read: `36 hours (2 cases)`, `50 % (4 cases)`, `nothing to compute it from`."""
+        if self.value is None:
+            return "nothing to compute it from"
+        cases = f"({self.n} {'case' if self.n == 1 else 'cases'})"
+        if self.unit == "share":
+            return f"{100 * self.value:.3g} % {cases}"
+        if self.unit == "hours" and self.value >= 72:
+            return f"{self.value / 24:.3g} days {cases}"
+        return f"{self.value:.3g} {self.unit} {cases}"
 
 
 class ValueReport(msgspec.Struct, frozen=True, kw_only=True):

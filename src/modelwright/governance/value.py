@@ -59,7 +59,7 @@ def report(events: Sequence[Event], since: datetime, until: datetime, *, failing
             _typical("data_lead_time", "Lead time, newest training data to live", _data_to_live(events, now_live)),
             Figure(
                 name="deployment_frequency",
-                title="Versions gone live per week",
+                label="Versions gone live per week",
                 value=len(now_live) / weeks,
                 unit="per week",
                 n=len(now_live),
@@ -195,13 +195,13 @@ def _retrainings(events: Sequence[Event], since: datetime, until: datetime) -> l
     return pairs
 
 
-def _typical(name: str, title: str, pairs: Sequence[Pair]) -> Figure:
+def _typical(name: str, label: str, pairs: Sequence[Pair]) -> Figure:
     """The median duration, in hours."""
     hours = [(end.ts - start.ts) / timedelta(hours=1) for start, end in pairs]
     events = sorted({event.seq for pair in pairs for event in pair})
-    return Figure(name=name, title=title, value=median(hours) if hours else None, unit="hours", n=len(pairs), events=events)
+    return Figure(name=name, label=label, value=median(hours) if hours else None, unit="hours", n=len(pairs), events=events)
 
 
-def _share(name: str, title: str, some: Sequence[Event], every: Sequence[Event]) -> Figure:
+def _share(name: str, label: str, some: Sequence[Event], every: Sequence[Event]) -> Figure:
     value = len(some) / len(every) if every else None
-    return Figure(name=name, title=title, value=value, unit="share", n=len(every), events=[event.seq for event in every])
+    return Figure(name=name, label=label, value=value, unit="share", n=len(every), events=[event.seq for event in every])
