@@ -181,7 +181,7 @@ class Mover:
         self, tx: Transaction, deployment: Deployment, placement: Placement, release: Release, *, reason: str
     ) -> None:
         """Another version becomes live; the one before is remembered, for the way back."""
-        release = msgspec.structs.replace(release, at=tx.now, by=tx.principal.id, reason=reason)
+        release = msgspec.structs.replace(release, at=tx.now, reason=reason)  # by: whoever began the rollout
         former = [*placement.former, placement.stable][-self._keep :]
         after = msgspec.structs.replace(placement, stable=release, former=former)
         self.live(tx, deployment, after, before=placement.stable.model, reason=reason)
@@ -218,7 +218,7 @@ class Mover:
             inputs=[model],
             outputs=[deployment.ref],
             before={"model": str(before) if before else None},
-            after={"model": str(model), "endpoint": placement.endpoint},
+            after={"model": str(model), "endpoint": placement.endpoint, "by": placement.stable.by},
             reason=reason,
             environment=placement.environment,
         )

@@ -85,7 +85,7 @@ def _live(event: dict[str, Any], at: datetime, seq: int) -> Live:
         environment=event["env"],
         model=Ref.parse(event["after"]["model"]),
         since=at,
-        by=event["actor"]["id"],
+        by=event["after"]["by"],
         reason=event["reason"],
         event=seq,
     )

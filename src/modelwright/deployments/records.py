@@ -327,7 +327,7 @@ class Live(msgspec.Struct, frozen=True, kw_only=True):
     environment: str
     model: Ref
     since: datetime
-    by: str
+    by: str  # whoever deployed it, though a verdict may have promoted it
     reason: str
     approved_by: list[str] = []
     event: int  # the ledger's sequence number

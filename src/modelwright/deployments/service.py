@@ -130,7 +130,7 @@ class Deployments(Room):
         with. A rollout that is under way there is superseded. `Refused` names whatever the policy still asks for.
         """
         plan = self._plan(strategy, environment)
-        deployment = self._open(tx, name)
+        deployment = self._open_or_made(tx, name)
         version = self._admitted(tx, model, environment)
         release = Release(model=version.ref, manifest=version.manifest, at=tx.now, by=tx.principal.id, reason=reason)
         placement = deployment.placement(environment)
@@ -300,13 +300,20 @@ class Deployments(Room):
     # Finding things
 
     def _open(self, tx: Transaction, name: str) -> Deployment:
-        found = tables.find_deployment(tx, name)
-        if found is None:
-            found = self.create(name)
+        found = tables.get_deployment(tx, name)
         if found.retired_at is not None:
             mend = f"Use {found.successor} in its place." if found.successor else ""
             raise Conflict(f"{found.ref} is retired.", mend=mend)
         return found
+
+    def _open_or_made(self, tx: Transaction, name: str) -> Deployment:
+        """Whoever may deploy to a name may begin it, with the defaults."""
+        if tables.find_deployment(tx, name) is not None:
+            return self._open(tx, name)
+        made = Deployment(name=Ref(Kind.DEPLOYMENT, name).name, created_at=tx.now, created_by=tx.principal.id)
+        tables.insert_deployment(tx, made)
+        tx.record("deployments.deployment.created", made.ref, reason="with its first version")
+        return made
 
     def _placed(self, deployment: Deployment, environment: str) -> Placement:
         placement = deployment.placement(environment)
