@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from modelwright.core.errors import Invalid, Unavailable
 from modelwright.core.refs import Ref
 from modelwright.store import Record
-from modelwright.store.ledger import checkpoints, log, merkle, verify
-from modelwright.store.ledger.checkpoints import LedgerSettings
+from modelwright.store.audit import checkpoints
+from modelwright.store.audit.checkpoints import LedgerSettings
+from modelwright.store.ledger import log, merkle, verify
 from modelwright.store.ledger.keys import Keyring
 from modelwright.store.ledger.tree import BLOCK, Tree
 from modelwright.store.records import Sealed

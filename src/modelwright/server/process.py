@@ -17,8 +17,8 @@ from modelwright.server.children import ProjectRunner
 from modelwright.serving.metrics import ServingMetrics
 from modelwright.serving.plane import Plane
 from modelwright.serving.predictions import PredictionLog
+from modelwright.store import due
 from modelwright.store.leases import Leadership
-from modelwright.store.ledger.checkpoints import due
 from modelwright.workspace import Home, Workspace
 
 

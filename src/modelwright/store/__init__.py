@@ -1,10 +1,9 @@
 """The record and what it rests on: database, ledger, catalog, evidence, objects."""
 
+from modelwright.store.audit.checkpoints import LedgerSettings, due
 from modelwright.store.database import Database, Transaction
 from modelwright.store.embedded import Decision, Embedded, acting_as
 from modelwright.store.leases import Leadership
-from modelwright.store.ledger.checkpoints import LedgerSettings
-from modelwright.store.ledger.sealing import Sealing
 from modelwright.store.records import (
     AliasMove,
     Direction,
@@ -33,10 +32,10 @@ __all__ = [
     "LedgerSettings",
     "Lineage",
     "Record",
-    "Sealing",
     "State",
     "Transaction",
     "Verdict",
     "Version",
     "acting_as",
+    "due",
 ]

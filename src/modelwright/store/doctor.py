@@ -14,10 +14,10 @@ import sqlalchemy as sa
 from modelwright.core.blobs import Blobs
 from modelwright.core.errors import ModelwrightError
 from modelwright.store import leases
+from modelwright.store.audit import checkpoints
+from modelwright.store.audit.checkpoints import LedgerSettings
 from modelwright.store.backup import ledger_of
 from modelwright.store.database import Database
-from modelwright.store.ledger import checkpoints
-from modelwright.store.ledger.checkpoints import LedgerSettings
 from modelwright.store.ledger.keys import Keyring
 from modelwright.store.objects import Objects
 from modelwright.store.records import Verdict

@@ -10,8 +10,8 @@ from modelwright.core.operations import operation
 from modelwright.core.paging import Page
 from modelwright.core.refs import Kind, Ref
 from modelwright.store import catalog, evidence, queries
+from modelwright.store.audit.service import Audit
 from modelwright.store.database import Transaction
-from modelwright.store.ledger.service import Audit
 from modelwright.store.records import AliasMove, Direction, Event, EventFilter, Evidence, Lineage, Verdict, Version
 
 DECISIONS = ("approval", "waiver")  # evidence that only `policy` makes, after asking who may

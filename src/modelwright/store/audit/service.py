@@ -12,9 +12,10 @@ from modelwright.core.operations import Caller, Room, operation
 from modelwright.core.paging import MAX_LIMIT, Page
 from modelwright.core.refs import Kind
 from modelwright.store import queries
+from modelwright.store.audit import checkpoints
+from modelwright.store.audit.checkpoints import LedgerSettings
 from modelwright.store.database import Transaction
-from modelwright.store.ledger import checkpoints, export, merkle, verify
-from modelwright.store.ledger.checkpoints import LedgerSettings
+from modelwright.store.ledger import export, merkle, verify
 from modelwright.store.ledger.keys import Keyring
 from modelwright.store.ledger.tree import Tree
 from modelwright.store.records import (

@@ -1,0 +1,1 @@
+"""The ledger for those who check it: checkpoints, proofs, exports and verification, as operations."""
