@@ -7,7 +7,7 @@ import pyarrow.compute
 
 from features import FLIGHTS, VIEWS
 from modelwright import Ref, pipeline, step
-from modelwright.evaluation import split_by_time
+from modelwright.evaluation import Plan, split_by_time
 from modelwright.pipelines import Context
 
 NUMBERS = [
@@ -40,7 +40,7 @@ def classifier(learning_rate: float, rounds: int, seed: int) -> object:
 
 
 @step
-def training_set(flights: Ref, weather: Ref, planes: Ref, context: Context) -> dict:
+def training_set(flights: Ref, weather: Ref, planes: Ref, test_days: int, context: Context) -> dict:
     """Every landed flight with what was known at its scheduled departure, in order of time."""
     import duckdb
 
@@ -50,21 +50,28 @@ def training_set(flights: Ref, weather: Ref, planes: Ref, context: Context) -> d
         f"{', '.join(ENTITIES)} FROM ({FLIGHTS}) ORDER BY scheduled_at, flight_id"
     ).to_arrow_table()
     joined = context.workspace.features.training(landed, [view.ref for view in VIEWS], sources=[flights, weather, planes])
-    context.log_params({"rows": joined.table.num_rows})
-    return {"table": joined.table, "made_of": [str(ref) for ref in joined.refs]}
+    last = joined.table["event_timestamp"][-1].as_py()
+    context.log_params({"rows": joined.table.num_rows, "until": last.isoformat()})
+    test_from = (last - timedelta(days=test_days)).replace(hour=0, minute=0, second=0, microsecond=0)
+    return {"test_from": test_from, "table": joined.table, "made_of": [str(ref) for ref in joined.refs]}
 
 
 @step
-def fit(examples: pa.Table, train_until: datetime, learning_rate: float, rounds: int, context: Context) -> object:
-    """A gradient-boosted classifier on what had landed before `train_until`."""
+def fit(
+    examples: pa.Table, test_from: datetime, learning_rate: float, rounds: int, drill: bool, context: Context
+) -> object:
+    """A gradient-boosted classifier on what had landed a day before the test begins.
+
+    `drill` learns the opposite of the truth: to see whether the gate, and after it the canary, would notice.
+    """
     from sklearn.metrics import log_loss
 
-    known = pa.compute.less(examples["landed_at"], pa.scalar(train_until, examples["landed_at"].type))
+    known = pa.compute.less(examples["landed_at"], pa.scalar(test_from - timedelta(days=1), examples["landed_at"].type))
     train = examples.filter(known)
     labels = train["late"].to_numpy(zero_copy_only=False)
     frame = inputs(train).to_pandas()
     model = classifier(learning_rate, rounds, context.seed)
-    model.fit(frame, labels)
+    model.fit(frame, ~labels if drill else labels)
     for number, scores in enumerate(model[-1].staged_predict_proba(model[:-1].transform(frame))):
         if number % 5 == 0 or number == rounds - 1:
             context.log_metric("train/log_loss", float(log_loss(labels, scores[:, 1])), step=number)
@@ -110,6 +117,7 @@ def judge(version: Ref, examples: pa.Table, test_from: datetime, flights: Ref, c
         champion_scores=None if champion is None else workspace.models.load(champion.ref).scores(inputs(test)),
         threshold=0.3,
         split=split.record,
+        plan=Plan(replicates=300),
     )
     context.log_metrics({f"test/{name}": metric.value for name, metric in report.metrics.items()})
     return str(report.comparison.outcome)
@@ -117,15 +125,16 @@ def judge(version: Ref, examples: pa.Table, test_from: datetime, flights: Ref, c
 
 @pipeline
 def delay(
-    flights: Ref,
-    weather: Ref,
-    planes: Ref,
-    test_from: datetime,
+    flights: Ref = Ref.parse("dataset:flights"),
+    weather: Ref = Ref.parse("dataset:weather"),
+    planes: Ref = Ref.parse("dataset:planes"),
+    test_days: int = 28,
     learning_rate: float = 0.08,
-    rounds: int = 80,
+    rounds: int = 60,
+    drill: bool = False,
 ) -> tuple[Ref, str]:
-    """Train, register and evaluate `model:delay` on exact versions of the data."""
-    examples = training_set(flights, weather, planes)
-    model = fit(examples["table"], test_from - timedelta(days=1), learning_rate, rounds)
+    """Train, register and evaluate `model:delay`: on everything but the last `test_days`, judged on those."""
+    examples = training_set(flights, weather, planes, test_days)
+    model = fit(examples["table"], examples["test_from"], learning_rate, rounds, drill)
     version = register(model, examples["table"], examples["made_of"])
-    return version, judge(version, examples["table"], test_from, flights)
+    return version, judge(version, examples["table"], examples["test_from"], flights)

@@ -162,9 +162,9 @@ class Home:
             if last is not None and last > self.clock.now():
                 self.clock.advance(last)
 
-    def require(self, verb: str, resource: Resource) -> None:
-        """Raise unless the acting principal may: for doors that are not operations."""
-        self.caller().require(verb, resource)
+    def require(self, resource: Resource, *verbs: str) -> None:
+        """Raise unless the acting principal may do one of these: for doors that are no operations."""
+        self.caller().require(resource, *verbs)
 
     def caller(self) -> Embedded:
         """The embedded caller on this workspace."""

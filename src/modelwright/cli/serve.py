@@ -84,8 +84,8 @@ def _invite_first_admin(workspace: Workspace) -> None:
         credential = workspace.access.first_admin()
     except Conflict:
         return
-    say("Nobody is admin here yet. Choose a password within an hour, with this token, shown only once:")
-    say(f"    mw login --setup {credential.secret}")
+    say("Nobody is admin here yet. Choose a password within 24 hours, with this token, shown only once:")
+    say(f"    mw login --setup {credential.token}")
 
 
 def _announcing(config: uvicorn.Config, name: str, address_file: Path | None, *, quiet: bool) -> uvicorn.Server:

@@ -26,7 +26,7 @@ def health_routes(door: Doorkeeper, ready: Callable[[], dict[str, str]], metrics
 
     async def exposition(request: Request) -> Response:
         principal = await door.principal(request)
-        await door.require(principal, "read", Kind.WORKSPACE)
+        await door.require(principal, Kind.WORKSPACE, "read")
         text = await anyio.to_thread.run_sync(metrics)
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 

@@ -27,7 +27,8 @@ def serves(path: str) -> bool:
 
 def inference_app(process: Process, door: Doorkeeper) -> Any:
     """The ASGI application of the data plane; each call needs `serve.invoke` on its deployment."""
-    return create_app(process.plane, clock=process.home.clock, metrics=process.serving, authorize=Invocations(process, door))
+    asks = Invocations(process, door)
+    return create_app(process.plane, clock=process.home.clock, metrics=process.serving, authorize=asks)
 
 
 class Invocations:
@@ -54,7 +55,7 @@ class Invocations:
         principal = await self._door.principal(request)
         resource = Resource(Kind.DEPLOYMENT, deployment_of(endpoint))
         try:
-            await self._door.run(principal, lambda: self._process.home.require(VERB, resource))
+            await self._door.run(principal, lambda: self._process.home.require(resource, VERB))
         except NotFound:
             raise NotFound(f"There is no model named {endpoint!r}.") from None
         if len(self._known) >= MOST:

@@ -67,9 +67,9 @@ class Doorkeeper:
 
         return await self._thread(as_them)
 
-    async def require(self, principal: Principal, verb: str, kind: Kind) -> None:
-        """Raise unless the principal may do `verb` to things of a kind: for the routes that are not operations."""
-        await self.run(principal, lambda: self.home.require(verb, Resource(kind)))
+    async def require(self, principal: Principal, kind: Kind, *verbs: str) -> None:
+        """Raise unless the principal may do one of these to things of a kind: for the routes that are no operations."""
+        await self.run(principal, lambda: self.home.require(Resource(kind), *verbs))
 
     async def _thread(self, work: Callable[[], T]) -> T:
         return await anyio.to_thread.run_sync(work, limiter=self._threads)

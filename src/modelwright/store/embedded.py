@@ -83,12 +83,12 @@ class Embedded:
         with self.transaction(write=operation.writes) as fresh:
             return self._run(fresh, room, operation, accepted)
 
-    def require(self, verb: str, resource: Resource) -> None:
-        """Raise (and put on the record) unless the acting principal may: for doors that are not operations."""
+    def require(self, resource: Resource, *verbs: str) -> None:
+        """Raise (and put on the record) unless the acting principal may do one of these: for doors that are no operations."""
         with self.transaction(write=False) as tx:
-            decision = self._authorizer.decide(tx, tx.principal, verb, resource)
-            if not decision.allow:
-                raise _DeniedHere(tx.principal, verb, resource, decision)
+            decisions = [self._authorizer.decide(tx, tx.principal, verb, resource) for verb in verbs]
+            if not any(decision.allow for decision in decisions):
+                raise _DeniedHere(tx.principal, verbs[0], resource, decisions[0])
 
     @contextmanager
     def transaction(self, *, write: bool) -> Iterator[Transaction]:

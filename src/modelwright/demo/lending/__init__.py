@@ -1,1 +1,1 @@
-"""The demo's case: loan applications, with a season, an abrupt change, delayed labels and columns that are nobody's business."""
+"""The demo's case: loan applications, with a season, a shock, delayed labels and columns that are nobody's business."""

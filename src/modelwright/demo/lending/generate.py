@@ -89,7 +89,10 @@ def applications(seed: int, people: pa.Table, rates: pa.Table, per_month: int = 
     shock = -2.2 + 1.1 * burden - 0.01 * employed - 0.35 * hard + 0.42 * (rate - 3.0) + 1.2 * (purpose == "refinance")
     chance = 1 / (1 + np.exp(-np.where(shocked, shock + 0.5 * luck, calm) - 0.35 * holiday))
     late = draw.random(count) < chance
-    known = [m + timedelta(days=KNOWN_AFTER, seconds=int(s)) for m, s in zip(moments, draw.integers(0, 86400, count), strict=True)]
+    known = [
+        m + timedelta(days=KNOWN_AFTER, seconds=int(s))
+        for m, s in zip(moments, draw.integers(0, 86400, count), strict=True)
+    ]
     return pa.table(
         {
             "application_id": [f"A{i:06d}" for i in range(count)],

@@ -18,11 +18,13 @@ from modelwright.core.operations import Operation, Room, operations_of
 from modelwright.core.refs import Kind
 from modelwright.core.wire import encode
 from modelwright.server.api.openapi import openapi
+from modelwright.server.api.sessions import session_routes
 from modelwright.server.requests import Doorkeeper, json_response
 from modelwright.server.routing import PUBLIC, SIGNED_IN, Guarded
 from modelwright.workspace import Workspace
 
 API = "/api/v1"
+STORES = ("write", "evaluate", "validate", "register", "train")  # whoever may do one of these has content to store
 
 
 def api_routes(workspace: Workspace, door: Doorkeeper) -> list[BaseRoute]:
@@ -42,6 +44,7 @@ def api_routes(workspace: Workspace, door: Doorkeeper) -> list[BaseRoute]:
     objects = _Objects(workspace, door)
     return [
         *routes,
+        *session_routes(door.home.authenticator),
         Guarded(f"{API}/openapi.json", describe, needs=PUBLIC),
         Guarded(f"{API}/whoami", whoami, needs=SIGNED_IN),
         Guarded(f"{API}/objects", objects.put, needs="write", methods=["POST"]),
@@ -74,7 +77,7 @@ class _Objects:
 
     async def put(self, request: Request) -> Response:
         principal = await self._door.principal(request)
-        await self._door.require(principal, "write", Kind.OBJECT)
+        await self._door.require(principal, Kind.OBJECT, *STORES)
         pieces: queue.Queue[bytes | BaseException | None] = queue.Queue(maxsize=8)
         blobs = self._workspace.caller.blobs
         async with anyio.create_task_group() as tasks:
@@ -99,7 +102,7 @@ class _Objects:
 
     async def get(self, request: Request) -> Response:
         principal = await self._door.principal(request)
-        await self._door.require(principal, "read", Kind.OBJECT)
+        await self._door.require(principal, Kind.OBJECT, "read")
         digest, blobs = request.path_params["digest"], self._workspace.caller.blobs
         if len(digest) != DIGEST_LENGTH or not set(digest) <= set("0123456789abcdef"):
             raise NotFound("An object is named by its digest: 64 lower-case hexadecimal characters.")

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import quote, urlencode
 
 import jinja2
-import msgspec
-from markupsafe import Markup
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from modelwright import __version__
+from modelwright.core.errors import Denied, ModelwrightError, NotFound, Unauthenticated
 from modelwright.core.principals import Principal
 from modelwright.core.refs import Kind, Ref
-from modelwright.core.wire import to_plain
-from modelwright.server.requests import Doorkeeper
+from modelwright.server.pages import words
+from modelwright.server.requests import SESSION_COOKIE, Doorkeeper
 from modelwright.workspace import Workspace
+
+T = TypeVar("T")
+Gather = Callable[[Workspace, Request], dict[str, Any]]
+PER_PAGE = 25
 
 
 class Door(NamedTuple):
@@ -43,15 +46,6 @@ NAVIGATION = (
     Door("policy", "/policies", "Policies"),
     Door("audit", "/audit", "Audit"),
 )
-_PLACES = {door.key: door.path for door in NAVIGATION}
-
-
-def path_of(ref: Ref | str) -> str:
-    """The page of a ref: `/models/delay@3`; refs without a page of their own go to the record's page of that ref."""
-    ref = Ref.parse(ref) if isinstance(ref, str) else ref
-    place = _PLACES.get(ref.kind.value)
-    tail = ref.name if ref.selector is None else f"{ref.name}@{ref.selector}"
-    return f"{place}/{tail}" if place and ref.kind is not Kind.EVIDENCE else f"/record/{ref}"
 
 
 class Pages:
@@ -61,39 +55,110 @@ class Pages:
         self.workspace = workspace
         self.door = door
 
-    def page(self, template: str, here: str, gather: Callable[[Workspace, Request], dict[str, Any]]) -> Any:
-        """An endpoint: `gather` runs in a worker thread as whoever asks, under their rights, and fills the template."""
+    def page(self, template: str, here: str, gather: Gather) -> Any:
+        """An endpoint: `gather` runs in a worker thread as whoever asks, under their rights, and fills the template.
+
+        What goes wrong is a page too; who is not signed in where that is required is sent to do so, and back.
+        """
 
         async def endpoint(request: Request) -> Response:
-            principal = await self.door.principal(request)
-            return await self.door.run(principal, lambda: self._render(template, here, gather, request, principal))
+            try:
+                principal = await self.door.principal(request)
+            except Unauthenticated as error:
+                return self.unauthenticated(request, error)
+            try:
+                return await self.door.run(principal, lambda: self.render(template, here, gather, request, principal))
+            except ModelwrightError as error:
+                return self.error(request, error, principal)
 
         return endpoint
 
-    def _render(
-        self,
-        template: str,
-        here: str,
-        gather: Callable[[Workspace, Request], dict[str, Any]],
-        request: Request,
-        principal: Principal,
-    ) -> Response:
+    def render(self, template: str, here: str, gather: Gather, request: Request, principal: Principal) -> Response:
+        """The page, filled and framed. Runs as the principal already."""
         content = gather(self.workspace, request)
-        status = self.workspace.workspace.status()
+        return self.answer(template, {"here": here, **content}, request, principal)
+
+    def answer(
+        self, template: str, content: dict[str, Any], request: Request, principal: Principal | None, status: int = 200
+    ) -> Response:
+        """Content in its template and frame. The frame asks no right: it shows what anybody who is let in may see."""
+        home = self.door.home
         frame = {
-            "here": here,
-            "navigation": NAVIGATION,
+            "here": "",
+            "navigation": NAVIGATION if principal else (),
             "principal": principal,
             "version": __version__,
-            "workspace_name": status.name,
-            "simulated": status.clock == "simulated",
-            "now": status.now,
-            "ledger_size": self.workspace.record.head().size,
+            "workspace_name": home.settings.workspace.name,
+            "simulated": home.settings.workspace.clock == "simulated",
+            "now": home.clock.now(),
+            "required": self.door.required,
             "nonce": request.state.nonce,
-            "charts": {},
+            "charted": False,
         }
         text = environment().get_template(template).render(**{**frame, **content})
-        return HTMLResponse(text, headers={"cache-control": "no-store"})
+        return HTMLResponse(text, status_code=status, headers={"cache-control": "no-store"})
+
+    def error(self, request: Request, error: ModelwrightError, principal: Principal | None) -> Response:
+        """What went wrong, as a page that says what to do."""
+        return self.answer("error.html", {"error": error}, request, principal, error.status)
+
+    def unauthenticated(self, request: Request, error: Unauthenticated) -> Response:
+        """To the sign-in page and back; a session that is over is forgotten on the way."""
+        where = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        response = RedirectResponse(f"/signin?{urlencode({'next': where})}", status_code=303)
+        if SESSION_COOKIE in request.cookies:
+            response.delete_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="strict")
+        return response
+
+
+def wants_html(request: Request) -> bool:
+    """Whether a person's browser asks, and not a program."""
+    return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(("/api/", "/static/"))
+
+
+def allowed(read: Callable[[], T]) -> T | None:
+    """What a part of a page shows, or None where the reader has no right to it: the rest of the page stands."""
+    try:
+        return read()
+    except Denied:
+        return None
+
+
+def known(read: Callable[[], T]) -> T | None:
+    """What there is, or None where there is none (or the reader may not know that there is)."""
+    try:
+        return read()
+    except (NotFound, Denied):
+        return None
+
+
+def named(request: Request, kind: Kind) -> Ref:
+    """The ref that a page's address speaks of: `/models/pricing/delay@3`."""
+    return Ref.parse(f"{kind.value}:{request.path_params['name']}")
+
+
+def turning(request: Request, following: str | None) -> dict[str, str]:
+    """The links of a list: to its next page, and back to its first."""
+    kept = [(key, value) for key, value in request.query_params.multi_items() if key != "after"]
+    links = {}
+    if following is not None:
+        links["next"] = f"{request.url.path}?{urlencode([*kept, ('after', following)])}"
+    if "after" in request.query_params:
+        links["first"] = f"{request.url.path}?{urlencode(kept)}" if kept else request.url.path
+    return links
+
+
+_PLACES = {door.key: door.path for door in NAVIGATION} | {"execution": "/executions", "alert": "/alerts"}
+
+
+def path_of(ref: Ref | str) -> str:
+    """The page of a ref: `/models/delay@3`. What has no page of its own has one in the record."""
+    ref = Ref.parse(ref) if isinstance(ref, str) else ref
+    tail = ref.name if ref.selector is None else f"{ref.name}@{ref.selector}"
+    if ref.kind is Kind.EXPERIMENT:
+        return f"/runs?{urlencode({'experiment': ref.name})}"
+    place = _PLACES.get(ref.kind.value)
+    return f"{place}/{quote(tail, safe='/@')}" if place else f"/record/{quote(str(ref), safe='/@:')}"
 
 
 @cache
@@ -106,82 +171,6 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {
-        "moment": moment,
-        "day": lambda at: "" if at is None else f"{at:%-d %b %Y}",
-        "figure": figure,
-        "count": lambda n: f"{n:,}".replace(",", "\u2009"),
-        "bytes": human_bytes,
-        "percent": percent,
-        "short": lambda digest: Markup('<span class="digest" title="{0}">{1}</span>').format(digest, str(digest)[:12]),
-        "link": link,
-        "chip": chip,
-        "plain": to_plain,
-        "pretty": lambda value: msgspec.json.format(msgspec.json.encode(to_plain(value)), indent=2).decode(),
-    }
-    made.globals |= {"chart": chart, "path_of": path_of}
+    made.filters |= words.FILTERS | {"link": lambda ref, text=None: words.link(ref, path_of, text)}
+    made.globals |= {"chart": words.chart, "path_of": path_of}
     return made
-
-
-def moment(at: datetime | None) -> Markup:
-    """A time for a person, exact on hover."""
-    if at is None:
-        return Markup("")
-    return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(at.isoformat(), f"{at:%-d %b %Y, %H:%M} UTC")
-
-
-def figure(value: Any, digits: int = 4) -> str:
-    """A number for a person: as many digits as say something."""
-    if value is None:
-        return "–"
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
-    if isinstance(value, int):
-        return f"{value:,}".replace(",", "\u2009")
-    return f"{value:.{digits}g}" if abs(value) < 1e6 else f"{value:.3e}"
-
-
-def percent(share: float | None, digits: int = 1) -> str:
-    """A share as a percentage."""
-    return "–" if share is None else f"{100 * share:.{digits}f}\u202f%"
-
-
-def human_bytes(size: int | None) -> str:
-    """Bytes in the unit that a person would choose."""
-    if size is None:
-        return "–"
-    amount, units = float(size), ["B", "kB", "MB", "GB", "TB"]
-    while amount >= 1000 and len(units) > 1:
-        amount, units = amount / 1000, units[1:]
-    return f"{amount:.0f} {units[0]}" if units[0] == "B" else f"{amount:.1f} {units[0]}"
-
-
-def link(ref: Ref | str | None, text: str | None = None) -> Markup:
-    """A ref as a link to its page."""
-    if ref is None:
-        return Markup("")
-    return Markup('<a href="{}">{}</a>').format(path_of(ref), text or str(ref))
-
-
-def chip(value: Any, kind: str = "") -> Markup:
-    """A state or verdict as a coloured chip; the word says it too, so colour is never alone."""
-    text = str(getattr(value, "value", value))
-    return Markup('<span class="chip {}">{}</span>').format(kind or text.replace(" ", "_").lower(), text.replace("_", " "))
-
-
-def chart(name: str, spec: dict[str, Any] | None, description: str) -> Markup:
-    """A chart's place and its Vega-Lite specification; `description` is what a screen reader says."""
-    if spec is None:
-        return Markup("")
-    import json
-
-    body = json.dumps(spec, default=str).replace("<", "\\u003c")
-    return Markup(
-        '<div class="chart" role="img" aria-label="{1}" data-chart="spec-{0}"></div>'
-        '<script type="application/json" id="spec-{0}">{2}</script>'
-    ).format(name, description, Markup(body))  # noqa: S704 - "<" is escaped above, so the text cannot leave its element
-
-
-def crumbs(*parts: tuple[str, str]) -> Sequence[tuple[str, str]]:
-    """Where a page stands: (label, path) from the overview down."""
-    return parts

@@ -1,0 +1,160 @@
+"""Where a story is played: a project folder, a real server as a process of its own, and people with tokens."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+
+from modelwright.client import connect
+from modelwright.core.errors import Unavailable
+from modelwright.workspace import Workspace, open_workspace
+
+PEOPLE = {
+    "ada": ("Ada, data scientist", ["scientist", "data_steward"]),
+    "ben": ("Ben, model risk", ["validator", "risk_officer"]),
+    "olga": ("Olga, operations", ["operator", "data_steward"]),
+    "rita": ("Rita, administration", ["admin"]),
+}
+STARTS_WITHIN = 60.0  # seconds
+
+
+class Progress(msgspec.Struct):
+    """What has been done and was acknowledged; kept in a file that is replaced whole."""
+
+    done: dict[str, Any] = {}
+    tokens: dict[str, str] = {}
+
+
+class Stage:
+    """Holds the server up and the people signed in; a server that was killed is started again."""
+
+    def __init__(self, folder: Path, project: Path) -> None:
+        self.folder = folder
+        self._project = project
+        self._server: subprocess.Popen[bytes] | None = None
+        self._workspaces: dict[str, Workspace] = {}
+        self.http: httpx.Client = httpx.Client()
+        self.url = ""
+        self.progress = Progress()
+
+    def set_up(self) -> None:
+        """Lay the project out, create the people, start the server. What is there already is taken up."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for path in sorted(self._project.rglob("*")):
+            target = self.folder / path.relative_to(self._project)
+            if path.is_file() and "__pycache__" not in path.parts and not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target)
+        if self._memory.exists():
+            self.progress = msgspec.json.decode(self._memory.read_bytes(), type=Progress)
+        self._create_people()
+        self.start()
+
+    def _create_people(self) -> None:
+        with open_workspace(self.folder) as here:
+            known = {account.id for account in here.access.list()}
+            held = {(grant.principal, grant.role) for grant in here.access.grants()}
+            for name, (display, roles) in PEOPLE.items():
+                if name not in known:
+                    here.access.create_user(name, display=display, reason="the cast of the story")
+                for role in roles:
+                    if (name, role) not in held:
+                        here.access.grant(name, role, reason="the cast of the story")
+                if name not in self.progress.tokens:
+                    self.progress.tokens[name] = here.access.create_token(name, label="story", days=90).token
+            self.save()
+
+    # The server
+
+    def start(self) -> None:
+        """Start `mw up` in the project's folder, and wait until it answers."""
+        address = self.folder / ".modelwright" / "address"
+        address.unlink(missing_ok=True)
+        logs = self.folder / ".modelwright" / "logs"
+        logs.mkdir(exist_ok=True, mode=0o700)
+        with (logs / "server.log").open("ab") as log:
+            command = [sys.executable, "-m", "modelwright.cli", "up", "--port", "0", "--quiet"]
+            self._server = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                [*command, "--address-file", str(address)],
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+            )
+        deadline = time.monotonic() + STARTS_WITHIN
+        while not address.exists():
+            if self._server.poll() is not None or time.monotonic() > deadline:
+                tail = (logs / "server.log").read_text(errors="replace")[-2000:]
+                raise Unavailable(f"The server did not start. The end of its log:\n{tail}")
+            time.sleep(0.02)
+        self.url = address.read_text(encoding="utf-8")
+        self._sign_in()
+
+    def _sign_in(self) -> None:
+        for workspace in self._workspaces.values():
+            workspace.close()
+        self._workspaces = {name: connect(self.url, token=token) for name, token in self.progress.tokens.items()}
+        self.http.close()
+        headers = {"authorization": f"Bearer {self.progress.tokens['olga']}"}
+        self.http = httpx.Client(base_url=self.url, headers=headers, timeout=60.0)
+
+    def alive(self) -> bool:
+        """Whether the server's process runs."""
+        return self._server is not None and self._server.poll() is None
+
+    def recover(self) -> None:
+        """Start the server again if it is gone."""
+        if not self.alive():
+            self.start()
+
+    def wait(self) -> None:
+        """Until the server ends, or Ctrl-C."""
+        try:
+            if self._server is not None:
+                self._server.wait()
+        except KeyboardInterrupt:
+            return
+
+    def stop(self) -> None:
+        """Stop the server as Ctrl-C would, and wait for it."""
+        if self._server is not None and self._server.poll() is None:
+            self._server.terminate()
+            self._server.wait(60)
+
+    # The people
+
+    def as_(self, name: str) -> Workspace:
+        """The workspace as one of the people sees it."""
+        return self._workspaces[name]
+
+    def renew(self) -> None:
+        """New tokens for everybody: a person's token lasts ninety days at most, and the story goes on for longer."""
+        for name in PEOPLE:
+            self.progress.tokens[name] = self.as_(name).access.create_token(name, label="story", days=90).token
+        self.save()
+        self._sign_in()
+
+    # What was done
+
+    @property
+    def _memory(self) -> Path:
+        return self.folder / "story.json"
+
+    def save(self) -> None:
+        """Keep what was done, so that it survives a kill at any moment."""
+        part = self._memory.with_suffix(".part")
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(msgspec.json.encode(self.progress))
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(self._memory)
