@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 
-from modelwright.core.refs import Ref
 from modelwright.datasets.records import DatasetVersion
 from modelwright.deployments.records import Live
 from modelwright.governance.records import DECLARABLE, CardField, CardSection, ModelCard, Origin, Statement
@@ -264,8 +263,3 @@ def _summaries(found: Evidence | None) -> list[str]:
 def missing_text(field: CardField) -> str:
     """How a gap is written."""
     return f"MISSING - owner {field.by or 'unknown'}"
-
-
-def subject_of(ref: Ref, statement: Statement) -> bool:
-    """Whether a statement speaks of this version: it was made about the model as a whole, or about exactly it."""
-    return statement.about in (ref, ref.whole)
