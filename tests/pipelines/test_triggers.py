@@ -14,7 +14,7 @@ from modelwright.core.errors import Conflict, Invalid
 from modelwright.core.refs import Ref
 from modelwright.pipelines import PipelineReconciler, Pipelines, Trigger, Triggers
 from modelwright.pipelines.records import PipelineSpec, PlannedStep
-from modelwright.pipelines.triggers import Heard, Observed, decide
+from modelwright.pipelines.triggers.deciding import Heard, Observed, decide
 from modelwright.store import Embedded
 
 START = datetime(2013, 7, 1, tzinfo=UTC)

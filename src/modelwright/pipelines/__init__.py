@@ -7,9 +7,8 @@ what sets pipelines off.
 from modelwright.pipelines.context import Context
 from modelwright.pipelines.graph import Pipeline, Step, pipeline, step
 from modelwright.pipelines.loading import load_pipelines
-from modelwright.pipelines.scheduling import PipelineReconciler, Starter, Triggers
 from modelwright.pipelines.service import Pipelines, PipelineSettings
-from modelwright.pipelines.triggers import Trigger
+from modelwright.pipelines.triggers import PipelineReconciler, Starter, Trigger, Triggers
 from modelwright.pipelines.worker import ExecutionResult
 
 __all__ = [

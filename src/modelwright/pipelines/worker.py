@@ -54,7 +54,7 @@ SHORT = 80  # characters of a value that is shown where it changed
 
 
 class Progress(Protocol):
-    """Told of what a worker does: `what` is started, done, cached, failed, retried or waiting."""
+    """Told of what a worker does: `what` is started, done, cached, failed, retried or waiting; positions count from 1."""
 
     def __call__(self, what: str, step: StepRecord, position: int, total: int) -> None: ...
 
@@ -166,7 +166,7 @@ class Worker:
     def _carry_out(self, execution: Execution, graph: Graph) -> Execution:
         run = self.service.experiments.follow(execution.run)
         try:
-            for position, node in enumerate(graph.nodes):
+            for position, node in enumerate(graph.nodes, start=1):
                 record = self._give(execution, node, run, position, len(graph.nodes))
                 self._trees[node.key] = record.outputs
         except StepFailed as failure:

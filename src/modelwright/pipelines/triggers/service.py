@@ -1,11 +1,9 @@
-"""Triggers on the record, and the reconciler that the operator turns."""
+"""Triggers on the record."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import msgspec
 import sqlalchemy as sa
@@ -19,11 +17,10 @@ from modelwright.pipelines import queries
 from modelwright.pipelines.records import ExecutionState
 from modelwright.pipelines.service import Pipelines
 from modelwright.pipelines.tables import executions, firings, triggers
-from modelwright.pipelines.triggers import Decision, Heard, Observed, Trigger, decide
+from modelwright.pipelines.triggers.deciding import Decision, Heard, Observed, Trigger, decide
 from modelwright.store import Transaction
 from modelwright.store.tables import ledger_events, ledger_head
 
-PATIENCE = 60.0  # seconds until a start that led to no execution is tried again
 MOST = 500  # events that one look takes in
 
 
@@ -35,14 +32,6 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     params: dict[str, Any]
     reason: str
     seq: int
-
-
-class Starter(Protocol):
-    """Has a pipeline executed somewhere, such as in a process of its own in the project's folder."""
-
-    def start(self, pipeline: str, *, params: Mapping[str, Any], reason: str, cause: int | None) -> None:
-        """Begin and return. It ends in `pipelines.run(..., cause=cause)`, so to begin twice is harmless."""
-        ...
 
 
 class Triggers(Room):
@@ -115,8 +104,10 @@ class Triggers(Room):
 
     @operation("train", data=True, on="pipeline")
     def look(self, tx: Transaction, pipeline: str, name: str) -> Sequence[Due]:
-        """Decide whether a trigger fires now; if so, put that on the record. What it has set off and nobody has begun is
-        returned, each time until it has begun."""
+        """Decide whether a trigger fires now, and if so, put that on the record.
+
+        What it has set off and nobody has begun is returned, each time until it has begun.
+        """
         row = self._row(tx, pipeline, name)
         trigger = decode(row.trigger, Trigger)
         observed = _observe(tx, trigger, row.seen)
@@ -149,39 +140,6 @@ class Triggers(Room):
         if row is None:
             raise NotFound(f"Pipeline {pipeline} has no trigger {name!r}.")
         return row
-
-
-class PipelineReconciler:
-    """Fires triggers, and has executions gone on with whose worker has died. Turned by the operator."""
-
-    name = "pipelines"
-
-    def __init__(self, room: Triggers, starter: Starter) -> None:
-        self._room = room
-        self._starter = starter
-        self._begun: dict[str, float] = {}  # by cause or execution: when this process last had it begun
-
-    def turn(self, now: datetime) -> Sequence[str]:
-        """See `operator.Reconciler`."""
-        done: list[str] = []
-        for trigger in self._room.list():
-            for due in self._room.look(trigger.pipeline, trigger.name):
-                if self._begin(f"cause {due.seq}"):
-                    self._starter.start(due.pipeline, params=due.params, reason=due.reason, cause=due.seq)
-                    done.append(f"Started {due.pipeline} for {due.trigger}: {due.reason}")
-        for execution in self._room.pipelines.list_stalled():
-            if self._begin(str(execution.ref)):
-                name = execution.pipeline.name
-                self._starter.start(name, params=execution.params, reason=execution.reason, cause=execution.cause)
-                done.append(f"Went on with {execution.ref} of {name}, whose worker was gone.")
-        return done
-
-    def _begin(self, what: str) -> bool:
-        now = time.monotonic()
-        if now - self._begun.get(what, float("-inf")) < PATIENCE:
-            return False
-        self._begun[what] = now
-        return True
 
 
 def _observe(tx: Transaction, trigger: Trigger, seen: int) -> Observed:

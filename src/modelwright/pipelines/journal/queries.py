@@ -1,10 +1,4 @@
-"""The journal: which step stands where, who holds it, and whether a result can be reused.
-
-A worker holds a step by a lease that it renews, under a fencing number that goes up each time the step is handed out. What
-a worker hands in counts only under the number that the step bears now: however late a worker wakes up that was believed
-dead, it changes nothing. Leases run by the machine's clock, also where the workspace's own is simulated, for they measure
-how long a worker has been silent.
-"""
+"""Reading the journal."""
 
 from __future__ import annotations
 
@@ -16,12 +10,11 @@ import msgspec
 import sqlalchemy as sa
 
 from modelwright.core.blobs import Blobs
-from modelwright.core.clock import isoformat, parse_time
+from modelwright.core.clock import parse_time
 from modelwright.core.errors import Conflict, Invalid, NotFound
 from modelwright.core.refs import Kind, Ref
-from modelwright.core.wire import decode, encode_text
+from modelwright.core.wire import decode
 from modelwright.pipelines.artifacts import objects_in
-from modelwright.pipelines.errors import LeaseLost
 from modelwright.pipelines.records import (
     FINAL,
     GIVEN,
@@ -29,7 +22,6 @@ from modelwright.pipelines.records import (
     Component,
     Execution,
     ExecutionState,
-    PlannedStep,
     StepRecord,
     StepState,
     changes,
@@ -59,32 +51,6 @@ def open_execution(tx: Transaction, ref: Ref) -> Any:
     return row
 
 
-def plan(tx: Transaction, ref: Ref, planned: Sequence[PlannedStep]) -> None:
-    """Write the steps of a new execution, in an order in which they can run."""
-    for position, each in enumerate(planned):
-        tx.execute(
-            steps.insert().values(
-                execution=ref.name,
-                key=each.key,
-                position=position,
-                step=each.step,
-                needs=encode_text(each.needs),
-                state=StepState.PENDING,
-                cache_key="",
-                components="[]",
-                why="[]",
-                fence=0,
-                holder="",
-                error="",
-            )
-        )
-
-
-def touch(tx: Transaction, ref: Ref, now: datetime) -> None:
-    """Note a sign of life."""
-    tx.execute(executions.update().where(_x.id == ref.name).values(touched_at=isoformat(now)))
-
-
 def step_row(tx: Transaction, ref: Ref, key: str) -> Any:
     """The row of one step, or `NotFound`."""
     execution_row(tx, ref)
@@ -94,11 +60,6 @@ def step_row(tx: Transaction, ref: Ref, key: str) -> Any:
     return row
 
 
-def write(tx: Transaction, ref: Ref, key: str, **values: Any) -> None:
-    """Change a step."""
-    tx.execute(steps.update().where(_s.execution == ref.name, _s.key == key).values(**values))
-
-
 def ready(tx: Transaction, ref: Ref, row: Any) -> None:
     """`Conflict` unless every step that this one needs has its result."""
     needs = msgspec.json.decode(row.needs)
@@ -106,45 +67,6 @@ def ready(tx: Transaction, ref: Ref, row: Any) -> None:
     missing = set(needs) - set(tx.execute(given).scalars())
     if missing:
         raise Conflict(f"Step {row.key} of {ref} still waits for {', '.join(sorted(missing))}.")
-
-
-def grant(tx: Transaction, ref: Ref, row: Any, worker: str, until: datetime, **values: Any) -> int:
-    """Hand a step out under the next fencing number."""
-    fence = int(row.fence) + 1
-    write(
-        tx,
-        ref,
-        row.key,
-        state=StepState.RUNNING,
-        fence=fence,
-        holder=worker,
-        until=isoformat(until),
-        started_at=tx.stamp,
-        ended_at=None,
-        outputs=None,
-        logged=None,
-        cached_from=None,
-        error="",
-        **values,
-    )
-    handed = {"holder": worker, "started_at": tx.stamp, "outcome": "", "error": ""}
-    tx.execute(attempts.insert().values(execution=ref.name, key=row.key, fence=fence, **handed))
-    return fence
-
-
-def held(tx: Transaction, ref: Ref, key: str, fence: int) -> Any:
-    """The row of a step that is held under this fencing number, or `LeaseLost`."""
-    open_execution(tx, ref)
-    row = step_row(tx, ref, key)
-    if row.state != StepState.RUNNING or row.fence != fence:
-        raise LeaseLost(f"Step {key} of {ref} was handed on (its fence is {row.fence}, not {fence}); this try is over.")
-    return row
-
-
-def end_attempt(tx: Transaction, ref: Ref, key: str, fence: int, outcome: str, error: str = "") -> None:
-    """Close the account of one try."""
-    which = (_a.execution == ref.name, _a.key == key, _a.fence == fence)
-    tx.execute(attempts.update().where(*which).values(ended_at=tx.stamp, outcome=outcome, error=error))
 
 
 def losses(tx: Transaction, ref: Ref, key: str) -> int:
