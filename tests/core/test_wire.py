@@ -65,7 +65,8 @@ def test_what_has_no_json_is_refused():
 
 
 def _all(root: type[ModelwrightError]) -> list[type[ModelwrightError]]:
-    return [root] + [each for child in root.__subclasses__() for each in _all(child)]
+    kinds = [root] + [each for child in root.__subclasses__() for each in _all(child)]
+    return [kind for kind in kinds if kind.__module__ == errors.__name__]
 
 
 @pytest.mark.parametrize("kind", _all(ModelwrightError), ids=lambda kind: kind.code)
@@ -77,9 +78,16 @@ def test_an_error_comes_back_from_its_code(kind: type[ModelwrightError]):
 
 
 def test_every_error_has_a_code_of_its_own_and_stands_in_the_drawn_tree():
-    kinds = [kind for kind in _all(ModelwrightError) if kind.__module__ == errors.__name__]
+    kinds = _all(ModelwrightError)
     assert len({kind.code for kind in kinds}) == len(kinds)
     assert all(kind.__name__ in (errors.__doc__ or "") for kind in kinds)
+
+
+def test_an_error_without_a_code_of_its_own_does_not_stand_in_for_its_parent():
+    class Special(Invalid):
+        pass
+
+    assert type(error_for(Special.code, "x", mend="", details={})) is Invalid
 
 
 def test_an_unknown_code_is_still_an_error_of_ours():

@@ -52,7 +52,7 @@ def s3_server() -> Iterator[S3Settings]:
             access_key_id="test",
             secret_access_key="test",
             allow_http=True,
-            retries=1,
+            retries=8,  # this server answers 500 now and then when two write one key at once; a bucket may as well
         )
     finally:
         server.terminate()

@@ -96,10 +96,10 @@ class Unavailable(ModelwrightError):
 
 
 def _tree(root: type[ModelwrightError]) -> dict[str, type[ModelwrightError]]:
-    found = {root.code: root}
+    found: dict[str, type[ModelwrightError]] = {}
     for child in root.__subclasses__():
         found |= _tree(child)
-    return found
+    return found | {root.code: root}  # a child without a code of its own does not stand in for its parent
 
 
 def error_for(code: str, message: str, *, mend: str, details: Mapping[str, Any]) -> ModelwrightError:
