@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -17,7 +18,17 @@ from modelwright.core.principals import Principal, operating_system_user
 from modelwright.core.refs import Kind, Ref
 
 if TYPE_CHECKING:
-    from modelwright.store import Embedded, Transaction
+    from modelwright.datasets import Datasets
+    from modelwright.deployments import Deployments
+    from modelwright.evaluation import Evaluation
+    from modelwright.experiments import Experiments
+    from modelwright.features import Features
+    from modelwright.governance import Governance
+    from modelwright.models import Models
+    from modelwright.monitoring import Monitoring
+    from modelwright.pipelines import Pipelines, Triggers
+    from modelwright.policy import Access, Policy
+    from modelwright.store import Embedded, LedgerSettings, Record, Transaction
 
 
 class WorkspaceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -155,7 +166,9 @@ class Home:
 
     def prepare(self) -> None:
         """Bring the database to this version's tables, and a simulated clock to where the record ends."""
-        self.database.create_all()
+        from modelwright.store.upgrade import prepare
+
+        prepare(self.database, backups=self.folder / "backups")
         if isinstance(self.clock, ManualClock):
             with self.database.transaction(self.principal, write=False) as tx:
                 last = tx.last_event_at
@@ -183,46 +196,106 @@ class Home:
 
 
 class Workspace:
-    """One workspace and its rooms; the same object whether it lies here (`home`) or behind a server."""
+    """One workspace and its rooms; the same object whether it lies here (`home`) or behind a server.
+
+    A room is imported and built when it is first asked for: a command pays only for the rooms that it uses.
+    """
 
     def __init__(self, caller: Caller, home: Home | None = None, *, address: str = "") -> None:
         """`address` is what `connect` takes to open the same workspace in another process."""
         self.caller = caller
         self.home = home
-        from modelwright.datasets import Datasets
-        from modelwright.deployments import Deployments
-        from modelwright.evaluation import Evaluation
-        from modelwright.experiments import Experiments
-        from modelwright.features import Features
-        from modelwright.governance import Governance
-        from modelwright.models import Models
-        from modelwright.monitoring import Monitoring
-        from modelwright.pipelines import Pipelines, Triggers
-        from modelwright.policy import Access, Policy
-        from modelwright.store import LedgerSettings, Record
+        self.address = address
 
-        self.ledger = LedgerSettings(keys=str(home.folder / "keys") if home else "")
-        self.workspace = WorkspaceRoom(caller, home)
-        self.record = Record(caller, ledger=self.ledger)
-        self.access = Access(caller)
-        self.policy = Policy(caller)
-        self.datasets = Datasets(caller, cache=home.folder / "cache" / "datasets" if home else None)
-        self.experiments = Experiments(caller)
-        self.evaluation = Evaluation(caller)
-        self.features = Features(caller, datasets=self.datasets, online=home.folder / "online.db" if home else None)
-        self.models = Models(caller)
-        self.deployments = Deployments(caller, models=self.models, changed=home.wake if home else _nothing)
-        self.monitoring = Monitoring(caller)
-        self.pipelines = Pipelines(
-            caller,
+    @cached_property
+    def workspace(self) -> WorkspaceRoom:
+        return WorkspaceRoom(self.caller, self.home)
+
+    @cached_property
+    def record(self) -> Record:
+        from modelwright.store import Record
+
+        return Record(self.caller, ledger=self.ledger)
+
+    @cached_property
+    def access(self) -> Access:
+        from modelwright.policy import Access
+
+        return Access(self.caller)
+
+    @cached_property
+    def policy(self) -> Policy:
+        from modelwright.policy import Policy
+
+        return Policy(self.caller)
+
+    @cached_property
+    def datasets(self) -> Datasets:
+        from modelwright.datasets import Datasets
+
+        return Datasets(self.caller, cache=self.home.folder / "cache" / "datasets" if self.home else None)
+
+    @cached_property
+    def experiments(self) -> Experiments:
+        from modelwright.experiments import Experiments
+
+        return Experiments(self.caller)
+
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        from modelwright.evaluation import Evaluation
+
+        return Evaluation(self.caller)
+
+    @cached_property
+    def features(self) -> Features:
+        from modelwright.features import Features
+
+        online = self.home.folder / "online.db" if self.home else None
+        return Features(self.caller, datasets=self.datasets, online=online)
+
+    @cached_property
+    def models(self) -> Models:
+        from modelwright.models import Models
+
+        return Models(self.caller)
+
+    @cached_property
+    def deployments(self) -> Deployments:
+        from modelwright.deployments import Deployments
+
+        return Deployments(self.caller, models=self.models, changed=self.home.wake if self.home else _nothing)
+
+    @cached_property
+    def monitoring(self) -> Monitoring:
+        from modelwright.monitoring import Monitoring
+
+        return Monitoring(self.caller)
+
+    @cached_property
+    def pipelines(self) -> Pipelines:
+        from modelwright.pipelines import Pipelines
+
+        return Pipelines(
+            self.caller,
             experiments=self.experiments,
             lease_clock=SystemClock(),
             workspace=lambda: self,
-            opener=("modelwright.client:connect", address),
+            opener=("modelwright.client:connect", self.address),
         )
-        self.triggers = Triggers(caller, pipelines=self.pipelines)
-        self.governance = Governance(
-            caller,
+
+    @cached_property
+    def triggers(self) -> Triggers:
+        from modelwright.pipelines import Triggers
+
+        return Triggers(self.caller, pipelines=self.pipelines)
+
+    @cached_property
+    def governance(self) -> Governance:
+        from modelwright.governance import Governance
+
+        return Governance(
+            self.caller,
             models=self.models,
             datasets=self.datasets,
             deployments=self.deployments,
@@ -231,9 +304,17 @@ class Workspace:
         )
 
     @property
+    def ledger(self) -> LedgerSettings:
+        """Where the ledger's signing keys lie, and how often it is sealed."""
+        from modelwright.store import LedgerSettings
+
+        return LedgerSettings(keys=str(self.home.folder / "keys") if self.home else "")
+
+    @property
     def rooms(self) -> Mapping[str, Room]:
         """Every room by the name it has on the workspace, in the API and in the CLI."""
-        return {type(room).room: room for room in vars(self).values() if isinstance(room, Room)}
+        names = [name for name, value in vars(Workspace).items() if isinstance(value, cached_property)]
+        return {type(room).room: room for room in (getattr(self, name) for name in names)}
 
     @property
     def principal(self) -> Principal:
@@ -242,7 +323,8 @@ class Workspace:
 
     def close(self) -> None:
         """Give connections back."""
-        self.features.close()
+        if "features" in vars(self):  # only if it was built
+            self.features.close()
         if self.home is not None:
             self.home.close()
         closing = getattr(self.caller, "close", None)
