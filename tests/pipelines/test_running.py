@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from modelwright.core.errors import Invalid
+from modelwright.core.errors import Conflict, Invalid, Unavailable
 from modelwright.core.refs import Kind, Ref
-from modelwright.experiments import RunStatus
+from modelwright.experiments import Experiments, RunStatus
 from modelwright.pipelines import Pipelines
 from modelwright.pipelines.errors import StepFailed
 from modelwright.pipelines.records import ExecutionState
@@ -156,7 +156,7 @@ def test_a_lost_object_makes_its_step_run_again(project: Any, run: Any, tmp_path
             file.chmod(0o600)
             file.unlink()
     result = run()
-    assert why(result, "make") == ["its stored result is gone"]
+    assert why(result, "make") == ["its stored result is gone, or what it made is no longer in use"]
     assert result.outputs == b"a result"
 
 
@@ -342,3 +342,67 @@ def test_a_step_that_takes_too_long_is_ended(project: Any, run: Any) -> None:
     )
     with pytest.raises(StepFailed, match=r"not done after 1\.5 s"):
         run()
+
+
+def test_a_file_that_changed_after_it_was_loaded_is_not_taken_for_what_runs(story: Any, pipelines: Pipelines) -> None:
+    loaded = story.pipeline()
+    story.change("helpers.py", "2 * x", "5 * x")
+    with pytest.raises(Conflict, match=r"helpers\.py has changed since it was loaded"):
+        pipelines.run(loaded, root=story.root)
+    assert pipelines.run(story.pipeline(), root=story.root).outputs["score"] == 71
+
+
+def test_a_step_whose_model_was_retired_makes_another(project: Any, run: Any, caller: Embedded) -> None:
+    project.write(
+        "pipeline.py",
+        """
+        from modelwright import Ref, pipeline, step
+
+        @step
+        def publish() -> Ref:
+            return Ref.parse("model:delay@1")
+
+        @pipeline
+        def train():
+            return publish()
+        """,
+    )
+    with caller.transaction(write=True) as tx:
+        catalog.add(tx, Kind.MODEL, "delay", digest="a" * 64, record={})
+    run()
+    assert states(run()) == {"publish": "cached"}
+    with caller.transaction(write=True) as tx:
+        catalog.retire(tx, Ref.parse("model:delay@1"), None)
+    assert states(run()) == {"publish": "done"}
+
+
+class Restarting:
+    """A caller whose server is away for the first few of some operations."""
+
+    def __init__(self, inner: Embedded, away: dict[str, int]) -> None:
+        self._inner, self._away = inner, away
+
+    @property
+    def blobs(self) -> Any:
+        return self._inner.blobs
+
+    @property
+    def principal(self) -> Any:
+        return self._inner.principal
+
+    def call(self, room: Any, operation: Any, arguments: Any) -> Any:
+        answer_lost = operation.name == "complete" and self._away.get("complete", 0) > 0
+        if answer_lost:
+            self._inner.call(room, operation, arguments)  # it arrived, but the answer did not
+        if self._away.get(operation.name, 0) > 0:
+            self._away[operation.name] -= 1
+            raise Unavailable("The server does not answer.")
+        return self._inner.call(room, operation, arguments)
+
+
+def test_a_server_that_is_away_for_a_moment_costs_no_work(story: Any, caller: Embedded) -> None:
+    restarting = Restarting(caller, {"claim": 2, "complete": 1, "finish": 1})
+    pipelines = Pipelines(restarting, experiments=Experiments(restarting))
+    result = pipelines.run(story.pipeline(), root=story.root)
+    assert result.outputs["score"] == 29
+    assert all([each.outcome for each in step.attempts] == ["done"] for step in result.steps)

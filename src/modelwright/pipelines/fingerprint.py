@@ -18,14 +18,14 @@ import copy
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
 from modelwright import __version__
-from modelwright.core.errors import Invalid
-from modelwright.core.hashing import digest_bytes, digest_value
+from modelwright.core.errors import Conflict, Invalid
+from modelwright.core.hashing import digest_bytes, digest_file, digest_value
 from modelwright.pipelines.records import Component, ComponentKind
 
 Import = ast.Import | ast.ImportFrom
@@ -44,8 +44,11 @@ class Unreadable(Exception):
 class Sources:
     """The files of one project, each parsed once. Make a new one for every run: files change."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, loaded: Mapping[Path, str] | None = None) -> None:
+        """`loaded`: the digests of files as they were when this process loaded them. What runs is that, so a file that
+        has changed since is refused rather than read."""
         self.root = root.resolve()
+        self._loaded = loaded or {}
         self._parsed: dict[Path, Module] = {}
 
     def components(self, function: Callable[..., Any], files: tuple[str, ...] = ()) -> list[Component]:
@@ -65,6 +68,11 @@ class Sources:
     def module(self, path: Path) -> Module:
         """A file, parsed."""
         if path not in self._parsed:
+            if path in self._loaded and digest_file(path) != self._loaded[path]:
+                raise Conflict(
+                    f"{self.label(path)} has changed since it was loaded, so what would run is not what is written there.",
+                    mend="Load the pipeline again.",
+                )
             self._parsed[path] = Module(path, self.label(path))
         return self._parsed[path]
 

@@ -11,9 +11,11 @@ from types import ModuleType
 from typing import Any
 
 from modelwright.core.errors import Invalid, NotFound
+from modelwright.core.hashing import digest_file
 from modelwright.pipelines.graph import Pipeline
 
 _loaded: dict[str, Path] = {}  # modules that came from a project's folder, by name
+_digests: dict[str, tuple[Path, str]] = {}  # their files, as they were when they were loaded
 
 
 def load_pipelines(path: Path, *, root: Path | None = None) -> dict[str, Pipeline[..., Any]]:
@@ -51,18 +53,26 @@ def load_module(path: Path, *, root: Path | None = None) -> ModuleType:
             raise Invalid(f"{path} is not a file of Python.")
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
-        _loaded[name] = folder
+        _note(name, path, folder)
         try:
-            spec.loader.exec_module(module)
+            exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)  # noqa: S102 - the user's own code
         except BaseException:
             _forget(name)
             raise
     return module
 
 
+def loaded_digests() -> dict[Path, str]:
+    """The files of project modules that are loaded now, with their digests as they were then."""
+    return dict(_digests.values())
+
+
 @contextmanager
 def project_on_path(root: Path) -> Iterator[Path]:
-    """Let the modules in a project's folder (and in its `src`) be imported, and no other project's in their place."""
+    """Let the modules in a project's folder (and in its `src`) be imported, and no other project's in their place.
+
+    No bytecode is written meanwhile: Python tells stale bytecode by whole seconds and sizes, and an edit can be quicker.
+    """
     for name, folder in list(_loaded.items()):
         if folder != root:
             _forget(name)
@@ -70,21 +80,29 @@ def project_on_path(root: Path) -> Iterator[Path]:
     paths = [str(root), *([str(root / "src")] if (root / "src").is_dir() else [])]
     sys.path[:0] = paths
     importlib.invalidate_caches()
+    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         yield root
     finally:
+        sys.dont_write_bytecode = writes
         for path in paths:
             if path in sys.path:
                 sys.path.remove(path)
         for name in set(sys.modules) - before:
             file = getattr(sys.modules[name], "__file__", None)
             if file and _inside(Path(file), root):
-                _loaded[name] = root
+                _note(name, Path(file).resolve(), root)
+
+
+def _note(name: str, file: Path, root: Path) -> None:
+    _loaded[name] = root
+    _digests[name] = file, digest_file(file)
 
 
 def _forget(name: str) -> None:
     sys.modules.pop(name, None)
     _loaded.pop(name, None)
+    _digests.pop(name, None)
 
 
 def _inside(file: Path, root: Path) -> bool:

@@ -11,10 +11,10 @@ import contextvars
 import inspect
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 import msgspec
 
@@ -30,7 +30,7 @@ from modelwright.pipelines.errors import LeaseLost, StepFailed
 from modelwright.pipelines.fingerprint import Sources, Unreadable
 from modelwright.pipelines.graph import Graph, Node, Pipeline, Promise, promises_in, replace_in
 from modelwright.pipelines.liveness import is_gone, worker_name
-from modelwright.pipelines.loading import project_on_path
+from modelwright.pipelines.loading import loaded_digests, project_on_path
 from modelwright.pipelines.records import (
     Claim,
     ClaimState,
@@ -49,7 +49,11 @@ from modelwright.pipelines.records import (
 if TYPE_CHECKING:
     from modelwright.pipelines.service import Pipelines
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 POLL = 0.25  # seconds between two looks at a step that another worker holds
+PATIENCE = 300.0  # seconds that a worker waits for a workspace which does not answer
 SHORT = 80  # characters of a value that is shown where it changed
 
 
@@ -106,7 +110,7 @@ class Worker:
         self.options = options
         self.progress = progress or (lambda what, step, position, total: None)
         self.name = worker_name()
-        self.sources = Sources(self.root)
+        self.sources = Sources(self.root, loaded=loaded_digests())
         self._code: dict[str, tuple[list[Component], str]] = {}
         self._trees: dict[str, artifacts.Tree] = {}
         self._pins: dict[Ref, Pin] = {}
@@ -182,7 +186,7 @@ class Worker:
         result = artifacts.store(replace_in(graph.result, self._stored), self.blobs, step=graph.name)
         made = list(dict.fromkeys(ref for tree in self._trees.values() for ref in artifacts.refs_in(tree)))
         made += [ref for ref in run.outputs if ref not in made]
-        ended = self.service.finish(execution.ref, result=result, outputs=made)
+        ended = _insist(self.service.finish, execution.ref, result=result, outputs=made)
         return msgspec.structs.replace(ended, resumed=execution.resumed)
 
     # One step
@@ -193,7 +197,8 @@ class Worker:
         force = "*" in self.options.force or node.step.name in self.options.force or node.key in self.options.force
         tries, dead = 0, ""
         while True:
-            claim = self.service.claim(
+            claim = _insist(
+                self.service.claim,
                 execution.ref,
                 node.key,
                 components,
@@ -262,9 +267,9 @@ class Worker:
             else:
                 values = {name: artifacts.load(each, self.blobs) for name, each in arguments.items()}
                 tree = self._keep(node, call(node.step, values, context))
-        logged = self.blobs.put(encode(context.logged)) if context.logged else None
-        run.flush()
-        return self.service.complete(execution.ref, node.key, fence=claim.fence, outputs=tree, logged=logged)
+        logged = _insist(self.blobs.put, encode(context.logged)) if context.logged else None
+        _insist(run.flush)
+        return _insist(self.service.complete, execution.ref, node.key, fence=claim.fence, outputs=tree, logged=logged)
 
     def _in_process(self, node: Node, arguments: dict[str, artifacts.Tree], context: Context) -> artifacts.Tree:
         from modelwright.pipelines.processes import Request, run_in_process
@@ -385,6 +390,22 @@ class Worker:
 
     def _seed(self, node: Node) -> int:
         return int(digest_value([self.options.seed, node.key])[:8], 16)
+
+
+def _insist(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call, and again while the workspace does not answer: hours of work are not thrown away for a server's restart.
+
+    Every operation that is called so may be called twice. The last `Unavailable` goes up when patience is at its end.
+    """
+    deadline, pause = time.monotonic() + PATIENCE, POLL
+    while True:
+        try:
+            return call(*args, **kwargs)
+        except Unavailable:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(pause)
+        pause = min(2 * pause, 10.0)
 
 
 def _refs_in(value: Any) -> Iterator[Ref]:

@@ -14,7 +14,7 @@ from modelwright.core.clock import parse_time
 from modelwright.core.errors import Conflict, Invalid, NotFound
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import decode
-from modelwright.pipelines.artifacts import objects_in
+from modelwright.pipelines.artifacts import objects_in, refs_in
 from modelwright.pipelines.records import (
     FINAL,
     GIVEN,
@@ -28,7 +28,7 @@ from modelwright.pipelines.records import (
     key_of,
 )
 from modelwright.pipelines.tables import attempts, executions, steps
-from modelwright.store import Transaction
+from modelwright.store import State, Transaction, catalog
 
 _x, _s, _a = executions.c, steps.c, attempts.c
 
@@ -76,7 +76,7 @@ def losses(tx: Transaction, ref: Ref, key: str) -> int:
 
 
 def reusable(tx: Transaction, blobs: Blobs, pipeline: str, cache_key: str) -> Any | None:
-    """The newest result under this key, if all of its objects are still there.
+    """The newest result under this key, if its objects are still there and the versions it names are in use.
 
     Only results of the same pipeline count: who may run one pipeline does not thereby read what another made.
     """
@@ -87,10 +87,17 @@ def reusable(tx: Transaction, blobs: Blobs, pipeline: str, cache_key: str) -> An
         .order_by(_s.ended_at.desc(), _s.execution.desc())
     )
     for row in tx.execute(query.limit(3)):
-        needed = objects_in(msgspec.json.decode(row.outputs)) + ([row.logged] if row.logged else [])
-        if all(blobs.exists(digest) for digest in needed):
+        tree = msgspec.json.decode(row.outputs)
+        needed = objects_in(tree) + ([row.logged] if row.logged else [])
+        if all(blobs.exists(digest) for digest in needed) and all(_stands(tx, ref) for ref in refs_in(tree)):
             return row
     return None
+
+
+def _stands(tx: Transaction, ref: Ref) -> bool:
+    """Whether the version that a result names is still there and in use; a retired one is not handed out again."""
+    version = catalog.find(tx, ref) if ref.version is not None else None
+    return ref.version is None or (version is not None and version.state is State.ACTIVE)
 
 
 def why_it_runs(tx: Transaction, pipeline: str, key: str, components: Sequence[Component]) -> list[str]:
@@ -106,7 +113,7 @@ def why_it_runs(tx: Transaction, pipeline: str, key: str, components: Sequence[C
     if last is None:
         return ["it has not run before"]
     if last.cache_key == key_of(components):
-        return ["its stored result is gone"]
+        return ["its stored result is gone, or what it made is no longer in use"]
     return changes(decode(last.components, list[Component]), components)
 
 
