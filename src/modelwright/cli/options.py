@@ -1,10 +1,14 @@
-"""The options that every command shares."""
+"""The options and arguments that commands share, and how their text becomes values."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from modelwright.core.errors import Invalid
+from modelwright.core.refs import Kind, Ref
 
 if TYPE_CHECKING:
     from modelwright.workspace import Workspace
@@ -22,6 +26,11 @@ Where = Annotated[
 ]
 Reason = Annotated[str, typer.Option("--reason", "-m", help="Why: it goes on the record.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Environment = Annotated[str, typer.Option("--environment", "-e", help="Where: staging, production, ...")]
+Moment = Annotated[
+    str | None, typer.Option("--at", metavar="TIME", help="At that moment instead of now.", show_default=False)
+]
+RefArgument = Annotated[str, typer.Argument(metavar="REF", help="kind:name@selector, for example model:delay@champion.")]
 
 
 def workspace(where: str | None) -> Workspace:
@@ -29,3 +38,46 @@ def workspace(where: str | None) -> Workspace:
     from modelwright.client import connect
 
     return connect(where)
+
+
+def parse_ref(text: str, *kinds: Kind) -> Ref:
+    """A ref from an argument; `Invalid` unless it is of one of the kinds, where any are given."""
+    ref = Ref.parse(text)
+    if kinds and ref.kind not in kinds:
+        wanted = " or ".join(kind.value for kind in kinds)
+        raise Invalid(f"{text} is not of the kind {wanted}.", mend=f"See what there is: mw list {kinds[0]}")
+    return ref
+
+
+def named(text: str, kind: Kind) -> str:
+    """The name of a thing that may be given as a name alone (`delay`) or as a ref (`deployment:delay`)."""
+    return parse_ref(text, kind).name if ":" in text else Ref(kind, text).name
+
+
+def parse_moment(text: str | None) -> datetime | None:
+    """A time from an option: 2013-07-01 or 2013-07-01T12:00:00Z."""
+    from modelwright.core.clock import parse_time
+
+    return None if text is None else parse_time(text)
+
+
+def pairs(texts: list[str] | None, *, option: str) -> dict[str, str]:
+    """`NAME=VALUE` texts as a dict."""
+    found = {}
+    for text in texts or []:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise Invalid(f"{option} {text!r} is not NAME=VALUE.")
+        found[name] = value
+    return found
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before something that cannot be undone; `Invalid` where nobody is there to be asked."""
+    import sys
+
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise Invalid(f"{question} Nobody is here to be asked.", mend="Say --yes if you are sure.")
+    typer.confirm(question, abort=True, err=True)

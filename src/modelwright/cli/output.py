@@ -3,21 +3,60 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from modelwright.core.errors import ModelwrightError
 from modelwright.core.wire import encode
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
+    from rich.text import Text
+    from rich.tree import Tree
+
+NO_TERMINAL = 160  # characters on a line, where the output is no terminal that says how wide it is
+GAP = 2  # characters between two columns of a table
+LEAST = 12  # characters that a column keeps when it must share the line
+COLOURS = {
+    "pass": "green",
+    "succeeded": "green",
+    "finished": "green",
+    "done": "green",
+    "promoted": "green",
+    "production": "green",
+    "better": "green",
+    "cached": "cyan",
+    "staging": "cyan",
+    "waived": "yellow",
+    "warn": "yellow",
+    "pending": "yellow",
+    "paused": "yellow",
+    "waiting": "yellow",
+    "analysing": "cyan",
+    "running": "cyan",
+    "inconclusive": "yellow",
+    "fail": "red",
+    "failed": "red",
+    "unknown": "red",
+    "firing": "red",
+    "open": "red",
+    "rolled_back": "red",
+    "worse": "red",
+    "retired": "dim",
+    "not_applicable": "dim",
+}
 
 
 def console(*, error: bool = False) -> Console:
-    """A Rich console on standard output, or on the error stream."""
+    """A Rich console on standard output, or on the error stream; as wide as the terminal, or as COLUMNS says."""
+    import shutil
+
     from rich.console import Console
 
-    return Console(stderr=error, highlight=False, soft_wrap=not sys.stdout.isatty())
+    stream = sys.stderr if error else sys.stdout
+    width = None if stream.isatty() else shutil.get_terminal_size((NO_TERMINAL, 24)).columns
+    return Console(stderr=error, highlight=False, width=width)
 
 
 def print_json(value: Any) -> None:
@@ -28,23 +67,75 @@ def print_json(value: Any) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "", right: Iterable[str] = ()) -> None:
-    """A table; columns named in `right` are aligned to the right."""
+    """A table; columns named in `right` are aligned to the right, a verdict or state has its colour.
+
+    Narrow columns stay whole, so that refs and times can be read and copied; wide ones share what is left of the line.
+    """
     from rich.box import SIMPLE_HEAD
-    from rich.markup import escape
     from rich.table import Table
 
-    made = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    rights = set(right)
-    for column in columns:
-        made.add_column(column, justify="right" if column in rights else "left", overflow="fold")
-    for row in rows:
-        made.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
-    console().print(made)
+    here, rights = console(), set(right)
+    cells = [[_cell(value) for value in row] for row in rows]
+    widths = [max(_width(each[at]) for each in [[_cell(name) for name in columns], *cells]) for at in range(len(columns))]
+    whole = _whole(widths, here.width - GAP * len(columns))
+    made = Table(
+        title=title or None,
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    for at, name in enumerate(columns):
+        made.add_column(name, justify="right" if name in rights else "left", overflow="fold", no_wrap=at in whole)
+    for row in cells:
+        made.add_row(*row)
+    _print(here, made)
+
+
+def section(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Iterable[str] = ()) -> None:
+    """A table as part of a longer output: after an empty line, and only if it has rows."""
+    found = list(rows)
+    if found:
+        say("")
+        table(columns, found, right=right)
+
+
+def facts(title: str, pairs: Mapping[str, Any]) -> None:
+    """A title, and below it what is known, a name and a value a line; what is empty is left out."""
+    from rich.table import Table
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in pairs.items():
+        if value not in (None, "", [], {}):
+            grid.add_row(f"  {name}", _cell(", ".join(map(str, value)) if isinstance(value, list) else value))
+    here = console()
+    here.print(title, style="bold", markup=False, soft_wrap=True)
+    _print(here, grid)
+
+
+def show(what: RenderableType) -> None:
+    """Something that Rich can draw, such as a tree."""
+    _print(console(), what)
+
+
+def tree(label: str) -> Tree:
+    """The root of a tree to draw."""
+    from rich.tree import Tree
+
+    return Tree(_cell(label), guide_style="dim")
 
 
 def say(text: str, *, style: str | None = None) -> None:
-    """A line for a person."""
-    console().print(text, style=style, markup=False)
+    """A line for a person. It is not broken, so that what is printed can be copied."""
+    console().print(text, style=style, markup=False, soft_wrap=True)
+
+
+def aside(text: str) -> None:
+    """A remark to a person, on the error stream, so that it is in nobody's pipe."""
+    console(error=True).print(text, style="dim", markup=False, soft_wrap=True)
 
 
 def show_error(error: ModelwrightError, *, as_json: bool) -> None:
@@ -54,6 +145,80 @@ def show_error(error: ModelwrightError, *, as_json: bool) -> None:
         sys.stderr.write(encode({"error": told}).decode() + "\n")
         return
     stream = console(error=True)
-    stream.print(f"Error ({error.code}): {error.message}", style="red", markup=False)
+    stream.print(f"Error ({error.code}): {error.message}", style="red", markup=False, soft_wrap=True)
     if error.mend:
-        stream.print(error.mend, markup=False)
+        stream.print(error.mend, markup=False, soft_wrap=True)
+
+
+def when(moment: datetime | None) -> str:
+    """A moment to the minute, in UTC."""
+    return "" if moment is None else f"{moment:%Y-%m-%d %H:%M}"
+
+
+def day(moment: datetime | None) -> str:
+    """The day of a moment, in UTC."""
+    return "" if moment is None else f"{moment:%Y-%m-%d}"
+
+
+def size(count: float) -> str:
+    """Bytes, in a unit that reads well."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def number(value: Any) -> str:
+    """A figure to four places; whole numbers with thousands apart."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "" if value is None else str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def span(seconds: float | None) -> str:
+    """A duration in its largest fitting unit."""
+    if seconds is None:
+        return ""
+    for limit, unit, name in ((90, 1, "s"), (90 * 60, 60, "min"), (48 * 3600, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / unit:.1f} {name}"
+    return f"{seconds / 86400:.1f} d"
+
+
+def short(digest: str) -> str:
+    """The beginning of a digest, as a ref's selector."""
+    return f"b3:{digest[:12]}"
+
+
+def _cell(value: Any) -> Text:
+    from rich.text import Text
+
+    text = "" if value is None else number(value) if isinstance(value, int | float) else str(value)
+    return Text(text, style=COLOURS.get(text, ""))
+
+
+def _width(text: Text) -> int:
+    return max((len(line) for line in text.plain.splitlines()), default=0)
+
+
+def _whole(widths: Sequence[int], room: int) -> set[int]:
+    """Which columns are printed unbroken: the narrowest first, as long as the others keep `LEAST` each."""
+    whole: set[int] = set()
+    for at in sorted(range(len(widths)), key=lambda each: widths[each]):
+        others = sum(min(LEAST, width) for each, width in enumerate(widths) if each not in whole and each != at)
+        if widths[at] + others > room:
+            break
+        whole.add(at)
+        room -= widths[at]
+    return whole
+
+
+def _print(here: Console, what: RenderableType) -> None:
+    """Draw; without the blanks that would fill every line, where no terminal needs them."""
+    if here.is_terminal:
+        here.print(what)
+        return
+    with here.capture() as drawn:
+        here.print(what)
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in drawn.get().splitlines()))

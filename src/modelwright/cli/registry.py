@@ -2,7 +2,8 @@
 
 The table is data so that help and completion need not import the commands. `needs` is the verb that the command's
 operation asks for, or `LOCAL` for one that only touches files the operating system already lets its user touch; a command
-without it keeps the server from starting, as a route does.
+without it keeps the server from starting, as a route does. Where a command is one operation, the operation is named: its
+verb is then `needs`, and its first sentence begins with the summary. Tests hold the table to that.
 """
 
 from __future__ import annotations
@@ -18,62 +19,71 @@ class Command(NamedTuple):
     module: str  # below modelwright.cli
     needs: str
     summary: str
+    operation: str = ""  # room.operation, where it is exactly one
 
 
 SECTIONS: Final[dict[str, dict[str, Command]]] = {
     "Begin": {
         "init": Command("begin", LOCAL, "Make a new project folder that runs."),
-        "demo": Command("begin", LOCAL, "Tell the whole life of a model on generated data, in under two minutes."),
+        "demo": Command("demo", LOCAL, "Tell the whole life of a model on generated data, in under two minutes."),
         "up": Command("serve", LOCAL, "Serve the workspace: API, pages, inference and the operator, in one process."),
         "login": Command("account", LOCAL, "Sign in to a server and keep a token for it."),
-        "logout": Command("account", LOCAL, "Forget the token kept for a server."),
+        "logout": Command("account", LOCAL, "Revoke and forget the token kept for a server."),
         "doctor": Command("keep", LOCAL, "Check that everything is as it should be, and say how to mend what is not."),
     },
     "Look": {
         "list": Command("look", "read", "List things of a kind, the newest first."),
         "show": Command("look", "read", "Show one thing: a version, a run, a deployment, an incident, a policy."),
         "diff": Command("look", "read", "Show what changed from one version to another."),
-        "lineage": Command("look", "read", "Show what a thing came from and what came of it."),
-        "history": Command("look", "read", "Show everything that happened to a thing."),
-        "live": Command("look", "read", "Say what was live at a time, since when, and who approved it."),
-        "card": Command("look", "read", "Print a model card, read from the record."),
-        "figures": Command("look", "read", "Lead time, deployment frequency, change-failure rate, time to restore."),
+        "lineage": Command("look", "read", "What a version came from and what came from it.", "record.lineage"),
+        "history": Command("look", "read", "Everything that touched a thing.", "record.history"),
+        "live": Command("look", "read", "Say what was live at a moment.", "deployments.live"),
+        "card": Command("look", "read", "The model card of a version.", "governance.card"),
+        "figures": Command(
+            "look",
+            "read",
+            "Lead time, deployment frequency, change-failure rate, time to restore.",
+            "governance.value",
+        ),
     },
     "Data and training": {
-        "data": Command("data", "write", "Add a dataset version, check it, profile it."),
+        "data": Command("data", "write", "Add a dataset version, check it, suggest checks, compare."),
         "features": Command("data", "write", "Apply feature views, materialise them, verify online against offline."),
         "run": Command("run", "train", "Run a pipeline of the project; finished steps are not run again."),
     },
     "Decide": {
-        "gate": Command("decide", "read", "Say what a gate would answer now, requirement by requirement."),
-        "promote": Command("decide", "deploy.{stage}", "Move a model version to a stage; the gate names what is missing."),
-        "approve": Command("decide", "approve", "Consent to an action on one exact version."),
-        "waive": Command("decide", "waive", "Set a requirement aside for a while."),
-        "tag": Command("decide", "write", "Set or remove a tag."),
+        "gate": Command("decide", "read", "What the gate would say now.", "policy.gate"),
+        "promote": Command("decide", "deploy.{stage}", "Move a version to a stage.", "models.promote"),
+        "approve": Command("decide", "approve", "Consent to an action on one exact version.", "policy.approve"),
+        "waive": Command("decide", "waive", "Set one requirement aside for one version.", "policy.waive"),
+        "tag": Command("decide", "write", "Set or remove tags."),
         "retire": Command("decide", "register", "Take a version out of use for good, naming its successor."),
-        "classify": Command("decide", "evaluate", "Set a model's risk tier from a questionnaire."),
-        "policy": Command("decide", "policy.edit", "Show, adopt or simulate a policy."),
+        "classify": Command("decide", "evaluate", "Set the risk tier of a thing.", "policy.classify"),
+        "policy": Command("decide", "policy.edit", "Show, adopt, compare or simulate policies; list waivers and gates."),
     },
     "Operate": {
         "deploy": Command(
-            "operate", "deploy.{environment}", "Put a model version into an environment, by canary in production."
+            "operate",
+            "deploy.{environment}",
+            "Begin to put a model version live in an environment.",
+            "deployments.deploy",
         ),
         "rollout": Command("operate", "deploy.{environment}", "Promote, pause, resume or abort the rollout under way."),
-        "rollback": Command("operate", "rollback", "Go back at once to what was live before."),
-        "kill": Command("operate", "kill", "Switch a deployment off, or on again."),
+        "rollback": Command("operate", "rollback", "Go back at once.", "deployments.rollback"),
+        "kill": Command("operate", "kill", "Turn the kill switch.", "deployments.switch"),
         "alerts": Command("operate", "read", "List alerts; acknowledge one."),
-        "incident": Command("operate", "use", "Show, note, contain or resolve an incident."),
+        "incident": Command("operate", "use", "Report, show, note, contain or resolve an incident."),
     },
     "Keep": {
-        "audit": Command("keep", "audit.read", "Verify the ledger, or export it for anybody to verify."),
-        "backup": Command("keep", LOCAL, "Copy database, objects and keys into one file, verified."),
+        "audit": Command("keep", "audit.read", "Verify the ledger, export it for anybody to verify, sign it."),
+        "backup": Command("keep", LOCAL, "Copy database, objects and keys into one folder, verified."),
         "restore": Command("keep", LOCAL, "Restore a backup into an empty folder, verified."),
     },
     "People": {
         "user": Command("account", "grant", "Create people and service accounts, grant and revoke roles."),
         "token": Command("account", "use", "Create, list and revoke tokens."),
-        "who-can": Command("account", "read", "Say who may do something, and by which grant."),
-        "completion": Command("account", LOCAL, "Print the completion script of a shell."),
+        "who-can": Command("account", "read", "Who may do something on a resource."),
+        "completion": Command("completion", LOCAL, "Print the completion script of a shell."),
     },
 }
 

@@ -50,7 +50,7 @@ def run(
             result = rooms.pipelines.run(known[pipeline], params=given, reason=reason, cause=cause)
             print_json(result.execution)
             return
-        with console().status(f"{pipeline} ...") as status:
+        with console(error=True).status(f"{pipeline} ...") as status:
             result = rooms.pipelines.run(
                 known[pipeline],
                 params=given,

@@ -1,0 +1,195 @@
+"""Datasets and feature views at the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from modelwright.cli.kinds.base import Face, standing, tell_changes, tell_evidence
+from modelwright.cli.output import day, facts, number, say, section, size, when
+from modelwright.core.errors import NotFound
+from modelwright.core.paging import Filter, Page
+from modelwright.core.refs import Kind, Ref
+
+if TYPE_CHECKING:
+    from modelwright.datasets.records import DatasetDiff, DatasetVersion
+    from modelwright.features.records import ViewDiff, ViewVersion
+    from modelwright.workspace import Workspace
+
+
+class DatasetFace(Face):
+    """Versions of tables."""
+
+    kind = Kind.DATASET
+    columns = ("dataset", "rows", "size", "first", "last", "made", "by")
+    right = ("rows", "size")
+
+    def show(self, rooms: Workspace, ref: Ref) -> DatasetVersion:
+        return rooms.datasets.show(ref)
+
+    def tell(self, rooms: Workspace, found: DatasetVersion) -> None:
+        times = found.time_range
+        facts(
+            str(found.ref),
+            {
+                "about": found.description,
+                "rows": found.rows,
+                "size": size(found.bytes),
+                "from": found.source,
+                "key": found.key,
+                "times": f"{found.time_column}: {times.first} to {times.last}" if times else found.time_column,
+                "before it": found.parent,
+                **standing(found),
+            },
+        )
+        self._tell_columns(rooms, found)
+        tell_evidence(rooms, found.ref)
+
+    def _tell_columns(self, rooms: Workspace, found: DatasetVersion) -> None:
+        try:
+            profiled = {each.name: each for each in rooms.datasets.profile(found.ref).columns}
+        except NotFound:
+            profiled = {}
+        rows = []
+        for column in found.columns:
+            about = profiled.get(column.name)
+            name = f"{column.name} (personal)" if column.personal else column.name
+            if about is None:
+                rows.append([name, column.type])
+                continue
+            missing = f"{about.missing / found.rows:.1%}" if about.missing else ""
+            rows.append([name, column.type, missing, about.distinct, about.minimum, about.maximum, number(about.mean)])
+        section(
+            ["column", "type", "missing", "distinct", "lowest", "highest", "mean"],
+            rows,
+            right=("missing", "distinct", "lowest", "highest", "mean"),
+        )
+
+    def list(self, rooms: Workspace, where: Filter) -> Page[DatasetVersion]:
+        return rooms.datasets.list(where)
+
+    def within(self, rooms: Workspace, ref: Ref, where: Filter) -> tuple[Face, Page[DatasetVersion]]:
+        return self, rooms.datasets.versions(ref, where)
+
+    def row(self, item: DatasetVersion) -> Sequence[Any]:
+        times = item.time_range
+        span = (times.first[:10], times.last[:10]) if times else ("", "")
+        ref = str(item.ref).removeprefix("dataset:")
+        return [ref, item.rows, size(item.bytes), *span, day(item.created_at), item.created_by]
+
+    def diff(self, rooms: Workspace, before: Ref, after: Ref) -> DatasetDiff:
+        return rooms.datasets.diff(before, after)
+
+    def tell_diff(self, found: DatasetDiff) -> None:
+        rows = found.rows
+        facts(
+            f"{found.before} → {found.after}",
+            {
+                "rows": f"{found.rows_before:,} → {found.rows_after:,}",
+                "added": rows.added,
+                "removed": rows.removed,
+                "changed": rows.changed if rows.by_key else None,
+                "the same": rows.same,
+                "note": rows.note,
+                "first": _moved(found.time_before, found.time_after, "first"),
+                "last": _moved(found.time_before, found.time_after, "last"),
+                "new columns": [f"{c.name} ({c.type})" for c in found.columns_added],
+                "gone columns": [c.name for c in found.columns_removed],
+                "other type": [f"{c.name}: {c.before} → {c.after}" for c in found.columns_changed],
+                "rows changed in": [f"{name} ({count:,})" for name, count in rows.changed_by_column.items()],
+            },
+        )
+        moved = [each for each in found.distributions if each.level != "none"]
+        if moved:
+            section(
+                ["column", "moved", "psi", "distance", "mean before", "mean after", "missing before", "missing after"],
+                [
+                    [
+                        each.name,
+                        each.level,
+                        number(each.psi),
+                        number(each.distance),
+                        number(each.mean_before),
+                        number(each.mean_after),
+                        f"{each.missing_before:.1%}",
+                        f"{each.missing_after:.1%}",
+                    ]
+                    for each in moved
+                ],
+                right=("psi", "distance", "mean before", "mean after", "missing before", "missing after"),
+            )
+        elif found.distributions:
+            say("  No column's distribution moved.")
+
+    def retire(self, rooms: Workspace, ref: Ref, successor: Ref | None, reason: str) -> DatasetVersion:
+        return rooms.datasets.retire(ref, successor=successor, reason=reason)
+
+
+class FeaturesFace(Face):
+    """Versions of feature views."""
+
+    kind = Kind.FEATURES
+    columns = ("view", "features", "entity", "source", "made", "by")
+    right = ("features",)
+
+    def show(self, rooms: Workspace, ref: Ref) -> ViewVersion:
+        return rooms.features.show(ref)
+
+    def tell(self, rooms: Workspace, found: ViewVersion) -> None:
+        view, online = found.view, rooms.features.materialised(found.ref)
+        facts(
+            str(found.ref),
+            {
+                "about": view.description,
+                "owner": view.owner,
+                "entity": [f"{column.name} ({column.dtype})" for column in found.keys],
+                "source": found.source,
+                "event time": view.event_time,
+                "known at": view.created_time,
+                "lives": view.ttl,
+                "online": f"{online.rows:,} rows, {when(online.since)} to {when(online.until)}" if online else "not",
+                **standing(found),
+            },
+        )
+        types = {column.name: column.dtype for column in found.columns}
+        rows = [
+            [each.name, types.get(each.name), _computed(each), each.window or "", each.description]
+            for each in view.features
+        ]
+        section(["feature", "type", "computed as", "window", "about"], rows)
+        tell_evidence(rooms, found.ref)
+
+    def list(self, rooms: Workspace, where: Filter) -> Page[ViewVersion]:
+        return rooms.features.list(where)
+
+    def within(self, rooms: Workspace, ref: Ref, where: Filter) -> tuple[Face, Page[ViewVersion]]:
+        return self, rooms.features.versions(ref, where)
+
+    def row(self, item: ViewVersion) -> Sequence[Any]:
+        ref, source = str(item.ref).removeprefix("features:"), str(item.source).removeprefix("dataset:")
+        entity = ", ".join(item.view.entity)
+        return [ref, len(item.columns), entity, source, day(item.created_at), item.created_by]
+
+    def diff(self, rooms: Workspace, before: Ref, after: Ref) -> ViewDiff:
+        return rooms.features.diff(before, after)
+
+    def tell_diff(self, found: ViewDiff) -> None:
+        rows = [[each.field, each.before, each.after] for each in found.changes]
+        rows += [[f"{name}", "", "new"] for name in found.added] + [[name, "", "gone"] for name in found.removed]
+        tell_changes(found.before, found.after, ["what", "before", "after"], rows)
+        if found.breaking:
+            say("  A model built on the first cannot be fed from the second.", style="red")
+
+    def retire(self, rooms: Workspace, ref: Ref, successor: Ref | None, reason: str) -> ViewVersion:
+        return rooms.features.retire(ref, successor=successor, reason=reason)
+
+
+def _computed(feature: Any) -> str:
+    return f"{feature.aggregation.value} of {feature.sql or 'rows'}" if feature.aggregation else feature.sql
+
+
+def _moved(before: Any, after: Any, field: str) -> str | None:
+    if before is None or after is None:
+        return None
+    old, new = getattr(before, field), getattr(after, field)
+    return old if old == new else f"{old} → {new}"

@@ -1,0 +1,84 @@
+"""Models at the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from modelwright.cli.kinds.base import Face, standing, tell_changes, tell_evidence
+from modelwright.cli.output import day, facts, say, section, size
+from modelwright.core.paging import Filter, Page
+from modelwright.core.refs import Kind, Ref
+
+if TYPE_CHECKING:
+    from modelwright.models.records import ModelDiff, ModelVersion
+    from modelwright.workspace import Workspace
+
+MANY = 12  # parameters that are still shown one by one
+
+
+class ModelFace(Face):
+    """Versions of models."""
+
+    kind = Kind.MODEL
+    columns = ("model", "stage", "aliases", "made", "by", "about")
+
+    def show(self, rooms: Workspace, ref: Ref) -> ModelVersion:
+        return rooms.models.show(ref)
+
+    def tell(self, rooms: Workspace, found: ModelVersion) -> None:
+        record, signature = found.record, found.record.signature
+        facts(
+            str(found.ref),
+            {
+                "about": found.description,
+                "purpose": found.profile.purpose,
+                "owner": found.profile.owner,
+                "stage": found.stage.value,
+                "risk tier": rooms.policy.tier(found.ref).value,
+                "format": f"{record.format.value}, {size(record.size)}, {record.framework}",
+                "licence": record.licence,
+                "run": record.run,
+                "datasets": "\n".join(map(str, record.datasets)),
+                "features": "\n".join(map(str, record.features)),
+                "parameters": _few([f"{name}={value}" for name, value in record.params.items()]),
+                **{name: value for name, value in standing(found).items() if name != "state"},
+            },
+        )
+        columns = [("in", each) for each in signature.inputs] + [("out", each) for each in signature.outputs]
+        section(["", "column", "type", "may be missing"], [[w, c.name, c.dtype, _yes(c.nullable)] for w, c in columns])
+        tell_evidence(rooms, found.ref)
+
+    def list(self, rooms: Workspace, where: Filter) -> Page[ModelVersion]:
+        return rooms.models.list(where)
+
+    def within(self, rooms: Workspace, ref: Ref, where: Filter) -> tuple[Face, Page[ModelVersion]]:
+        return self, rooms.models.versions(ref, where)
+
+    def row(self, item: ModelVersion) -> Sequence[Any]:
+        ref, aliases = str(item.ref).removeprefix("model:"), ", ".join(item.aliases)
+        return [ref, item.stage.value, aliases, day(item.created_at), item.created_by, item.description]
+
+    def diff(self, rooms: Workspace, before: Ref, after: Ref) -> ModelDiff:
+        return rooms.models.diff(before, after)
+
+    def tell_diff(self, found: ModelDiff) -> None:
+        rows = [[each.what, each.before, each.after] for each in found.changes]
+        tell_changes(found.before, found.after, ["what", "before", "after"], rows)
+        if not found.compatible:
+            say("  Callers of the first cannot call the second as they do now.", style="red")
+
+    def tag(self, rooms: Workspace, ref: Ref, tags: dict[str, str | None], reason: str) -> dict[str, str]:
+        return rooms.models.tag(ref, tags, reason=reason).tags
+
+    def retire(self, rooms: Workspace, ref: Ref, successor: Ref | None, reason: str) -> ModelVersion:
+        return rooms.models.retire(ref, successor=successor, reason=reason)
+
+
+def _few(parameters: list[str]) -> list[str] | str:
+    """A handful is shown; an estimator's fifty are counted."""
+    return parameters if len(parameters) <= MANY else f"{len(parameters)} of them: see --json"
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else ""

@@ -1,0 +1,196 @@
+"""Experiments, runs, pipelines and executions at the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from modelwright.cli.kinds.base import Changes, Face, changes, standing
+from modelwright.cli.output import day, facts, number, say, section, size, span, when
+from modelwright.core.errors import NotFound
+from modelwright.core.paging import MAX_LIMIT, Filter, Page
+from modelwright.core.refs import Kind, Ref
+
+if TYPE_CHECKING:
+    from modelwright.experiments.records import Comparison, Experiment, Run
+    from modelwright.pipelines.records import Execution, PipelineVersion
+    from modelwright.workspace import Workspace
+
+SHOWN_ERROR = 4000  # characters of an error's end, where a traceback says what happened
+
+
+class ExperimentFace(Face):
+    """Named series of runs."""
+
+    kind = Kind.EXPERIMENT
+    columns = ("experiment", "runs", "last run", "made", "by", "about")
+    right = ("runs",)
+
+    def show(self, rooms: Workspace, ref: Ref) -> Experiment:
+        page = rooms.experiments.list_experiments(Filter(under=ref.name, limit=MAX_LIMIT))
+        for found in page.items:
+            if found.name == ref.name:
+                return found
+        raise NotFound(f"There is no {ref.whole}.", mend="See what there is: mw list experiment")
+
+    def tell(self, rooms: Workspace, found: Experiment) -> None:
+        made = f"{when(found.created_at)} by {found.created_by}"
+        facts(str(found.ref), {"about": found.description, "runs": found.runs, "made": made})
+        face, page = self.within(rooms, found.ref, Filter(limit=10))
+        section(face.columns, [face.row(run) for run in page.items], right=face.right)
+
+    def list(self, rooms: Workspace, where: Filter) -> Page[Experiment]:
+        return rooms.experiments.list_experiments(where)
+
+    def within(self, rooms: Workspace, ref: Ref, where: Filter) -> tuple[Face, Page[Run]]:
+        return RunFace(), rooms.experiments.list(where, experiment=ref.name)
+
+    def row(self, item: Experiment) -> Sequence[Any]:
+        return [item.name, item.runs, when(item.last_run_at), when(item.created_at), item.created_by, item.description]
+
+
+class RunFace(Face):
+    """Runs of experiments."""
+
+    kind = Kind.RUN
+    columns = ("run", "experiment", "status", "began", "figures")
+
+    def show(self, rooms: Workspace, ref: Ref) -> Run:
+        return rooms.experiments.show(ref)
+
+    def tell(self, rooms: Workspace, found: Run) -> None:
+        code, machine = found.capture, found.capture.hardware
+        facts(
+            str(found.ref),
+            {
+                "name": found.name,
+                "experiment": found.experiment,
+                "status": found.status.value,
+                "began": f"{when(found.started_at)} by {found.created_by}",
+                "took": span(found.seconds),
+                "inputs": "\n".join(map(str, found.inputs)),
+                "outputs": "\n".join(map(str, found.outputs)),
+                "code": f"{code.commit[:12]} on {code.branch}{', with uncommitted changes' if code.dirty else ''}"
+                if code.commit
+                else None,
+                "seeds": [f"{name}={value}" for name, value in code.seeds.items()],
+                "machine": f"{machine.processor}, {machine.cores} cores, {size(machine.memory)}" if machine else None,
+                "tags": [f"{key}={value}" for key, value in found.tags.items()],
+                "error": found.error,
+            },
+        )
+        if found.params:
+            section(["parameter", "value"], [[name, value] for name, value in found.params.items()])
+        if found.metrics:
+            rows = [[m.name, number(m.figure), number(m.low), number(m.high), m.step] for m in found.metrics.values()]
+            section(["metric", "last", "lowest", "highest", "step"], rows, right=("last", "lowest", "highest", "step"))
+        if found.artifacts:
+            section(["artifact", "size"], [[a.name, size(a.size)] for a in found.artifacts], right=("size",))
+
+    def list(self, rooms: Workspace, where: Filter) -> Page[Run]:
+        return rooms.experiments.list(where)
+
+    def row(self, item: Run) -> Sequence[Any]:
+        shown = [f"{m.name} {number(m.figure)}" for m in list(item.metrics.values())[:3]]
+        return [item.id, item.experiment, item.status.value, day(item.started_at), "\n".join(shown)]
+
+    def diff(self, rooms: Workspace, before: Ref, after: Ref) -> Comparison:
+        return rooms.experiments.compare([before, after])
+
+    def tell_diff(self, found: Comparison) -> None:
+        names = [f"run {run.name or run.id[-6:]}" for run in found.runs]
+        say(" → ".join(str(run.ref) for run in found.runs), style="bold")
+        for what, compared in (("parameter", found.params), ("metric", found.metrics)):
+            differing = [each for each in compared if not each.same]
+            if differing:
+                section([what, *names], [[each.name, *map(number, each.values)] for each in differing])
+            same = len(compared) - len(differing)
+            if same:
+                say(f"  The same: {', '.join(each.name for each in compared if each.same)}", style="dim")
+
+    def tag(self, rooms: Workspace, ref: Ref, tags: dict[str, str | None], reason: str) -> dict[str, str]:
+        return rooms.experiments.tag(ref, tags).tags
+
+
+class PipelineFace(Face):
+    """Versions of pipelines."""
+
+    kind = Kind.PIPELINE
+    columns = ("pipeline", "steps", "source", "made", "by")
+    right = ("steps",)
+
+    def show(self, rooms: Workspace, ref: Ref) -> PipelineVersion:
+        return rooms.pipelines.version(ref)
+
+    def tell(self, rooms: Workspace, found: PipelineVersion) -> None:
+        spec = found.spec
+        facts(
+            str(found.ref),
+            {
+                "about": spec.description,
+                "source": spec.source,
+                "parameters": [f"{name}={value}" for name, value in spec.parameters.items()],
+                **standing(found),
+            },
+        )
+        rows = [[step.key, ", ".join(step.needs), spec.code.get(step.step, "")[:12]] for step in spec.steps]
+        section(["step", "after", "code"], rows)
+        face, page = self.within(rooms, found.ref, Filter(limit=5))
+        if page.items:
+            section(face.columns, [face.row(each) for each in page.items], right=face.right)
+
+    def list(self, rooms: Workspace, where: Filter) -> Page[PipelineVersion]:
+        return rooms.pipelines.list(where)
+
+    def within(self, rooms: Workspace, ref: Ref, where: Filter) -> tuple[Face, Page[Execution]]:
+        return ExecutionFace(), rooms.pipelines.list_executions(where, pipeline=ref.name)
+
+    def row(self, item: PipelineVersion) -> Sequence[Any]:
+        ref = str(item.ref).removeprefix("pipeline:")
+        return [ref, len(item.spec.steps), item.spec.source, when(item.created_at), item.created_by]
+
+    def diff(self, rooms: Workspace, before: Ref, after: Ref) -> Changes:
+        one, two = rooms.pipelines.version(before), rooms.pipelines.version(after)
+        return changes(one.ref, two.ref, one.spec, two.spec)
+
+
+class ExecutionFace(Face):
+    """Executions of pipelines."""
+
+    kind = Kind.EXECUTION
+    columns = ("execution", "pipeline", "state", "began", "took", "by")
+    right = ("took",)
+
+    def show(self, rooms: Workspace, ref: Ref) -> Execution:
+        return rooms.pipelines.show(ref)
+
+    def tell(self, rooms: Workspace, found: Execution) -> None:
+        facts(
+            str(found.ref),
+            {
+                "pipeline": found.pipeline,
+                "state": found.state.value,
+                "began": f"{when(found.created_at)} by {found.created_by}",
+                "ended": when(found.ended_at),
+                "figures": f"mw show {found.run}",
+                "why": found.reason,
+                "set off by": f"event {found.cause}" if found.cause is not None else None,
+                "parameters": "\n".join(f"{name} = {value}" for name, value in found.params.items()),
+                "made": "\n".join(map(str, found.outputs)),
+                "error": found.error[-SHOWN_ERROR:],
+            },
+        )
+        rows = [[s.key, s.state.value, span(s.seconds), len(s.attempts) or "", "; ".join(s.why)] for s in found.steps]
+        section(["step", "state", "took", "tries", "why"], rows, right=("took", "tries"))
+        for step in found.steps:
+            if step.error:
+                say(f"{step.key}:", style="red")
+                say(step.error[-SHOWN_ERROR:])
+
+    def list(self, rooms: Workspace, where: Filter) -> Page[Execution]:
+        return rooms.pipelines.list_executions(where)
+
+    def row(self, item: Execution) -> Sequence[Any]:
+        took = None if item.ended_at is None else (item.ended_at - item.created_at).total_seconds()
+        pipeline = str(item.pipeline).removeprefix("pipeline:")
+        return [item.id, pipeline, item.state.value, when(item.created_at), span(took), item.created_by]

@@ -1,0 +1,269 @@
+"""The commands that only look: `list`, `show`, `diff`, `lineage`, `history`, `live`, `card`, `figures`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from modelwright.cli.explain import carries_out
+from modelwright.cli.kinds import face_of, kind_named
+from modelwright.cli.options import AsJson, Moment, RefArgument, Where, pairs, parse_moment, parse_ref, workspace
+from modelwright.cli.output import aside, facts, number, print_json, say, show, table, when
+from modelwright.core.errors import Invalid
+from modelwright.core.paging import Filter
+from modelwright.core.refs import Kind, Ref
+from modelwright.deployments import Deployments
+from modelwright.governance import Governance
+from modelwright.store import Direction, Event, EventFilter, Record
+
+Since = Annotated[str | None, typer.Option(metavar="TIME", help="From that moment on.", show_default=False)]
+Until = Annotated[str | None, typer.Option(metavar="TIME", help="Before that moment.", show_default=False)]
+Limit = Annotated[int, typer.Option("--limit", "-n", help="How many at most, 1 to 1000.")]
+After = Annotated[str | None, typer.Option(help="Go on after the page before.", show_default=False)]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("list")(list_)
+    app.command("show")(show_)
+    app.command("diff")(diff)
+    app.command("lineage")(lineage)
+    app.command("history")(history)
+    app.command("live")(live)
+    app.command("card")(card)
+    app.command("figures")(figures)
+
+
+def list_(
+    what: Annotated[str, typer.Argument(metavar="KIND|REF", help="A kind (model), or a thing to look into (model:delay).")],
+    under: Annotated[
+        str | None, typer.Option(help="A name, or the path that names begin with.", show_default=False)
+    ] = None,
+    text: Annotated[str | None, typer.Option(help="Occurs in name or description.", show_default=False)] = None,
+    tag: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Has this tag.")] = None,
+    state: Annotated[str | None, typer.Option(help="Stands so: active, running, open, ...", show_default=False)] = None,
+    about: Annotated[
+        str | None, typer.Option(metavar="REF", help="With evidence: what it speaks of.", show_default=False)
+    ] = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = 50,
+    after: After = None,
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """List things of a kind, the newest first; or, of one thing, its versions, runs, executions or rollouts.
+
+    mw list model             the latest version of every model
+    mw list model:delay       every version of that one
+    mw list evidence --about model:delay@3
+    """
+    wanted = Filter(
+        under=under,
+        text=text,
+        tags=pairs(tag, option="--tag"),
+        state=state,
+        since=parse_moment(since),
+        until=parse_moment(until),
+        limit=limit,
+        after=after,
+    )
+    with workspace(where) as rooms:
+        if about is not None:
+            from modelwright.cli.kinds.rules import EvidenceFace
+
+            evidence = EvidenceFace()
+            face, page = evidence, evidence.about(rooms, parse_ref(about), wanted)
+        elif ":" in what:
+            ref = parse_ref(what)
+            face, page = face_of(ref.kind).within(rooms, ref, wanted)
+        else:
+            face = face_of(kind_named(what))
+            page = face.list(rooms, wanted)
+    if as_json:
+        print_json(page)
+    elif page.items:
+        table(face.columns, [face.row(item) for item in page.items], right=face.right)
+        if page.next:
+            aside(f"There are more: --after {page.next}")
+    else:
+        aside("There is none.")
+
+
+def show_(ref: RefArgument, where: Where = None, as_json: AsJson = False) -> None:
+    """Show one thing: a version, a run, a deployment, an incident, a policy."""
+    parsed = parse_ref(ref)
+    face = face_of(parsed.kind)
+    with workspace(where) as rooms:
+        found = face.show(rooms, parsed)
+        if as_json:
+            print_json(found)
+        else:
+            face.tell(rooms, found)
+
+
+def diff(
+    ref: RefArgument,
+    other: Annotated[
+        str | None, typer.Argument(help="A ref, or just another version: 3, champion. By default the latest.")
+    ] = None,
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what changed from one version to another; of two runs, their parameters and figures side by side."""
+    before = parse_ref(ref)
+    after = _other(before, other)
+    face = face_of(before.kind)
+    with workspace(where) as rooms:
+        found = face.diff(rooms, before, after)
+        if as_json:
+            print_json(found)
+        else:
+            face.tell_diff(found)
+
+
+@carries_out(Record.lineage)
+def lineage(
+    ref: RefArgument,
+    up: Annotated[bool, typer.Option("--up", help="Only what it came from.")] = False,
+    down: Annotated[bool, typer.Option("--down", help="Only what came from it.")] = False,
+    depth: Annotated[int, typer.Option(help="How many steps to follow, 1 to 100.")] = 20,
+    at: Moment = None,
+    evidence: Annotated[bool, typer.Option("--evidence", help="Draw pieces of evidence too.")] = False,
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    from modelwright.cli.drawing import draw_lineage
+
+    direction = Direction.BOTH if up == down else Direction.UP if up else Direction.DOWN
+    with workspace(where) as rooms:
+        found = rooms.record.lineage(parse_ref(ref), direction, depth=depth, as_of=parse_moment(at))
+    if as_json:
+        print_json(found)
+        return
+    show(draw_lineage(found, evidence=evidence))
+    if not found.complete:
+        aside(f"There is more beyond {depth} steps: --depth {min(100, depth * 2)}")
+
+
+@carries_out(Record.history)
+def history(
+    ref: RefArgument,
+    actor: Annotated[str | None, typer.Option(help="Only what this principal did.", show_default=False)] = None,
+    action: Annotated[
+        str | None, typer.Option(help="Only such events: models.version.promoted, or models.", show_default=False)
+    ] = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = 50,
+    after: After = None,
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    narrowed = EventFilter(
+        since=parse_moment(since), until=parse_moment(until), actor=actor, action=action, limit=limit, after=after
+    )
+    with workspace(where) as rooms:
+        page = rooms.record.history(parse_ref(ref), narrowed)
+    if as_json:
+        print_json(page)
+        return
+    if not page.items:
+        aside("Nothing happened to it in that time.")
+        return
+    table(["event", "when", "who", "what"], [event_row(event) for event in page.items], right=("event",))
+    if page.next:
+        aside(f"There are more: --after {page.next}")
+
+
+@carries_out(Deployments.live)
+def live(
+    ref: Annotated[
+        str | None, typer.Argument(metavar="[REF]", help="Only of this model or deployment, with the evidence it rests on.")
+    ] = None,
+    at: Moment = None,
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    moment = parse_moment(at)
+    with workspace(where) as rooms:
+        if ref is not None:
+            answer = rooms.governance.answer(parse_ref(ref, Kind.MODEL, Kind.DEPLOYMENT), at=moment)
+            if as_json:
+                print_json(answer)
+                return
+            for sentence in answer.sentences:
+                say(sentence)
+            return
+        found = rooms.deployments.live(as_of=moment)
+    if as_json:
+        print_json(found)
+    elif not found:
+        aside("Nothing was live." if moment else "Nothing is live.")
+    else:
+        rows = [
+            [e.deployment.name, e.environment, str(e.model), when(e.since), e.by, ", ".join(e.approved_by), e.reason]
+            for e in found
+        ]
+        table(["deployment", "environment", "live", "since", "put there by", "approved by", "why"], rows)
+
+
+@carries_out(Governance.card)
+def card(
+    ref: RefArgument,
+    html: Annotated[bool, typer.Option("--html", help="As one HTML page instead of Markdown.")] = False,
+    attach: Annotated[bool, typer.Option("--attach", help="Also attach it to the version as evidence.")] = False,
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    parsed = parse_ref(ref, Kind.MODEL)
+    with workspace(where) as rooms:
+        if attach:
+            piece = rooms.governance.publish_card(parsed)
+            aside(f"Attached as {piece.ref}: {piece.verdict.value}. {piece.summary}.")
+        if as_json:
+            print_json(rooms.governance.card(parsed))
+        else:
+            typer.echo(rooms.governance.html(parsed) if html else rooms.governance.markdown(parsed))
+
+
+@carries_out(Governance.value)
+def figures(
+    since: Annotated[str, typer.Argument(metavar="SINCE", help="The beginning of the period, such as 2026-01-01.")],
+    until: Until = None,
+    failing_within: Annotated[int, typer.Option(help="Days within which a rollback counts as a failed change.")] = 7,
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    begin = parse_moment(since)
+    assert begin is not None
+    with workspace(where) as rooms:
+        report = rooms.governance.value(since=begin, until=parse_moment(until), failing_within_days=failing_within)
+    if as_json:
+        print_json(report)
+        return
+    facts("Figures", {"from": when(report.since), "to": when(report.until)})
+    rows = [
+        [each.title, "nothing to tell" if each.value is None else number(each.value), each.unit, each.n]
+        for each in report.figures
+    ]
+    table(["figure", "value", "unit", "cases"], rows, right=("value", "cases"))
+
+
+def event_row(event: Event) -> list[Any]:
+    """One event of the ledger: its number, time and actor, and in lines what happened, to what, and why."""
+    outcome = "" if event.outcome == "ok" else f"  ({event.outcome})"
+    lines = [event.action + outcome, event.resource, event.reason, event.error]
+    return [event.seq, when(event.ts), event.actor.get("id", ""), "\n".join(line for line in lines if line)]
+
+
+def _other(before: Ref, text: str | None) -> Ref:
+    """The second of two refs, of which the selector alone may be given."""
+    if text is None:
+        if before.selector is None:
+            raise Invalid(f"Which versions of {before}?", mend=f"Say two: mw diff {before}@1 {before}@2")
+        return before.whole
+    if ":" in text and not text.startswith("b3:"):
+        return parse_ref(text, before.kind)
+    return Ref.parse(f"{before.whole}@{text.removeprefix('@')}")
