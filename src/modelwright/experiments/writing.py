@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from modelwright.core.errors import Conflict, Invalid
 from modelwright.core.refs import Ref
@@ -47,7 +46,7 @@ def add_points(tx: Transaction, ref: Ref, new: Sequence[Point]) -> None:
     if not by_metric:
         return
     known = metric_ids(tx, ref)
-    insert = (sqlite.insert if tx.database.is_sqlite else postgresql.insert)(points).on_conflict_do_nothing()
+    insert = tx.insert(points).on_conflict_do_nothing()
     for name, batch in by_metric.items():
         _check_name(name)
         if name not in known:

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from modelwright.core.clock import isoformat, parse_time
 from modelwright.core.principals import PrincipalKind
@@ -183,8 +182,7 @@ def set_password(tx: Transaction, identity: str, hashed: str) -> None:
 def add_grant(tx: Transaction, principal: str, role: str, scope: str, deny: bool) -> GrantRecord | None:
     """Give a role; None if the principal holds it there already."""
     row = {"principal": principal, "role": role, "scope": scope, "deny": deny}
-    insert = sqlite.insert if tx.database.is_sqlite else postgresql.insert
-    new = insert(grants).values(**row, created_at=tx.stamp, created_by=tx.principal.id).on_conflict_do_nothing()
+    new = tx.insert(grants).values(**row, created_at=tx.stamp, created_by=tx.principal.id).on_conflict_do_nothing()
     if tx.execute(new).rowcount == 0:
         return None
     return GrantRecord(

@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from modelwright.core.clock import isoformat, parse_time
 from modelwright.core.errors import Conflict, InUse, Invalid, NotFound
@@ -53,9 +52,8 @@ def add(
     newest = latest(tx, ref)
     if newest is not None and newest.digest == digest and newest.state is State.ACTIVE:
         return newest
-    insert = sqlite.insert if tx.database.is_sqlite else postgresql.insert
     counted = (
-        insert(catalog_things)
+        tx.insert(catalog_things)
         .values(
             kind=kind,
             name=name,

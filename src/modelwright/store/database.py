@@ -19,6 +19,7 @@ from modelwright.core.refs import Ref
 from modelwright.core.wire import to_plain
 from modelwright.store.ledger import log
 from modelwright.store.tables import catalog_versions, ledger_head, metadata
+from modelwright.store.upsert import insert
 
 # A name is matched as it is written (LIKE, by default, would let `Pricing` pass for `pricing`, unlike on PostgreSQL).
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000", "case_sensitive_like=ON")
@@ -145,6 +146,10 @@ class Transaction:
     def execute(self, statement: sa.Executable, parameters: Any = None) -> sa.CursorResult[Any]:
         """Run one statement of SQLAlchemy Core."""
         return self.connection.execute(statement, parameters)
+
+    def insert(self, table: sa.Table) -> Any:
+        """An insert that can also say what to do where the row is there already (`on_conflict_do_...`)."""
+        return insert(self.connection, table)
 
     def new_id(self) -> str:
         """A fresh ULID at this transaction's time."""

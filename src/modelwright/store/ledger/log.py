@@ -9,11 +9,11 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from modelwright.core.errors import Invalid
 from modelwright.store.ledger.merkle import extend, leaf_hash, pieces
 from modelwright.store.tables import ledger_details, ledger_events, ledger_head, ledger_refs
+from modelwright.store.upsert import insert
 
 FORMAT = 1
 MAX_BODY = 64 * 1024  # bytes; what makes an event larger is stored beside the log and named in it by its SHA-256
@@ -64,8 +64,9 @@ def lock(connection: sa.Connection, now: str) -> str:
     """Make this the one writer until the transaction ends, and tell the last event's time; creates the log on first use."""
     last: str | None = connection.execute(_HELD).scalar()
     if last is None:
-        insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-        first = insert(ledger_head).values(id=1, log_id=secrets.token_hex(16), size=0, frontier=b"", last_ts=now)
+        first = insert(connection, ledger_head).values(
+            id=1, log_id=secrets.token_hex(16), size=0, frontier=b"", last_ts=now
+        )
         connection.execute(first.on_conflict_do_nothing())  # another process may be creating it at this moment
         last = connection.execute(_HELD).scalar_one()
     return last
