@@ -1,0 +1,34 @@
+"""The whole story on generated data, as `make demo` tells it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.cases import SECONDS, Bar, Case, Setting, Skip, benchmark
+
+
+@benchmark("demo", what="a model's whole life, told by `mw demo` on generated data")
+def demo(setting: Setting) -> Iterator[Case]:
+    """Once: it is long, and what it promises is two minutes on two cores."""
+    if setting.quick:
+        raise Skip("the demo has no quick form")
+    for module in ("modelwright.demo.story", "modelwright.cli.begin"):
+        if importlib.util.find_spec(module) is None:
+            raise Skip("mw demo is not here yet")
+    folders = iter(range(10))
+
+    def tell(_: object) -> None:
+        folder: Path = setting.folder / f"story-{next(folders)}"
+        command = [sys.executable, "-m", "modelwright.cli", "demo", str(folder)]
+        environment = os.environ | {"PYTHONPYCACHEPREFIX": str(setting.folder / "bytecode")}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        told = subprocess.run(command, env=environment, cwd=setting.folder, capture_output=True, text=True)
+        if told.returncode:
+            raise RuntimeError(f"mw demo failed:\n{told.stdout[-2000:]}\n{told.stderr[-2000:]}")
+
+    yield Case(label="mw demo", unit=SECONDS, run=tell, runs=1, warmups=0, bar=Bar(120))
