@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from modelwright.pipelines import Pipelines, Triggers
     from modelwright.policy import Access, Policy
     from modelwright.store import Embedded, LedgerSettings, Record, Transaction
+
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 class WorkspaceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,6 +69,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     workspace: WorkspaceSettings = WorkspaceSettings()
     server: ServerSettings = ServerSettings()
     project: ProjectSettings = ProjectSettings()
+
+    # What belongs to one room is read by it, when it is built: `section`
+    ledger: dict[str, Any] = {}
+    objects: dict[str, Any] = {}
+    roles: dict[str, dict[str, Any]] = {}
+    features: dict[str, Any] = {}
+    pipelines: dict[str, Any] = {}
+    deployments: dict[str, Any] = {}
+    serving: dict[str, Any] = {}
+    predictions: dict[str, Any] = {}
+
+    def section(self, name: str, wanted: type[T]) -> T:
+        """A room's own settings; `Invalid` names the key that is wrong."""
+        return config.section(getattr(self, name), wanted, name)
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,9 +164,9 @@ class Home:
     """Where an embedded workspace lies: its folder, database, objects, clock, and who uses it here."""
 
     def __init__(self, folder: Path, project: Path, settings: Settings, principal: Principal) -> None:
-        from modelwright.policy import Authenticator, Rights
+        from modelwright.policy import Authenticator, Rights, Role
         from modelwright.store import Database
-        from modelwright.store.objects import Objects
+        from modelwright.store.objects import Objects, S3Settings
 
         self.folder = folder
         self.project = project
@@ -160,8 +177,10 @@ class Home:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.clock = _clock(settings.workspace)
         self.database = Database(settings.workspace.database or f"sqlite:///{folder / 'workspace.db'}", self.clock)
-        self.objects = Objects.open(settings.workspace.objects or folder / "objects")
-        self.rights = Rights(self.database)
+        s3 = settings.section("objects", S3Settings)
+        self.objects = Objects.open(settings.workspace.objects or folder / "objects", s3)
+        self.roles = {name: config.section(role, Role, f"roles.{name}") for name, role in settings.roles.items()}
+        self.rights = Rights(self.database, self.roles)
         self.authenticator = Authenticator(self.database, self.rights)
 
     def prepare(self) -> None:
@@ -206,6 +225,7 @@ class Workspace:
         self.caller = caller
         self.home = home
         self.address = address
+        self.settings = home.settings if home else Settings()
 
     @cached_property
     def workspace(self) -> WorkspaceRoom:
@@ -221,7 +241,7 @@ class Workspace:
     def access(self) -> Access:
         from modelwright.policy import Access
 
-        return Access(self.caller)
+        return Access(self.caller, roles=self.home.roles if self.home else None)
 
     @cached_property
     def policy(self) -> Policy:
@@ -249,10 +269,11 @@ class Workspace:
 
     @cached_property
     def features(self) -> Features:
-        from modelwright.features import Features
+        from modelwright.features import Features, FeatureSettings
 
         online = self.home.folder / "online.db" if self.home else None
-        return Features(self.caller, datasets=self.datasets, online=online)
+        settings = self.settings.section("features", FeatureSettings)
+        return Features(self.caller, datasets=self.datasets, online=online, settings=settings)
 
     @cached_property
     def models(self) -> Models:
@@ -262,9 +283,11 @@ class Workspace:
 
     @cached_property
     def deployments(self) -> Deployments:
-        from modelwright.deployments import Deployments
+        from modelwright.deployments import Deployments, DeploymentSettings
 
-        return Deployments(self.caller, models=self.models, changed=self.home.wake if self.home else _nothing)
+        settings = self.settings.section("deployments", DeploymentSettings)
+        changed = self.home.wake if self.home else _nothing
+        return Deployments(self.caller, models=self.models, settings=settings, changed=changed)
 
     @cached_property
     def monitoring(self) -> Monitoring:
@@ -274,11 +297,12 @@ class Workspace:
 
     @cached_property
     def pipelines(self) -> Pipelines:
-        from modelwright.pipelines import Pipelines
+        from modelwright.pipelines import Pipelines, PipelineSettings
 
         return Pipelines(
             self.caller,
             experiments=self.experiments,
+            settings=self.settings.section("pipelines", PipelineSettings),
             lease_clock=SystemClock(),
             workspace=lambda: self,
             opener=("modelwright.client:connect", self.address),
@@ -308,7 +332,10 @@ class Workspace:
         """Where the ledger's signing keys lie, and how often it is sealed."""
         from modelwright.store import LedgerSettings
 
-        return LedgerSettings(keys=str(self.home.folder / "keys") if self.home else "")
+        if self.home is None:
+            return LedgerSettings()
+        settings = self.settings.section("ledger", LedgerSettings)
+        return settings if settings.keys else msgspec.structs.replace(settings, keys=str(self.home.folder / "keys"))
 
     @property
     def rooms(self) -> Mapping[str, Room]:

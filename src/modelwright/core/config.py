@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, cast, get_type_hints
 
 import msgspec
 
@@ -28,9 +28,18 @@ def load(path: Path, wanted: type[T]) -> T:
         raise Invalid(f"{path} is not valid TOML: {error}.") from None
     _known_keys(values, wanted, path.name, "")
     try:
-        return convert(values, wanted)
+        return cast(T, convert(values, wanted))
     except Invalid as error:
         raise Invalid(f"{path.name}: {error.message}") from None
+
+
+def section(values: dict[str, Any], wanted: type[T], name: str) -> T:
+    """One section as the struct of the room that it belongs to; errors are as those of `load`."""
+    _known_keys(values, wanted, PROJECT_FILE, f"{name}.")
+    try:
+        return cast(T, convert(values, wanted))
+    except Invalid as error:
+        raise Invalid(f"{PROJECT_FILE}, [{name}]: {error.message}") from None
 
 
 def find_project(start: Path) -> Path | None:

@@ -18,7 +18,7 @@ from modelwright.core.errors import Unavailable
 from modelwright.workspace import Workspace, open_workspace
 
 PEOPLE = {
-    "ada": ("Ada, data scientist", ["scientist", "data_steward"]),
+    "ada": ("Ada, data scientist", ["scientist", "data_steward", "model_owner"]),
     "ben": ("Ben, model risk", ["validator", "risk_officer"]),
     "olga": ("Olga, operations", ["operator", "data_steward"]),
     "rita": ("Rita, administration", ["admin"]),

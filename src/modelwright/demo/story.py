@@ -177,7 +177,7 @@ class Story:
         ]
         self.tell.table(["metric", "value", "95 % interval"], rows)
         assert report.slices is not None
-        small = sum(each.verdict is None for each in report.slices.slices) if report.slices.slices else 0
+        small = sum(each.small for each in report.slices.slices)
         flagged = ", ".join(f"{s.column}={s.value}" for s in report.slices.flagged) or "none"
         self.tell.beat(
             f"{len(report.slices.slices)} slices: worse than the whole: {flagged}; too small for a verdict: {small}"
@@ -257,7 +257,7 @@ class Story:
         self.beat("watch", self.replay.watch)
         self._until(self.case.plan.challenger)
         second = self.beat("train 2", lambda: self._train(reason="more data, more rounds", rounds=90))
-        self.tell.beat(f"a challenger, {second['model']}: {second['outcome']} than the champion on the same rows")
+        self.tell.beat(f"a challenger, {second['model']}, against the champion on the same rows: {second['outcome']}")
         self._release(second["model"], "2")
         self.beat("canary 2", lambda: self._canary(second["model"]))
         self.tell.beat(f"{second['model']} gets 10 % of the units")
@@ -284,7 +284,7 @@ class Story:
         columns = {name: value for name, value in row.items() if name in {*self.case.numbers, *self.case.words}}
         path = f"/serving/{self.case.name}/invocations"
         answer = self.stage.http.post(path, json={"dataframe_records": [columns]})
-        second = answer.raise_for_status().json()["predictions"][0]["probability"]
+        second = answer.raise_for_status().json()["predictions"][0]
         assert abs(first - second) < 1e-9, f"{first} over Open Inference, {second} over MLflow's protocol"
         wrong = self.stage.http.post(path, json={"dataframe_records": [columns | {self.case.numbers[0]: "many"}]})
         assert wrong.status_code == 400, wrong.text
@@ -299,19 +299,20 @@ class Story:
 
     def _canary_verdict(self, beat: str) -> None:
         """Replay until the rollout is over; say how it ended."""
-        ended = None
-        while ended is None:
+        told = self.stage.progress.done.get(f"verdict {beat}")
+        while told is None:
             rollout = self.replay.rollout()
-            if rollout is None or rollout.state.over:
-                ended = rollout
-                break
-            if self.now >= self.case.plan.until:
-                raise Unavailable(f"{rollout.ref} was not decided by the end: {rollout.judgement.why}")
-            self._until(self.now + self.case.plan.step)
-        assert ended is not None
-        told = self.beat(f"verdict {beat}", lambda: {"state": ended.state.value, "why": ended.outcome})
+            if rollout is None:
+                raise AssertionError("there is no rollout to judge")
+            if rollout.state.over:
+                ended = {"model": rollout.candidate.model, "state": rollout.state, "why": rollout.outcome}
+                told = self.beat(f"verdict {beat}", lambda: ended)
+            elif self.now >= self.case.plan.until:
+                raise AssertionError(f"{rollout.ref} was not decided by the end: {rollout.judgement.why}")
+            else:
+                self._until(self.now + self.case.plan.step)
         say = self.tell.good if told["state"] == "promoted" else self.tell.refused
-        say(f"{ended.candidate.model} {told['state'].replace('_', ' ')}: {told['why']}")
+        say(f"{told['model']} {told['state'].replace('_', ' ')}: {told['why']}")
 
     def _rollback_drill(self, first: str, second: str) -> dict[str, int]:
         olga = self.stage.as_("olga")
@@ -349,7 +350,8 @@ class Story:
         self.tell.good(f"{incident['ref']} resolved: {third['model']} has replaced what was live")
         self._until(max(self.now, self.case.plan.bad))
         self._bad_version()
-        retired = self.stage.progress.done["train 2"]["model"]
+        retired = self.stage.progress.done["train 1"]["model"]
+        self.beat("staging 3", lambda: self._to_staging(third["model"]))
         gone = self.beat("retire", lambda: self._retire(retired, third["model"]))
         self.tell.good(f"{retired} is retired; asking for it names {gone}")
         self._until(self.case.plan.until)
@@ -425,6 +427,9 @@ class Story:
         until = self.now + timedelta(days=30)
         control = "The canary holds it at 10 % and rolls it back."
         return ben.policy.waive(ref, rule, environment="production", reason=why, control=control, until=until).id
+
+    def _to_staging(self, model: str) -> None:
+        self.stage.as_("olga").deployments.deploy(self.case.name, Ref.parse(model), "staging", reason="as in production")
 
     def _retire(self, model: str, successor: str) -> str:
         ada, ref = self.stage.as_("ada"), Ref.parse(model)

@@ -13,7 +13,7 @@ from modelwright.core.refs import Kind
 from modelwright.deployments.records import deployment_of
 from modelwright.server.process import Process
 from modelwright.server.requests import SESSION_COOKIE, Doorkeeper
-from modelwright.serving.http import PREFIXES, create_app
+from modelwright.serving.http import PREFIXES, HttpSettings, create_app
 
 VERB = "serve.invoke"
 FRESH = 0.5  # seconds that a decision holds, so that a revoked token is of no use a second later
@@ -27,8 +27,8 @@ def serves(path: str) -> bool:
 
 def inference_app(process: Process, door: Doorkeeper) -> Any:
     """The ASGI application of the data plane; each call needs `serve.invoke` on its deployment."""
-    asks = Invocations(process, door)
-    return create_app(process.plane, clock=process.home.clock, metrics=process.serving, authorize=asks)
+    asks, settings = Invocations(process, door), process.home.settings.section("serving", HttpSettings)
+    return create_app(process.plane, clock=process.home.clock, metrics=process.serving, authorize=asks, settings=settings)
 
 
 class Invocations:
@@ -61,5 +61,3 @@ class Invocations:
         if len(self._known) >= MOST:
             self._known.clear()
         self._known[key] = now + FRESH
-
-

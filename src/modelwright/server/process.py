@@ -16,7 +16,7 @@ from modelwright.pipelines import PipelineReconciler
 from modelwright.server.children import ProjectRunner
 from modelwright.serving.metrics import ServingMetrics
 from modelwright.serving.plane import Plane
-from modelwright.serving.predictions import PredictionLog
+from modelwright.serving.predictions import LogSettings, PredictionLog
 from modelwright.store import due
 from modelwright.store.leases import Leadership
 from modelwright.workspace import Home, Workspace
@@ -30,7 +30,8 @@ class Process:
             raise RuntimeError("a server needs a workspace that lies here")
         self.workspace = workspace
         self.home: Home = workspace.home
-        self.log = PredictionLog(self.home.folder / "predictions", self.home.clock)
+        settings = self.home.settings.section("predictions", LogSettings)
+        self.log = PredictionLog(self.home.folder / "predictions", self.home.clock, settings)
         self.serving = ServingMetrics()
         self.plane = Plane([self.log, self.serving])
         self.controller = Controller(workspace.deployments, self.plane, self.home.folder / "cache" / "models")
