@@ -9,11 +9,20 @@ from typing import Any
 import typer
 
 from modelwright.cli.registry import command, names
-from modelwright.core.errors import ModelwrightError
+from modelwright.core.errors import Invalid, ModelwrightError
 
 
-def application(chosen: list[str]) -> typer.Typer:
-    """An application that holds the chosen commands; each module offers `register(app)`."""
+class Usage(Invalid):
+    """The options or arguments of a command are not such as it takes."""
+
+    code = "usage"
+
+
+def application(chosen: list[str], *, explained: bool = False) -> typer.Typer:
+    """An application that holds the chosen commands; each module offers `register(app)`.
+
+    `explained`: with the help of those commands that are one operation, for which the operations are imported.
+    """
     app = typer.Typer(
         name="mw", rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, no_args_is_help=True
     )
@@ -21,32 +30,48 @@ def application(chosen: list[str]) -> typer.Typer:
     modules = {row.module for name in chosen if (row := command(name))}
     for module in sorted(modules):
         importlib.import_module(f"modelwright.cli.{module}").register(app)
+    if explained:
+        from modelwright.cli.explain import explain
+
+        explain(app)
     return app
 
 
 def invoke(arguments: list[str]) -> int:
     """Run a command; an error becomes one clear message on the error stream and its exit code."""
     try:
-        result: Any = application([arguments[0]])(arguments, standalone_mode=False)
+        app = application([arguments[0]], explained="--help" in arguments or len(arguments) == 1)
+        result: Any = app(arguments, standalone_mode=False)
         return result if isinstance(result, int) else 0
     except ModelwrightError as error:
-        from modelwright.cli.output import show_error
-
-        show_error(error, as_json="--json" in arguments)
-        return error.exit_code
+        return _told(error, arguments)
     except typer.Exit as exit_:
         return exit_.exit_code
     except (typer.Abort, KeyboardInterrupt):
         sys.stderr.write("Stopped.\n")
         return 130
+    except BrokenPipeError:  # whoever read the output, such as `head`, has seen enough
+        sys.stdout = open("/dev/null", "w")  # noqa: SIM115, PTH123 - so that the exit does not fail to flush
+        return 0
     except Exception as error:
         shown = getattr(error, "format_message", None)  # the errors of the option parser know how to say themselves
         if shown is None:
             raise
-        sys.stderr.write(f"{shown()}\nSee: mw {arguments[0]} --help\n")
-        return 2
+        message = str(shown())
+        if type(error).__name__ == "NoArgsIsHelpError":  # a group without a subcommand: its message is its help
+            sys.stderr.write(f"{message}\n")
+            return Usage.exit_code
+        path = getattr(getattr(error, "ctx", None), "command_path", f"mw {arguments[0]}")
+        return _told(Usage(message, mend=f"See: {path} --help"), arguments)
 
 
 def complete() -> typer.Typer:
     """Every command, for completion."""
-    return application(names())
+    return application(names(), explained=True)
+
+
+def _told(error: ModelwrightError, arguments: list[str]) -> int:
+    from modelwright.cli.output import show_error
+
+    show_error(error, as_json="--json" in arguments)
+    return error.exit_code

@@ -1,21 +1,59 @@
-"""Where a command is one operation, it is explained once: by the operation."""
+"""Where a command is one operation, it is explained once: by the operation.
+
+Its docstring is fetched when help is asked for; a command that only runs does not import a room for the sake of its help.
+"""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
+
+import typer
 
 from modelwright.core.operations import Operation
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+ROOMS: Final = {
+    "record": "modelwright.store:Record",
+    "access": "modelwright.policy:Access",
+    "policy": "modelwright.policy:Policy",
+    "models": "modelwright.models:Models",
+    "deployments": "modelwright.deployments:Deployments",
+    "monitoring": "modelwright.monitoring:Monitoring",
+    "governance": "modelwright.governance:Governance",
+}
 
-def carries_out(operation: Operation[Any, Any, Any, Any]) -> Callable[[F], F]:
-    """Give a command the docstring of its operation as help, and note the operation for those who check the table."""
 
-    def explain(command: F) -> F:
-        command.__doc__ = (operation.__doc__ or "").replace("`", "")
+def carries_out(operation: str) -> Callable[[F], F]:
+    """Say which operation a command is, as `room.operation`."""
+
+    def note(command: F) -> F:
         vars(command)["operation"] = operation
         return command
 
-    return explain
+    return note
+
+
+def operation_of(command: Callable[..., Any]) -> str:
+    """The operation that a command is, or an empty text."""
+    return str(vars(command).get("operation", ""))
+
+
+def find(operation: str) -> Operation[Any, Any, Any, Any]:
+    """An operation by its `room.operation`."""
+    room, _, name = operation.partition(".")
+    module, _, service = ROOMS[room].partition(":")
+    found: Operation[Any, Any, Any, Any] = getattr(importlib.import_module(module), service).operations[name]
+    return found
+
+
+def explain(app: typer.Typer) -> None:
+    """Give every command that is one operation the operation's words as help."""
+    for each in app.registered_commands:
+        if each.callback is not None and (operation := operation_of(each.callback)):
+            each.help = find(operation).__doc__.replace("`", "")
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            explain(group.typer_instance)

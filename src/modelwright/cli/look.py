@@ -13,9 +13,7 @@ from modelwright.cli.output import aside, facts, number, print_json, say, show, 
 from modelwright.core.errors import Invalid
 from modelwright.core.paging import Filter
 from modelwright.core.refs import Kind, Ref
-from modelwright.deployments import Deployments
-from modelwright.governance import Governance
-from modelwright.store import Direction, Event, EventFilter, Record
+from modelwright.store.records import Direction, Event, EventFilter
 
 Since = Annotated[str | None, typer.Option(metavar="TIME", help="From that moment on.", show_default=False)]
 Until = Annotated[str | None, typer.Option(metavar="TIME", help="Before that moment.", show_default=False)]
@@ -123,7 +121,7 @@ def diff(
             face.tell_diff(found)
 
 
-@carries_out(Record.lineage)
+@carries_out("record.lineage")
 def lineage(
     ref: RefArgument,
     up: Annotated[bool, typer.Option("--up", help="Only what it came from.")] = False,
@@ -147,7 +145,7 @@ def lineage(
         aside(f"There is more beyond {depth} steps: --depth {min(100, depth * 2)}")
 
 
-@carries_out(Record.history)
+@carries_out("record.history")
 def history(
     ref: RefArgument,
     actor: Annotated[str | None, typer.Option(help="Only what this principal did.", show_default=False)] = None,
@@ -177,7 +175,7 @@ def history(
         aside(f"There are more: --after {page.next}")
 
 
-@carries_out(Deployments.live)
+@carries_out("deployments.live")
 def live(
     ref: Annotated[
         str | None, typer.Argument(metavar="[REF]", help="Only of this model or deployment, with the evidence it rests on.")
@@ -209,7 +207,7 @@ def live(
         table(["deployment", "environment", "live", "since", "put there by", "approved by", "why"], rows)
 
 
-@carries_out(Governance.card)
+@carries_out("governance.card")
 def card(
     ref: RefArgument,
     html: Annotated[bool, typer.Option("--html", help="As one HTML page instead of Markdown.")] = False,
@@ -228,7 +226,7 @@ def card(
             typer.echo(rooms.governance.html(parsed) if html else rooms.governance.markdown(parsed))
 
 
-@carries_out(Governance.value)
+@carries_out("governance.value")
 def figures(
     since: Annotated[str, typer.Argument(metavar="SINCE", help="The beginning of the period, such as 2026-01-01.")],
     until: Until = None,

@@ -133,6 +133,15 @@ def say(text: str, *, style: str | None = None) -> None:
     console().print(text, style=style, markup=False, soft_wrap=True)
 
 
+def paragraph(text: str) -> None:
+    """A line of prose, broken at the width of the terminal; what is indented stays so."""
+    import textwrap
+
+    indent = text[: len(text) - len(text.lstrip())]
+    broken = textwrap.fill(text, console().width, subsequent_indent=f"{indent}  ", break_on_hyphens=False)
+    sys.stdout.write(f"{broken}\n")
+
+
 def aside(text: str) -> None:
     """A remark to a person, on the error stream, so that it is in nobody's pipe."""
     console(error=True).print(text, style="dim", markup=False, soft_wrap=True)

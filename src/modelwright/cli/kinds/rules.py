@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from modelwright.cli.kinds.base import Face
-from modelwright.cli.output import day, facts, say, section, when
+from modelwright.cli.output import day, facts, paragraph, say, section, when
 from modelwright.core.errors import Invalid, NotFound
 from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
@@ -33,7 +33,8 @@ class PolicyFace(Face):
         made = f"{when(found.created_at)} by {found.created_by}" if found.created_at else "it comes with Modelwright"
         facts(found.ref, {"made": made, "digest": found.digest})
         say("")
-        say(found.english)
+        for line in found.english.splitlines():
+            paragraph(line)
 
     def list(self, rooms: Workspace, where: Filter) -> Page[Version]:
         return rooms.policy.list(where)

@@ -1,0 +1,315 @@
+"""`mw data` and `mw features`: bringing data in, checking them, and feature views."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from modelwright.cli.kinds.data import DatasetFace
+from modelwright.cli.options import AsJson, Reason, RefArgument, Where, pairs, parse_moment, parse_ref, workspace
+from modelwright.cli.output import COLOURS, aside, print_json, say, section, table, when
+from modelwright.cli.progress import Telling, progress
+from modelwright.core.errors import Invalid, NotFound
+from modelwright.core.refs import Kind, Ref
+
+if TYPE_CHECKING:
+    from modelwright.datasets.records import CheckReport
+    from modelwright.workspace import Workspace
+
+CHECKS_FAILED = 10  # the exit code, as for a gate that refuses
+
+
+def register(app: typer.Typer) -> None:
+    """Add the two groups."""
+    data = typer.Typer(help="Bring data in, look at them, check them, compare versions.", no_args_is_help=True)
+    for name, command in {"add": add, "show": show, "check": check, "suggest": suggest, "diff": diff, "head": head}.items():
+        data.command(name)(command)
+    app.add_typer(data, name="data")
+    features = typer.Typer(help="Apply feature views, put them online, and verify that.", no_args_is_help=True)
+    for name, command in {"apply": apply, "materialise": materialise, "verify": verify}.items():
+        features.command(name)(command)
+    app.add_typer(features, name="features")
+
+
+def add(
+    name: Annotated[str, typer.Argument(help="The dataset's name.")],
+    files: Annotated[list[Path], typer.Argument(help="CSV or Parquet files, all of one version.")],
+    key: Annotated[list[str] | None, typer.Option(help="A column of the key; may be repeated.")] = None,
+    time_column: Annotated[
+        str | None, typer.Option("--time", help="The column of event times.", show_default=False)
+    ] = None,
+    type_: Annotated[
+        list[str] | None, typer.Option("--type", metavar="COLUMN=TYPE", help="int, float, text, bool, date, time.")
+    ] = None,
+    personal: Annotated[list[str] | None, typer.Option(help="A column about a person; may be repeated.")] = None,
+    missing: Annotated[list[str] | None, typer.Option(help="Text that stands for a missing value.")] = None,
+    delimiter: Annotated[str, typer.Option(help="What separates the fields of a CSV file.")] = ",",
+    checks: Annotated[Path | None, typer.Option(help="A TOML file of checks to run on it.", show_default=False)] = None,
+    derived_from: Annotated[
+        list[str] | None, typer.Option("--from", metavar="REF", help="What it was computed from; may be repeated.")
+    ] = None,
+    description: Annotated[str, typer.Option(help="What it is.")] = "",
+    tag: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A tag; may be repeated.")] = None,
+    reason: Reason = "",
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a version of one or more files; the same content twice is the same version.
+
+    A broken row is told with its file, line and column, and nothing is loaded. Key, time column, types and personal columns
+    are those of the version before where they are not given.
+    """
+    from modelwright.datasets.records import CsvFormat
+
+    form = CsvFormat(delimiter=delimiter, missing=tuple(missing) if missing else CsvFormat().missing)
+    with workspace(where) as rooms, progress(f"adding {name}"):
+        version = rooms.datasets.add(
+            name,
+            files[0] if len(files) == 1 else files,
+            key=key,
+            time_column=time_column,
+            types=pairs(type_, option="--type"),
+            personal=personal or (),
+            csv=form,
+            inputs=[Ref.parse(text) for text in derived_from or []],
+            description=description,
+            tags=pairs(tag, option="--tag"),
+            reason=reason,
+        )
+        report = rooms.datasets.check(version.ref, checks) if checks else None
+    if as_json:
+        print_json({"version": version, "checks": report} if report else {"version": version})
+    else:
+        say(f"{version.ref}: {version.rows:,} rows, {len(version.columns)} columns")
+        if report:
+            _tell_checks(report)
+    _exit_by(report)
+
+
+def show(ref: RefArgument, where: Where = None, as_json: AsJson = False) -> None:
+    """Show a version: columns with their profile, rows, times, and what its checks said."""
+    face = DatasetFace()
+    with workspace(where) as rooms:
+        found = face.show(rooms, parse_ref(ref, Kind.DATASET))
+        if as_json:
+            print_json(found)
+        else:
+            face.tell(rooms, found)
+
+
+def head(
+    ref: RefArgument,
+    rows: Annotated[int, typer.Option("--rows", "-n", help="How many.")] = 10,
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the first rows of a version."""
+    with workspace(where) as rooms:
+        found = rooms.datasets.head(parse_ref(ref, Kind.DATASET), rows)
+    if as_json:
+        print_json(found.to_pylist())
+    else:
+        table(found.column_names, [list(row.values()) for row in found.to_pylist()])
+
+
+def check(
+    ref: RefArgument,
+    checks: Annotated[
+        Path | None, typer.Argument(help="A TOML file of checks; by default the project's checks/NAME.toml.")
+    ] = None,
+    reason: Reason = "",
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run checks on a version and put the results on the record as evidence; exit code 10 where one failed."""
+    parsed = parse_ref(ref, Kind.DATASET)
+    with workspace(where) as rooms:
+        file = checks or _checks_of(rooms, parsed)
+        with progress(f"checking {parsed}"):
+            report = rooms.datasets.check(parsed, file, reason=reason)
+    if as_json:
+        print_json(report)
+    else:
+        _tell_checks(report)
+    _exit_by(report)
+
+
+def suggest(ref: RefArgument, where: Where = None, as_json: AsJson = False) -> None:
+    """Print checks that a version passes and the next one ought to, to be read, pruned and kept.
+
+    mw data suggest dataset:flights > checks/flights.toml
+    """
+    with workspace(where) as rooms:
+        found = rooms.datasets.suggest(parse_ref(ref, Kind.DATASET))
+    if as_json:
+        print_json(found)
+        return
+    from modelwright.core.wire import to_plain
+
+    for each in found:
+        fields = {name: value for name, value in to_plain(each).items() if value not in (None, "", [], "error")}
+        typer.echo("[[check]]")
+        for name, value in fields.items():
+            typer.echo(f"{name} = {_toml(value)}")
+        typer.echo("")
+
+
+def diff(
+    ref: RefArgument,
+    other: Annotated[str | None, typer.Argument(help="A ref, or just another version; by default the latest.")] = None,
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what changed from one version to another: columns, rows, distributions, times."""
+    from modelwright.cli.look import diff as compare
+
+    parse_ref(ref, Kind.DATASET)
+    compare(ref, other, where=where, as_json=as_json)
+
+
+def apply(
+    file: Annotated[Path | None, typer.Argument(help="By default the project's features.py.")] = None,
+    reason: Reason = "",
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check the views of a file against their sources, and add those that changed as new versions."""
+    from modelwright.features import load_views
+
+    with workspace(where) as rooms:
+        views = load_views(file or _project_file(rooms, "features"))
+        made = []
+        with progress("applying views", len(views)) as told:
+            for view in views:
+                made.append(rooms.features.apply(view, reason=reason))
+                told(len(made))
+    if as_json:
+        print_json(made)
+    else:
+        table(["view", "features", "checked against"], [[str(v.ref), len(v.columns), str(v.source)] for v in made])
+
+
+def materialise(
+    refs: Annotated[list[str], typer.Argument(metavar="REF...", help="Feature views.")],
+    since: Annotated[str | None, typer.Option(metavar="TIME", help="From; by default now.", show_default=False)] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Up to; by default now.", show_default=False)] = None,
+    source: Annotated[
+        str | None, typer.Option(metavar="REF", help="Another version of the source.", show_default=False)
+    ] = None,
+    reason: Reason = "",
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compute views and put them online, to be read at times from --since to --until."""
+    made = []
+    with workspace(where) as rooms:
+        for text in refs:
+            ref = parse_ref(text, Kind.FEATURES)
+            with progress(f"materialising {ref}, entities sent") as told:
+                state = _telling(rooms, told).materialise(
+                    ref,
+                    parse_moment(until),
+                    since=parse_moment(since),
+                    source=Ref.parse(source) if source else None,
+                    reason=reason,
+                )
+            made.append(state)
+    if as_json:
+        print_json(made)
+    else:
+        rows = [[str(s.view), s.rows, str(s.source), when(s.since), when(s.until)] for s in made]
+        table(["view", "entities", "from", "since", "until"], rows, right=("entities",))
+
+
+def verify(
+    refs: Annotated[list[str], typer.Argument(metavar="REF...", help="Feature views.")],
+    rows: Annotated[int, typer.Option("--rows", "-n", help="How many entities to compare.")] = 200,
+    reason: Reason = "",
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read rows online, compute the same rows offline, and put on the record whether they agree; exit code 10 if not."""
+    views = [parse_ref(text, Kind.FEATURES) for text in refs]
+    with workspace(where) as rooms, progress("verifying"):
+        found = rooms.features.verify(views, rows, reason=reason)
+    if as_json:
+        print_json(found)
+    else:
+        lines = [[str(c.view), c.rows, c.values, c.mismatches, "equal" if c.equal else "not equal"] for c in found]
+        table(["view", "rows", "values", "differing", "verdict"], lines, right=("rows", "values", "differing"))
+        examples = [
+            [m.feature, ", ".join(map(str, m.entity.values())), m.online, m.offline] for c in found for m in c.examples
+        ]
+        section(["feature", "of", "online", "offline"], examples)
+    if not all(each.equal for each in found):
+        raise typer.Exit(CHECKS_FAILED)
+
+
+def _telling(rooms: Workspace, told: Any) -> Any:
+    """The features room over a caller that counts the entities on their way."""
+    from modelwright.features import Features
+
+    sent = 0
+
+    def count(operation: str, result: Any) -> None:
+        nonlocal sent
+        if operation == "features/load":
+            sent = int(result)
+            told(sent)
+
+    online = rooms.home.folder / "online.db" if rooms.home else None
+    return Features(Telling(rooms.caller, count), datasets=rooms.datasets, online=online)
+
+
+def _checks_of(rooms: Workspace, ref: Ref) -> Path:
+    file = _folder(rooms) / "checks" / f"{ref.name}.toml"
+    if not file.is_file():
+        raise NotFound(f"There is no {file}.", mend=f"Begin with: mw data suggest {ref} > checks/{ref.name}.toml")
+    return file
+
+
+def _project_file(rooms: Workspace, which: str) -> Path:
+    from modelwright.workspace import ProjectSettings
+
+    settings = rooms.home.settings.project if rooms.home else ProjectSettings()
+    return _folder(rooms) / str(getattr(settings, which))
+
+
+def _folder(rooms: Workspace) -> Path:
+    """The project's folder: the workspace's own, or with a server the one around the working directory."""
+    from modelwright.core.config import find_project
+
+    if rooms.home is not None:
+        return rooms.home.project
+    found = find_project(Path.cwd())
+    if found is None:
+        raise Invalid("There is no project here.", mend="Go to its folder, or name the file.")
+    return found
+
+
+def _tell_checks(report: CheckReport) -> None:
+    rows = [[r.check, r.verdict.value, r.failing or "", r.message or r.error] for r in report.results]
+    table(["check", "verdict", "rows", "what was found"], rows, right=("rows",))
+    samples = [[r.check, ", ".join(f"{k}={v}" for k, v in row.items())] for r in report.failed for row in r.sample[:3]]
+    section(["failing", "for example"], samples)
+    say("")
+    say(f"{report.ref}: {report.verdict.value}. {report.summary}", style=COLOURS.get(report.verdict.value))
+
+
+def _exit_by(report: CheckReport | None) -> None:
+    if report is not None and report.verdict.value == "fail":
+        aside("Nothing was undone: the version stays, and the gates will refuse what is made from it.")
+        raise typer.Exit(CHECKS_FAILED)
+
+
+def _toml(value: Any) -> str:
+    """A value in TOML: numbers and truth as in JSON, text quoted, lists and tables in line."""
+    import json
+
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(k)} = {_toml(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(each) for each in value) + "]"
+    return json.dumps(value, ensure_ascii=False)

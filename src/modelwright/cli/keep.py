@@ -1,0 +1,346 @@
+"""`doctor`, `audit`, `backup`, `restore`: whether the record is whole, and how it stays so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from modelwright.cli.explain import carries_out
+from modelwright.cli.options import AsJson, Where, Yes, confirm, workspace
+from modelwright.cli.output import COLOURS, aside, facts, print_json, say, section, size, table, when
+from modelwright.cli.progress import Telling, Told, folder_size, growing, progress
+from modelwright.core.config import HOME, PROJECT_FILE
+from modelwright.core.errors import Conflict, Corrupt, Invalid, ModelwrightError, NotFound
+from modelwright.store.records import EventFilter
+
+if TYPE_CHECKING:
+    from modelwright.store import Record
+    from modelwright.store.doctor import Check
+    from modelwright.workspace import Workspace
+
+PREDICTIONS = "predictions"
+PROJECT = "project"  # what a backup calls the folder that holds modelwright.toml
+NOT_WELL = 1  # the exit code of a doctor who found something broken
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands and the group `audit`."""
+    for name, command in {"doctor": doctor, "backup": backup, "restore": restore}.items():
+        app.command(name)(command)
+    audit = typer.Typer(help="The ledger: read, verify, export and sign it.", no_args_is_help=True)
+    for name, subcommand in {
+        "events": events,
+        "verify": verify,
+        "export": export,
+        "checkpoint": checkpoint,
+        "proof": proof,
+        "rotate-key": rotate_key,
+    }.items():
+        audit.command(name)(subcommand)
+    app.add_typer(audit, name="audit")
+
+
+def doctor(where: Where = None, as_json: AsJson = False) -> None:
+    """Check that everything is as it should be, and say how to mend what is not; exit code 1 where something is broken.
+
+    Of a folder: database, tables, ledger, keys, objects, disk, leases. Of a server: that it answers, knows who asks, is of
+    this version, turns its operator, and that its ledger can be read.
+    """
+    with workspace(where) as rooms:
+        found = _examine(rooms)
+    if as_json:
+        print_json(found)
+    else:
+        rows = [[check.name, check.verdict.value, f"{check.what}\n{check.mend}".strip()] for check in found]
+        table(["what", "stands", "because"], rows)
+    if any(check.verdict.value == "fail" for check in found):
+        raise typer.Exit(NOT_WELL)
+
+
+@carries_out("record.events")
+def events(
+    actor: Annotated[str | None, typer.Option(help="Only what this principal did.", show_default=False)] = None,
+    action: Annotated[
+        str | None, typer.Option(help="Only such: models.version.promoted, or models.", show_default=False)
+    ] = None,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help="From that moment on.", show_default=False)] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Before that moment.", show_default=False)] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", help="How many at most, 1 to 1000.")] = 50,
+    after: Annotated[str | None, typer.Option(help="Go on after the page before.", show_default=False)] = None,
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    from modelwright.cli.look import event_row
+    from modelwright.cli.options import parse_moment
+
+    narrowed = EventFilter(
+        since=parse_moment(since), until=parse_moment(until), actor=actor, action=action, limit=limit, after=after
+    )
+    with workspace(where) as rooms:
+        page = rooms.record.events(narrowed)
+    if as_json:
+        print_json(page)
+        return
+    table(["event", "when", "who", "what"], [event_row(event) for event in page.items], right=("event",))
+    if page.next:
+        aside(f"There are more: --after {page.next}")
+
+
+def verify(
+    checkpoints: Annotated[
+        list[Path] | None,
+        typer.Option("--checkpoint", metavar="FILE", help="A checkpoint kept elsewhere."),
+    ] = None,
+    keys: Annotated[
+        list[str] | None, typer.Option("--key", metavar="KEY", help="A verifier key that you trust; may be repeated.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Also fail where the end is not signed.")] = False,
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read the whole ledger and recompute it here; every edit, gap, reordering or fork is named.
+
+    Exit code 7 where something is wrong. Checkpoints that were kept elsewhere find a missing end or a history that was rewritten as a whole.
+    """
+    outside = [_file(path) for path in checkpoints or []]
+    with workspace(where) as rooms, progress("reading events", rooms.record.head().size) as told:
+        report = _told_record(rooms, told).verify(outside=outside, pinned=keys or [], strict=strict)
+    found = [finding._asdict() for finding in report.findings]
+    if as_json:
+        print_json({"size": report.size, "root": report.root.hex(), "checkpoints": report.checkpoints, "findings": found})
+    else:
+        facts("The ledger", {"events": report.size, "root": report.root.hex(), "checkpoints": report.checkpoints})
+        rows = [[f.kind, f"{f.seq}" if f.last <= f.seq else f"{f.seq} to {f.last}", f.detail] for f in report.findings]
+        section(["what", "events", "what was seen"], rows)
+        if not found:
+            say("It is whole: every event gives the root, and every checkpoint fits.", style=COLOURS["pass"])
+    if found:
+        raise typer.Exit(Corrupt.exit_code)
+
+
+def export(
+    file: Annotated[Path, typer.Argument(help="The zip file to write.")],
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the ledger as a zip that anybody can verify with the verify.py in it, and nothing else."""
+    if file.exists():
+        raise Conflict(f"{file} is there already.", mend="Name a new file.")
+    with workspace(where) as rooms:
+        head = rooms.record.head()
+        with progress("writing events", head.size) as told:
+            written = _told_record(rooms, told).export(file)
+    if as_json:
+        print_json({"file": str(written), "size": head.size, "root": head.root})
+    else:
+        say(f"{written}: {head.size} events, {size(written.stat().st_size)}.")
+        aside(f"To verify it: unzip {written} verify.py && python verify.py {written}")
+
+
+@carries_out("record.checkpoint")
+def checkpoint(
+    out: Annotated[
+        Path | None, typer.Option(help="Also write it to this file, to keep elsewhere.", show_default=False)
+    ] = None,
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    with workspace(where) as rooms:
+        sealed = rooms.record.checkpoint()
+    if out is not None:
+        out.write_text(sealed.note, encoding="utf-8")
+    if as_json:
+        print_json(sealed)
+    else:
+        say(f"{sealed.size} events are sealed, at {when(sealed.at)}:")
+        typer.echo(sealed.note, nl=False)
+
+
+@carries_out("record.proof")
+def proof(
+    event: Annotated[int, typer.Argument(help="The event's number.")], where: Where = None, as_json: AsJson = False
+) -> None:
+    with workspace(where) as rooms:
+        found = rooms.record.proof(event)
+    if as_json:
+        print_json(found)
+        return
+    facts(f"event {found.seq} of {found.size}", {"root": found.root, "sealed": "yes" if found.checkpoint else "not yet"})
+    typer.echo(found.event)
+    for step in found.path:
+        say(f"  {step}", style="dim")
+
+
+@carries_out("record.rotate_key")
+def rotate_key(
+    reason: Annotated[str, typer.Option("--reason", "-m", help="Why: it goes on the record.")],
+    yes: Yes = False,
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    confirm("Checkpoints are signed with another key from now on.", yes=yes)
+    with workspace(where) as rooms:
+        sealed = rooms.record.rotate_key(reason)
+    if as_json:
+        print_json(sealed)
+    else:
+        say(f"A new key signs from event {sealed.size} on.")
+
+
+def backup(
+    folder: Annotated[Path, typer.Argument(help="A new or empty folder.")], where: Where = None, as_json: AsJson = False
+) -> None:
+    """Copy database, objects, keys, logged predictions and settings into one folder, while in use, and verify the copy.
+
+    The online feature store is left out: it is computed anew by mw features materialise.
+    """
+    import shutil
+    import tempfile
+
+    from modelwright.store import backup as backups
+
+    with workspace(where) as rooms, tempfile.TemporaryDirectory(prefix="modelwright-") as settings:
+        home = rooms.home
+        if home is None:
+            raise Invalid("A backup is made where the workspace is.", mend="Run it there, with --workspace FOLDER.")
+        if (home.project / PROJECT_FILE).is_file():
+            shutil.copy2(home.project / PROJECT_FILE, settings)
+        with growing("copying", folder_size(home.folder), folder):
+            manifest = backups.save(
+                home.database,
+                home.objects,
+                home.folder / "keys",
+                folder,
+                made_at=rooms.workspace.status().now,
+                further={PREDICTIONS: home.folder / PREDICTIONS, PROJECT: Path(settings)},
+            )
+    if as_json:
+        print_json(manifest)
+    else:
+        total = size(folder_size(folder))
+        say(f"{folder}: {manifest.size} events, {manifest.objects} objects, {total}, verified.")
+
+
+def restore(
+    folder: Annotated[Path, typer.Argument(metavar="BACKUP", help="The folder of the backup.")],
+    project: Annotated[Path, typer.Argument(metavar="PROJECT", help="A new folder, or a project without a record.")],
+    as_json: AsJson = False,
+) -> None:
+    """Bring a backup back, verified before and after. Nothing is overwritten: the project must have no record yet.
+
+    Settings come from the project's own modelwright.toml, or else from the backup.
+    """
+    import shutil
+
+    from modelwright.core.config import load
+    from modelwright.core.principals import operating_system_user
+    from modelwright.store import backup as backups
+    from modelwright.workspace import Home, Settings, open_workspace
+
+    backups.read(folder)
+    kept, own = folder / "further" / PROJECT / PROJECT_FILE, project / PROJECT_FILE
+    settings = load(own if own.is_file() else kept, Settings) if own.is_file() or kept.is_file() else Settings()
+    if (project / HOME).is_dir() and any((project / HOME).iterdir()):
+        raise Conflict(f"{project} has a record already.", mend="Restore into a new folder.")
+    home = Home(project.absolute() / HOME, project.absolute(), settings, operating_system_user())
+    try:
+        with growing("restoring", folder_size(folder), home.folder):
+            manifest = backups.restore(
+                folder,
+                home.database,
+                home.objects,
+                home.folder / "keys",
+                further={PREDICTIONS: home.folder / PREDICTIONS},
+            )
+    finally:
+        home.close()
+    if kept.is_file() and not own.is_file():
+        shutil.copy2(kept, own)
+    open_workspace(project).close()
+    if as_json:
+        print_json(manifest)
+    else:
+        say(f"{project}: {manifest.size} events, {manifest.objects} objects; the ledger's root is the one that was saved.")
+
+
+def _examine(rooms: Workspace) -> list[Check]:
+    from modelwright.store.doctor import Subject, examine
+
+    if rooms.home is None:
+        return _examine_server(rooms)
+    home = rooms.home
+    return examine(
+        Subject(
+            database=home.database,
+            objects=home.objects,
+            folder=home.folder,
+            ledger=rooms.ledger,
+            now=rooms.workspace.status().now,
+        )
+    )
+
+
+def _examine_server(rooms: Workspace) -> list[Check]:
+    """What can be told of a server from outside: each question is asked, and what goes wrong is its answer."""
+    from modelwright import __version__
+    from modelwright.store import Verdict
+    from modelwright.store.doctor import Check
+
+    found = []
+
+    def ask(name: str, question: Callable[[], tuple[Verdict, str, str]]) -> None:
+        try:
+            verdict, what, mend = question()
+        except ModelwrightError as error:
+            verdict, what, mend = Verdict.FAIL, error.message, error.mend
+        found.append(Check(name=name, verdict=verdict, what=what, mend=mend))
+
+    def version() -> tuple[Verdict, str, str]:
+        theirs = rooms.workspace.status().version
+        if theirs == __version__:
+            return Verdict.PASS, f"It answers, and is of this version ({theirs}).", ""
+        return Verdict.WARN, f"It is {theirs}, this command is {__version__}.", "Install the same version here."
+
+    def caller() -> tuple[Verdict, str, str]:
+        who = rooms.principal
+        return Verdict.PASS, f"It knows you as {who.id} ({who.auth}).", ""
+
+    def operator() -> tuple[Verdict, str, str]:
+        turned = rooms.workspace.status().turned_at
+        if turned is None:
+            return Verdict.WARN, "Its operator has not turned yet.", "Look at its log."
+        return Verdict.PASS, f"Its operator turned at {when(turned)}.", ""
+
+    def ledger() -> tuple[Verdict, str, str]:
+        head = rooms.record.head()
+        sealed = f"{head.sealed.size} of them sealed" if head.sealed else "none of them sealed"
+        return Verdict.PASS, f"{head.size} events, {sealed}.", "" if head.sealed else "Seal them: mw audit checkpoint"
+
+    for name, question in (("server", version), ("signed in", caller), ("operator", operator), ("ledger", ledger)):
+        ask(name, question)
+    return found
+
+
+def _told_record(rooms: Workspace, told: Told) -> Record:
+    """The record over a caller that counts the events that were read."""
+    from modelwright.store import Record
+
+    read = 0
+
+    def count(operation: str, result: Any) -> None:
+        nonlocal read
+        if operation == "record/export_events":
+            read += len(result.events)
+            told(read)
+
+    return Record(Telling(rooms.caller, count), ledger=rooms.ledger)
+
+
+def _file(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise NotFound(f"There is no file {path}.") from None
