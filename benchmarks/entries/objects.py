@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from itertools import count
 from pathlib import Path
 
 from benchmarks.cases import MEGABYTES, Case, Setting, benchmark
@@ -65,14 +65,12 @@ def _both_ways(setting: Setting, label: str, files: Sequence[Path], amount: int)
 
 def _fresh_folders(parent: Path) -> Callable[[], Path]:
     """A way to an empty folder, after the one before is gone and everything is on disk."""
-    numbers = count()
     made: list[Path] = []
 
     def fresh() -> Path:
         for old in made:
             shutil.rmtree(old)
-        made[:] = [parent / f"fresh-{next(numbers)}"]
-        made[0].mkdir()
+        made[:] = [Path(tempfile.mkdtemp(dir=parent))]
         os.sync()
         return made[0]
 
