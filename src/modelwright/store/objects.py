@@ -2,7 +2,8 @@
 
 An object lies under `<first two characters>/<digest>`, so the name says what the content must be. A folder is written by
 this module itself, because an acknowledged object has to survive a power cut: content is flushed to the disk before
-the rename that makes it visible, and the directory after it. S3 promises as much for every finished upload.
+the rename that makes it visible, and the directory after it. S3 promises as much for every finished upload. A folder is
+also read directly, at several times the speed of a store's stream.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -54,6 +55,7 @@ class Objects:
         self.location = location
         self._store = store
         self._folder = folder
+        self._flushed: set[str] = set()  # the folders whose entry this process knows to be on disk
 
     @classmethod
     def open(cls, location: str | Path, s3: S3Settings | None = None) -> Objects:
@@ -86,10 +88,7 @@ class Objects:
 
     def stream(self, digest: str) -> Iterator[bytes]:
         """The content in pieces of about a megabyte; `Corrupt` at the end if the whole is not what its digest says."""
-        import obstore
-
-        key = _key(digest)
-        return self._verified(digest, lambda: obstore.get(self._store, key).stream(min_chunk_size=CHUNK))
+        return self._verified(digest, self._pieces(_key(digest)))
 
     def fetch(self, digest: str, path: Path) -> Path:
         """Write the content to a file, which appears under its name only once it is verified."""
@@ -186,9 +185,13 @@ class Objects:
         return digest
 
     def _settle(self, digest: str) -> None:
-        if self._folder is not None:
-            _flush_folder((self._folder / _key(digest)).parent)
+        if self._folder is None:
+            return
+        parent = (self._folder / _key(digest)).parent
+        _flush_folder(parent)
+        if parent.name not in self._flushed:  # its own entry, once: no such folder is ever removed
             _flush_folder(self._folder)
+            self._flushed.add(parent.name)
 
     def _upload(self, digest: str, size: int, data: bytes | bytearray | memoryview | Path) -> None:
         import obstore
@@ -199,22 +202,35 @@ class Objects:
     # Reading
 
     def _size(self, digest: str) -> int | None:
-        import obstore
-
+        key = _key(digest)
         with _trouble(self.location):
             try:
-                return int(obstore.head(self._store, _key(digest))["size"])
+                if self._folder is not None:
+                    return (self._folder / key).stat().st_size
+                import obstore
+
+                return int(obstore.head(self._store, key)["size"])
             except FileNotFoundError:
                 return None
 
-    def _verified(self, digest: str, opened: Any) -> Iterator[bytes]:
+    def _pieces(self, key: str) -> Iterator[bytes]:
+        if self._folder is not None:
+            with (self._folder / key).open("rb") as file:
+                while piece := file.read(CHUNK):
+                    yield piece
+            return
+        import obstore
+
+        for part in obstore.get(self._store, key).stream(min_chunk_size=CHUNK):
+            yield bytes(part)
+
+    def _verified(self, digest: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
         hasher = _hasher()
         with _trouble(self.location):
             try:
-                for piece in opened():
-                    content = bytes(piece)
-                    hasher.update(content)
-                    yield content
+                for piece in pieces:
+                    hasher.update(piece)
+                    yield piece
             except FileNotFoundError:
                 raise self._not_found(digest) from None
         if hasher.hexdigest() != digest:
