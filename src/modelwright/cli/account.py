@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modelwright.cli.explain import carries_out
+from modelwright.cli.explain import add_commands, add_group, carries_out
 from modelwright.cli.kinds.rules import PrincipalFace
 from modelwright.cli.options import AsJson, Reason, Where, Yes, confirm, named, workspace
 from modelwright.cli.output import aside, day, facts, print_json, say, table, when
@@ -24,6 +24,7 @@ API = "/api/v1"
 DEFAULT_SERVER = "http://127.0.0.1:7878"  # where `mw up` listens unless told otherwise
 SHORTEST_PASSWORD = 12
 STDIN = "-"
+SERVICE = "svc/"
 Server = Annotated[str | None, typer.Argument(metavar="[URL]", help=f"The server; by default {DEFAULT_SERVER}.")]
 AccountName = Annotated[str, typer.Argument(metavar="NAME", help="The account's name, such as ada or svc/ci.")]
 Scope = Annotated[str, typer.Option(help="Where: *, model:*, model:pricing, *:pricing.")]
@@ -31,29 +32,32 @@ Scope = Annotated[str, typer.Option(help="Where: *, model:*, model:pricing, *:pr
 
 def register(app: typer.Typer) -> None:
     """Add the commands and the groups `user` and `token`."""
-    for name, command in {"login": login, "logout": logout, "who-can": who_can}.items():
-        app.command(name)(command)
-    user = typer.Typer(help="People, service accounts, and the roles they hold.", no_args_is_help=True)
-    for name, subcommand in {
-        "list": user_list,
-        "show": user_show,
-        "create": user_create,
-        "service": user_service,
-        "invite": user_invite,
-        "password": user_password,
-        "grant": user_grant,
-        "revoke": user_revoke,
-        "disable": user_disable,
-        "enable": user_enable,
-        "sign-out": user_sign_out,
-        "roles": user_roles,
-    }.items():
-        user.command(name)(subcommand)
-    app.add_typer(user, name="user")
-    token = typer.Typer(help="Tokens: of your own, or of a service account of yours.", no_args_is_help=True)
-    for name, subcommand in {"list": token_list, "create": token_create, "revoke": token_revoke}.items():
-        token.command(name)(subcommand)
-    app.add_typer(token, name="token")
+    add_commands(app, {"login": login, "logout": logout, "who-can": who_can})
+    add_group(
+        app,
+        "user",
+        "People, service accounts, and the roles they hold.",
+        {
+            "list": user_list,
+            "show": user_show,
+            "create": user_create,
+            "service": user_service,
+            "invite": user_invite,
+            "password": user_password,
+            "grant": user_grant,
+            "revoke": user_revoke,
+            "disable": user_disable,
+            "enable": user_enable,
+            "sign-out": user_sign_out,
+            "roles": user_roles,
+        },
+    )
+    add_group(
+        app,
+        "token",
+        "Tokens: of your own, or of a service account of yours.",
+        {"list": token_list, "create": token_create, "revoke": token_revoke},
+    )
 
 
 # Signing in
@@ -208,7 +212,9 @@ def user_service(
     as_json: AsJson = False,
 ) -> None:
     with workspace(where) as rooms:
-        account = rooms.access.create_service(name, owner or rooms.principal.id, display=display, reason=reason)
+        account = rooms.access.create_service(
+            f"{SERVICE}{name.removeprefix(SERVICE)}", owner=owner or rooms.principal.id, display=display, reason=reason
+        )
     if as_json:
         print_json(account)
     else:
@@ -399,7 +405,7 @@ def _token_row(each: Credential) -> Sequence[Any]:
 
 def _switch(name: str, reason: str, where: str | None, *, active: bool, as_json: bool) -> None:
     with workspace(where) as rooms:
-        account = rooms.access.set_active(name, active, reason=reason)
+        account = rooms.access.set_active(name, active=active, reason=reason)
     if as_json:
         print_json(account)
     else:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from modelwright.cli.explain import add_group
 from modelwright.cli.kinds.data import DatasetFace
 from modelwright.cli.options import AsJson, Reason, RefArgument, Where, pairs, parse_moment, parse_ref, workspace
 from modelwright.cli.output import COLOURS, aside, print_json, say, section, table, when
@@ -23,14 +24,18 @@ CHECKS_FAILED = 10  # the exit code, as for a gate that refuses
 
 def register(app: typer.Typer) -> None:
     """Add the two groups."""
-    data = typer.Typer(help="Bring data in, look at them, check them, compare versions.", no_args_is_help=True)
-    for name, command in {"add": add, "show": show, "check": check, "suggest": suggest, "diff": diff, "head": head}.items():
-        data.command(name)(command)
-    app.add_typer(data, name="data")
-    features = typer.Typer(help="Apply feature views, put them online, and verify that.", no_args_is_help=True)
-    for name, command in {"apply": apply, "materialise": materialise, "verify": verify}.items():
-        features.command(name)(command)
-    app.add_typer(features, name="features")
+    add_group(
+        app,
+        "data",
+        "Bring data in, look at them, check them, compare versions.",
+        {"add": add, "show": show, "check": check, "suggest": suggest, "diff": diff, "head": head},
+    )
+    add_group(
+        app,
+        "features",
+        "Apply feature views, put them online, and verify that.",
+        {"apply": apply, "materialise": materialise, "verify": verify},
+    )
 
 
 def add(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelwright.cli.explain import carries_out
+from modelwright.cli.explain import add_commands, add_group, carries_out
 from modelwright.cli.kinds import face_of
 from modelwright.cli.options import (
     AsJson,
@@ -37,29 +37,33 @@ Place = Annotated[str, typer.Option("--environment", "-e", help="Where: staging,
 
 def register(app: typer.Typer) -> None:
     """Add the commands and the group `policy`."""
-    for name, command in {
-        "gate": gate,
-        "promote": promote,
-        "approve": approve,
-        "waive": waive,
-        "tag": tag,
-        "retire": retire,
-        "classify": classify,
-    }.items():
-        app.command(name)(command)
-    group = typer.Typer(help="Policies: what they say, what is in force, what a change would do.", no_args_is_help=True)
-    for name, subcommand in {
-        "show": policy_show,
-        "adopt": policy_adopt,
-        "diff": policy_diff,
-        "simulate": policy_simulate,
-        "assign": policy_assign,
-        "gates": policy_gates,
-        "waivers": policy_waivers,
-        "revoke": policy_revoke,
-    }.items():
-        group.command(name)(subcommand)
-    app.add_typer(group, name="policy")
+    add_commands(
+        app,
+        {
+            "gate": gate,
+            "promote": promote,
+            "approve": approve,
+            "waive": waive,
+            "tag": tag,
+            "retire": retire,
+            "classify": classify,
+        },
+    )
+    add_group(
+        app,
+        "policy",
+        "Policies: what they say, what is in force, what a change would do.",
+        {
+            "show": policy_show,
+            "adopt": policy_adopt,
+            "diff": policy_diff,
+            "simulate": policy_simulate,
+            "assign": policy_assign,
+            "gates": policy_gates,
+            "waivers": policy_waivers,
+            "revoke": policy_revoke,
+        },
+    )
 
 
 @carries_out("policy.gate")

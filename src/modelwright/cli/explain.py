@@ -6,7 +6,7 @@ Its docstring is fetched when help is asked for; a command that only runs does n
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import typer
@@ -49,11 +49,24 @@ def find(operation: str) -> Operation[Any, Any, Any, Any]:
     return found
 
 
+def add_commands(app: typer.Typer, commands: Mapping[str, Callable[..., None]]) -> None:
+    """Add commands under their names."""
+    for name, command in commands.items():
+        app.command(name)(command)
+
+
+def add_group(app: typer.Typer, name: str, about: str, commands: Mapping[str, Callable[..., None]]) -> None:
+    """Add a group of subcommands under its name."""
+    group = typer.Typer(help=about, no_args_is_help=True)
+    add_commands(group, commands)
+    app.add_typer(group, name=name)
+
+
 def explain(app: typer.Typer) -> None:
     """Give every command that is one operation the operation's words as help."""
     for each in app.registered_commands:
         if each.callback is not None and (operation := operation_of(each.callback)):
-            each.help = find(operation).__doc__.replace("`", "")
+            each.help = (find(operation).__doc__ or "").replace("`", "")
     for group in app.registered_groups:
         if group.typer_instance is not None:
             explain(group.typer_instance)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modelwright.cli.explain import carries_out
+from modelwright.cli.explain import add_commands, add_group, carries_out
 from modelwright.cli.options import AsJson, Where, Yes, confirm, workspace
 from modelwright.cli.output import COLOURS, aside, facts, print_json, say, section, size, table, when
 from modelwright.cli.progress import Telling, Told, folder_size, growing, progress
@@ -28,19 +28,20 @@ NOT_WELL = 1  # the exit code of a doctor who found something broken
 
 def register(app: typer.Typer) -> None:
     """Add the commands and the group `audit`."""
-    for name, command in {"doctor": doctor, "backup": backup, "restore": restore}.items():
-        app.command(name)(command)
-    audit = typer.Typer(help="The ledger: read, verify, export and sign it.", no_args_is_help=True)
-    for name, subcommand in {
-        "events": events,
-        "verify": verify,
-        "export": export,
-        "checkpoint": checkpoint,
-        "proof": proof,
-        "rotate-key": rotate_key,
-    }.items():
-        audit.command(name)(subcommand)
-    app.add_typer(audit, name="audit")
+    add_commands(app, {"doctor": doctor, "backup": backup, "restore": restore})
+    add_group(
+        app,
+        "audit",
+        "The ledger: read, verify, export and sign it.",
+        {
+            "events": events,
+            "verify": verify,
+            "export": export,
+            "checkpoint": checkpoint,
+            "proof": proof,
+            "rotate-key": rotate_key,
+        },
+    )
 
 
 def doctor(where: Where = None, as_json: AsJson = False) -> None:
@@ -103,7 +104,8 @@ def verify(
 ) -> None:
     """Read the whole ledger and recompute it here; every edit, gap, reordering or fork is named.
 
-    Exit code 7 where something is wrong. Checkpoints that were kept elsewhere find a missing end or a history that was rewritten as a whole.
+    Exit code 7 where something is wrong. Checkpoints that were kept elsewhere find a missing end, or a history that was
+    rewritten as a whole.
     """
     outside = [_file(path) for path in checkpoints or []]
     with workspace(where) as rooms, progress("reading events", rooms.record.head().size) as told:

@@ -6,12 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from modelwright.cli.explain import carries_out
+from modelwright.cli.explain import add_commands, carries_out
 from modelwright.cli.kinds import face_of, kind_named
+from modelwright.cli.kinds.base import Face
 from modelwright.cli.options import AsJson, Moment, RefArgument, Where, pairs, parse_moment, parse_ref, workspace
 from modelwright.cli.output import aside, facts, number, print_json, say, show, table, when
 from modelwright.core.errors import Invalid
-from modelwright.core.paging import Filter
+from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
 from modelwright.store.records import Direction, Event, EventFilter
 
@@ -23,14 +24,19 @@ After = Annotated[str | None, typer.Option(help="Go on after the page before.", 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command("list")(list_)
-    app.command("show")(show_)
-    app.command("diff")(diff)
-    app.command("lineage")(lineage)
-    app.command("history")(history)
-    app.command("live")(live)
-    app.command("card")(card)
-    app.command("figures")(figures)
+    add_commands(
+        app,
+        {
+            "list": list_,
+            "show": show_,
+            "diff": diff,
+            "lineage": lineage,
+            "history": history,
+            "live": live,
+            "card": card,
+            "figures": figures,
+        },
+    )
 
 
 def list_(
@@ -67,12 +73,13 @@ def list_(
         limit=limit,
         after=after,
     )
+    face: Face
+    page: Page[Any]
     with workspace(where) as rooms:
         if about is not None:
             from modelwright.cli.kinds.rules import EvidenceFace
 
-            evidence = EvidenceFace()
-            face, page = evidence, evidence.about(rooms, parse_ref(about), wanted)
+            face, page = EvidenceFace(), EvidenceFace().about(rooms, parse_ref(about), wanted)
         elif ":" in what:
             ref = parse_ref(what)
             face, page = face_of(ref.kind).within(rooms, ref, wanted)
@@ -242,10 +249,7 @@ def figures(
         print_json(report)
         return
     facts("Figures", {"from": when(report.since), "to": when(report.until)})
-    rows = [
-        [each.title, "nothing to tell" if each.value is None else number(each.value), each.unit, each.n]
-        for each in report.figures
-    ]
+    rows = [[each.label, "" if each.value is None else number(each.value), each.unit, each.n] for each in report.figures]
     table(["figure", "value", "unit", "cases"], rows, right=("value", "cases"))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modelwright.cli.explain import carries_out
+from modelwright.cli.explain import add_commands, add_group, carries_out
 from modelwright.cli.kinds.live import DeploymentFace
 from modelwright.cli.kinds.watching import AlertFace, IncidentFace
 from modelwright.cli.options import AsJson, Reason, Where, Yes, confirm, named, parse_moment, parse_ref, workspace
@@ -27,23 +27,26 @@ Number = Annotated[str, typer.Argument(metavar="NUMBER", help="The incident's nu
 
 def register(app: typer.Typer) -> None:
     """Add the commands and the groups `rollout` and `incident`."""
-    for name, command in {"deploy": deploy, "rollback": rollback, "kill": kill, "alerts": alerts}.items():
-        app.command(name)(command)
-    rollout = typer.Typer(help="Decide about the rollout that is under way.", no_args_is_help=True)
-    for name, decision in {"promote": promote, "pause": pause, "resume": resume, "abort": abort}.items():
-        rollout.command(name)(decision)
-    app.add_typer(rollout, name="rollout")
-    incident = typer.Typer(help="What went wrong, and what is done about it.", no_args_is_help=True)
-    for name, step in {
-        "list": incident_list,
-        "show": incident_show,
-        "report": incident_report,
-        "note": incident_note,
-        "contain": incident_contain,
-        "resolve": incident_resolve,
-    }.items():
-        incident.command(name)(step)
-    app.add_typer(incident, name="incident")
+    add_commands(app, {"deploy": deploy, "rollback": rollback, "kill": kill, "alerts": alerts})
+    add_group(
+        app,
+        "rollout",
+        "Decide about the rollout that is under way.",
+        {"promote": promote, "pause": pause, "resume": resume, "abort": abort},
+    )
+    add_group(
+        app,
+        "incident",
+        "What went wrong, and what is done about it.",
+        {
+            "list": incident_list,
+            "show": incident_show,
+            "report": incident_report,
+            "note": incident_note,
+            "contain": incident_contain,
+            "resolve": incident_resolve,
+        },
+    )
 
 
 @carries_out("deployments.deploy")

@@ -50,7 +50,7 @@ class DatasetFace(Face):
             profiled = {each.name: each for each in rooms.datasets.profile(found.ref).columns}
         except NotFound:
             profiled = {}
-        rows = []
+        rows: list[list[Any]] = []
         for column in found.columns:
             about = profiled.get(column.name)
             name = f"{column.name} (personal)" if column.personal else column.name

@@ -1,0 +1,77 @@
+"""`mw init`: a new project folder that runs at once."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from modelwright.cli.options import AsJson
+from modelwright.cli.output import print_json, say, table
+from modelwright.core.errors import Conflict
+from modelwright.core.refs import Kind, Ref
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+SUFFIX = ".template"
+ROWS, SEED = 2400, 7  # of the sample data
+HIDDEN = {"gitignore": ".gitignore"}  # files whose names would hide them among the templates
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("init")(init)
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="The folder to make; it must not be there, or be empty.")],
+    name: Annotated[
+        str | None, typer.Option(help="The workspace's name; by default the folder's.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a new project folder that runs: settings, features, a pipeline, checks, a policy, and sample data."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise Conflict(f"{folder} is there already and not empty.", mend="Name a new folder: mw init FOLDER")
+    chosen = Ref(Kind.WORKSPACE, name or folder.absolute().name.replace(" ", "-")).name
+    made = sorted(str(path.relative_to(folder)) for path in write_project(folder, chosen))
+    if as_json:
+        print_json({"folder": str(folder), "name": chosen, "files": made})
+        return
+    table([f"in {folder}"], [[each] for each in made])
+    say("")
+    say("Run it:", style="bold")
+    say(f"  cd {folder} && mw run train && mw list model")
+
+
+def write_project(folder: Path, name: str) -> list[Path]:
+    """Write every file of a new project; returns their paths."""
+    from modelwright.cli.parcels import write_parcels
+    from modelwright.policy.documents import shipped_text
+
+    values = {"name": name, "rows": f"{ROWS:,}"}
+    made = _copy(resources.files("modelwright.cli").joinpath("project"), folder, values)
+    policy, data = folder / "policy.toml", folder / "data" / "parcels.csv"
+    policy.write_text(shipped_text(), encoding="utf-8")
+    data.parent.mkdir()
+    write_parcels(data, ROWS, seed=SEED)
+    return [*made, policy, data]
+
+
+def _copy(source: Traversable, target: Path, values: dict[str, str]) -> list[Path]:
+    """Write the templates of a folder, and of those in it, with the values filled in."""
+    target.mkdir(parents=True, exist_ok=True)
+    made = []
+    for each in source.iterdir():
+        if each.is_dir():
+            made += _copy(each, target / each.name, values)
+        elif each.name.endswith(SUFFIX):
+            name = each.name.removesuffix(SUFFIX)
+            path = target / HIDDEN.get(name, name)
+            path.write_text(Template(each.read_text(encoding="utf-8")).substitute(values), encoding="utf-8")
+            made.append(path)
+    return made
