@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,6 +17,8 @@ from modelwright.core.errors import ModelwrightError, NotFound
 from modelwright.server.api.routes import api_routes
 from modelwright.server.health import health_routes
 from modelwright.server.inference import inference_app, serves
+from modelwright.server.pages.render import Pages, wants_html
+from modelwright.server.pages.routes import page_routes
 from modelwright.server.process import Process
 from modelwright.server.requests import Doorkeeper
 from modelwright.server.routing import check_routes
@@ -41,9 +43,11 @@ def create_app(workspace: Workspace, *, host: str = "") -> Any:
     door = Doorkeeper(home, required=settings.authentication == "required")
     process = Process(workspace)
     inference = inference_app(process, door)
+    pages = Pages(workspace, door)
     routes: list[BaseRoute] = [
         *api_routes(workspace, door),
         *health_routes(door, process.troubles, process.metrics),
+        *page_routes(pages, process.metrics),
     ]
     check_routes(routes)
 
@@ -58,7 +62,7 @@ def create_app(workspace: Workspace, *, host: str = "") -> Any:
     app = Starlette(
         routes=routes,
         lifespan=lifespan,
-        exception_handlers={ModelwrightError: _known_error, HTTPException: _http_error},  # type: ignore[dict-item]
+        exception_handlers={ModelwrightError: _known_error, HTTPException: _http_error(pages)},  # type: ignore[dict-item]
     )
     entrance = _Entrance(inference, app)
     hosts = frozenset({*LOOPBACK, settings.host, *settings.hosts, *([host] if host else [])})
@@ -84,6 +88,12 @@ async def _known_error(request: Request, error: ModelwrightError) -> Response:
     return Response(error_body(error), status_code=error.status, media_type="application/json", headers=headers)
 
 
-async def _http_error(request: Request, error: HTTPException) -> Response:
-    kind = MethodNotAllowed if error.status_code == 405 else NotFound
-    return await _known_error(request, kind(f"{request.method} {request.url.path}: {error.detail}."))
+def _http_error(pages: Pages) -> Callable[[Request, HTTPException], Awaitable[Response]]:
+    """What no route answers: a page where a browser asked, else the one shape of an error."""
+
+    async def answer(request: Request, error: HTTPException) -> Response:
+        kind = MethodNotAllowed if error.status_code == 405 else NotFound
+        told = kind(f"{request.method} {request.url.path}: {error.detail}.")
+        return pages.error(request, told, None) if wants_html(request) else await _known_error(request, told)
+
+    return answer

@@ -1,18 +1,24 @@
-"""Lineage drawn: nodes in columns by how many steps they are from where one looks, as SVG that needs no script."""
+"""Lineage drawn: what a version came from on its left, what came of it on its right."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from html import escape
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
 from modelwright.core.refs import Ref
-from modelwright.server.pages.render import path_of
+from modelwright.server.pages import graph
+from modelwright.server.pages.render import known, path_of
 from modelwright.store import Edge
+from modelwright.workspace import Workspace
 
-WIDTH, HEIGHT, GAP_X, GAP_Y, PAD = 176, 42, 56, 14, 6
-MOST = 60  # nodes drawn; more are counted in words
+MOST = 40  # nodes drawn; more are counted in words
+
+
+def lineage_of(workspace: Workspace, ref: Ref) -> Markup:
+    """The picture of a version's lineage, or nothing where the record does not know it."""
+    found = known(lambda: workspace.record.lineage(ref, depth=12))
+    return draw(found.of, found.edges) if found is not None else draw(ref, [])
 
 
 def columns(start: Ref, edges: Sequence[Edge]) -> dict[str, int]:
@@ -47,51 +53,23 @@ def _distances(start: str, ways: Sequence[tuple[str, str]]) -> dict[str, int]:
     return side
 
 
-def draw(start: Ref, edges: Iterable[Edge]) -> Markup:
+def draw(start: Ref, edges: Sequence[Edge]) -> Markup:
     """The picture, or a sentence where there is nothing to draw."""
-    known = list(edges)
-    if not known:
-        return Markup('<p class="empty">Nothing on the record leads here or away yet.</p>')
-    placed = columns(start, known)
+    if not edges:
+        return Markup('<p class="empty">The record names nothing that this came from, and nothing that came of it.</p>')
+    placed = columns(start, edges)
     shown = dict(sorted(placed.items(), key=lambda item: (abs(item[1]), item[0]))[:MOST])
-    first = min(shown.values())
-    rows: dict[int, int] = {}
-    at: dict[str, tuple[int, int]] = {}
-    for node, column in sorted(shown.items(), key=lambda item: (item[1], item[0])):
-        row = rows.get(column, 0)
-        rows[column] = row + 1
-        at[node] = (PAD + (column - first) * (WIDTH + GAP_X), PAD + row * (HEIGHT + GAP_Y))
-    tallest = max(rows.values())
-    for node, (x, y) in at.items():
-        missing = tallest - rows[shown[node]]
-        at[node] = (x, y + missing * (HEIGHT + GAP_Y) // 2)
-    width = 2 * PAD + (max(shown.values()) - first + 1) * (WIDTH + GAP_X) - GAP_X
-    height = 2 * PAD + tallest * (HEIGHT + GAP_Y) - GAP_Y
-    lines = [_line(at[str(e.source)], at[str(e.target)], e) for e in known if str(e.source) in at and str(e.target) in at]
-    boxes = [_box(node, x, y, here=node == str(start)) for node, (x, y) in at.items()]
+    nodes = {key: _node(Ref.parse(key), here=key == str(start)) for key in shown}
+    arrows = [
+        graph.Arrow(str(edge.source), str(edge.target), f"{edge.source} to {edge.target}: {edge.action}") for edge in edges
+    ]
+    picture = graph.draw(nodes, arrows, shown, f"Lineage of {start}")
     hidden = len(placed) - len(shown)
-    note = f'<p class="small soft">and {hidden} more that are not drawn</p>' if hidden > 0 else ""
-    return Markup(  # noqa: S704 - every text in it is escaped below
-        f'<div class="lineage"><svg width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="group" '
-        f'aria-label="Lineage of {escape(str(start))}">{"".join(dict.fromkeys(lines))}{"".join(boxes)}</svg></div>{note}'
-    )
+    if hidden > 0:
+        picture += Markup('<p class="small soft">{} more are not drawn.</p>').format(hidden)
+    return picture
 
 
-def _line(source: tuple[int, int], target: tuple[int, int], edge: Edge) -> str:
-    x1, y1 = source[0] + WIDTH, source[1] + HEIGHT // 2
-    x2, y2 = target[0], target[1] + HEIGHT // 2
-    bend = max(24, abs(x2 - x1) // 2)
-    title = escape(f"{edge.source} → {edge.target} ({edge.action})")
-    return f'<path d="M{x1} {y1} C{x1 + bend} {y1} {x2 - bend} {y2} {x2} {y2}"><title>{title}</title></path>'
-
-
-def _box(node: str, x: int, y: int, *, here: bool) -> str:
-    ref = Ref.parse(node)
+def _node(ref: Ref, *, here: bool) -> graph.Node:
     name = ref.name if ref.selector is None else f"{ref.name}@{ref.selector}"
-    shown = name if len(name) <= 24 else f"{name[:11]}…{name[-11:]}"
-    return (
-        f'<a href="{escape(path_of(ref), quote=True)}"><g class="node{" here" if here else ""}" '
-        f'transform="translate({x} {y})"><title>{escape(node)}</title>'
-        f'<rect width="{WIDTH}" height="{HEIGHT}" rx="8"/>'
-        f'<text class="kind" x="11" y="16">{ref.kind.value}</text><text x="11" y="32">{escape(shown)}</text></g></a>'
-    )
+    return graph.Node(ref.kind.value, name, path_of(ref), "here" if here else "", str(ref))

@@ -17,6 +17,7 @@ from modelwright.core.errors import Denied, ModelwrightError, NotFound, Unauthen
 from modelwright.core.principals import Principal
 from modelwright.core.refs import Kind, Ref
 from modelwright.server.pages import words
+from modelwright.server.pages.static import static_tag
 from modelwright.server.requests import SESSION_COOKIE, Doorkeeper
 from modelwright.workspace import Workspace
 
@@ -87,7 +88,8 @@ class Pages:
             "here": "",
             "navigation": NAVIGATION if principal else (),
             "principal": principal,
-            "version": __version__,
+            "program_version": __version__,
+            "version_tag": static_tag(),
             "workspace_name": home.settings.workspace.name,
             "simulated": home.settings.workspace.clock == "simulated",
             "now": home.clock.now(),

@@ -10,10 +10,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from modelwright.core.hashing import digest_bytes
 from modelwright.server.routing import PUBLIC, Guarded
 
-_FILES = {"style.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
+_FOLDER = Path(__file__).parent.parent / "static"
+_SCRIPT = "text/javascript"
+_FILES = {"style.css": "text/css", "theme.js": _SCRIPT, "page.js": _SCRIPT, "icon.svg": "image/svg+xml"}
 _HEADERS = {"cache-control": "public, max-age=3600"}
+
+
+@cache
+def static_tag() -> str:
+    """A name for the files as they are, so that a browser fetches them anew when they have changed."""
+    return digest_bytes(b"".join((_FOLDER / name).read_bytes() for name in _FILES))[:10]
 
 
 @cache
@@ -21,16 +30,14 @@ def charts_bundle() -> bytes:
     """Vega, Vega-Lite and Vega-Embed as one script, made by vl-convert from what it ships. Takes a second, once."""
     import vl_convert
 
-    return str(vl_convert.javascript_bundle(None)).encode()
+    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")).encode()
 
 
 def static_routes() -> list[BaseRoute]:
     """One route for each file."""
-    folder = Path(__file__).parent.parent / "static"
-
     routes: list[BaseRoute] = []
     for name, media_type in _FILES.items():
-        content = (folder / name).read_bytes()
+        content = (_FOLDER / name).read_bytes()
 
         async def endpoint(request: Request, content: bytes = content, media_type: str = media_type) -> Response:
             return Response(content, media_type=media_type, headers=_HEADERS)

@@ -5,50 +5,56 @@
     || (root.dataset.theme !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
   const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();
 
-  const theme = () => ({
+  // Specifications name colours that suit paper; here they become those of the theme.
+  const inks = { "#2a6f97": "--mark", "#9aa5b1": "--faint", "#c8553d": "--bad", "#eef2f5": "--wash", "black": "--ink", "white": "--card" };
+  const themed = (text) => JSON.parse(text, (_, value) => (typeof value === "string" && inks[value] ? colour(inks[value]) : value));
+
+  const config = () => ({
     background: "transparent",
-    font: "Inter, system-ui, sans-serif",
+    font: getComputedStyle(document.body).fontFamily,
     view: { stroke: "transparent" },
-    axis: { labelColor: colour("--soft"), titleColor: colour("--soft"), gridColor: colour("--line"),
-            domainColor: colour("--line"), tickColor: colour("--line"), titleFontWeight: 500, labelFontSize: 11.5 },
-    legend: { labelColor: colour("--ink"), titleColor: colour("--soft"), titleFontWeight: 500 },
-    title: { color: colour("--ink"), fontWeight: 600, fontSize: 13 },
-    header: { labelColor: colour("--ink"), titleColor: colour("--soft") },
+    axis: { labelColor: colour("--soft"), titleColor: colour("--soft"), gridColor: colour("--line"), domainColor: colour("--line"),
+            tickColor: colour("--line"), titleFontWeight: 450, titleFontSize: 12, labelFontSize: 11.5, labelLimit: 150 },
+    axisX: { grid: false, labelOverlap: true },
+    legend: { labelColor: colour("--ink"), titleColor: colour("--soft"), titleFontWeight: 450, labelFontSize: 12, orient: "top", labelLimit: 220 },
+    title: { color: colour("--ink"), fontWeight: 560, fontSize: 13 },
     range: { category: dark()
-      ? ["#7cc4de", "#e5b566", "#7fd1a6", "#f2a49e", "#b9a7e8", "#9aa5ac"]
-      : ["#0b5c7a", "#c07a12", "#1f7a4d", "#b3261e", "#6a4fb0", "#5c666d"] },
+      ? ["#6db1d1", "#e3b668", "#84d1a8", "#f0a49d", "#b9a7e8", "#9aa5ac"]
+      : ["#2a6f97", "#c98a1b", "#2e8a5b", "#a8261d", "#6a4fb0", "#5c666d"] },
   });
 
   async function draw() {
-    if (typeof vegaEmbed === "undefined") return;
-    for (const place of document.querySelectorAll("[data-chart]")) {
-      const spec = JSON.parse(document.getElementById(place.dataset.chart).textContent);
-      spec.config = { ...theme(), ...(spec.config || {}) };
-      if (spec.width === "container") place.style.width = "100%";
-      try {
-        await vegaEmbed(place, spec, { ast: true, actions: false, renderer: "svg", tooltip: false });
-        place.querySelector("svg")?.setAttribute("aria-hidden", "true");
-        place.dataset.drawn = "yes";
-      } catch (error) {
-        place.dataset.drawn = "no";
-        place.textContent = "This chart could not be drawn: " + error.message;
+    if (typeof vegaEmbed !== "undefined") {
+      for (const place of document.querySelectorAll("[data-chart]")) {
+        const spec = themed(document.getElementById(place.dataset.chart).textContent);
+        spec.config = { ...(spec.config || {}), ...config() };
+        spec.autosize = { type: "fit-x", contains: "padding" };
+        try {
+          await vegaEmbed(place, spec, { ast: true, actions: false, renderer: "svg", defaultStyle: false, tooltip: false });
+          place.querySelector("svg")?.setAttribute("aria-hidden", "true");
+          place.dataset.drawn = "yes";
+        } catch (error) {
+          place.dataset.drawn = "no";
+          place.textContent = "This chart could not be drawn: " + error.message;
+        }
       }
     }
     root.dataset.charts = "done";
   }
 
-  const stored = localStorage.getItem("theme");
-  if (stored) root.dataset.theme = stored;
+  function turn() {
+    root.dataset.theme = dark() ? "light" : "dark";
+    try { localStorage.setItem("theme", root.dataset.theme); } catch { /* kept for this page only */ }
+    draw();
+  }
+
   document.addEventListener("DOMContentLoaded", () => {
-    document.getElementById("theme")?.addEventListener("click", () => {
-      root.dataset.theme = dark() ? "light" : "dark";
-      localStorage.setItem("theme", root.dataset.theme);
-      draw();
-    });
+    document.getElementById("theme")?.addEventListener("click", turn);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
     draw();
   });
   addEventListener("keydown", (event) => {
-    if (event.key === "/" && !/INPUT|TEXTAREA|SELECT/.test(document.activeElement.tagName)) {
+    if (event.key === "/" && !event.ctrlKey && !event.metaKey && !/INPUT|TEXTAREA|SELECT/.test(document.activeElement.tagName)) {
       const box = document.querySelector("input[type=search]");
       if (box) { event.preventDefault(); box.focus(); }
     }

@@ -1,0 +1,66 @@
+"""Charts that only the pages draw. Altair checks each against the Vega-Lite schema; they leave here as plain dicts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from modelwright.experiments import Curve
+from modelwright.server.pages.traffic import Served
+
+HEIGHT = 180
+MARK = "#2a6f97"
+
+
+def curve_chart(curves: Mapping[str, Curve]) -> dict[str, Any]:
+    """One metric over its steps, a line for each run; values that are not finite leave a gap."""
+    import altair as alt
+
+    rows = [
+        {"step": step, "value": float(value), "run": run}
+        for run, curve in curves.items()
+        for step, value in zip(curve.steps, curve.values, strict=True)
+        if math.isfinite(float(value))
+    ]
+    metric = next(iter(curves.values())).metric
+    hue = alt.Color("run:N", title=None) if len(curves) > 1 else alt.value(MARK)
+    chart = (
+        alt.Chart(alt.Data(values=rows))
+        .mark_line(strokeWidth=1.8)
+        .encode(
+            x=alt.X("step:Q", title="step", axis=alt.Axis(grid=False, tickMinStep=1)),
+            y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
+            color=hue,
+            tooltip=["run:N", "step:Q", alt.Tooltip("value:Q", format=".5g")],
+        )
+    )
+    return _spec(chart, f"{metric} over the steps")
+
+
+def latency_chart(sides: Sequence[Served]) -> dict[str, Any]:
+    """The share of answers that came within a time, one line for each version; time on a logarithmic scale."""
+    import altair as alt
+
+    rows = [
+        {"ms": bound * 1000, "share": upto / side.buckets[-1][1], "version": f"{side.model} ({side.variant})"}
+        for side in sides
+        if side.buckets and side.buckets[-1][1]
+        for bound, upto in side.buckets
+        if bound != float("inf")
+    ]
+    chart = (
+        alt.Chart(alt.Data(values=rows))
+        .mark_line(point=True, interpolate="monotone")
+        .encode(
+            x=alt.X("ms:Q", title="milliseconds", scale=alt.Scale(type="log"), axis=alt.Axis(grid=False)),
+            y=alt.Y("share:Q", title="answered within", axis=alt.Axis(format="%", tickCount=5)),
+            color=alt.Color("version:N", title=None, legend=alt.Legend(orient="top")),
+        )
+    )
+    return _spec(chart, "Share of answers that came within a time")
+
+
+def _spec(chart: Any, description: str) -> dict[str, Any]:
+    made: dict[str, Any] = chart.properties(width=400, height=HEIGHT, description=description).to_dict()
+    return made

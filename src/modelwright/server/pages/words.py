@@ -1,0 +1,134 @@
+"""How values are written for a reader: times, figures, sizes, refs, verdicts, events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from markupsafe import Markup
+
+from modelwright.core.refs import Ref
+from modelwright.core.wire import to_plain
+from modelwright.store.records import Event
+
+THIN = "\u2009"
+DASH = "–"
+
+
+def moment(at: datetime | None) -> Markup:
+    """A time for a person, exact on hover."""
+    if at is None:
+        return Markup("")
+    return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(at.isoformat(), f"{at:%-d %b %Y, %H:%M}")
+
+
+def day(at: datetime | None) -> Markup:
+    """A date for a person, exact on hover."""
+    if at is None:
+        return Markup("")
+    return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(at.isoformat(), f"{at:%-d %b %Y}")
+
+
+def count(n: int | None) -> str:
+    """A number of things, in groups of three."""
+    return DASH if n is None else f"{n:,}".replace(",", THIN)
+
+
+def figure(value: Any, digits: int = 4) -> str:
+    """A number for a person: as many digits as say something."""
+    if value is None:
+        return DASH
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, int):
+        return count(value)
+    return f"{value:.{digits}g}" if abs(value) < 1e6 else f"{value:.3e}"
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """A share as a percentage."""
+    return DASH if share is None else f"{100 * share:.{digits}f}\u202f%"
+
+
+def human_bytes(size: int | None) -> str:
+    """Bytes in the unit that a person would choose."""
+    if size is None:
+        return DASH
+    amount, units = float(size), ["B", "kB", "MB", "GB", "TB"]
+    while amount >= 1000 and len(units) > 1:
+        amount, units = amount / 1000, units[1:]
+    return f"{amount:.0f} {units[0]}" if units[0] == "B" else f"{amount:.1f} {units[0]}"
+
+
+def duration(seconds: float | timedelta | None) -> str:
+    """A length of time in the unit that a person would choose."""
+    if seconds is None:
+        return DASH
+    left = seconds.total_seconds() if isinstance(seconds, timedelta) else float(seconds)
+    for limit, size, unit in ((1, 0.001, "ms"), (120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
+        if left < limit:
+            return f"{left / size:.3g} {unit}"
+    return f"{left / 86_400:.3g} days"
+
+
+def short(digest: str | None) -> Markup:
+    """The beginning of a digest, whole on hover."""
+    if not digest:
+        return Markup("")
+    return Markup('<span class="digest" title="{0}">{1}</span>').format(digest, str(digest)[:12])
+
+
+def link(ref: Ref | str | None, place: Callable[[Ref | str], str], text: str | None = None) -> Markup:
+    """A ref as a link to its page."""
+    if ref is None or ref == "":
+        return Markup("")
+    return Markup('<a class="ref" href="{}">{}</a>').format(place(ref), text or str(ref))
+
+
+def chip(value: Any, kind: str = "") -> Markup:
+    """A state or verdict as a coloured chip; the word says it too, so colour is never alone."""
+    text = str(getattr(value, "value", value))
+    tone = kind or text.replace(" ", "_").lower()
+    return Markup('<span class="chip {}">{}</span>').format(tone, text.replace("_", " "))
+
+
+def happened(event: Event) -> str:
+    """What an event says, in words: `models.version.registered` is `version registered`."""
+    _, _, rest = event.action.partition(".")
+    return (rest or event.action).replace(".", " ").replace("_", " ")
+
+
+def pretty(value: Any) -> str:
+    """Plain values as indented JSON."""
+    return msgspec.json.format(msgspec.json.encode(to_plain(value)), indent=2).decode()
+
+
+def chart(name: str, spec: dict[str, Any] | None, description: str) -> Markup:
+    """A chart's place and its Vega-Lite specification, as wide as its place; a screen reader says `description`."""
+    if spec is None:
+        return Markup("")
+    text = json.dumps({**spec, "width": "container"}, default=str).replace("<", "\\u003c")
+    body = Markup(text)  # noqa: S704 - without "<" the text cannot leave its element
+    return Markup(
+        '<div class="chart" role="img" aria-label="{1}" data-chart="spec-{0}"></div>'
+        '<script type="application/json" id="spec-{0}">{2}</script>'
+    ).format(name, description, body)
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "moment": moment,
+    "day": day,
+    "figure": figure,
+    "count": count,
+    "bytes": human_bytes,
+    "percent": percent,
+    "duration": duration,
+    "short": short,
+    "chip": chip,
+    "happened": happened,
+    "plain": to_plain,
+    "pretty": pretty,
+}
