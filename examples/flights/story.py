@@ -56,6 +56,9 @@ class Flights(Case):
     numbers = tuple(NUMBERS)
     words = tuple(WORDS)
     threshold = 0.3
+    watched = ()
+    retrain_on = "monitoring.incident.opened"
+    retrain_with: dict[str, Any] = {}  # noqa: RUF012 - a constant of the case
     floors = {"roc_auc": 0.55, "brier": 0.19}  # noqa: RUF012 - a constant of the case
     about = {  # noqa: RUF012
         "intended_use": "Tell passengers and crews, at the scheduled departure, how likely a late arrival is.",

@@ -62,6 +62,9 @@ class Case(Protocol):
     numbers: Sequence[str]  # the model's numeric inputs
     words: Sequence[str]  # and its categorical ones
     threshold: float  # a probability at or above it is a yes
+    watched: Sequence[str]  # columns that the monitor looks at; empty: all
+    retrain_on: str  # the event that sets the retraining off
+    retrain_with: dict[str, Any]  # and the parameters it gets
     floors: dict[str, float]  # of the monitor: by metric, the worst that is accepted
     about: dict[str, str]  # statements of the model card, by field
 

@@ -172,7 +172,7 @@ class Replay:
 
     def watch(self) -> str:
         """Define the monitor: drift against the first weeks, and the error rate as labels come in."""
-        from modelwright.monitoring import PerformanceRule, Period, Watch
+        from modelwright.monitoring import PerformanceRule, Period, Watch, WatchedColumn
 
         plan = self.case.plan
         rule = PerformanceRule(
@@ -185,6 +185,7 @@ class Replay:
         watch = Watch(
             period=Period(since=plan.live, until=plan.live + plan.stable),
             since=plan.live + plan.stable,
+            columns=[WatchedColumn(name=name) for name in self.case.watched],
             window=plan.window,
             min_rows=100,
             performance=rule,

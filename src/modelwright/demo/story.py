@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from modelwright.core.clock import isoformat, parse_time
 from modelwright.core.errors import Conflict, Invalid, Refused, Unavailable
@@ -19,6 +20,10 @@ from modelwright.demo.case import Case
 from modelwright.demo.replay import Replay
 from modelwright.demo.stage import Stage
 from modelwright.demo.telling import Teller
+from modelwright.store import EventFilter
+
+if TYPE_CHECKING:
+    from modelwright.deployments import Rollout
 
 TRIES = 5  # of a beat whose server went away
 RENEW_AFTER = timedelta(days=60)
@@ -79,9 +84,9 @@ class Story:
         self.tell.act("Datasets: raw files become versions, checks become evidence")
         plan = self.case.plan
         for source in self.case.sources:
-            added = self.beat(f"add {source.name} 1", lambda s=source: self.replay.add(s.name, plan.first_data))
+            added = self.beat(f"add {source.name} 1", partial(self.replay.add, source.name, plan.first_data))
             self.tell.beat(f"{added['ref']}: {added['rows']:,} rows")
-            checked = self.beat(f"check {source.name} 1", lambda s=source: self.replay.check(s.name))
+            checked = self.beat(f"check {source.name} 1", partial(self.replay.check, source.name))
             self.tell.good(f"{checked['checks']} checks: {checked['verdict']}{checked['said']}")
         refusal = self.beat("broken", self._broken)
         self.tell.refused(f"a file with a broken row: {refusal}")
@@ -89,8 +94,8 @@ class Story:
         self.beat("a month later", lambda: self.replay.advance(plan.live))
         for source in self.case.sources:
             if source.grows:
-                self.beat(f"add {source.name} 2", lambda s=source: self.replay.add(s.name, plan.live))
-                self.beat(f"check {source.name} 2", lambda s=source: self.replay.check(s.name))
+                self.beat(f"add {source.name} 2", partial(self.replay.add, source.name, plan.live))
+                self.beat(f"check {source.name} 2", partial(self.replay.check, source.name))
         self.tell.beat(self.beat("diff", lambda: self._diff(grows)))
 
     def _broken(self) -> str:
@@ -255,6 +260,7 @@ class Story:
         self.tell.beat(f"{first} answers in staging and production as {live}")
         self.tell.good(self.beat("protocols", self._protocols))
         self.beat("watch", self.replay.watch)
+        self.beat("trigger", self._trigger)
         self._until(self.case.plan.challenger)
         second = self.beat("train 2", lambda: self._train(reason="more data, more rounds", rounds=90))
         self.tell.beat(f"a challenger, {second['model']}, against the champion on the same rows: {second['outcome']}")
@@ -305,8 +311,7 @@ class Story:
             if rollout is None:
                 raise AssertionError("there is no rollout to judge")
             if rollout.state.over:
-                ended = {"model": rollout.candidate.model, "state": rollout.state, "why": rollout.outcome}
-                told = self.beat(f"verdict {beat}", lambda: ended)
+                told = self.beat(f"verdict {beat}", partial(_ending, rollout))
             elif self.now >= self.case.plan.until:
                 raise AssertionError(f"{rollout.ref} was not decided by the end: {rollout.judgement.why}")
             else:
@@ -330,7 +335,6 @@ class Story:
     def monitoring(self) -> None:
         """Drift, one alert, an incident, retraining, replacement; a bad version undone by its verdict."""
         self.tell.act("Monitoring: one alert, an incident, retraining, replacement")
-        self.beat("trigger", self._trigger)
         while self.now < self.case.plan.until and "incident" not in self.stage.progress.done:
             self._until(self.now + self.case.plan.step)
             self._look_for_incident()
@@ -341,8 +345,13 @@ class Story:
             f"{incident['alerts']} alert for {len(incident['findings'])} findings ({', '.join(incident['findings'][:4])})"
         )
         self.tell.refused(f"{incident['day']}: {alerts}; {incident['ref']} is open")
+        while "retrained" not in self.stage.progress.done and not self._set_off():
+            self._until(self.now + self.case.plan.step)
         third = self.beat("retrained", self._await_retraining)
-        self.tell.beat(f"the incident set off {third['execution']}, which made {third['model']}: {third['outcome']}")
+        self.tell.beat(
+            f"{third['day']}: that set off {third['execution']}, which made {third['model']}; "
+            f"against the champion: {third['outcome']}"
+        )
         self._release(third["model"], "3")
         self.beat("canary 3", lambda: self._canary(third["model"]))
         self._canary_verdict("3")
@@ -359,9 +368,10 @@ class Story:
     def _trigger(self) -> str:
         defined = self.stage.as_("ada").triggers.define(
             self.case.name,
-            "retrain-on-incident",
-            on="monitoring.incident.opened",
+            "retrain",
+            on=self.case.retrain_on,
             about=str(Ref(Kind.DEPLOYMENT, self.case.name)),
+            params=self.case.retrain_with,
             min_interval=30 * 86400.0,
             reason="a model that no longer fits is trained anew on what is known by then",
         )
@@ -377,6 +387,12 @@ class Story:
         found = {"ref": str(first.ref), "alerts": len(alerts), "day": f"{first.detected_at:%-d %B}", "title": first.title}
         self.beat("incident", lambda: found | {"findings": sorted({f for a in alerts for f in a.findings})})
 
+    def _set_off(self) -> bool:
+        if self.now >= self.case.plan.until:
+            raise AssertionError("nothing set the retraining off")
+        fired = EventFilter(action="pipelines.trigger.fired")
+        return bool(self.stage.as_("ada").record.history(Ref(Kind.PIPELINE, self.case.name), fired).items)
+
     def _await_retraining(self) -> dict[str, Any]:
         deadline = time.monotonic() + PATIENCE
         ada = self.stage.as_("ada")
@@ -385,7 +401,8 @@ class Story:
                 if execution.cause is not None and execution.state.value == "succeeded":
                     model = next(str(ref) for ref in execution.outputs if ref.kind is Kind.MODEL)
                     outcome = ada.evaluation.report(Ref.parse(model)).comparison.outcome.value
-                    return {"execution": str(execution.ref), "model": model, "outcome": outcome}
+                    told = {"execution": str(execution.ref), "model": model, "outcome": outcome}
+                    return told | {"day": f"{execution.created_at:%-d %B}"}
                 if execution.cause is not None and execution.state.value == "failed":
                     raise Unavailable(f"The retraining failed: {execution.error}")
             if not self.stage.alive():
@@ -414,7 +431,7 @@ class Story:
         refused = self.beat("refused bad", lambda: self._refusal(bad["model"]))
         self.tell.refused(f"{bad['model']}, which learned the opposite: the gate misses {', '.join(refused)}")
         for rule in refused:
-            self.beat(f"waive {rule}", lambda r=rule: self._waive(bad["model"], r))
+            self.beat(f"waive {rule}", partial(self._waive, bad["model"], rule))
         self.tell.beat(f"ben waives {', '.join(refused)} for a drill of a week")
         self.beat("production bad", lambda: self._promote(bad["model"], "production"))
         self.beat("canary bad", lambda: self._canary(bad["model"]))
@@ -498,3 +515,7 @@ class Story:
                 self.stage.recover()
         self.stage.progress.done["replayed"] = isoformat(until)
         self.stage.save()
+
+
+def _ending(rollout: Rollout) -> dict[str, str]:
+    return {"model": str(rollout.candidate.model), "state": rollout.state.value, "why": rollout.outcome}

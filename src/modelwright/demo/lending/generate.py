@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 START = datetime(2024, 1, 1, tzinfo=UTC)
 SHOCK = datetime(2024, 9, 1, tzinfo=UTC)
 MONTHS = 12
-KNOWN_AFTER = 21  # days from an application to knowing whether its first instalment came late
+KNOWN_AFTER = 10  # days from an application to knowing whether its first instalment came late
 
 REGIONS = ("north", "east", "south", "west", "coast", "hills")
 PURPOSES = ("car", "home", "education", "holiday", "business", "refinance")
@@ -86,7 +86,7 @@ def applications(seed: int, people: pa.Table, rates: pa.Table, per_month: int = 
     luck = np.random.default_rng([seed, 4]).normal(0, 0.7, people.num_rows)[who]  # what the columns do not say
     hard = np.isin(region, ["hills", "coast"])
     calm = -2.6 + 3.4 * burden - 0.045 * employed + 0.75 * hard + 0.55 * (purpose == "business") + 0.5 * luck
-    shock = -2.2 + 1.1 * burden - 0.01 * employed - 0.35 * hard + 0.42 * (rate - 3.0) + 1.2 * (purpose == "refinance")
+    shock = -3.6 + 2.8 * burden - 0.02 * employed + 0.2 * hard + 0.7 * (rate - 3.0) + 1.6 * (purpose == "refinance")
     chance = 1 / (1 + np.exp(-np.where(shocked, shock + 0.5 * luck, calm) - 0.35 * holiday))
     late = draw.random(count) < chance
     known = [
