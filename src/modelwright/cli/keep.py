@@ -108,7 +108,7 @@ def verify(
     rewritten as a whole.
     """
     outside = [_file(path) for path in checkpoints or []]
-    with workspace(where) as rooms, progress("reading events", rooms.record.head().size) as told:
+    with workspace(where) as rooms, progress("reading events, twice", 2 * rooms.record.head().size) as told:
         report = _told_record(rooms, told).verify(outside=outside, pinned=keys or [], strict=strict)
     found = [finding._asdict() for finding in report.findings]
     if as_json:

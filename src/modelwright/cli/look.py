@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,11 +10,14 @@ from modelwright.cli.explain import add_commands, carries_out
 from modelwright.cli.kinds import face_of, kind_named
 from modelwright.cli.kinds.base import Face
 from modelwright.cli.options import AsJson, Moment, RefArgument, Where, pairs, parse_moment, parse_ref, workspace
-from modelwright.cli.output import aside, facts, number, print_json, say, show, table, when
+from modelwright.cli.output import aside, facts, print_json, say, section, show, table, when
 from modelwright.core.errors import Invalid
 from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
 from modelwright.store.records import Direction, Event, EventFilter
+
+if TYPE_CHECKING:
+    from modelwright.deployments.records import Live
 
 Since = Annotated[str | None, typer.Option(metavar="TIME", help="From that moment on.", show_default=False)]
 Until = Annotated[str | None, typer.Option(metavar="TIME", help="Before that moment.", show_default=False)]
@@ -208,10 +211,10 @@ def live(
         aside("Nothing was live." if moment else "Nothing is live.")
     else:
         rows = [
-            [e.deployment.name, e.environment, str(e.model), when(e.since), e.by, ", ".join(e.approved_by), e.reason]
+            [e.deployment.name, e.environment, str(e.model).removeprefix("model:"), when(e.since), _by(e), e.reason]
             for e in found
         ]
-        table(["deployment", "environment", "live", "since", "put there by", "approved by", "why"], rows)
+        table(["deployment", "environment", "live", "since", "by", "why"], rows)
 
 
 @carries_out("governance.card")
@@ -249,8 +252,12 @@ def figures(
         print_json(report)
         return
     facts("Figures", {"from": when(report.since), "to": when(report.until)})
-    rows = [[each.label, "" if each.value is None else number(each.value), each.unit, each.n] for each in report.figures]
-    table(["figure", "value", "unit", "cases"], rows, right=("value", "cases"))
+    section(["figure", "value"], [[each.label, each.text] for each in report.figures])
+
+
+def _by(held: Live) -> str:
+    """Who put it there, and who had approved it."""
+    return f"{held.by}\napproved by {', '.join(held.approved_by)}" if held.approved_by else held.by
 
 
 def event_row(event: Event) -> list[Any]:

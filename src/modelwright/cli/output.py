@@ -203,6 +203,8 @@ def short(digest: str) -> str:
 def _cell(value: Any) -> Text:
     from rich.text import Text
 
+    if isinstance(value, datetime):
+        value = f"{value:%Y-%m-%d %H:%M:%S}"
     text = "" if value is None else number(value) if isinstance(value, int | float) else str(value)
     return Text(text, style=COLOURS.get(text, ""))
 

@@ -68,9 +68,8 @@ def up(
             server_header=False,
             timeout_graceful_shutdown=20,
         )
-        server = _announcing(config, workspace.home.settings.workspace.name, address_file, quiet=quiet)
-        if settings.authentication == "required":
-            _invite_first_admin(workspace)
+        setup = _first_admin(workspace) if settings.authentication == "required" else ""
+        server = _announcing(config, workspace.home.settings.workspace.name, address_file, quiet=quiet, setup=setup)
         server.run()
         if not server.started:
             raise Conflict(
@@ -78,17 +77,15 @@ def up(
             )
 
 
-def _invite_first_admin(workspace: Workspace) -> None:
-    """Where nobody can sign in as admin yet, print the one-time token that lets somebody."""
+def _first_admin(workspace: Workspace) -> str:
+    """Where nobody can sign in as admin yet, the one-time token that lets somebody."""
     try:
-        credential = workspace.access.first_admin()
+        return workspace.access.first_admin().token
     except Conflict:
-        return
-    say("Nobody is admin here yet. Choose a password within 24 hours, with this token, shown only once:")
-    say(f"    mw login --setup {credential.token}")
+        return ""
 
 
-def _announcing(config: uvicorn.Config, name: str, address_file: Path | None, *, quiet: bool) -> uvicorn.Server:
+def _announcing(config: uvicorn.Config, name: str, address_file: Path | None, *, quiet: bool, setup: str) -> uvicorn.Server:
     """A server that says where it listens once it does. Its class is made here, since its base is imported late."""
     import uvicorn
 
@@ -105,5 +102,8 @@ def _announcing(config: uvicorn.Config, name: str, address_file: Path | None, *,
                 part.replace(address_file)
             if not quiet:
                 say(f"{name} is up at {url}   (Ctrl-C stops it)", style="bold")
+            if setup:
+                say("Nobody is admin here yet. Choose a password within 24 hours, with this token, shown only once:")
+                say(f"  mw login {url} --setup {setup}")
 
     return Announcing(config)

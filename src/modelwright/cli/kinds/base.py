@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import msgspec
 
-from modelwright.cli.output import day, facts, section, table, when
+from modelwright.cli.output import day, facts, section, short, table, when
 from modelwright.core.errors import Invalid
 from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
@@ -91,7 +91,7 @@ class Face:
 
 def changes(before: Ref, after: Ref, one: Any, two: Any, *, ignore: Sequence[str] = ()) -> Changes:
     """The fields in which two records differ, nested ones by their path."""
-    old, new = _flat(to_plain(one)), _flat(to_plain(two))
+    old, new = flat(to_plain(one)), flat(to_plain(two))
     skipped = {"ref", "digest", "created_at", "created_by", *ignore}
     fields = [name for name in [*old, *(n for n in new if n not in old)] if name.split(".")[0] not in skipped]
     found = [Change(field=n, before=old.get(n), after=new.get(n)) for n in fields if old.get(n) != new.get(n)]
@@ -127,13 +127,14 @@ def standing(found: Any) -> dict[str, Any]:
         "made": f"{when(found.created_at)} by {found.created_by}",
         "aliases": list(getattr(found, "aliases", [])),
         "tags": [f"{key}={value}" for key, value in found.tags.items()],
-        "digest": found.digest,
+        "digest": short(found.digest),
     }
 
 
-def _flat(value: Any, path: str = "") -> dict[str, Any]:
+def flat(value: Any, path: str = "") -> dict[str, Any]:
+    """What is nested, by its path."""
     if isinstance(value, dict) and value:
-        return {k: v for name, each in value.items() for k, v in _flat(each, f"{path}.{name}" if path else name).items()}
+        return {k: v for name, each in value.items() for k, v in flat(each, f"{path}.{name}" if path else name).items()}
     return {path: value}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from modelwright.datasets.records import DatasetDiff, DatasetVersion
     from modelwright.features.records import ViewDiff, ViewVersion
     from modelwright.workspace import Workspace
+
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 
 class DatasetFace(Face):
@@ -37,7 +40,9 @@ class DatasetFace(Face):
                 "size": size(found.bytes),
                 "from": found.source,
                 "key": found.key,
-                "times": f"{found.time_column}: {times.first} to {times.last}" if times else found.time_column,
+                "times": f"{found.time_column}: {moment_text(times.first)} to {moment_text(times.last)}"
+                if times
+                else found.time_column,
                 "before it": found.parent,
                 **standing(found),
             },
@@ -55,10 +60,11 @@ class DatasetFace(Face):
             about = profiled.get(column.name)
             name = f"{column.name} (personal)" if column.personal else column.name
             if about is None:
-                rows.append([name, column.type])
+                rows.append([name, _type(column.type)])
                 continue
             missing = f"{about.missing / found.rows:.1%}" if about.missing else ""
-            rows.append([name, column.type, missing, about.distinct, about.minimum, about.maximum, number(about.mean)])
+            low, high = moment_text(about.minimum), moment_text(about.maximum)
+            rows.append([name, _type(column.type), missing, about.distinct, low, high, number(about.mean)])
         section(
             ["column", "type", "missing", "distinct", "lowest", "highest", "mean"],
             rows,
@@ -184,6 +190,15 @@ class FeaturesFace(Face):
         return rooms.features.retire(ref, successor=successor, reason=reason)
 
 
+def moment_text(value: Any) -> Any:
+    """A time that travels as text, to the minute; any other value as it is."""
+    return f"{value[:10]} {value[11:16]}" if isinstance(value, str) and MOMENT.fullmatch(value) else value
+
+
+def _type(name: str) -> str:
+    return name.replace("[us, tz=UTC]", " UTC")
+
+
 def _computed(feature: Any) -> str:
     return f"{feature.aggregation.value} of {feature.sql or 'rows'}" if feature.aggregation else feature.sql
 
@@ -192,4 +207,4 @@ def _moved(before: Any, after: Any, field: str) -> str | None:
     if before is None or after is None:
         return None
     old, new = getattr(before, field), getattr(after, field)
-    return old if old == new else f"{old} → {new}"
+    return moment_text(old) if old == new else f"{moment_text(old)} → {moment_text(new)}"

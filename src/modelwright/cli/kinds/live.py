@@ -43,6 +43,7 @@ class DeploymentFace(Face):
 
     def _tell_placement(self, placement: Placement) -> None:
         stable, previous = placement.stable, placement.previous
+        say("")
         facts(
             f"{placement.environment}  (endpoint {placement.endpoint})",
             {

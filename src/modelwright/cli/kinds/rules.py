@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from modelwright.cli.kinds.base import Face
-from modelwright.cli.output import day, facts, paragraph, say, section, when
+from modelwright.cli.kinds.base import Face, flat
+from modelwright.cli.output import aside, day, facts, paragraph, say, section, short, when
 from modelwright.core.errors import Invalid, NotFound
 from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
+from modelwright.core.wire import convert
 
 if TYPE_CHECKING:
     from modelwright.policy.records import Account, Right
     from modelwright.policy.service import PolicyVersion
     from modelwright.store import Evidence, Version
     from modelwright.workspace import Status, Workspace
+
+MANY = 30  # figures that are still shown one by one
 
 
 class PolicyFace(Face):
@@ -31,7 +34,7 @@ class PolicyFace(Face):
 
     def tell(self, rooms: Workspace, found: PolicyVersion) -> None:
         made = f"{when(found.created_at)} by {found.created_by}" if found.created_at else "it comes with Modelwright"
-        facts(found.ref, {"made": made, "digest": found.digest})
+        facts(found.ref, {"made": made, "digest": short(found.digest)})
         say("")
         for line in found.english.splitlines():
             paragraph(line)
@@ -54,7 +57,7 @@ class EvidenceFace(Face):
     """What is known about exact versions."""
 
     kind = Kind.EVIDENCE
-    columns = ("evidence", "about", "kind", "verdict", "on", "by", "what it says")
+    columns = ("kind", "verdict", "on", "by", "what it says")
 
     def show(self, rooms: Workspace, ref: Ref) -> Evidence:
         subjects = [Ref.parse(event.resource) for event in rooms.record.history(ref).items]
@@ -65,6 +68,9 @@ class EvidenceFace(Face):
         raise NotFound(f"There is no {ref}.", mend="See what is known of a version: mw list evidence --about REF")
 
     def tell(self, rooms: Workspace, found: Evidence) -> None:
+        from modelwright.cli.decide import tell_gate
+        from modelwright.policy import GateReport
+
         facts(
             str(found.ref),
             {
@@ -75,13 +81,18 @@ class EvidenceFace(Face):
                 "by": f"{found.producer}, {when(found.created_at)}",
                 "until": when(found.expires_at),
                 "computed from": "\n".join(map(str, found.inputs)),
-                "figures": msgspec.json.format(msgspec.json.encode(found.figures), indent=2).decode()
-                if found.figures
-                else None,
                 "report": f"object {found.report}" if found.report else None,
-                "digest": found.subject_digest,
+                "digest": short(found.subject_digest),
             },
         )
+        if found.kind == "gate" and "report" in found.figures:
+            say("")
+            tell_gate(convert(found.figures["report"], GateReport))
+            return
+        figures = flat(found.figures)
+        section(["figure", "value"], list(figures.items())[:MANY])
+        if len(figures) > MANY:
+            aside(f"There are {len(figures)} figures: --json shows all.")
 
     def list(self, rooms: Workspace, where: Filter) -> Page[Evidence]:
         raise Invalid("Evidence is listed of a thing.", mend="Say of what: mw list evidence --about model:delay@1")
@@ -91,8 +102,8 @@ class EvidenceFace(Face):
         return Page(items=rooms.record.evidence(ref, where.text)[: where.limit])
 
     def row(self, item: Evidence) -> Sequence[Any]:
-        verdict, on = item.verdict.value, day(item.created_at)
-        return [item.id, item.subject, item.kind, verdict, on, item.producer, item.summary]
+        says = "\n".join(line for line in (item.summary, str(item.subject), str(item.ref)) if line)
+        return [item.kind, item.verdict.value, day(item.created_at), item.producer, says]
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):

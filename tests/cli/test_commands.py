@@ -1,0 +1,249 @@
+"""Every command on a project with a trained model: in its folder and through a server, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+LOW = ["autonomy=person-decides", "people=none", "money=none", "undo=at-once", "rights=no", "safety=no"]
+LOW += ["personal_data=none", "vulnerable=no", "regulated=no", "outside=no"]
+
+
+def test_init_refuses_a_folder_that_is_in_use(mw: Any, tmp_path: Path) -> None:
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "file").write_text("mine")
+    refused = mw("init", tmp_path / "used", "--json")
+    assert refused.code == 4 and refused.error["code"] == "conflict"
+    assert [path.name for path in (tmp_path / "used").iterdir()] == ["file"]
+
+
+def test_init_writes_the_same_sample_data_each_time(mw: Any, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        made = mw("init", tmp_path / name, "--json")
+        assert made.code == 0 and "pipeline.py" in made.json["files"] and made.json["name"] == name
+    one, two = ((tmp_path / name / "data" / "parcels.csv").read_bytes() for name in ("one", "two"))
+    assert one == two and b'name = "two"' in (tmp_path / "two" / "modelwright.toml").read_bytes()
+
+
+def test_the_same_verbs_work_on_every_kind(mw: Any, place: str) -> None:
+    run = mw("list", "run", "-w", place, "--json").json["items"][0]["id"]
+    execution = mw("list", "execution", "-w", place, "--json").json["items"][0]["id"]
+    evidence = mw("list", "evidence", "--about", "model:late@1", "-w", place, "--json").json["items"][0]["id"]
+    shown = {
+        "dataset:parcels@1": "2,400",
+        "features:depots": "depot_late_rate",
+        "model:late@1": "candidate",
+        f"run:{run}": "test/roc_auc",
+        f"execution:{execution}": "succeeded",
+        "experiment:train": "runs",
+        "pipeline:train": "pipeline.py:train",
+        f"evidence:{evidence}": "model:late@1",
+        "policy:standard": "data-checks",
+        "workspace:parcels": "clock",
+    }
+    for ref, word in shown.items():
+        told = mw("show", ref, "-w", place)
+        assert told.code == 0 and word in told.out, (ref, told)
+        assert max(map(len, told.out.splitlines())) <= 80, ref
+        assert mw("show", ref, "-w", place, "--json").json
+        kind = ref.partition(":")[0]
+        if kind not in ("policy", "workspace"):
+            assert mw("history", ref, "-w", place).code == 0
+            assert mw("lineage", ref, "-w", place).code == 0
+        if kind != "evidence":
+            assert mw("list", kind, "-w", place).code == 0
+            assert mw("list", kind, "-w", place, "--json").code == 0
+    for kind in ("deployment", "rollout", "monitor", "alert", "incident", "principal"):
+        assert mw("list", kind, "-w", place, "--json").json["items"] == []
+
+
+def test_a_list_looks_into_one_thing_and_says_where_to_go_on(mw: Any, place: str, tmp_path: Path) -> None:
+    changed = tmp_path / "more.csv"
+    changed.write_text("parcel,depot\nP1,north\n")
+    added = mw("data", "add", "other", changed, "-w", place, "--json", "--tag", "from=test", "--key", "parcel")
+    assert added.json["version"]["ref"] == "dataset:other@1"
+    changed.write_text("parcel,depot\nP1,south\nP2,south\n")
+    assert mw("data", "add", "other", changed, "-w", place).out == "dataset:other@2: 2 rows, 2 columns\n"
+    versions = mw("list", "dataset:other", "-w", place, "--json").json["items"]
+    assert [each["ref"] for each in versions] == ["dataset:other@2", "dataset:other@1"]
+    first = mw("list", "dataset:other", "-w", place, "-n", "1", "--json").json
+    assert first["next"] and "--after" in mw("list", "dataset:other", "-w", place, "-n", "1").err
+    diff = mw("diff", "dataset:other@1", "2", "-w", place)
+    assert "added" in diff.out and "depot (1)" in diff.out
+    assert mw("data", "diff", "dataset:other@1", "-w", place, "--json").json["rows"]["changed"] == 1
+    assert mw("diff", "dataset:other", "-w", place).code == 2
+    assert mw("list", "experiment:train", "-w", place, "--json").json["items"][0]["experiment"] == "train"
+    assert mw("list", "pipeline:train", "-w", place, "--json").json["items"][0]["state"] == "succeeded"
+
+
+def test_a_broken_row_is_told_and_nothing_is_loaded(mw: Any, place: str, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.csv"
+    broken.write_text("a,b\n1,2\n3\n")
+    refused = mw("data", "add", "broken", broken, "-w", place, "--json")
+    assert refused.code == 2 and "broken.csv" in refused.error["message"]
+    assert mw("show", "dataset:broken", "-w", place).code == 3
+
+
+def test_data_checks_give_evidence_and_their_own_exit_code(
+    mw: Any, place: str, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    passed = mw("data", "check", "dataset:parcels", "-w", place)
+    assert passed.code == 0 and "All of 6 checks passed" in passed.out
+    strict = tmp_path / "strict.toml"
+    strict.write_text('[[check]]\nkind = "range"\ncolumn = "weight_kg"\nmaximum = 1\n')
+    failed = mw("data", "check", "dataset:parcels", strict, "-w", place, "--json")
+    assert failed.code == 10 and failed.json["verdict"] == "fail"
+    suggested = tmp_path / "suggested.toml"
+    suggested.write_text(mw("data", "suggest", "dataset:parcels", "-w", place).out)
+    assert mw("data", "check", "dataset:parcels", suggested, "-w", place).code == 0
+    assert len(mw("data", "head", "dataset:parcels", "-n", "2", "-w", place, "--json").json) == 2
+
+
+def test_features_go_online_and_agree_with_offline(
+    mw: Any, place: str, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    assert mw("features", "apply", "-w", place, "--json").json[0]["ref"] == "features:depots@1"
+    online = mw("features", "materialise", "features:depots", "--since", "2026-02-01", "-w", place, "--json")
+    assert online.json[0]["rows"] == 4
+    compared = mw("features", "verify", "features:depots", "-n", "20", "-w", place)
+    assert compared.code == 0 and "equal" in compared.out
+
+
+def test_the_way_to_production_and_back(mw: Any, place: str) -> None:
+    at = ("-w", place)
+    refused = mw("promote", "model:late@1", "production", "-m", "now", *at, "--json")
+    assert refused.code == 4 and "staging" in refused.error["mend"]
+    gate = mw("gate", "model:late@1", *at)
+    assert gate.code == 10 and "model-card" in gate.out and "mw approve model:late@1" in gate.out
+    assert mw("gate", "model:late@1", *at, "--json").json["passed"] is False
+    assert mw("approve", "model:late@1", "-m", "looked at it", *at).code == 10  # whoever made it
+    asked = mw("waive", "model:late@1", "slices", "-m", "one depot only", "--ask", *at)
+    assert asked.code == 0 and "risk officer" in asked.out
+    assert mw("waive", "model:late@1", "slices", "-m", "x", "--control", "y", *at).code == 2  # no end
+    classified = mw("classify", "model:late", *LOW, "-m", "internal", *at)
+    assert "risk tier low" in classified.out
+    assert "autonomy" in mw("classify", "model:late", "--questions").out
+    assert mw("promote", "model:late@1", "staging", "-m", "first", *at).out == "model:late@1 is in staging.\n"
+    assert mw("card", "model:late@1", "--attach", *at).out.startswith("---")
+    assert mw("promote", "model:late@1", "production", "-m", "good", *at, "--json").json["stage"] == "production"
+    assert len(mw("policy", "gates", "model:late", *at, "--json").json) == 2
+    live = mw("deploy", "late", "model:late@1", "production", "--create", "-m", "go", *at)
+    assert live.code == 0 and "100 %" in live.out
+    assert "late@1" in mw("live", *at).out and "was live" in mw("live", "model:late", *at).out
+    assert mw("live", "--at", "2020-01-01", *at, "--json").json == []
+    assert "late" in mw("list", "deployment", *at).out and "production" in mw("show", "deployment:late", *at).out
+    assert mw("kill", "late", *at).code == 2  # nobody is there to be asked
+    assert "switch: off" in mw("kill", "late", "-y", *at).out
+    fallback = mw("kill", "late", "--fallback", json.dumps({"probability": 0.2}), *at, "--json").json
+    assert fallback["placements"][0]["switch"] == "fallback"
+    assert "switch" not in mw("kill", "late", "--on", *at).out
+    assert mw("rollback", "late", *at).code == 4 and mw("rollout", "pause", "late", *at).code in (3, 4)
+    assert "Lead time" in mw("figures", "2020-01-01", *at).out
+
+
+def test_tags_and_retirement(mw: Any, place: str) -> None:
+    at = ("-w", place)
+    run = mw("list", "run", *at, "--json").json["items"][0]["id"]
+    for ref in ("model:late@1", "dataset:parcels@1", "features:depots@1", f"run:{run}"):
+        assert mw("tag", ref, "team=post", "old=yes", *at).code == 0
+        assert mw("tag", ref, "old=", *at, "--json").json["team"] == "post"
+        assert "old" not in mw("show", ref, *at, "--json").json["tags"]
+    assert mw("list", "model", "--tag", "team=post", *at, "--json").json["items"]
+    assert mw("retire", "model:late@1", "-m", "over", *at).code == 2
+    assert mw("retire", "model:late@1", "-m", "over", "-y", *at).out == "model:late@1 is retired.\n"
+    assert mw("retire", f"run:{run}", "-m", "over", "-y", *at).code == 2  # runs do not retire
+
+
+def test_incidents_from_report_to_resolution(mw: Any, place: str) -> None:
+    at = ("-w", place)
+    mw("classify", "model:late", *LOW, *at)
+    mw("promote", "model:late@1", "staging", "-m", "first", *at)
+    assert mw("deploy", "late", "model:late@1", "staging", "--create", *at).code == 0
+    assert mw("incident", "report", "late", "Too many late", "--severity", "2", *at).out.startswith("incident:1 is open")
+    assert mw("incident", "note", "1", "Found it", "--owner", "ada", *at, "--json").json["owner"] == "ada"
+    assert "Too many late" in mw("incident", "show", "1", *at).out
+    assert mw("incident", "show", "1", "--report", *at).out.startswith("#")
+    assert mw("incident", "contain", "1", *at).code == 0
+    resolved = mw("incident", "resolve", "1", "--cause", "A storm", "--action", "ada:Add wind", *at, "--json").json
+    assert resolved["actions"][0]["owner"] == "ada"
+    assert mw("incident", "list", *at).out == "" and "resolved" in mw("incident", "list", "--all", *at).out
+    assert mw("show", "incident:1", *at).code == 0 and mw("alerts", *at, "--json").json["items"] == []
+    assert mw("alerts", "-a", "7", *at).code == 3
+
+
+def test_policies_are_shown_simulated_and_adopted(mw: Any, place: str, tmp_path: Path) -> None:
+    at = ("-w", place)
+    file = tmp_path / "policy.toml"
+    file.write_text(mw("policy", "show", "--toml", *at).out)
+    assert "[tier.low]" in file.read_text() and "Risk tier low" in mw("policy", "show", *at).out
+    assert "would have blocked 0" in mw("policy", "simulate", file, *at).out
+    assert mw("policy", "adopt", file, *at).code == 2  # nobody is there to be asked
+    assert mw("policy", "adopt", file, "-y", *at).out == "policy:standard@1 is in force.\n"
+    file.write_text(file.read_text().replace("max_age_days = 180", "max_age_days = 90"))
+    assert mw("policy", "adopt", file, "-y", *at, "--json").json["ref"] == "policy:standard@2"
+    assert "~" in mw("policy", "diff", "policy:standard@1", "2", *at).out
+    assert mw("policy", "assign", "model:late", "standard", *at).code == 0
+    assert mw("policy", "waivers", *at, "--json").json == []
+    assert mw("policy", "adopt", tmp_path / "none.toml", *at).code == 2
+
+
+def test_the_ledger_is_verified_exported_and_signed(mw: Any, place: str, tmp_path: Path) -> None:
+    at = ("-w", place)
+    assert "whole" in mw("audit", "verify", *at).out
+    note = tmp_path / "kept.note"
+    sealed = mw("audit", "checkpoint", "--out", note, *at, "--json").json
+    assert sealed["size"] > 10
+    kept = mw("audit", "verify", "--checkpoint", note, *at, "--json")
+    assert kept.code == 0 and kept.json["findings"] == []
+    exported = mw("audit", "export", tmp_path / "ledger.zip", *at)
+    assert exported.code == 0 and (tmp_path / "ledger.zip").is_file()
+    assert mw("audit", "proof", "0", *at, "--json").json["seq"] == 0
+    assert len(mw("audit", "events", "-n", "3", *at, "--json").json["items"]) == 3
+    assert mw("audit", "events", "--action", "models", *at).code == 0
+    assert mw("audit", "rotate-key", "-m", "yearly", "-y", *at).code == 0
+    assert mw("doctor", *at).code == 0
+
+
+def test_a_damaged_ledger_has_its_own_exit_code(mw: Any, project: Path) -> None:
+    import sqlite3
+
+    with sqlite3.connect(project / ".modelwright" / "workspace.db") as database:
+        for (trigger,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            database.execute(f"DROP TRIGGER {trigger}")
+        database.execute("UPDATE ledger_events SET body = CAST(replace(body, 'root', 'toor') AS BLOB) WHERE seq = 4")
+    found = mw("audit", "verify", "-w", project, "--json")
+    assert found.code == 7 and found.json["findings"][0]["seq"] == 4
+    assert mw("doctor", "-w", project).code == 1
+
+
+def test_a_backup_comes_back_in_a_new_folder_and_never_over_another(mw: Any, project: Path, tmp_path: Path) -> None:
+    saved = mw("backup", tmp_path / "saved", "-w", project, "--json")
+    assert saved.code == 0
+    assert mw("backup", tmp_path / "saved", "-w", project).code == 4
+    again = mw("restore", tmp_path / "saved", tmp_path / "again", "--json")
+    assert again.code == 0 and again.json["root"] == saved.json["root"]
+    assert (tmp_path / "again" / "modelwright.toml").read_bytes() == (project / "modelwright.toml").read_bytes()
+    listed = mw("list", "model", "-w", tmp_path / "again", "--json").json["items"]
+    assert [each["ref"] for each in listed] == ["model:late@1"]
+    assert mw("restore", tmp_path / "saved", tmp_path / "again").code == 4
+    victim = next((tmp_path / "saved" / "objects").rglob("*/*"))
+    victim.write_bytes(b"other")
+    damaged = mw("restore", tmp_path / "saved", tmp_path / "third", "--json")
+    assert damaged.code == 7 and victim.name in damaged.error["message"]
+
+
+def test_wrong_words_are_answered_with_the_right_ones(mw: Any, project: Path) -> None:
+    at = ("-w", project)
+    assert "Did you mean model?" in mw("list", "modle", *at).err
+    assert "models" in mw("list", "evidence", *at).err or "--about" in mw("list", "evidence", *at).err
+    assert mw("promote", "model:late@1", "prod", *at).code == 2
+    assert mw("promote", "dataset:parcels", "staging", *at).code == 2
+    assert "^" in mw("show", "model:la te", *at).err
+    assert mw("tag", "model:late@1", "novalue", *at).code == 2
+    assert mw("kill", "late", "--fallback", "{", *at).code == 2
+    assert mw("backup", "somewhere", "-w", "http://127.0.0.1:1").code == 2

@@ -1,0 +1,91 @@
+"""Commands as real processes: exit codes, streams, and how quickly help answers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+MW = [sys.executable, "-m", "modelwright.cli"]
+
+
+def mw(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*MW, *map(str, arguments)], capture_output=True, text=True, timeout=120, **options)  # type: ignore[call-overload]
+
+
+def test_help_is_quick_and_imports_no_typer() -> None:
+    took = []
+    for _ in range(3):
+        began = time.perf_counter()
+        answer = mw("--help")
+        took.append(time.perf_counter() - began)
+        assert answer.returncode == 0 and "mw COMMAND" in answer.stdout
+    assert min(took) < 0.5  # 150 ms on a quiet machine: benchmarks/ holds the figure
+    loaded = mw_code(
+        "import modelwright.cli.entry as e, sys; e.overview(); print('typer' in sys.modules, 'rich' in sys.modules)"
+    )
+    assert loaded == "False False"
+
+
+def test_version_and_an_unknown_command() -> None:
+    assert mw("--version").stdout.startswith("modelwright ")
+    wrong = mw("promot")
+    assert wrong.returncode == 2 and "Did you mean promote" in wrong.stderr and wrong.stdout == ""
+
+
+def test_errors_are_told_on_the_error_stream_with_their_exit_code(project: Path) -> None:
+    missing = mw("show", "model:nothing", "-w", project)
+    assert missing.returncode == 3 and missing.stdout == "" and "mw list model" in missing.stderr
+    as_json = mw("show", "model:nothing", "-w", project, "--json")
+    assert as_json.returncode == 3 and json.loads(as_json.stderr)["error"]["code"] == "not-found"
+    assert mw("show", "late", "-w", project).returncode == 2
+    assert mw("gate", "model:late@1", "-w", project).returncode == 10
+    assert mw("audit", "export", project / "README.md", "-w", project).returncode == 4
+    unreachable = mw("list", "model", "-w", "http://127.0.0.1:1")
+    assert unreachable.returncode == 8 and "mw up" in unreachable.stderr
+
+
+def test_usage_errors_are_json_too_where_json_is_asked_for(project: Path) -> None:
+    wrong = mw("list", "--json", "-w", project)
+    assert wrong.returncode == 2 and json.loads(wrong.stderr)["error"]["code"] == "usage"
+    plain = mw("policy", "shw")
+    assert plain.returncode == 2 and "mw policy --help" in plain.stderr
+
+
+def test_progress_and_colour_stay_out_of_a_pipe(project: Path) -> None:
+    answer = mw("audit", "verify", "-w", project)
+    assert answer.returncode == 0 and answer.stderr == "" and "\x1b" not in answer.stdout
+
+
+def test_it_works_from_within_the_project_and_a_closed_pipe_is_no_error(project: Path) -> None:
+    inside = mw("list", "model", "--json", cwd=project / "data")
+    assert [each["ref"] for each in json.loads(inside.stdout)["items"]] == ["model:late@1"]
+    done = subprocess.run(
+        f"{' '.join(MW)} list model -w {project} | true", shell=True, capture_output=True, text=True, timeout=60
+    )
+    assert "Traceback" not in done.stderr
+
+
+def test_bash_completes_commands_subcommands_options_and_kinds(tmp_path: Path) -> None:
+    script = tmp_path / "mw.bash"
+    script.write_text(mw("completion", "bash").stdout, encoding="utf-8")
+
+    def complete(*words: str) -> set[str]:
+        quoted = " ".join(f"'{word}'" for word in words)
+        line = f"source {script}; COMP_WORDS=({quoted}); COMP_CWORD={len(words) - 1}; _mw; echo ${{COMPREPLY[@]}}"
+        done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=20)
+        assert done.returncode == 0, done.stderr
+        return set(done.stdout.split())
+
+    assert {"promote", "policy"} <= complete("mw", "p") <= {"promote", "policy"}
+    assert complete("mw", "rollout", "p") == {"promote", "pause"}
+    assert "--reason" in complete("mw", "rollout", "promote", "--")
+    assert "model" in complete("mw", "list", "mo") and "monitor" in complete("mw", "list", "mo")
+    assert "_describe" in mw("completion", "zsh").stdout and "complete -c mw" in mw("completion", "fish").stdout
+    assert mw("completion", "tcsh").returncode == 2
+
+
+def python(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60).stdout.strip()
