@@ -168,7 +168,7 @@ class Datasets(Room):
         name: str,
         source: Any,
         *,
-        checks: Sequence[Check] | Path | None = None,
+        checks: Sequence[Check] | Path | str | None = None,
         key: Sequence[str] | str | None = None,
         time_column: str | None = None,
         types: Mapping[str, str] | None = None,
@@ -190,7 +190,7 @@ class Datasets(Room):
         """
         from modelwright.datasets.adding import prepare
 
-        declared = load_checks(checks) if isinstance(checks, Path) else checks
+        declared = load_checks(Path(checks)) if isinstance(checks, Path | str) else checks
         newest = self._newest(name)
         record = prepare(
             self.blobs,
@@ -242,7 +242,7 @@ class Datasets(Room):
             raise NotFound(f"{version.ref} was registered without a profile.")
         return decode(self.blobs.read(version.profile), Profile)
 
-    def check(self, ref: Ref | str, checks: Sequence[Check] | Path, *, reason: str = "") -> CheckReport:
+    def check(self, ref: Ref | str, checks: Sequence[Check] | Path | str, *, reason: str = "") -> CheckReport:
         """Run checks on a version and put the results on the record as evidence; returns them with samples of failing rows.
 
         A check that cannot run (a column that is not there, SQL that is wrong) has failed. Nothing is raised for a failing
@@ -250,7 +250,7 @@ class Datasets(Room):
         """
         from modelwright.datasets.checking import run_checks
 
-        declared = load_checks(checks) if isinstance(checks, Path) else checks
+        declared = load_checks(Path(checks)) if isinstance(checks, Path | str) else checks
         basis = self.basis(_ref(ref))
         report = run_checks(declared, basis, self._files(basis.version))
         attached = self.attach(basis.version.ref, report=self.blobs.put(encode(report)), reason=reason)
