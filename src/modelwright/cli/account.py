@@ -355,7 +355,7 @@ def token_list(
     if as_json:
         print_json(alive)
     elif alive:
-        table(["token", "kind", "label", "may", "made", "until", "last used"], [_token_row(each) for each in alive])
+        table(["token", "kind", "for, and what it may", "until", "last used"], [_token_row(each) for each in alive])
     else:
         aside("There is no live token.")
 
@@ -398,9 +398,9 @@ def token_revoke(
 
 
 def _token_row(each: Credential) -> Sequence[Any]:
-    until, used = day(each.expires_at), when(each.last_used_at)
-    over = " (revoked)" if each.revoked_at else ""
-    return [each.id + over, each.kind, each.label, "\n".join(each.scopes) or "all", day(each.created_at), until, used]
+    about = "\n".join(line for line in (each.label, *each.scopes) if line)
+    until = "revoked" if each.revoked_at else day(each.expires_at)
+    return [each.id, each.kind, about, until, day(each.last_used_at)]
 
 
 def _switch(name: str, reason: str, where: str | None, *, active: bool, as_json: bool) -> None:

@@ -41,7 +41,7 @@ def invoke(arguments: list[str]) -> int:
     """Run a command; an error becomes one clear message on the error stream and its exit code."""
     try:
         app = application([arguments[0]], explained="--help" in arguments or len(arguments) == 1)
-        result: Any = app(arguments, standalone_mode=False)
+        result: Any = app(arguments, standalone_mode=False, prog_name="mw")
         return result if isinstance(result, int) else 0
     except ModelwrightError as error:
         return _told(error, arguments)

@@ -1,4 +1,4 @@
-"""`mw init`: a new project folder that runs at once."""
+"""`mw init`: a new project folder that runs at once. `mw demo`: a whole life, told."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ from modelwright.core.refs import Kind, Ref
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
+DEMO = Path(".demo/lending")
 SUFFIX = ".template"
 ROWS, SEED = 2400, 7  # of the sample data
 HIDDEN = {"gitignore": ".gitignore"}  # files whose names would hide them among the templates
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add the commands."""
     app.command("init")(init)
+    app.command("demo")(demo)
 
 
 def init(
@@ -46,6 +48,20 @@ def init(
     say("")
     say("Run it:", style="bold")
     say(f"  cd {folder} && mw run train && mw list model")
+
+
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where it is told; a story that broke off there goes on.")] = DEMO,
+    serve: Annotated[bool, typer.Option("--serve", help="Leave the server up at the end, until Ctrl-C.")] = False,
+) -> None:
+    """Tell the whole life of a model on generated loans: from raw files to retirement, on a real server.
+
+    The workspace stays, to be looked at: mw up in its folder.
+    """
+    from modelwright.demo import tell
+    from modelwright.demo.lending.case import Lending
+
+    tell(Lending(), folder.absolute(), keep_serving=serve)
 
 
 def write_project(folder: Path, name: str) -> list[Path]:

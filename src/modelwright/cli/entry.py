@@ -8,8 +8,8 @@ from typing import NoReturn
 from modelwright.cli.registry import SECTIONS, command, names
 
 USAGE = "Usage: mw COMMAND [OPTIONS]"
-EXIT_CODES = """Exit codes: 0 done; 1 failed; 2 bad input; 3 not found; 4 conflict; 5 not allowed; 6 not signed in;
-            7 corrupt; 8 unavailable; 10 refused by a gate or rule."""
+EXIT_CODES = """Exit codes: 0 done; 1 failed; 2 bad input; 3 not found; 4 conflict; 5 not allowed;
+            6 not signed in; 7 corrupt; 8 unavailable; 10 refused by a gate or rule."""
 
 
 def main() -> NoReturn:
@@ -35,7 +35,8 @@ def overview() -> str:
         lines += [f"  {name:<{width}}{row.summary}" for name, row in rows.items()]
     lines += [
         "",
-        "Every command has --help, --json for programs, and -w/--workspace for a folder or a server's address.",
+        "Every command has --help, --json for programs, and -w/--workspace for a folder",
+        "or a server's address.",
         "Shell completion: mw completion bash|zsh|fish.",
         EXIT_CODES,
         "",
@@ -51,7 +52,10 @@ def run(arguments: list[str]) -> int:
 
         near = difflib.get_close_matches(name, names(), n=2)
         hint = f"Did you mean {' or '.join(near)}?" if near else "See what there is: mw --help"
-        sys.stderr.write(f"mw has no command {name!r}. {hint}\n")
+        from modelwright.cli.output import show_error
+        from modelwright.core.errors import Invalid
+
+        show_error(Invalid(f"mw has no command {name!r}.", mend=hint), as_json="--json" in arguments)
         return 2
     from modelwright.cli.app import invoke
 

@@ -25,31 +25,31 @@ class Command(NamedTuple):
 SECTIONS: Final[dict[str, dict[str, Command]]] = {
     "Begin": {
         "init": Command("begin", LOCAL, "Make a new project folder that runs."),
-        "demo": Command("demo", LOCAL, "Tell the whole life of a model on generated data, in under two minutes."),
-        "up": Command("serve", LOCAL, "Serve the workspace: API, pages, inference and the operator, in one process."),
+        "demo": Command("begin", LOCAL, "Tell the whole life of a model on generated data."),
+        "up": Command("serve", LOCAL, "Serve the workspace: API, pages, inference and the operator."),
         "login": Command("account", LOCAL, "Sign in to a server and keep a token for it."),
         "logout": Command("account", LOCAL, "Revoke and forget the token kept for a server."),
-        "doctor": Command("keep", LOCAL, "Check that everything is as it should be, and say how to mend what is not."),
+        "doctor": Command("keep", LOCAL, "Check that all is as it should be, and say what mends it."),
     },
     "Look": {
         "list": Command("look", "read", "List things of a kind, the newest first."),
-        "show": Command("look", "read", "Show one thing: a version, a run, a deployment, an incident, a policy."),
+        "show": Command("look", "read", "Show one thing: a version, run, deployment, incident, policy."),
         "diff": Command("look", "read", "Show what changed from one version to another."),
         "lineage": Command("look", "read", "What a version came from and what came from it.", "record.lineage"),
         "history": Command("look", "read", "Everything that touched a thing.", "record.history"),
         "live": Command("look", "read", "Say what was live at a moment.", "deployments.live"),
-        "card": Command("look", "read", "The model card of a version.", "governance.card"),
+        "card": Command("look", "read", "Build the model card of a version from the record.", "governance.card"),
         "figures": Command(
             "look",
             "read",
-            "Lead time, deployment frequency, change-failure rate, time to restore.",
+            "Compute lead time, deployment frequency, change-failure rate.",
             "governance.value",
         ),
     },
     "Data and training": {
         "data": Command("data", "write", "Add a dataset version, check it, suggest checks, compare."),
-        "features": Command("data", "write", "Apply feature views, materialise them, verify online against offline."),
-        "run": Command("run", "train", "Run a pipeline of the project; finished steps are not run again."),
+        "features": Command("data", "write", "Apply feature views, put them online, verify that."),
+        "run": Command("run", "train", "Run a pipeline; finished steps are not run again."),
     },
     "Decide": {
         "gate": Command("decide", "read", "What the gate would say now.", "policy.gate"),
@@ -59,7 +59,7 @@ SECTIONS: Final[dict[str, dict[str, Command]]] = {
         "tag": Command("decide", "write", "Set or remove tags."),
         "retire": Command("decide", "register", "Take a version out of use for good, naming its successor."),
         "classify": Command("decide", "evaluate", "Set the risk tier of a thing.", "policy.classify"),
-        "policy": Command("decide", "policy.edit", "Show, adopt, compare or simulate policies; list waivers and gates."),
+        "policy": Command("decide", "policy.edit", "Show, adopt, compare, simulate policies; waivers, gates."),
     },
     "Operate": {
         "deploy": Command(
@@ -75,7 +75,7 @@ SECTIONS: Final[dict[str, dict[str, Command]]] = {
         "incident": Command("operate", "use", "Report, show, note, contain or resolve an incident."),
     },
     "Keep": {
-        "audit": Command("keep", "audit.read", "Verify the ledger, export it for anybody to verify, sign it."),
+        "audit": Command("keep", "audit.read", "Read, verify, export and sign the ledger."),
         "backup": Command("keep", LOCAL, "Copy database, objects and keys into one folder, verified."),
         "restore": Command("keep", LOCAL, "Restore a backup into an empty folder, verified."),
     },
