@@ -162,7 +162,11 @@ class Replay:
         from modelwright.deployments.records import ERRORS, LATENCY, QUALITY
 
         step = Step(weight=10.0, min_requests=60, max_duration=timedelta(days=60).total_seconds())
-        guardrails = [replace(ERRORS, budget=0.05), replace(LATENCY, budget=0.05), replace(QUALITY, tolerated=1.15)]
+        guardrails = [
+            replace(ERRORS, budget=0.05),
+            replace(LATENCY, budget=0.05),
+            replace(QUALITY, tolerated=1.15, acceptable=2.0, required=True),
+        ]
         return Strategy(name="canary", steps=[step], guardrails=guardrails)
 
     def rollout(self) -> Rollout | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import msgspec
@@ -24,6 +26,9 @@ PEOPLE = {
     "rita": ("Rita, administration", ["admin"]),
 }
 STARTS_WITHIN = 60.0  # seconds
+ENDS_WITHIN = 3.0  # seconds until a process that broke a connection is known to be gone, if it is
+TRIES = 60  # of one piece of work, each on a server of its own
+T = TypeVar("T")
 
 
 class Progress(msgspec.Struct):
@@ -31,6 +36,7 @@ class Progress(msgspec.Struct):
 
     done: dict[str, Any] = {}
     tokens: dict[str, str] = {}
+    password: str = ""  # of everybody in the cast, to sign in to the pages with
 
 
 class Stage:
@@ -39,7 +45,7 @@ class Stage:
     def __init__(self, folder: Path, project: Path) -> None:
         self.folder = folder
         self._project = project
-        self._server: subprocess.Popen[bytes] | None = None
+        self.server: subprocess.Popen[bytes] | None = None
         self._workspaces: dict[str, Workspace] = {}
         self.http: httpx.Client = httpx.Client()
         self.url = ""
@@ -60,6 +66,7 @@ class Stage:
 
     def _create_people(self) -> None:
         with open_workspace(self.folder) as here:
+            self.progress.password = self.progress.password or secrets.token_urlsafe(12)
             known = {account.id for account in here.access.list()}
             held = {(grant.principal, grant.role) for grant in here.access.grants()}
             for name, (display, roles) in PEOPLE.items():
@@ -69,6 +76,7 @@ class Stage:
                     if (name, role) not in held:
                         here.access.grant(name, role, reason="the cast of the story")
                 if name not in self.progress.tokens:
+                    here.access.set_password(name, password=self.progress.password)
                     self.progress.tokens[name] = here.access.create_token(name, label="story", days=90).token
             self.save()
 
@@ -82,7 +90,7 @@ class Stage:
         logs.mkdir(exist_ok=True, mode=0o700)
         with (logs / "server.log").open("ab") as log:
             command = [sys.executable, "-m", "modelwright.cli", "up", "--port", "0", "--quiet"]
-            self._server = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            self.server = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 [*command, "--address-file", str(address)],
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
@@ -92,7 +100,7 @@ class Stage:
             )
         deadline = time.monotonic() + STARTS_WITHIN
         while not address.exists():
-            if self._server.poll() is not None or time.monotonic() > deadline:
+            if self.server.poll() is not None or time.monotonic() > deadline:
                 tail = (logs / "server.log").read_text(errors="replace")[-2000:]
                 raise Unavailable(f"The server did not start. The end of its log:\n{tail}")
             time.sleep(0.02)
@@ -109,26 +117,40 @@ class Stage:
 
     def alive(self) -> bool:
         """Whether the server's process runs."""
-        return self._server is not None and self._server.poll() is None
+        return self.server is not None and self.server.poll() is None
 
-    def recover(self) -> None:
-        """Start the server again if it is gone."""
-        if not self.alive():
-            self.start()
+    def persist(self, work: Callable[[], T]) -> T:
+        """Do something; if the server went away in the middle, start it again and do it again."""
+        for _ in range(TRIES):
+            try:
+                return work()
+            except Unavailable:
+                if not self._gone():
+                    raise
+                self.start()
+        raise Unavailable(f"The server went away {TRIES} times over one piece of work.")
+
+    def _gone(self) -> bool:
+        deadline = time.monotonic() + ENDS_WITHIN
+        while self.alive():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        return True
 
     def wait(self) -> None:
         """Until the server ends, or Ctrl-C."""
         try:
-            if self._server is not None:
-                self._server.wait()
+            if self.server is not None:
+                self.server.wait()
         except KeyboardInterrupt:
             return
 
     def stop(self) -> None:
         """Stop the server as Ctrl-C would, and wait for it."""
-        if self._server is not None and self._server.poll() is None:
-            self._server.terminate()
-            self._server.wait(60)
+        if self.server is not None and self.server.poll() is None:
+            self.server.terminate()
+            self.server.wait(60)
 
     # The people
 

@@ -25,7 +25,6 @@ from modelwright.store import EventFilter
 if TYPE_CHECKING:
     from modelwright.deployments import Rollout
 
-TRIES = 5  # of a beat whose server went away
 RENEW_AFTER = timedelta(days=60)
 PATIENCE = 120.0  # seconds that a retraining may take
 
@@ -59,20 +58,13 @@ class Story:
     def beat(self, name: str, work: Callable[[], Any]) -> Any:
         """Do something once: its result is kept, and given again when the story is taken up later.
 
-        A server that went away in the middle is started again and the work done again: every operation says what to do in
-        a way that doing it twice is the same as once, or says that it was done.
+        If the server or this process dies before the result is kept, it is done again: every beat looks at what there is
+        first, or asks for something that is the same twice as once.
         """
         done = self.stage.progress.done
         if name in done:
             return done[name]
-        for attempt in range(TRIES):
-            try:
-                result = to_plain(work())
-                break
-            except Unavailable:
-                if attempt == TRIES - 1 or self.stage.alive():
-                    raise
-                self.stage.recover()
+        result = to_plain(self.stage.persist(work))
         done[name] = result
         self.stage.save()
         return result
@@ -297,11 +289,13 @@ class Story:
         return f"Open Inference v2 and MLflow /invocations agree ({first:.3f}); a row against the signature is turned away"
 
     def _canary(self, model: str) -> str:
-        olga = self.stage.as_("olga")
-        state = olga.deployments.deploy(self.case.name, Ref.parse(model), "production", strategy=self.replay.strategy())
-        placement = state.placement("production")
-        assert placement is not None
-        return "live at once" if placement.active is None else str(placement.active.ref)
+        olga, ref = self.stage.as_("olga"), Ref.parse(model)
+        newest = self.replay.rollout()
+        if newest is None or newest.candidate.model != ref:
+            olga.deployments.deploy(self.case.name, ref, "production", strategy=self.replay.strategy())
+            newest = self.replay.rollout()
+        assert newest is not None
+        return str(newest.ref)
 
     def _canary_verdict(self, beat: str) -> None:
         """Replay until the rollout is over; say how it ended."""
@@ -411,10 +405,13 @@ class Story:
         raise Unavailable("The retraining did not end.", mend="Look into .modelwright/logs in the project's folder.")
 
     def _resolve(self, incident: str, model: str) -> str:
-        from modelwright.monitoring import CorrectiveAction
+        from modelwright.monitoring import CorrectiveAction, IncidentState
 
+        monitoring = self.stage.as_("olga").monitoring
+        if monitoring.incident(Ref.parse(incident)).incident.state is IncidentState.RESOLVED:
+            return IncidentState.RESOLVED.value
         action = CorrectiveAction(what="Retrain each quarter, before the season turns.", owner="ada")
-        done = self.stage.as_("olga").monitoring.resolve(
+        done = monitoring.resolve(
             Ref.parse(incident),
             root_cause="The season changed what comes in and how it turns out.",
             lessons="The first months of a year do not stand for its summer.",
@@ -501,20 +498,16 @@ class Story:
                 bar.advance(task)
 
     def _step(self, since: datetime, until: datetime) -> None:
-        renewed = parse_time(self.stage.progress.done.get("renewed", isoformat(self.case.plan.live)))
-        for attempt in range(TRIES):
-            try:
-                if until - renewed >= RENEW_AFTER:
-                    self.stage.renew()
-                    self.stage.progress.done["renewed"] = isoformat(until)
-                self.replay.step(since, until)
-                break
-            except Unavailable:
-                if attempt == TRIES - 1 or self.stage.alive():
-                    raise
-                self.stage.recover()
+        self.stage.persist(partial(self._renew, until))
+        self.stage.persist(partial(self.replay.step, since, until))
         self.stage.progress.done["replayed"] = isoformat(until)
         self.stage.save()
+
+    def _renew(self, until: datetime) -> None:
+        renewed = parse_time(self.stage.progress.done.get("renewed", isoformat(self.case.plan.live)))
+        if until - renewed >= RENEW_AFTER:
+            self.stage.renew()
+            self.stage.progress.done["renewed"] = isoformat(until)
 
 
 def _ending(rollout: Rollout) -> dict[str, str]:

@@ -42,14 +42,14 @@ class Lending(Case):
         live=_day(5),
         challenger=_day(5, 22),
         bad=_day(11),
-        until=_day(12, 18),
+        until=_day(12, 25),
         asked_about=_day(7),
     )
     views = ("customers", "rates", "region_history", "customer_history")
     entity_columns = ("customer_id", "region", "market")
     numbers = NUMBERS
     words = WORDS
-    threshold = 0.3
+    threshold = 0.4
     watched = ("amount", "term_months", "income", "age", "purpose", "region", "channel")
     retrain_on = "monitoring.performance.fell"  # labels, not drift alone, say that a model no longer fits
     retrain_with = {"test_days": 7}  # noqa: RUF012 - a constant of the case

@@ -62,7 +62,7 @@ def interest_rates(seed: int) -> pa.Table:
     return pa.table({"market": ["base"] * len(weeks), "published_at": weeks, "rate": np.round(walk + jump, 3)})
 
 
-def applications(seed: int, people: pa.Table, rates: pa.Table, per_month: int = 900) -> pa.Table:
+def applications(seed: int, people: pa.Table, rates: pa.Table, per_month: int = 1300) -> pa.Table:
     """Every application with the outcome that will be known at `known_at`, in order of time."""
     import pyarrow as pa
 

@@ -1,0 +1,185 @@
+"""The two stories, told whole on a real server; and what the record says afterwards."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from modelwright.core.refs import Ref
+from modelwright.demo import Case, tell
+from modelwright.demo.lending import Lending
+from modelwright.demo.stage import Stage
+from modelwright.demo.story import Story
+from modelwright.demo.telling import Teller
+from modelwright.models import Stage as ModelStage
+from modelwright.store.doctor import Subject, examine
+from modelwright.workspace import Workspace, open_workspace
+
+ROOT = Path(__file__).parents[2]
+FLIGHTS = ROOT.parent / "shared" / "data" / "flights"
+KILLS = 50
+
+
+def _progress(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "story.json").read_text())["done"])
+
+
+def _check_the_record(folder: Path, case: Case) -> None:
+    """What must hold after a story, whichever it was."""
+    done = _progress(folder)
+    with open_workspace(folder) as here:
+        first, second = (Ref.parse(done[f"train {n}"]["model"]) for n in "12")
+        third, bad = Ref.parse(done["retrained"]["model"]), Ref.parse(done["train bad"]["model"])
+        assert here.models.champion(case.name).ref == third  # type: ignore[union-attr]
+        retired = here.models.show(first)
+        assert (retired.stage, retired.successor) == (ModelStage.RETIRED, third)
+        states = {r.candidate.model: r.state.value for r in here.deployments.rollouts(case.name, "production")}
+        assert states == {second: "promoted", third: "promoted", bad: "rolled_back"}
+        drifts = [a for a in here.monitoring.alerts().items if a.cause.value == "drift" and a.incident]
+        assert len([a for a in drifts if str(a.incident) == done["incident"]["ref"]]) == 1
+        assert here.monitoring.incident(Ref.parse(done["incident"]["ref"])).incident.state.value == "resolved"
+        live = here.governance.answer(Ref.parse(f"deployment:{case.name}"), at=case.plan.asked_about)
+        assert any("approved by ben" in sentence for sentence in live.sentences)
+        nodes = {str(node.ref) if hasattr(node, "ref") else str(node) for node in here.record.lineage(third).nodes}
+        assert any(node.startswith("dataset:") for node in nodes)
+        assert any(node.startswith("run:") for node in nodes)
+        assert not here.record.verify().findings
+        assert not [each for each in _examined(here) if each.verdict.value == "fail"]
+
+
+def _examined(here: Workspace) -> list[Any]:
+    home = here.home
+    assert home is not None
+    now = datetime.now(UTC)
+    return list(
+        examine(Subject(database=home.database, objects=home.objects, folder=home.folder, ledger=here.ledger, now=now))
+    )
+
+
+def _verify_by_itself(folder: Path) -> None:
+    """The exported archive verifies with the verifier that it carries, and nothing else."""
+    with zipfile.ZipFile(folder / "audit.zip") as archive:
+        (folder / "verify.py").write_bytes(archive.read("verify.py"))
+    alone = subprocess.run(
+        [sys.executable, "-I", "-S", str(folder / "verify.py"), str(folder / "audit.zip")], capture_output=True, text=True
+    )
+    assert alone.returncode == 0, alone.stdout + alone.stderr
+
+
+def test_the_demo_tells_a_whole_life(tmp_path: Path) -> None:
+    tell(Lending(), tmp_path / "lending")
+    _check_the_record(tmp_path / "lending", Lending())
+    _verify_by_itself(tmp_path / "lending")
+
+
+@pytest.mark.slow
+def test_the_flights_story_holds_over_a_year_of_real_departures(tmp_path: Path) -> None:
+    if not FLIGHTS.is_dir():
+        pytest.skip("the flight data are not beside the project")
+    told = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / "flights" / "story.py"), str(FLIGHTS), str(tmp_path / "flights")],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert told.returncode == 0, told.stdout[-3000:] + told.stderr[-3000:]
+    sys.path.insert(0, str(ROOT / "examples" / "flights"))
+    try:
+        from story import Flights  # type: ignore[import-not-found]
+
+        _check_the_record(tmp_path / "flights", Flights(FLIGHTS))
+    finally:
+        sys.path.pop(0)
+    _verify_by_itself(tmp_path / "flights")
+
+
+class _Killer(threading.Thread):
+    """Kills the server of a stage, without warning, at random moments of its life."""
+
+    def __init__(self, stage: Stage, times: int, seed: int) -> None:
+        super().__init__(daemon=True)
+        self.stage = stage
+        self.times = times
+        self.killed = 0
+        self.over = threading.Event()
+        self._random = random.Random(seed)
+
+    def run(self) -> None:
+        last = None
+        while self.killed < self.times and not self.over.is_set():
+            server = self.stage.server
+            if server is None or server is last or server.poll() is not None:
+                time.sleep(0.01)
+                continue
+            self.over.wait(self._random.uniform(0.0, 1.6))
+            if server.poll() is None and not self.over.is_set():
+                os.kill(server.pid, signal.SIGKILL)
+                self.killed += 1
+                last = server
+
+
+@pytest.mark.slow
+def test_fifty_kills_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    case, folder = Lending(), tmp_path / "lending"
+    stage = Stage(folder, case.project)
+    killer = _Killer(stage, KILLS, seed=5)
+    killer.start()
+    try:
+        Story(case, stage, Teller(Console(file=io.StringIO()))).play()
+    finally:
+        killer.over.set()
+        killer.join()
+        stage.stop()
+    assert killer.killed == KILLS
+    _check_the_record(folder, case)
+    _nothing_is_missing(folder, case)
+
+
+def _nothing_is_missing(folder: Path, case: Case) -> None:
+    """Every prediction that was answered is in the log, every label that was taken is held, every object can be read."""
+    with open_workspace(folder) as here:
+        home = here.home
+        assert home is not None
+        from modelwright.serving.predictions import read
+
+        asked = case.requests(case.plan.live, case.plan.until)
+        logged = set(read(home.folder / "predictions", case.name)["request_id"].to_pylist())
+        assert {request.id for request in asked} <= logged
+        known = [request for request in asked if request.known_at <= case.plan.until]
+        deployment = Ref.parse(f"deployment:{case.name}")
+        held = here.monitoring.labels(deployment, since=case.plan.live, until=case.plan.until)
+        assert {request.id for request in known} <= {label.id for label in held}
+        for name in ("applications", "customers", "rates"):
+            for version in here.datasets.versions(Ref.parse(f"dataset:{name}")).items:
+                assert here.datasets.read(version.ref).num_rows == version.rows
+
+
+@pytest.mark.slow
+def test_a_story_whose_teller_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
+    folder, chance = tmp_path / "lending", random.Random(11)
+    command = [sys.executable, "-m", "modelwright.cli", "demo", str(folder)]
+    for _ in range(6):
+        teller = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, start_new_session=True)
+        time.sleep(chance.uniform(1.0, 7.0))
+        os.killpg(teller.pid, signal.SIGKILL)  # the teller, its server and any pipeline, all at once
+        teller.wait()
+        if (folder / "story.json").exists() and (folder / ".modelwright" / "workspace.db").exists():
+            with open_workspace(folder) as here:
+                assert not here.record.verify().findings
+                assert not [each for each in _examined(here) if each.verdict.value == "fail"]
+    tell(Lending(), folder)
+    _check_the_record(folder, Lending())
