@@ -76,11 +76,11 @@ class Database:
     def _run(self, principal: Principal, write: bool, request_id: str, ends: _Ends) -> Iterator[Transaction]:
         options = {"modelwright_write": True} if write else self._reading
         with self.engine.connect().execution_options(**options) as connection, connection.begin():
-            now = self.clock.now()
+            now, head = self.clock.now(), None
             if write:
-                last = log.lock(connection, isoformat(now))
-                now = max(self.clock.now(), parse_time(last))  # another machine's clock may be ahead of ours
-            tx = Transaction(self, connection, principal, now, write, request_id or new_id(now))
+                head = log.lock(connection, isoformat(now))
+                now = max(self.clock.now(), parse_time(head.last_ts))  # another machine's clock may be ahead of ours
+            tx = Transaction(self, connection, principal, now, head, request_id or new_id(now))
             tx.committed, tx.rolled_back = ends.committed, ends.rolled_back
             token = _current.set(tx)
             try:
@@ -124,19 +124,24 @@ class Transaction:
         connection: sa.Connection,
         principal: Principal,
         now: datetime,
-        writes: bool,
+        head: log.Head | None,
         request_id: str,
     ) -> None:
         self.database = database
         self.connection = connection
         self.principal = principal
         self.now = now
-        self.writes = writes
+        self._head = head  # of the ledger; only who holds the write lock knows it
         self.request_id = request_id
         self.committed: list[Callable[[], None]] = []  # called after the commit
         self.rolled_back: list[Callable[[], None]] = []  # called after a rollback: a refusal is on the record all the same
         self.readable: Callable[[str], Sequence[str] | None] = lambda kind: None
         self._scopes: list[_Scope] = []
+
+    @property
+    def writes(self) -> bool:
+        """Whether it may change anything."""
+        return self._head is not None
 
     @property
     def stamp(self) -> str:
@@ -227,7 +232,9 @@ class Transaction:
             "outcome": outcome,
             "error": "",
         }
-        return log.append(self.connection, self.stamp, fields)
+        if self._head is None:
+            raise RuntimeError(f"{action}: a reading transaction leaves no event")
+        return log.append(self.connection, self._head, self.stamp, fields)
 
     def _resource(self, ref: Ref) -> dict[str, Any]:
         digest = None

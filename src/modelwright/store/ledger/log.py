@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -21,11 +22,19 @@ MAX_DEPTH = 16
 MAX_INTEGER = 2**53 - 1
 
 # Made once: building a statement costs more than running it.
-_HEAD = sa.select(ledger_head)
-_HELD = sa.select(ledger_head.c.last_ts).with_for_update()
+_HEAD = sa.select(ledger_head).with_for_update()
 _ADD_EVENT = ledger_events.insert()
 _ADD_REFS = ledger_refs.insert()
 _MOVE_HEAD = ledger_head.update()  # there is one row
+
+
+class Head(msgspec.Struct):
+    """Where the log ends, as the one transaction that may write knows it."""
+
+    log_id: str
+    size: int
+    frontier: list[bytes]
+    last_ts: str
 
 
 def canonical(body: Mapping[str, Any]) -> bytes:
@@ -38,19 +47,16 @@ def check_domain(value: Any, depth: int = 0) -> None:
     """Raise `Invalid` for what an event must not hold: floats, large integers, lone surrogates, deep nesting."""
     if depth > MAX_DEPTH:
         raise Invalid(f"An event is nested more than {MAX_DEPTH} deep.")
-    if isinstance(value, bool) or value is None:
-        return
     if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise Invalid("An event holds a lone surrogate, which has no bytes in UTF-8.") from None
+        _check_text(value)
+    elif isinstance(value, bool) or value is None:
+        return
     elif isinstance(value, int):
         if abs(value) > MAX_INTEGER:
             raise Invalid(f"The integer {value} in an event is beyond 2^53 - 1.", mend="Write it as text.")
-    elif isinstance(value, Mapping):
+    elif isinstance(value, dict) or isinstance(value, Mapping):  # noqa: SIM101 - the first is far the quicker question
         for key, each in value.items():
-            if not (isinstance(key, str) and key.isascii() and key.replace("_", "a").isalnum() and key == key.lower()):
+            if not _is_key(key):
                 raise Invalid(f"The event key {key!r} is not of [a-z0-9_]+.")
             check_domain(each, depth + 1)
     elif isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
@@ -60,24 +66,36 @@ def check_domain(value: Any, depth: int = 0) -> None:
         raise Invalid(f"An event cannot hold a {type(value).__name__} ({value!r}).", mend="Write decimals as text.")
 
 
-def lock(connection: sa.Connection, now: str) -> str:
-    """Make this the one writer until the transaction ends, and tell the last event's time; creates the log on first use."""
-    last: str | None = connection.execute(_HELD).scalar()
-    if last is None:
+def _check_text(text: str) -> None:
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise Invalid("An event holds a lone surrogate, which has no bytes in UTF-8.") from None
+
+
+@lru_cache(maxsize=4096)
+def _is_key(key: object) -> bool:
+    return isinstance(key, str) and key.isascii() and key.replace("_", "a").isalnum() and key == key.lower()
+
+
+def lock(connection: sa.Connection, now: str) -> Head:
+    """Make this the one writer until the transaction ends, and tell where the log ends; creates it on first use."""
+    held = connection.execute(_HEAD).first()
+    if held is None:
         first = insert(connection, ledger_head).values(
             id=1, log_id=secrets.token_hex(16), size=0, frontier=b"", last_ts=now
         )
         connection.execute(first.on_conflict_do_nothing())  # another process may be creating it at this moment
-        last = connection.execute(_HELD).scalar_one()
-    return last
+        held = connection.execute(_HEAD).one()
+    return Head(log_id=held.log_id, size=held.size, frontier=pieces(held.frontier), last_ts=held.last_ts)
 
 
-def append(connection: sa.Connection, ts: str, fields: Mapping[str, Any]) -> int:
-    """Write one event and return its sequence number. The caller's transaction holds `lock`.
+def append(connection: sa.Connection, head: Head, ts: str, fields: Mapping[str, Any]) -> int:
+    """Write one event, move the head, and return the event's sequence number. `head` is what `lock` gave the transaction.
 
     `fields` are the event's own: action, actor, resource, inputs, outputs, ... (see docs/record.md).
     """
-    head = connection.execute(_HEAD).one()
     ts = max(ts, head.last_ts)
     event = {"v": FORMAT, "log_id": head.log_id, "seq": head.size, "ts": ts, **fields}
     body = canonical(event)
@@ -86,17 +104,16 @@ def append(connection: sa.Connection, ts: str, fields: Mapping[str, Any]) -> int
     if len(body) > MAX_BODY:
         raise Invalid(f"The event {fields['action']} is {len(body)} bytes; an event holds at most {MAX_BODY}.")
     leaf = leaf_hash(body)
-    frontier = extend(pieces(head.frontier), head.size, leaf)
-    row = {"seq": head.size, "ts": ts, "action": fields["action"], "actor": fields["actor"]["id"]}
+    seq, frontier = head.size, extend(head.frontier, head.size, leaf)
+    row = {"seq": seq, "ts": ts, "action": fields["action"], "actor": fields["actor"]["id"]}
     connection.execute(_ADD_EVENT, {**row, "body": body, "leaf": leaf})
     refs = [("subject", fields["resource"]["ref"]), *(("in", r) for r in fields.get("inputs", ()))]
     refs += [("out", r) for r in fields.get("outputs", ())]
-    rows = [
-        {"seq": head.size, "role": role, "ref": ref, "thing": ref.partition("@")[0]} for role, ref in dict.fromkeys(refs)
-    ]
+    rows = [{"seq": seq, "role": role, "ref": ref, "thing": ref.partition("@")[0]} for role, ref in dict.fromkeys(refs)]
     connection.execute(_ADD_REFS, rows)
-    connection.execute(_MOVE_HEAD, {"size": head.size + 1, "frontier": b"".join(frontier), "last_ts": ts})
-    return int(head.size)
+    connection.execute(_MOVE_HEAD, {"size": seq + 1, "frontier": b"".join(frontier), "last_ts": ts})
+    head.size, head.frontier, head.last_ts = seq + 1, frontier, ts
+    return seq
 
 
 def _put_aside(connection: sa.Connection, event: Mapping[str, Any]) -> dict[str, Any]:
