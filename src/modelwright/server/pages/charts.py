@@ -46,8 +46,7 @@ def latency_chart(sides: Sequence[Served]) -> dict[str, Any]:
         {"ms": bound * 1000, "share": upto / side.buckets[-1][1], "version": f"{side.model} ({side.variant})"}
         for side in sides
         if side.buckets and side.buckets[-1][1]
-        for bound, upto in side.buckets
-        if bound != float("inf")
+        for bound, upto in _telling(side)
     ]
     chart = (
         alt.Chart(alt.Data(values=rows))
@@ -59,6 +58,14 @@ def latency_chart(sides: Sequence[Served]) -> dict[str, Any]:
         )
     )
     return _spec(chart, "Share of answers that came within a time")
+
+
+def _telling(side: Served) -> Sequence[tuple[float, int]]:
+    """The bounds up to the first that every answer kept to; all of a line that only stays at the top says nothing."""
+    total = side.buckets[-1][1]
+    bounded = [(bound, upto) for bound, upto in side.buckets if bound != float("inf")]
+    enough = next((place for place, (_, upto) in enumerate(bounded) if upto == total), len(bounded))
+    return bounded[: enough + 2]
 
 
 def _spec(chart: Any, description: str) -> dict[str, Any]:

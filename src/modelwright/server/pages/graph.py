@@ -9,7 +9,7 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 WIDTH, HEIGHT, GAP_X, GAP_Y, PAD = 176, 44, 52, 12, 4
-LETTERS = 23  # that fit into a box
+LETTERS = 21  # that fit into a box
 
 
 class Node(NamedTuple):
@@ -89,7 +89,7 @@ def _line(source: tuple[int, int], target: tuple[int, int], title: str) -> str:
 
 
 def _box(node: Node, x: int, y: int) -> str:
-    shown = node.text if len(node.text) <= LETTERS else f"{node.text[:11]}…{node.text[-11:]}"
+    shown = node.text if len(node.text) <= LETTERS else f"{node.text[:10]}…{node.text[-10:]}"
     box = (
         f'<g class="node {escape(node.look, quote=True)}" transform="translate({x} {y})">'
         f"<title>{escape(node.title or node.text)}</title>"

@@ -6,19 +6,27 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from modelwright.core.refs import Ref
+from modelwright.core.refs import Kind, Ref
 from modelwright.server.pages import graph
 from modelwright.server.pages.render import known, path_of
+from modelwright.server.pages.words import shortened
 from modelwright.store import Edge
 from modelwright.workspace import Workspace
 
 MOST = 40  # nodes drawn; more are counted in words
+KNOWLEDGE = frozenset({Kind.EVIDENCE, Kind.ALERT})  # what is known about a thing: pages list it, pictures leave it out
 
 
 def lineage_of(workspace: Workspace, ref: Ref) -> Markup:
     """The picture of a version's lineage, or nothing where the record does not know it."""
     found = known(lambda: workspace.record.lineage(ref, depth=12))
-    return draw(found.of, found.edges) if found is not None else draw(ref, [])
+    if found is None:
+        return draw(ref, [])
+    return draw(found.of, [edge for edge in found.edges if _drawn(edge.source, ref) and _drawn(edge.target, ref)])
+
+
+def _drawn(node: Ref, start: Ref) -> bool:
+    return node.kind not in KNOWLEDGE or node.kind is start.kind
 
 
 def columns(start: Ref, edges: Sequence[Edge]) -> dict[str, int]:
@@ -71,5 +79,5 @@ def draw(start: Ref, edges: Sequence[Edge]) -> Markup:
 
 
 def _node(ref: Ref, *, here: bool) -> graph.Node:
-    name = ref.name if ref.selector is None else f"{ref.name}@{ref.selector}"
+    name = shortened(ref.name if ref.selector is None else f"{ref.name}@{ref.selector}")
     return graph.Node(ref.kind.value, name, path_of(ref), "here" if here else "", str(ref))

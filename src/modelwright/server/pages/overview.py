@@ -119,11 +119,11 @@ def _sentence(endpoints: Sequence[Endpoint], incidents: Sequence[Incident], wait
     """The whole page in a sentence, for whoever reads only that."""
     live = sum(e.placement.environment == PRODUCTION and e.placement.switch is Switch.LIVE for e in endpoints)
     ready = sum(not each.gate.unmet for each in waiting)
+    met = f", {ready} of them with the gate met" if len(waiting) > 1 else ", with the gate met"
     parts = [
         f"{_number(live, 'model answers', 'models answer')} in production",
         f"{_number(len(incidents), 'incident is', 'incidents are')} open",
-        f"{_number(len(waiting), 'version waits', 'versions wait')} for the next stage"
-        + (f", {ready} of them with the gate met" if ready else ""),
+        f"{_number(len(waiting), 'version waits', 'versions wait')} for the next stage" + (met if ready else ""),
     ]
     return "; ".join(parts) + "."
 

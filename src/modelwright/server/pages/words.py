@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from modelwright.core.wire import to_plain
 from modelwright.store.records import Event
 
 THIN = "\u2009"
+_ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")  # a ULID
 DASH = "–"
 
 
@@ -33,8 +35,15 @@ def day(at: datetime | None) -> Markup:
 
 
 def count(n: int | None) -> str:
-    """A number of things, in groups of three."""
-    return DASH if n is None else f"{n:,}".replace(",", THIN)
+    """A number of things, from five digits on in groups of three."""
+    if n is None:
+        return DASH
+    return _signed(f"{n:,}".replace(",", THIN) if abs(n) >= 10_000 else str(n))
+
+
+def _signed(text: str) -> str:
+    """With a minus sign that is as wide as a plus."""
+    return text.replace("-", "\u2212", 1) if text.startswith("-") else text
 
 
 def figure(value: Any, digits: int = 4) -> str:
@@ -45,7 +54,7 @@ def figure(value: Any, digits: int = 4) -> str:
         return str(value)
     if isinstance(value, int):
         return count(value)
-    return f"{value:.{digits}g}" if abs(value) < 1e6 else f"{value:.3e}"
+    return _signed(f"{value:.{digits}g}" if abs(value) < 1e6 else f"{value:.3e}")
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -68,6 +77,8 @@ def duration(seconds: float | timedelta | None) -> str:
     if seconds is None:
         return DASH
     left = seconds.total_seconds() if isinstance(seconds, timedelta) else float(seconds)
+    if left < 0.001:
+        return "under 1 ms"
     for limit, size, unit in ((1, 0.001, "ms"), (120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
         if left < limit:
             return f"{left / size:.3g} {unit}"
@@ -85,7 +96,29 @@ def link(ref: Ref | str | None, place: Callable[[Ref | str], str], text: str | N
     """A ref as a link to its page."""
     if ref is None or ref == "":
         return Markup("")
-    return Markup('<a class="ref" href="{}">{}</a>').format(place(ref), text or str(ref))
+    return Markup('<a class="ref" href="{}" title="{}">{}</a>').format(place(ref), ref, text or shortened(str(ref)))
+
+
+def shortened(text: str) -> str:
+    """A ref or name whose long id is cut to its last characters, which tell ids of one day apart."""
+    return _ID.sub(lambda found: f"…{found[0][-8:]}", text)
+
+
+def told(events: Sequence[Event]) -> list[tuple[Event, int]]:
+    """Events for a list: those that repeat the one before are counted with it."""
+    lines: list[tuple[Event, int]] = []
+    for event in events:
+        before = lines[-1][0] if lines else None
+        if before is not None and _same(before, event):
+            lines[-1] = (before, lines[-1][1] + 1)
+        else:
+            lines.append((event, 1))
+    return lines
+
+
+def _same(one: Event, other: Event) -> bool:
+    parts = ("action", "resource", "actor", "reason", "environment", "outcome")
+    return all(getattr(one, part) == getattr(other, part) for part in parts)
 
 
 def chip(value: Any, kind: str = "") -> Markup:
@@ -127,6 +160,8 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "percent": percent,
     "duration": duration,
     "short": short,
+    "shortened": shortened,
+    "told": told,
     "chip": chip,
     "happened": happened,
     "plain": to_plain,

@@ -16,7 +16,7 @@
     axis: { labelColor: colour("--soft"), titleColor: colour("--soft"), gridColor: colour("--line"), domainColor: colour("--line"),
             tickColor: colour("--line"), titleFontWeight: 450, titleFontSize: 12, labelFontSize: 11.5, labelLimit: 150 },
     axisX: { grid: false, labelOverlap: true },
-    legend: { labelColor: colour("--ink"), titleColor: colour("--soft"), titleFontWeight: 450, labelFontSize: 12, orient: "top", labelLimit: 220 },
+    legend: { labelColor: colour("--ink"), titleColor: colour("--soft"), titleFontWeight: 450, labelFontSize: 12, orient: "top", labelLimit: 220, columns: innerWidth < 620 ? 1 : 0 },
     title: { color: colour("--ink"), fontWeight: 560, fontSize: 13 },
     range: { category: dark()
       ? ["#6db1d1", "#e3b668", "#84d1a8", "#f0a49d", "#b9a7e8", "#9aa5ac"]
@@ -30,7 +30,7 @@
         spec.config = { ...(spec.config || {}), ...config() };
         spec.autosize = { type: "fit-x", contains: "padding" };
         try {
-          await vegaEmbed(place, spec, { ast: true, actions: false, renderer: "svg", defaultStyle: false, tooltip: false });
+          await vegaEmbed(place, spec, { ast: true, actions: false, renderer: "svg", defaultStyle: false, tooltip: false, logLevel: 1 });
           place.querySelector("svg")?.setAttribute("aria-hidden", "true");
           place.dataset.drawn = "yes";
         } catch (error) {
@@ -49,6 +49,7 @@
   }
 
   document.addEventListener("DOMContentLoaded", () => {
+    document.querySelector("nav.rooms [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
     document.getElementById("theme")?.addEventListener("click", turn);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
     draw();
