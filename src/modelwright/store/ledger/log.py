@@ -21,11 +21,35 @@ MAX_BODY = 64 * 1024  # bytes; what makes an event larger is stored beside the l
 MAX_DEPTH = 16
 MAX_INTEGER = 2**53 - 1
 
+
+class _Prepared:
+    """A statement as the driver takes it, compiled once for each dialect.
+
+    Every change pays for the event beside it, and SQLAlchemy's own preparation costs more than the database's work.
+    """
+
+    def __init__(self, statement: sa.Insert | sa.Update, table: sa.Table, *names: str) -> None:
+        self._statement = statement
+        self._names = names or tuple(table.c.keys())
+        self._compiled: dict[str, Any] = {}
+
+    def run(self, connection: sa.Connection, *rows: Mapping[str, Any]) -> None:
+        """Run it once for each row."""
+        dialect = connection.dialect
+        compiled = self._compiled.get(dialect.name)
+        if compiled is None:
+            compiled = self._statement.compile(dialect=dialect, column_keys=list(self._names))
+            self._compiled[dialect.name] = compiled
+        order = compiled.positiontup
+        given = [row if order is None else tuple(row[name] for name in order) for row in rows]
+        connection.exec_driver_sql(compiled.string, given if len(given) > 1 else given[0])
+
+
 # Made once: building a statement costs more than running it.
 _HEAD = sa.select(ledger_head).with_for_update()
-_ADD_EVENT = ledger_events.insert()
-_ADD_REFS = ledger_refs.insert()
-_MOVE_HEAD = ledger_head.update()  # there is one row
+_ADD_EVENT = _Prepared(ledger_events.insert(), ledger_events)
+_ADD_REFS = _Prepared(ledger_refs.insert(), ledger_refs)
+_MOVE_HEAD = _Prepared(ledger_head.update(), ledger_head, "size", "frontier", "last_ts")  # there is one row
 
 
 class Head(msgspec.Struct):
@@ -106,12 +130,12 @@ def append(connection: sa.Connection, head: Head, ts: str, fields: Mapping[str, 
     leaf = leaf_hash(body)
     seq, frontier = head.size, extend(head.frontier, head.size, leaf)
     row = {"seq": seq, "ts": ts, "action": fields["action"], "actor": fields["actor"]["id"]}
-    connection.execute(_ADD_EVENT, {**row, "body": body, "leaf": leaf})
+    _ADD_EVENT.run(connection, {**row, "body": body, "leaf": leaf})
     refs = [("subject", fields["resource"]["ref"]), *(("in", r) for r in fields.get("inputs", ()))]
     refs += [("out", r) for r in fields.get("outputs", ())]
     rows = [{"seq": seq, "role": role, "ref": ref, "thing": ref.partition("@")[0]} for role, ref in dict.fromkeys(refs)]
-    connection.execute(_ADD_REFS, rows)
-    connection.execute(_MOVE_HEAD, {"size": seq + 1, "frontier": b"".join(frontier), "last_ts": ts})
+    _ADD_REFS.run(connection, *rows)
+    _MOVE_HEAD.run(connection, {"size": seq + 1, "frontier": b"".join(frontier), "last_ts": ts})
     head.size, head.frontier, head.last_ts = seq + 1, frontier, ts
     return seq
 
