@@ -146,6 +146,23 @@ def test_the_way_to_production_and_back(mw: Any, place: str) -> None:
     assert "Lead time" in mw("figures", "2020-01-01", *at).out
 
 
+def test_training_goes_on_after_a_version_is_live(mw: Any, project: Path) -> None:
+    at = ("-w", project)
+    mw("classify", "model:late", *LOW, *at)
+    for stage in ("staging", "production"):
+        assert mw("promote", "model:late@1", stage, "-m", "go", *at).code == 0
+    assert mw("deploy", "late", "model:late@1", "production", "--create", *at).code == 0
+    assert mw("run", "train", *at, "--json").json["state"] == "succeeded"
+    again = mw("run", "train", "--set", "rounds=20", "--why", *at)
+    assert again.code == 0 and "parameter rounds changed: 60 → 20" in again.out
+    assert "made model:late@2" in again.out
+    compared = mw("list", "evidence", "--about", "model:late@2", "--text", "comparison", *at, "--json").json["items"]
+    assert "model:late@1" in json.dumps(compared)
+    assert "package.size" in mw("diff", "model:late@1", "2", *at).out
+    runs = [each["id"] for each in mw("list", "run", *at, "--json").json["items"]]
+    assert "rounds" in mw("diff", f"run:{runs[-1]}", f"run:{runs[0]}", *at).out
+
+
 def test_tags_and_retirement(mw: Any, place: str) -> None:
     at = ("-w", place)
     run = mw("list", "run", *at, "--json").json["items"][0]["id"]

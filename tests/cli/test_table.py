@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 import typer
 
 from modelwright.cli.app import application
+from modelwright.cli.completion import Words, all_words
 from modelwright.cli.entry import overview
 from modelwright.cli.explain import find, operation_of
 from modelwright.cli.registry import LOCAL, SECTIONS, Command, check_commands, command, names
 
+ROOT = Path(__file__).parents[2]
+MENTION = re.compile(
+    r"(?:[`'\"&(:>]|^ {4,}|, then|Restore:) ?\$? ?mw ((?:[a-z]+(?:-[a-z]+)*)(?: [^`'\"\n#.;)&]*)?)", re.MULTILINE
+)
 ROWS = [(name, row) for rows in SECTIONS.values() for name, row in rows.items()]
 
 
@@ -63,6 +69,39 @@ def test_every_subcommand_that_names_an_operation_names_one_that_exists() -> Non
         for function in commands_of(name).values():
             if operation := operation_of(function):  # type: ignore[arg-type]
                 assert find(operation).__doc__
+
+
+def mentioned() -> list[tuple[str, str]]:
+    """Every command that a message, a docstring, a policy, a page or a document tells somebody to use, and where."""
+    found = []
+    for folder, patterns in (
+        ("src", ("*.py", "*.toml", "*.html", "*.template")),
+        ("docs", ("*.md",)),
+        (".", ("README.md",)),
+    ):
+        for pattern in patterns:
+            for path in (ROOT / folder).rglob(pattern) if folder != "." else [ROOT / pattern]:
+                text = path.read_text(encoding="utf-8")
+                found += [(match[1].strip(), str(path.relative_to(ROOT))) for match in MENTION.finditer(text)]
+    return sorted(set(found))
+
+
+@pytest.fixture(scope="module")
+def words() -> dict[str, Words]:
+    return {each.path: each for each in all_words()}
+
+
+@pytest.mark.parametrize(("text", "place"), mentioned(), ids=lambda value: value[:40])
+def test_what_messages_and_documents_tell_to_use_exists(text: str, place: str, words: dict[str, Words]) -> None:
+    name, *rest = text.split()
+    assert name in words, f"{place} mentions mw {text}"
+    at = words[name]
+    if at.subcommands and rest and rest[0][0].isalpha():
+        for alternative in rest[0].split("|"):
+            assert f"{name} {alternative}" in words, f"{place} mentions mw {text}"
+        at = words[f"{name} {rest[0].split('|')[0]}"]
+    for option in re.findall(r"--[a-z-]+", " ".join(rest)):
+        assert option in at.options, f"{place} mentions mw {text}"
 
 
 def test_a_command_without_a_permission_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:

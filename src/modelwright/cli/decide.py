@@ -335,8 +335,7 @@ def policy_gates(ref: RefArgument, where: Where = None, as_json: AsJson = False)
     rows = [
         [
             when(each.report.at),
-            f"{each.report.action} {each.report.environment}",
-            str(each.report.subject),
+            f"{each.report.action} {each.report.subject}\nto {each.report.environment}",
             _passed(each.report.passed),
             each.by,
             ", ".join(r.id for r in each.report.unmet),
@@ -344,7 +343,7 @@ def policy_gates(ref: RefArgument, where: Where = None, as_json: AsJson = False)
         for each in found
     ]
     if rows:
-        table(["when", "action", "subject", "gate", "by", "missing"], rows)
+        table(["when", "action", "gate", "by", "missing"], rows)
     else:
         aside("No gate has decided anything about it.")
 

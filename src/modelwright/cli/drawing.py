@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from modelwright.cli.output import tree
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from modelwright.store import Lineage
 
+MANY = 4  # versions of one thing, from which on they are drawn as one line
 Neighbours = dict[Ref, dict[Ref, str]]  # to each ref its neighbours one step on, and the action that made the step
 
 
@@ -39,7 +41,14 @@ def _grow(branch: Tree, at: Ref, neighbours: Neighbours, seen: set[Ref], *, evid
     from rich.text import Text
 
     hidden: Counter[str] = Counter()
-    for ref, action in sorted(neighbours.get(at, {}).items()):
+    found = neighbours.get(at, {})
+    many = _many_versions(found, neighbours)
+    for (whole, action), versions in many.items():
+        span = f"{whole}@{min(versions)} to @{max(versions)}, {len(versions)} versions"
+        branch.add(Text.assemble((span, ""), "  ", (action, "dim")), style="not italic")
+    for ref, action in sorted(found.items(), key=lambda each: (each[0].kind, each[0].name, each[0].version or 0)):
+        if (ref.whole, action) in many:
+            continue
         if ref.kind is Kind.EVIDENCE and not evidence:
             hidden[_about(action)] += 1
             continue
@@ -54,6 +63,15 @@ def _grow(branch: Tree, at: Ref, neighbours: Neighbours, seen: set[Ref], *, evid
     if hidden:
         counted = ", ".join(f"{kind} ({count})" if count > 1 else kind for kind, count in sorted(hidden.items()))
         branch.add(Text(f"evidence: {counted}", style="dim"))
+
+
+def _many_versions(found: Mapping[Ref, str], neighbours: Neighbours) -> dict[tuple[Ref, str], list[int]]:
+    """Versions of one thing that the same action joined, where there are many and nothing hangs on any of them."""
+    grouped: dict[tuple[Ref, str], list[int]] = {}
+    for ref, action in found.items():
+        if ref.version is not None and ref not in neighbours:
+            grouped.setdefault((ref.whole, action), []).append(ref.version)
+    return {key: versions for key, versions in grouped.items() if len(versions) >= MANY}
 
 
 def _about(action: str) -> str:

@@ -8,8 +8,9 @@ from typing import NoReturn
 from modelwright.cli.registry import SECTIONS, command, names
 
 USAGE = "Usage: mw COMMAND [OPTIONS]"
-EXIT_CODES = """Exit codes: 0 done; 1 failed; 2 bad input; 3 not found; 4 conflict; 5 not allowed;
-            6 not signed in; 7 corrupt; 8 unavailable; 10 refused by a gate or rule."""
+EXIT_CODES = """Exit codes: 0 done; 1 failed; 2 bad input; 3 not found; 4 conflict;
+            5 not allowed; 6 not signed in; 7 corrupt; 8 unavailable;
+            10 refused by a gate or rule."""
 
 
 def main() -> NoReturn:
@@ -55,7 +56,7 @@ def run(arguments: list[str]) -> int:
         from modelwright.cli.output import show_error
         from modelwright.core.errors import Invalid
 
-        show_error(Invalid(f"mw has no command {name!r}.", mend=hint), as_json="--json" in arguments)
+        show_error(Invalid(f"There is no command {name!r}.", mend=hint), as_json="--json" in arguments)
         return 2
     from modelwright.cli.app import invoke
 

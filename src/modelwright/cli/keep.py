@@ -10,7 +10,7 @@ import typer
 
 from modelwright.cli.explain import add_commands, add_group, carries_out
 from modelwright.cli.options import AsJson, Where, Yes, confirm, workspace
-from modelwright.cli.output import COLOURS, aside, facts, print_json, say, section, size, table, when
+from modelwright.cli.output import COLOURS, aside, event_row, facts, print_json, say, section, size, table, when
 from modelwright.cli.progress import Telling, Told, folder_size, growing, progress
 from modelwright.core.config import HOME, PROJECT_FILE
 from modelwright.core.errors import Conflict, Corrupt, Invalid, ModelwrightError, NotFound
@@ -74,7 +74,6 @@ def events(
     where: Where = None,
     as_json: AsJson = False,
 ) -> None:
-    from modelwright.cli.look import event_row
     from modelwright.cli.options import parse_moment
 
     narrowed = EventFilter(

@@ -10,11 +10,11 @@ from modelwright.cli.explain import add_commands, carries_out
 from modelwright.cli.kinds import face_of, kind_named
 from modelwright.cli.kinds.base import Face
 from modelwright.cli.options import AsJson, Moment, RefArgument, Where, pairs, parse_moment, parse_ref, workspace
-from modelwright.cli.output import aside, facts, print_json, say, section, show, table, when
+from modelwright.cli.output import aside, event_row, facts, print_json, say, section, show, table, when
 from modelwright.core.errors import Invalid
 from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
-from modelwright.store.records import Direction, Event, EventFilter
+from modelwright.store.records import Direction, EventFilter
 
 if TYPE_CHECKING:
     from modelwright.deployments.records import Live
@@ -258,13 +258,6 @@ def figures(
 def _by(held: Live) -> str:
     """Who put it there, and who had approved it."""
     return f"{held.by}\napproved by {', '.join(held.approved_by)}" if held.approved_by else held.by
-
-
-def event_row(event: Event) -> list[Any]:
-    """One event of the ledger: its number, time and actor, and in lines what happened, to what, and why."""
-    outcome = "" if event.outcome == "ok" else f"  ({event.outcome})"
-    lines = [event.action + outcome, event.resource, event.reason, event.error]
-    return [event.seq, when(event.ts), event.actor.get("id", ""), "\n".join(line for line in lines if line)]
 
 
 def _other(before: Ref, text: str | None) -> Ref:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from rich.text import Text
     from rich.tree import Tree
 
+    from modelwright.store.records import Event
+
 NO_TERMINAL = 160  # characters on a line, where the output is no terminal that says how wide it is
 GAP = 2  # characters between two columns of a table
 LEAST = 12  # characters that a column keeps when it must share the line
@@ -157,6 +159,13 @@ def show_error(error: ModelwrightError, *, as_json: bool) -> None:
     stream.print(f"Error ({error.code}): {error.message}", style="red", markup=False, soft_wrap=True)
     if error.mend:
         stream.print(error.mend, markup=False, soft_wrap=True)
+
+
+def event_row(event: Event) -> list[Any]:
+    """One event of the ledger: its number, time and actor, and in lines what happened, to what, and why."""
+    outcome = "" if event.outcome == "ok" else f"  ({event.outcome})"
+    lines = [event.action + outcome, event.resource, event.reason, event.error]
+    return [event.seq, when(event.ts), event.actor.get("id", ""), "\n".join(line for line in lines if line)]
 
 
 def when(moment: datetime | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
@@ -15,6 +16,8 @@ from modelwright.core.wire import to_plain
 
 if TYPE_CHECKING:
     from modelwright.workspace import Workspace
+
+DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +74,7 @@ class Face:
 
     def tell_diff(self, found: Any) -> None:
         """A difference for a person."""
-        rows = [[each.field, _value(each.before), _value(each.after)] for each in found.changes]
+        rows = [[each.field, each.before, each.after] for each in found.changes]
         tell_changes(found.before, found.after, ["what", "before", "after"], rows)
 
     def tag(self, rooms: Workspace, ref: Ref, tags: dict[str, str | None], reason: str) -> dict[str, str]:
@@ -104,7 +107,7 @@ def tell_changes(before: Ref, after: Ref, columns: Sequence[str], rows: Sequence
 
     say(f"{before} → {after}", style="bold")
     if rows:
-        table(columns, rows)
+        table(columns, [[_value(cell) for cell in row] for row in rows])
     else:
         say("  They do not differ.")
 
@@ -140,4 +143,6 @@ def flat(value: Any, path: str = "") -> dict[str, Any]:
 
 def _value(value: Any) -> str:
     text = "" if value is None else str(value)
+    if DIGEST.fullmatch(text):
+        return short(text)
     return text if len(text) <= 60 else text[:59] + "…"

@@ -85,7 +85,7 @@ class RolloutFace(Face):
     """Versions on their way to take over."""
 
     kind = Kind.ROLLOUT
-    columns = ("rollout", "where", "candidate", "state", "verdict", "began", "by")
+    columns = ("rollout", "where", "candidate", "state, verdict", "began")
 
     def show(self, rooms: Workspace, ref: Ref) -> Rollout:
         for found in self._all(rooms, Filter(limit=MAX_LIMIT)):
@@ -101,8 +101,9 @@ class RolloutFace(Face):
         return Page(items=sorted(found, key=lambda each: each.started_at, reverse=True)[: where.limit])
 
     def row(self, item: Rollout) -> Sequence[Any]:
-        where, model = f"{item.deployment.name} {item.environment}", str(item.candidate.model).removeprefix("model:")
-        return [item.id, where, model, item.state.value, item.judgement.outcome.value, when(item.started_at), item.by]
+        where, model = f"{item.deployment.name}\n{item.environment}", str(item.candidate.model).removeprefix("model:")
+        state = f"{item.state.value}\n{item.judgement.outcome.value}"
+        return [item.id, where, model, state, day(item.started_at)]
 
     def _all(self, rooms: Workspace, where: Filter) -> Iterator[Rollout]:
         for deployment in rooms.deployments.list(Filter(under=where.under, limit=MAX_LIMIT)).items:

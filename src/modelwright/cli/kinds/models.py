@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from modelwright.models.records import ModelDiff, ModelVersion
     from modelwright.workspace import Workspace
 
+MADE_FROM = "made from"
 MANY = 12  # parameters that are still shown one by one
 
 
@@ -63,7 +64,7 @@ class ModelFace(Face):
         return rooms.models.diff(before, after)
 
     def tell_diff(self, found: ModelDiff) -> None:
-        rows = [[each.what, each.before, each.after] for each in found.changes]
+        rows = [[_what(each.what), each.before, each.after] for each in found.changes]
         tell_changes(found.before, found.after, ["what", "before", "after"], rows)
         if not found.compatible:
             say("  Callers of the first cannot call the second as they do now.", style="red")
@@ -78,6 +79,11 @@ class ModelFace(Face):
 def _few(parameters: list[str]) -> list[str] | str:
     """A handful is shown; an estimator's fifty are counted."""
     return parameters if len(parameters) <= MANY else f"{len(parameters)} of them: see --json"
+
+
+def _what(path: str) -> str:
+    """Of what a version was made from, the column tells: the path would say the same ref again."""
+    return MADE_FROM if path.startswith(f"{MADE_FROM}.") else path
 
 
 def _yes(value: bool) -> str:

@@ -117,7 +117,7 @@ class PrincipalFace(Face):
     """People and service accounts."""
 
     kind = Kind.PRINCIPAL
-    columns = ("account", "kind", "name", "owner", "active", "signs in", "made")
+    columns = ("account", "name", "acts for", "stands", "made")
 
     def show(self, rooms: Workspace, ref: Ref) -> Standing:
         for account in rooms.access.list():
@@ -147,8 +147,8 @@ class PrincipalFace(Face):
         return Page(items=list(rooms.access.list()))
 
     def row(self, item: Account) -> Sequence[Any]:
-        active, signs_in = "yes" if item.active else "no", "with a password" if item.has_password else ""
-        return [item.id, item.kind.value, item.display, item.owner, active, signs_in, day(item.created_at)]
+        stands = "active" if item.active else "kept out"
+        return [item.id, item.display, item.owner, stands, day(item.created_at)]
 
 
 class WorkspaceFace(Face):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from modelwright.cli.kinds.base import Changes, Face, changes
-from modelwright.cli.output import facts, number, say, section, span, when
+from modelwright.cli.output import aside, day, event_row, facts, number, say, section, span, when
 from modelwright.core.errors import NotFound
 from modelwright.core.paging import MAX_LIMIT, Filter, Page
 from modelwright.core.refs import Kind, Ref
@@ -14,6 +14,8 @@ from modelwright.core.refs import Kind, Ref
 if TYPE_CHECKING:
     from modelwright.monitoring.records import Alert, Incident, IncidentFile, Monitor
     from modelwright.workspace import Workspace
+
+ROUTINE = ("monitoring.windows.recorded", "monitoring.labels.received")  # not told in an incident's timeline
 
 
 class MonitorFace(Face):
@@ -108,7 +110,7 @@ class AlertFace(Face):
         return rooms.monitoring.alerts(where)
 
     def row(self, item: Alert) -> Sequence[Any]:
-        state, opened = item.state.value, when(item.opened_at)
+        state, opened = item.state.value, day(item.opened_at)
         incident = item.incident.name if item.incident else ""
         return [item.number, item.deployment.name, item.cause.value, state, opened, incident, ", ".join(item.findings)]
 
@@ -148,9 +150,10 @@ class IncidentFace(Face):
                 ),
             },
         )
-        rows = [[when(e.ts), e.action, e.actor.get("id", ""), e.reason] for e in found.timeline]
-        if rows:
-            section(["when", "what", "who", "why"], rows)
+        told = [event for event in found.timeline if event.action not in ROUTINE]
+        section(["event", "when", "who", "what"], [event_row(event) for event in told], right=("event",))
+        if len(told) < len(found.timeline):
+            aside(f"Left out: {len(found.timeline) - len(told)} times windows or labels were recorded; --json has all.")
         if incident.resolved_at is None:
             say(f"Add to it: mw incident note {incident.number} TEXT", style="dim")
 
@@ -158,7 +161,7 @@ class IncidentFace(Face):
         return rooms.monitoring.incidents(where)
 
     def row(self, item: Incident) -> Sequence[Any]:
-        state, detected = item.state.value, when(item.detected_at)
+        state, detected = item.state.value, day(item.detected_at)
         return [item.number, item.severity, state, item.deployment.name, detected, item.owner, item.title]
 
 
