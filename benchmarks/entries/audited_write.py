@@ -13,6 +13,7 @@ from modelwright.core.principals import operating_system_user
 from modelwright.core.refs import Kind, Ref
 from modelwright.workspace import Settings, Workspace, open_workspace
 
+BATCH = 100  # writes in one transaction
 NOTE = "A sentence of the length that people write."
 
 
@@ -94,7 +95,32 @@ def audited_write(setting: Setting) -> Iterator[Case]:
                 warmups=20,
                 bar=Bar(50, of="added"),
             )
+            if not flushed:
+                yield _in_batches(other, insert, numbers, runs)
             other.dispose()
+
+
+def _in_batches(database: Any, insert: Any, numbers: Iterator[int], runs: int) -> Case:
+    """Many writes in one transaction, so that its own cost falls away and the event's remains."""
+
+    def write(event: bool) -> None:
+        with database.transaction(operating_system_user(), write=True) as tx:
+            for _ in range(BATCH):
+                tx.execute(insert, {"id": next(numbers), "text": NOTE})
+                if event:
+                    tx.record("benchmark.note.added", Ref(Kind.WORKSPACE, "notes"))
+
+    return Case(
+        label=f"each of {BATCH} events in one transaction",
+        unit=MICROSECONDS,
+        amount=BATCH,
+        run=lambda _: write(True),
+        peer=lambda _: write(False),
+        against="the same transaction without them",
+        runs=max(3, runs // 10),
+        warmups=3,
+        bar=Bar(50, of="added"),
+    )
 
 
 def _workspace(setting: Setting, name: str) -> Workspace:

@@ -24,9 +24,14 @@ def start(setting: Setting) -> Iterator[Case]:
     environment["PYTHONPYCACHEPREFIX"] = str(setting.folder / "bytecode")
 
     def process(*arguments: str) -> Callable[[object], object]:
-        return lambda _: subprocess.run(
-            [sys.executable, *arguments], env=environment, cwd=project, check=True, stdout=subprocess.DEVNULL
-        )
+        def run(_: object) -> None:
+            done = subprocess.run(
+                [sys.executable, *arguments], env=environment, cwd=project, capture_output=True, text=True
+            )
+            if done.returncode:
+                raise RuntimeError(f"{arguments} ended with {done.returncode}:\n{done.stderr}")
+
+        return run
 
     bare = process("-c", "pass")
 

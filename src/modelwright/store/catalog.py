@@ -116,7 +116,7 @@ def resolve(tx: Transaction, ref: Ref) -> Ref:
     if ref.version is not None:
         query = query.where(_v.version == ref.version)
     elif ref.digest is not None:
-        query = query.where(_v.digest.startswith(ref.digest, autoescape=True))
+        query = query.where(_v.digest >= ref.digest, _v.digest < ref.digest + "g")  # a range of the index: g follows f
     elif ref.alias not in (None, LATEST):
         query = sa.select(_a.version).where(_a.kind == ref.kind, _a.name == ref.name, _a.alias == ref.alias)
     found = tx.execute(query.order_by(sa.desc("version")).limit(2)).scalars().all()

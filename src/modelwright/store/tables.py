@@ -104,7 +104,7 @@ catalog_versions = sa.Table(
     sa.Column("successor", sa.String(300)),
     sa.Column("created_at", sa.String(27), nullable=False),
     sa.Column("created_by", sa.String(200), nullable=False),
-    sa.Index("ix_catalog_versions_digest", "digest"),
+    sa.Index("ix_catalog_versions_digest", "kind", "name", "digest"),
     sa.Index("ix_catalog_versions_kind_created_at", "kind", "created_at"),
 )
 

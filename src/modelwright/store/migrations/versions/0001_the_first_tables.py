@@ -86,7 +86,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("kind", "name", "version", name=op.f("pk_catalog_versions")),
     )
     with op.batch_alter_table("catalog_versions", schema=None) as batch_op:
-        batch_op.create_index("ix_catalog_versions_digest", ["digest"], unique=False)
+        batch_op.create_index("ix_catalog_versions_digest", ["kind", "name", "digest"], unique=False)
         batch_op.create_index("ix_catalog_versions_kind_created_at", ["kind", "created_at"], unique=False)
 
     op.create_table(
