@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from modelwright.core.errors import ModelwrightError, NotFound
-from modelwright.server.api.routes import api_routes
+from modelwright.server.api.routes import OBJECTS, api_routes
 from modelwright.server.health import health_routes
 from modelwright.server.inference import inference_app, serves
 from modelwright.server.pages.render import Pages, wants_html
@@ -22,8 +23,10 @@ from modelwright.server.pages.routes import page_routes
 from modelwright.server.process import Process
 from modelwright.server.requests import Doorkeeper
 from modelwright.server.routing import check_routes
-from modelwright.server.security import LOOPBACK, Guard, error_body
+from modelwright.server.security import LOOPBACK, Guard, error_body, error_headers, failure
 from modelwright.workspace import Workspace
+
+logger = logging.getLogger("modelwright.server")
 
 
 class MethodNotAllowed(NotFound):
@@ -31,7 +34,7 @@ class MethodNotAllowed(NotFound):
     status = 405
 
 
-def create_app(workspace: Workspace, *, host: str = "") -> Any:
+def create_app(workspace: Workspace, *, host: str = "") -> Guard:
     """The whole server over an embedded workspace, as one ASGI application; `host` is the address it listens on.
 
     Raises `RuntimeError` if any route has no registered permission.
@@ -62,19 +65,27 @@ def create_app(workspace: Workspace, *, host: str = "") -> Any:
     app = Starlette(
         routes=routes,
         lifespan=lifespan,
-        exception_handlers={ModelwrightError: _known_error, HTTPException: _http_error(pages)},  # type: ignore[dict-item]
+        exception_handlers={  # type: ignore[dict-item]
+            ModelwrightError: _known_error,
+            HTTPException: _http_error(pages),
+            Exception: _failure(pages),
+        },
     )
-    entrance = _Entrance(inference, app)
     hosts = frozenset({*LOOPBACK, settings.host, *settings.hosts, *([host] if host else [])})
-    return Guard(entrance, hosts=hosts, max_body=settings.max_body, streamed=("/api/v1/objects",))
+    return Guard(Entrance(inference, app), hosts=hosts, max_body=settings.max_body, streamed=frozenset({OBJECTS}))
 
 
-class _Entrance:
+class Entrance:
     """Sends inference straight to the data plane (its own permission: `serve.invoke`), everything else to the routes."""
 
     def __init__(self, inference: Any, app: Starlette) -> None:
         self._inference = inference
         self._app = app
+
+    @property
+    def routes(self) -> list[BaseRoute]:
+        """Every route but those of the data plane."""
+        return list(self._app.routes)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         chosen = self._inference if scope["type"] == "http" and serves(scope["path"]) else self._app
@@ -82,18 +93,42 @@ class _Entrance:
 
 
 async def _known_error(request: Request, error: ModelwrightError) -> Response:
-    headers = {"cache-control": "no-store"}
-    if error.status == 401:
-        headers["www-authenticate"] = 'Bearer realm="modelwright"'
-    return Response(error_body(error), status_code=error.status, media_type="application/json", headers=headers)
+    if error.status >= 500:
+        logger.error("request %s: %s", request.state.request_id, error)
+    return Response(error_body(error), status_code=error.status, headers=error_headers(error))
 
 
 def _http_error(pages: Pages) -> Callable[[Request, HTTPException], Awaitable[Response]]:
-    """What no route answers: a page where a browser asked, else the one shape of an error."""
+    """What no route answers."""
 
     async def answer(request: Request, error: HTTPException) -> Response:
         kind = MethodNotAllowed if error.status_code == 405 else NotFound
-        told = kind(f"{request.method} {request.url.path}: {error.detail}.")
+        response = await _told(pages, request, kind(f"{request.method} {request.url.path}: {error.detail}."))
+        response.headers.update(error.headers or {})
+        return response
+
+    return answer
+
+
+def _failure(pages: Pages) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """A mistake in the program. The guard logs it."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        return await _told(pages, request, failure(request.state.request_id))
+
+    return answer
+
+
+async def _told(pages: Pages, request: Request, error: ModelwrightError) -> Response:
+    """A page where a browser asked, else the one shape of an error."""
+    return pages.error(request, error, None) if wants_html(request) else await _known_error(request, error)
+
+
+def _bug(pages: Pages) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """What nobody foresaw: the caller is told so and no more; the exception itself goes on into the log."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        told = ModelwrightError("The server failed to answer; its log says why.")
         return pages.error(request, told, None) if wants_html(request) else await _known_error(request, told)
 
     return answer

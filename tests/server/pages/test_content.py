@@ -1,0 +1,117 @@
+"""What the pages say, without a browser."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+NAMES = (
+    "/", "/datasets", "/features", "/pipelines", "/runs", "/models", "/deployments", "/monitors", "/alerts",
+    "/incidents", "/policies", "/audit",
+)  # fmt: skip
+
+
+def text_of(html: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
+
+
+def said(browse: httpx.Client, path: str) -> str:
+    answer = browse.get(path)
+    assert answer.status_code == 200, f"{path}: {answer.status_code} {text_of(answer.text)[-400:]}"
+    return text_of(answer.text)
+
+
+def test_every_page_answers_and_every_link_between_them_leads_somewhere(site: Any, browse: httpx.Client) -> None:
+    seen, waiting = set(), [*site.paths]
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        answer = browse.get(path)
+        assert answer.status_code == 200, f"{path}: {answer.status_code} {text_of(answer.text)[-400:]}"
+        links = re.findall(r'href="(/[^"#]*)', answer.text)
+        waiting += [link.replace("&amp;", "&") for link in links if not link.startswith(("/static/", "/api/"))]
+    assert len(seen) > 60
+
+
+def test_the_overview_serves_a_leader_and_an_operator(browse: httpx.Client) -> None:
+    page = said(browse, "/")
+    assert "1 model answers in production; 1 incident is open" in page
+    assert "delay production" in page
+    assert "Lead time" in page and "Changes that failed" in page
+    assert "Latest events" in page
+
+
+def test_a_dataset_shows_what_changed_and_which_check_warned(browse: httpx.Client) -> None:
+    page = said(browse, "/datasets/delays@2?against=1")
+    assert "Changes from @1 to @2" in page
+    assert "warn" in page and "range(x)" in page
+
+
+def test_an_execution_says_why_each_step_ran(browse: httpx.Client, site: Any) -> None:
+    executions = site.workspace.pipelines.list_executions().items
+    assert "parameter rows changed: 3 → 4" in said(browse, f"/executions/{executions[0].id}")
+
+
+def test_a_model_shows_its_gate_evidence_card_and_aliases(browse: httpx.Client) -> None:
+    page = said(browse, "/models/delay@1")
+    for part in ("champion", "evaluation", "calibration", "slices", "Model card", "Warn of late arrivals.", "promote"):
+        assert part in page, part
+
+
+def test_a_deployment_shows_traffic_guardrails_and_latency(browse: httpx.Client) -> None:
+    page = said(browse, "/deployments/delay")
+    assert "model:delay@1 90 %" in page and "model:delay@2 10 %" in page
+    for part in ("Guardrail", "errors", "Requests", "p95", "Drift", "roc_auc"):
+        assert part in page, part
+
+
+def test_the_audit_page_verifies_the_ledger(browse: httpx.Client) -> None:
+    page = said(browse, "/audit?verify=1")
+    assert "verified" in page and "events were read and recomputed" in page
+
+
+def test_events_can_be_narrowed(browse: httpx.Client) -> None:
+    html = browse.get("/audit?actor=ben").text
+    table = html[html.index('class="events"') :]
+    assert "ben" in table and "olga" not in text_of(table)
+
+
+def test_what_is_not_there_is_a_page_too(browse: httpx.Client) -> None:
+    for path in ("/models/nothing", "/nowhere", "/runs/01NOTHING", "/audit/99999", "/alerts/77"):
+        answer = browse.get(path)
+        assert answer.status_code == 404, path
+        assert answer.headers["content-type"].startswith("text/html")
+        assert "There is nothing here" in answer.text
+    assert browse.get("/record/what").status_code == 400
+
+
+def test_programs_still_get_json(site: Any) -> None:
+    answer = httpx.get(f"{site.url}/nowhere", headers={"accept": "application/json"})
+    assert answer.json()["error"]["code"] == "not-found"
+
+
+@pytest.mark.parametrize("path", ["/", "/models/delay@1", "/deployments/delay", "/datasets/delays", "/runs", "/audit"])
+def test_pages_are_fast_on_a_small_workspace(browse: httpx.Client, path: str) -> None:
+    browse.get(path)  # imports and templates
+    times = []
+    for _ in range(5):
+        begun = time.perf_counter()
+        browse.get(path)
+        times.append(time.perf_counter() - begun)
+    assert min(times) < 0.15, f"{path} took {min(times) * 1000:.0f} ms"
+
+
+def test_no_page_asks_for_anything_from_elsewhere(site: Any, browse: httpx.Client) -> None:
+    for path in site.paths:
+        assert not re.search(r'(?:src|href|action)="(?:https?:)?//', browse.get(path).text), path
+
+
+def test_scripts_may_neither_be_inline_nor_evaluated(browse: httpx.Client) -> None:
+    policy = browse.get("/").headers["content-security-policy"]
+    assert "script-src 'self';" in policy and "unsafe" not in policy
