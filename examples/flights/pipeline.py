@@ -105,6 +105,8 @@ def judge(version: Ref, examples: pa.Table, test_from: datetime, flights: Ref, c
     )
     test = examples.take(pa.array(split.test))
     champion = workspace.models.champion("delay")
+    if champion is not None and champion.ref == version:
+        champion = None  # the same version again: there is nothing to compare it with
     labels = test["late"].to_numpy(zero_copy_only=False)
     scores = workspace.models.load(version).scores(inputs(test))
     report = workspace.evaluation.evaluate(

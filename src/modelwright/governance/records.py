@@ -114,6 +114,9 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
             return f"{100 * self.value:.3g} % {cases}"
         if self.unit == "hours" and self.value >= 72:
             return f"{self.value / 24:.3g} days {cases}"
+        if self.unit == "hours" and self.value < 1:
+            minutes = self.value * 60
+            return f"{minutes:.0f} minutes {cases}" if minutes >= 1 else f"less than a minute {cases}"
         return f"{self.value:.3g} {self.unit} {cases}"
 
 

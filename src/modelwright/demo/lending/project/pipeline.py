@@ -100,6 +100,8 @@ def judge(version: Ref, examples: pa.Table, test_from: datetime, applications: R
     )
     test = examples.take(pa.array(split.test))
     champion = workspace.models.champion("lateness")
+    if champion is not None and champion.ref == version:
+        champion = None  # the same version again: there is nothing to compare it with
     report = workspace.evaluation.evaluate(
         version,
         test["late"].to_numpy(zero_copy_only=False),
