@@ -70,8 +70,11 @@ def create_app(
     authorize: Authorize = allow_all,
     settings: HttpSettings = HttpSettings(),
 ) -> ASGIApp:
-    """The application. `authorize(scope, endpoint)` raises `Unauthenticated` or `Denied` to turn a call away; for what
-    concerns no single endpoint (the list of models) it is asked about each, and what it denies is left out."""
+    """The application. `authorize(scope, endpoint)` raises `Unauthenticated`, `Denied` or `NotFound` to turn a call away.
+
+    For what concerns no single endpoint it is asked about "", which is whether the caller is known at all; a list then asks
+    about each endpoint and leaves out what is not for the caller. Liveness and readiness are for everybody.
+    """
     return ServingApp(plane, clock, metrics or ServingMetrics(), authorize, settings)
 
 
@@ -114,6 +117,7 @@ class ServingApp:
         if path in ("/invocations", "/ping", "/version"):
             return await self._mlflow(request, path[1:], self._default(), request_id)
         if found := _SERVING.fullmatch(path):
+            await self._authorize(request.scope, found["name"])
             return await self._mlflow(request, found["what"], found["name"], request_id)
         raise NotFound(f"There is nothing at {path}.")
 
@@ -123,6 +127,7 @@ class ServingApp:
         if path == "/v2":
             from modelwright import __version__
 
+            await self._authorize(request.scope, "")
             return _json({"name": "modelwright", "version": __version__, "extensions": v2.EXTENSIONS})
         if path == "/v2/health/live":
             return _json({"live": True})
@@ -131,6 +136,7 @@ class ServingApp:
         if path == "/v2/repository/index":
             return await self._index(request)
         if _LOADING.fullmatch(path):
+            await self._authorize(request.scope, "")
             raise Invalid("Models are loaded and unloaded by deploying them.", mend="Use deployments.deploy.")
         if found := _MODEL.fullmatch(path):
             await self._authorize(request.scope, found["name"])
@@ -175,11 +181,12 @@ class ServingApp:
 
     async def _index(self, request: Request) -> Response:
         _only(request, "POST")
+        await self._authorize(request.scope, "")
         listed = []
         for endpoint, route in sorted(self._plane.routes.items()):
             try:
                 await self._authorize(request.scope, endpoint)
-            except Denied:
+            except (Denied, NotFound):
                 continue
             for arm in route.arms.values():
                 listed.append({"name": endpoint, "version": str(arm.model.version), "state": "READY", "reason": ""})

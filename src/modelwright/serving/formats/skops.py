@@ -16,6 +16,8 @@ from modelwright.serving.checks import Array, Columns
 from modelwright.serving.formats.outputs import name_outputs
 from modelwright.serving.records import Manifest
 
+FEW_ROWS = 2_000  # up to so many, more threads than one cost more than they bring
+
 TRUSTED = frozenset(
     {
         "collections.OrderedDict",
@@ -59,8 +61,11 @@ class SkopsPredictor:
     """A scikit-learn estimator or pipeline behind the `Predictor` interface."""
 
     def __init__(self, manifest: Manifest, estimator: Any) -> None:
+        from threadpoolctl import ThreadpoolController
+
         self.manifest = manifest
         self._estimator = estimator
+        self._threads = ThreadpoolController()
         if not hasattr(estimator, "predict"):
             raise Invalid(f"{manifest.name}@{manifest.version} holds a {type(estimator).__name__}, which does not predict.")
 
@@ -70,11 +75,12 @@ class SkopsPredictor:
         if rows == 0:
             return _empty(self.manifest.signature)
         table = as_features(columns, named=hasattr(self._estimator, "feature_names_in_"))
-        return name_outputs(
-            self.manifest.signature,
-            lambda: np.asarray(self._estimator.predict(table)),
-            lambda: np.asarray(self._estimator.predict_proba(table)),
-        )
+        with self._threads.limit(limits=1 if rows <= FEW_ROWS else None, user_api="openmp"):
+            return name_outputs(
+                self.manifest.signature,
+                lambda: np.asarray(self._estimator.predict(table)),
+                lambda: np.asarray(self._estimator.predict_proba(table)),
+            )
 
 
 def as_features(columns: Columns, *, named: bool) -> Any:
