@@ -84,7 +84,7 @@ class Embedded:
             return self._run(fresh, room, operation, accepted)
 
     def require(self, resource: Resource, *verbs: str) -> None:
-        """Raise (and put on the record) unless the acting principal may do one of these: for doors that are no operations."""
+        """Raise (and put on the record) unless the principal may do one of these; for doors that are no operations."""
         with self.transaction(write=False) as tx:
             decisions = [self._authorizer.decide(tx, tx.principal, verb, resource) for verb in verbs]
             if not any(decision.allow for decision in decisions):
