@@ -17,6 +17,7 @@ from modelwright.core.principals import Principal
 from modelwright.core.wire import decode, encode
 
 API = "/api/v1"
+_OCTETS = {"content-type": "application/octet-stream"}
 
 
 class Remote:
@@ -74,7 +75,7 @@ class RemoteBlobs:
             if self.exists(digest):
                 return digest
         body = read_chunks(data) if isinstance(data, Path) else data
-        answer = self._remote.send("POST", f"{API}/objects", content=body)
+        answer = self._remote.send("POST", f"{API}/objects", content=body, headers=_OCTETS)
         return str(msgspec.json.decode(answer.content)["digest"])
 
     def read(self, digest: str) -> bytes:

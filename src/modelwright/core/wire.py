@@ -48,7 +48,7 @@ def decode(data: bytes | str, wanted: type[T]) -> T:
     """Read JSON into a type; `Invalid` says which field is wrong and why."""
     try:
         return msgspec.json.decode(data, type=wanted, dec_hook=_rich)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _invalid(error) from None
 
 

@@ -122,7 +122,8 @@ def decide(
     if not allowed:
         return Decision(allow=False, visible=visible, rules=("no-grant",))
     if principal.scopes and not within(principal.scopes, verb, resource):
-        return Decision(allow=False, visible=within(principal.scopes, "read", resource), rules=("token-scope",))
+        known = resource.name is None or within(principal.scopes, "read", resource)
+        return Decision(allow=False, visible=known, rules=("token-scope",))
     return Decision(allow=True, visible=True, rules=tuple(allowed))
 
 

@@ -43,7 +43,7 @@ class Invocations:
         self._known: dict[tuple[str, ...], float] = {}
 
     async def __call__(self, scope: Any, endpoint: str) -> None:
-        """Return if the caller may invoke the endpoint; raise `Unauthenticated`, `Denied` or `NotFound` if not."""
+        """Return if the caller may invoke the endpoint ("": is known at all); else `Unauthenticated`, `Denied`, `NotFound`."""
         request = Request(scope)
         credentials = request.headers.get("authorization", ""), request.cookies.get(SESSION_COOKIE, "")
         if not any(credentials) and not self._door.required:
@@ -53,11 +53,12 @@ class Invocations:
         if self._known.get(key, 0.0) > now:
             return
         principal = await self._door.principal(request)
-        resource = Resource(Kind.DEPLOYMENT, deployment_of(endpoint))
-        try:
-            await self._door.run(principal, lambda: self._process.home.require(resource, VERB))
-        except NotFound:
-            raise NotFound(f"There is no model named {endpoint!r}.") from None
+        if endpoint:
+            resource = Resource(Kind.DEPLOYMENT, deployment_of(endpoint))
+            try:
+                await self._door.run(principal, lambda: self._process.home.require(resource, VERB))
+            except NotFound:
+                raise NotFound(f"There is no model named {endpoint!r}.") from None
         if len(self._known) >= MOST:
             self._known.clear()
         self._known[key] = now + FRESH

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import anyio
 from starlette.requests import Request
 from starlette.responses import Response
 
-from modelwright.core.errors import Unauthenticated
+from modelwright.core.errors import Invalid, Unauthenticated
 from modelwright.core.operations import Resource
 from modelwright.core.principals import Principal
 from modelwright.core.refs import Kind
-from modelwright.core.wire import encode
+from modelwright.core.wire import decode, encode
 from modelwright.store import acting_as
 from modelwright.workspace import Home
 
@@ -21,12 +22,9 @@ T = TypeVar("T")
 SESSION_COOKIE = "modelwright_session"
 
 
-class Authenticates(Protocol):
-    """Turns what a request carries into a principal, or None where it is not valid."""
-
-    def token(self, text: str, ip: str) -> Principal: ...
-    def session(self, text: str, ip: str) -> Principal: ...
-    def basic(self, name: str, secret: str, ip: str) -> Principal: ...
+class WrongMediaType(Invalid):
+    code = "wrong-media-type"
+    status = 415
 
 
 class Doorkeeper:
@@ -86,6 +84,41 @@ def _basic(credentials: str) -> tuple[str, str]:
     if not colon:
         raise Unauthenticated("The Basic credentials are not of the form name:secret in base 64.")
     return name, secret
+
+
+def speaks(request: Request, wanted: str) -> None:
+    """Raise unless the body is declared as what is wanted.
+
+    A form of another site can send text, form fields and nothing else without asking first: this keeps it out even where
+    a browser is too old to say where the form is from.
+    """
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given != wanted:
+        raise WrongMediaType(f"The content is {given or 'of no type'}.", mend=f"Send it with Content-Type: {wanted}.")
+
+
+async def json_body(request: Request) -> bytes:
+    """The body, declared as JSON; there may be none."""
+    body = await request.body()
+    if body or "content-type" in request.headers:
+        speaks(request, "application/json")
+    return body
+
+
+def json_arguments(body: bytes) -> dict[str, Any]:
+    """An operation's arguments by name. No body stands for none; a name that occurs twice, at any depth, is refused."""
+    if not body:
+        return {}
+    arguments = decode(body, dict[str, Any])
+    json.loads(body, object_pairs_hook=_each_once)
+    return arguments
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> None:
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise Invalid(f"The name {twice[:80]!r} occurs twice in one object.")
 
 
 def json_response(value: Any, *, status: int = 200) -> Response:

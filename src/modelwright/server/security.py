@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
+import anyio
 import msgspec
+from starlette.requests import ClientDisconnect
 
 from modelwright.core.errors import Denied, Invalid, ModelwrightError
 
+logger = logging.getLogger("modelwright.server")
+
+Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+PATIENCE = 30.0  # seconds between two pieces of a body; who takes longer is cut off
 
+_HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::[0-9]{1,5})?")
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -32,98 +41,164 @@ _POLICY = (
 )
 
 
-class Guard:
-    """ASGI middleware in front of everything.
-
-    `hosts` are the names this server answers to (a request for another is DNS rebinding or a mistake); a state-changing
-    request that a browser sends must come from one of them. `max_body` is in bytes; object uploads (`streamed` paths)
-    have no limit, since they are written piece by piece.
-    """
-
-    def __init__(self, app: Any, *, hosts: frozenset[str], max_body: int, streamed: tuple[str, ...] = ()) -> None:
-        self.app = app
-        self.hosts = hosts
-        self.max_body = max_body
-        self.streamed = streamed
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        request_id, nonce = secrets.token_hex(8), secrets.token_urlsafe(12)
-        scope.setdefault("state", {}).update(request_id=request_id, nonce=nonce)
-        started = False
-
-        async def guarded_send(message: MutableMapping[str, Any]) -> None:
-            nonlocal started
-            if message["type"] == "http.response.start":
-                started = True
-                policy = (b"content-security-policy", _POLICY.format(nonce=nonce).encode())
-                present = {name for name, _ in message.get("headers", ())}
-                added = [h for h in (*_HEADERS, policy) if h[0] not in present]
-                if b"x-request-id" not in present:
-                    added.append((b"x-request-id", request_id.encode()))
-                message["headers"] = [*message.get("headers", ()), *added]
-            await send(message)
-
-        try:
-            headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-            self._check(scope, headers)
-            limited = receive if scope["path"].startswith(self.streamed) else _limited(receive, self.max_body)
-            await self.app(scope, limited, guarded_send)
-        except ModelwrightError as error:
-            if started:
-                raise
-            await send_error(guarded_send, error)
-
-    def _check(self, scope: Scope, headers: dict[str, str]) -> None:
-        host = _hostname("//" + headers.get("host", ""))
-        if host not in self.hosts:
-            raise Denied(
-                f"This server does not answer to the name {host!r}.",
-                mend="Add it to [server] hosts in modelwright.toml if it is meant to.",
-            )
-        if scope["method"] not in SAFE_METHODS:
-            origin = headers.get("origin")
-            if headers.get("sec-fetch-site") == "cross-site" or (
-                origin is not None and (origin == "null" or urlsplit(origin).netloc != headers.get("host"))
-            ):
-                raise Denied("A page of another site may not change anything here.")
-        length = headers.get("content-length", "0")
-        if not length.isdigit():
-            raise Invalid("The Content-Length is not a number.")
-        if int(length) > self.max_body and not scope["path"].startswith(self.streamed):
-            raise _too_large(self.max_body)
-
-
-def _hostname(netloc: str) -> str:
-    try:
-        return urlsplit(netloc).hostname or ""
-    except ValueError:
-        return ""
-
-
-def _limited(receive: Receive, limit: int) -> Receive:
-    seen = 0
-
-    async def counted() -> MutableMapping[str, Any]:
-        nonlocal seen
-        message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > limit:
-            raise _too_large(limit)
-        return message
-
-    return counted
-
-
 class TooLarge(Invalid):
     code = "too-large"
     status = 413
 
 
+class TooSlow(Invalid):
+    code = "too-slow"
+    status = 408
+
+
+class Guard:
+    """ASGI middleware in front of everything.
+
+    `hosts` are the names this server answers to (a request for another is DNS rebinding or a mistake); a state-changing
+    request that a browser sends must come from one of them. `max_body` is in bytes; the paths in `streamed`, whose content
+    is written piece by piece, have no limit. A failure of the program is logged under its request id and told without a
+    word of its cause.
+    """
+
+    def __init__(self, app: Any, *, hosts: frozenset[str], max_body: int, streamed: frozenset[str] = frozenset()) -> None:
+        self.app = app
+        self.hosts = frozenset(host.lower() for host in hosts)
+        self.max_body = max_body
+        self.streamed = streamed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._answer(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id, nonce = secrets.token_hex(8), secrets.token_urlsafe(12)
+        scope.setdefault("state", {}).update(request_id=request_id, nonce=nonce)
+        answer = _Answer(send, request_id, nonce)
+        try:
+            self._check(scope)
+            limit = None if scope["path"] in self.streamed else self.max_body
+            await self.app(scope, _bounded(receive, limit), answer)
+        except ModelwrightError as error:
+            if answer.started:
+                raise
+            await send_error(answer, error)
+        except ClientDisconnect:
+            logger.info("request %s: its sender went away", request_id)
+        except Exception:
+            logger.exception("request %s failed: %s %r", request_id, scope["method"], scope["path"])
+            if not answer.started:
+                await send_error(answer, failure(request_id))
+            elif not answer.complete:
+                raise
+
+    def _check(self, scope: Scope) -> None:
+        headers = _headers(scope)
+        host = _hostname(headers.get("host", ""))
+        if host not in self.hosts:
+            raise Denied(
+                f"This server does not answer to the name {host!r}.",
+                mend="Add it to [server] hosts in modelwright.toml if it is meant to.",
+            )
+        if scope["method"] not in SAFE_METHODS and not _own(headers):
+            raise Denied("A page of another site may not change anything here.")
+        length = headers.get("content-length", "0")
+        if not (length.isascii() and length.isdigit()):
+            raise Invalid("The Content-Length is not a number.")
+        if int(length) > self.max_body and scope["path"] not in self.streamed:
+            raise _too_large(self.max_body)
+
+
+class _Answer:
+    """The sending half of a request: adds the headers, and knows how far the answer has come."""
+
+    def __init__(self, send: Send, request_id: str, nonce: str) -> None:
+        self._send = send
+        self._request_id = request_id
+        self._nonce = nonce
+        self.started = False
+        self.complete = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            message["headers"] = self._with_ours(message.get("headers", ()))
+        elif message["type"] == "http.response.body":
+            self.complete = not message.get("more_body", False)
+        await self._send(message)
+
+    def _with_ours(self, headers: Any) -> list[tuple[bytes, bytes]]:
+        policy = (b"content-security-policy", _POLICY.format(nonce=self._nonce).encode())
+        ours = [*_HEADERS, policy, (b"x-request-id", self._request_id.encode())]
+        present = {name for name, _ in headers}
+        return [*headers, *(header for header in ours if header[0] not in present)]
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    """Headers by name; those that two parties could read differently may occur only once."""
+    found: dict[str, str] = {}
+    for raw, value in scope["headers"]:
+        name = raw.decode("latin-1")
+        if name in found and name in ("host", "origin", "content-length", "authorization"):
+            raise Invalid(f"The header {name} occurs twice.")
+        found[name] = value.decode("latin-1")
+    return found
+
+
+def _hostname(host: str) -> str:
+    """The name in a Host header, without its port; empty where it is malformed."""
+    found = _HOST.fullmatch(host)
+    return (found["v6"] or found["name"]).lower() if found else ""
+
+
+def _own(headers: dict[str, str]) -> bool:
+    """Whether no browser says that another site's page sends this. A page on another port is another site."""
+    if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+        return False
+    origin = headers.get("origin")
+    if origin is None:
+        return True
+    try:
+        return urlsplit(origin).netloc.lower() == headers["host"].lower()
+    except ValueError:
+        return False
+
+
+def _bounded(receive: Receive, limit: int | None) -> Receive:
+    """A body of at most `limit` bytes (None: of any size) that does not keep us waiting."""
+    seen, complete = 0, False
+
+    async def bounded() -> Message:
+        nonlocal seen, complete
+        if complete:  # what is awaited now is that the sender goes away, and that may take its time
+            return await receive()
+        with anyio.move_on_after(PATIENCE) as waited:
+            message = await receive()
+        if waited.cancelled_caught:
+            raise TooSlow(f"Nothing came for {PATIENCE:g} seconds, and the request is not whole.")
+        seen += len(message.get("body", b""))
+        complete = not message.get("more_body", False)
+        if limit is not None and seen > limit:
+            raise _too_large(limit)
+        return message
+
+    return bounded
+
+
 def _too_large(limit: int) -> TooLarge:
-    return TooLarge(f"The request is larger than {limit // 2**20} MiB.", mend="Store large content as an object first.")
+    return TooLarge(f"The request is larger than {limit / 2**20:g} MiB.", mend="Store large content as an object first.")
+
+
+def failure(request_id: str) -> ModelwrightError:
+    """What is told of a mistake in the program."""
+    return ModelwrightError(
+        "The server failed to answer.",
+        mend=f"Its log says why, at request {request_id}.",
+        details={"request_id": request_id},
+    )
 
 
 def error_body(error: ModelwrightError) -> bytes:
@@ -132,10 +207,18 @@ def error_body(error: ModelwrightError) -> bytes:
     return msgspec.json.encode({"error": told}, enc_hook=str)
 
 
+def error_headers(error: ModelwrightError) -> dict[str, str]:
+    """What goes with it."""
+    headers = {"content-type": "application/json", "cache-control": "no-store"}
+    if error.status == 401:
+        headers["www-authenticate"] = 'Bearer realm="modelwright"'
+    return headers
+
+
 async def send_error(send: Send, error: ModelwrightError) -> None:
     """Answer with an error as JSON."""
-    headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
-    if error.status == 401:
-        headers.append((b"www-authenticate", b'Bearer realm="modelwright"'))
-    await send({"type": "http.response.start", "status": error.status, "headers": headers})
-    await send({"type": "http.response.body", "body": error_body(error)})
+    body = error_body(error)
+    headers = {**error_headers(error), "content-length": str(len(body))}
+    encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": error.status, "headers": encoded})
+    await send({"type": "http.response.body", "body": body})

@@ -17,8 +17,9 @@ def serving(workspace: Workspace) -> Iterator[str]:
     import uvicorn
 
     from modelwright.server.app import create_app
+    from modelwright.server.listening import listening
 
-    server = uvicorn.Server(uvicorn.Config(create_app(workspace), port=0, log_level="warning", lifespan="on"))
+    server = uvicorn.Server(listening(create_app(workspace), host="127.0.0.1", port=0))
     thread = threading.Thread(target=server.run, name="modelwright-server", daemon=True)
     thread.start()
     while not server.started:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import queue
-from collections.abc import Iterator
 from typing import Any
 
 import anyio
@@ -19,11 +17,13 @@ from modelwright.core.refs import Kind
 from modelwright.core.wire import encode
 from modelwright.server.api.openapi import openapi
 from modelwright.server.api.sessions import session_routes
-from modelwright.server.requests import Doorkeeper, json_response
-from modelwright.server.routing import PUBLIC, SIGNED_IN, Guarded
+from modelwright.server.requests import Doorkeeper, json_arguments, json_body, json_response, speaks
+from modelwright.server.routing import SIGNED_IN, Guarded
 from modelwright.workspace import Workspace
 
 API = "/api/v1"
+OBJECTS = f"{API}/objects"
+UPLOADS = 8  # at once; each keeps a thread, and slow ones wait for each other rather than for everybody
 STORES = ("write", "evaluate", "validate", "register", "train")  # whoever may do one of these has content to store
 
 
@@ -36,6 +36,7 @@ def api_routes(workspace: Workspace, door: Doorkeeper) -> list[BaseRoute]:
     document = msgspec.json.encode(openapi(workspace.rooms))
 
     async def describe(request: Request) -> Response:
+        await door.principal(request)  # it names the version, which strangers need not know
         return Response(document, media_type="application/json")
 
     async def whoami(request: Request) -> Response:
@@ -45,25 +46,25 @@ def api_routes(workspace: Workspace, door: Doorkeeper) -> list[BaseRoute]:
     return [
         *routes,
         *session_routes(door.home.authenticator),
-        Guarded(f"{API}/openapi.json", describe, needs=PUBLIC),
+        Guarded(f"{API}/openapi.json", describe, needs=SIGNED_IN),
         Guarded(f"{API}/whoami", whoami, needs=SIGNED_IN),
-        Guarded(f"{API}/objects", objects.put, needs="write", methods=["POST"]),
-        Guarded(f"{API}/objects/{{digest}}", objects.get, needs="read", methods=["GET", "HEAD"]),
+        Guarded(OBJECTS, objects.put, needs="write", methods=["POST"]),
+        Guarded(f"{OBJECTS}/{{digest}}", objects.get, needs="read", methods=["GET", "HEAD"]),
     ]
 
 
 def _endpoint(room: Room, operation: Operation[Any, Any, Any, Any], door: Doorkeeper) -> Any:
     async def endpoint(request: Request) -> Response:
         principal = await door.principal(request)
-        body = await request.body()
-        try:
-            arguments = msgspec.json.decode(body) if body else {}
-        except msgspec.MsgspecError as error:
-            raise Invalid(f"The body is not JSON: {error}.") from None
-        if not isinstance(arguments, dict):
-            raise Invalid("The body must be a JSON object of the operation's parameters.")
-        result = await door.run(principal, lambda: encode(room.caller.call(room, operation, arguments)))
-        return Response(result, media_type="application/json")
+        body = await json_body(request)
+
+        def work() -> bytes:
+            try:
+                return encode(room.caller.call(room, operation, json_arguments(body)))
+            except RecursionError:
+                raise Invalid("The body is nested too deeply.") from None
+
+        return Response(await door.run(principal, work), media_type="application/json")
 
     return endpoint
 
@@ -74,31 +75,20 @@ class _Objects:
     def __init__(self, workspace: Workspace, door: Doorkeeper) -> None:
         self._workspace = workspace
         self._door = door
+        self._uploads = anyio.CapacityLimiter(UPLOADS)
 
     async def put(self, request: Request) -> Response:
         principal = await self._door.principal(request)
+        speaks(request, "application/octet-stream")
         await self._door.require(principal, Kind.OBJECT, *STORES)
-        pieces: queue.Queue[bytes | BaseException | None] = queue.Queue(maxsize=8)
-        blobs = self._workspace.caller.blobs
-        async with anyio.create_task_group() as tasks:
-            digest: list[str] = []
+        stream, blobs = request.stream(), self._workspace.caller.blobs
 
-            async def store() -> None:
-                digest.append(await anyio.to_thread.run_sync(lambda: blobs.put(_drain(pieces))))
+        def store() -> str:
+            """Pull the pieces as they come; should the sender go away, that is raised here and nothing is stored."""
+            return blobs.put(iter(lambda: anyio.from_thread.run(stream.__anext__), b""))
 
-            tasks.start_soon(store)
-            try:
-                async for piece in request.stream():
-                    if piece:
-                        await anyio.to_thread.run_sync(pieces.put, piece)
-                ending: BaseException | None = None
-            except BaseException as error:  # the sender went away: the writer must hear of it, and nothing is stored
-                ending = error
-                raise
-            finally:
-                with anyio.CancelScope(shield=True):
-                    await anyio.to_thread.run_sync(pieces.put, ending)
-        return json_response({"digest": digest[0]}, status=201)
+        digest = await anyio.to_thread.run_sync(store, limiter=self._uploads)
+        return json_response({"digest": digest}, status=201)
 
     async def get(self, request: Request) -> Response:
         principal = await self._door.principal(request)
@@ -116,13 +106,3 @@ class _Objects:
             return Response(headers=headers)
         headers["content-length"] = str(size)
         return StreamingResponse(blobs.stream(digest), media_type="application/octet-stream", headers=headers)
-
-
-def _drain(pieces: queue.Queue[bytes | BaseException | None]) -> Iterator[bytes]:
-    while True:
-        piece = pieces.get()
-        if isinstance(piece, BaseException):
-            raise Invalid("The upload ended before its content did.")
-        if piece is None:
-            return
-        yield piece

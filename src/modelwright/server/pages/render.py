@@ -88,7 +88,7 @@ class Pages:
             "here": "",
             "navigation": NAVIGATION if principal else (),
             "principal": principal,
-            "program_version": __version__,
+            "program_version": __version__ if principal else "",  # strangers need not know it
             "version_tag": static_tag(),
             "workspace_name": home.settings.workspace.name,
             "simulated": home.settings.workspace.clock == "simulated",
