@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.cases import MICROSECONDS, Bar, Case, Setting, benchmark
 from modelwright.core.clock import SystemClock
-from modelwright.core.operations import Resource, Room, operation
+from modelwright.core.operations import Room, operation
 from modelwright.core.principals import operating_system_user
 from modelwright.core.refs import Kind, Ref
 from modelwright.workspace import Settings, Workspace, open_workspace
@@ -103,12 +103,14 @@ def audited_write(setting: Setting) -> Iterator[Case]:
 def _in_batches(database: Any, insert: Any, numbers: Iterator[int], runs: int) -> Case:
     """Many writes in one transaction, so that its own cost falls away and the event's remains."""
 
+    resource = Ref(Kind.WORKSPACE, "notes")
+
     def write(event: bool) -> None:
         with database.transaction(operating_system_user(), write=True) as tx:
             for _ in range(BATCH):
                 tx.execute(insert, {"id": next(numbers), "text": NOTE})
                 if event:
-                    tx.record("benchmark.note.added", Ref(Kind.WORKSPACE, "notes"))
+                    tx.record("benchmark.note.added", resource)
 
     return Case(
         label=f"each of {BATCH} events in one transaction",
@@ -128,12 +130,12 @@ def _workspace(setting: Setting, name: str) -> Workspace:
 
 
 def _in_transaction(database: Any, insert: Any, *, event: bool) -> Callable[[object], object]:
-    principal, resource = operating_system_user(), Resource(Kind.WORKSPACE, "notes")
+    principal, resource = operating_system_user(), Ref(Kind.WORKSPACE, "notes")
 
     def write(number: object) -> None:
         with database.transaction(principal, write=True) as tx:
             tx.execute(insert, {"id": number, "text": NOTE})
             if event:
-                tx.record("benchmark.note.added", Ref(resource.kind, "notes"))
+                tx.record("benchmark.note.added", resource)
 
     return write

@@ -82,7 +82,8 @@ def check_domain(value: Any, depth: int = 0) -> None:
         for key, each in value.items():
             if not _is_key(key):
                 raise Invalid(f"The event key {key!r} is not of [a-z0-9_]+.")
-            check_domain(each, depth + 1)
+            if not (type(each) is str and each.isascii()):  # most are, and that is all there is to see about them
+                check_domain(each, depth + 1)
     elif isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
         for each in value:
             check_domain(each, depth + 1)
