@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from benchmarks.cases import SECONDS, Bar, Case, Setting, Skip, benchmark
 
@@ -17,14 +16,12 @@ def demo(setting: Setting) -> Iterator[Case]:
     """Once: it is long, and what it promises is two minutes on two cores."""
     if setting.quick:
         raise Skip("the demo has no quick form")
-    for module in ("modelwright.demo.story", "modelwright.cli.begin"):
+    for module in ("modelwright.demo.story", "modelwright.cli.demo"):
         if importlib.util.find_spec(module) is None:
             raise Skip("mw demo is not here yet")
-    folders = iter(range(10))
 
     def tell(_: object) -> None:
-        folder: Path = setting.folder / f"story-{next(folders)}"
-        command = [sys.executable, "-m", "modelwright.cli", "demo", str(folder)]
+        command = [sys.executable, "-m", "modelwright.cli", "demo"]  # in the folder that it is called from
         environment = os.environ | {"PYTHONPYCACHEPREFIX": str(setting.folder / "bytecode")}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
         told = subprocess.run(command, env=environment, cwd=setting.folder, capture_output=True, text=True)
