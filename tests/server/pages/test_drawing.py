@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelwright.core.refs import Ref
-from modelwright.server.pages import graph, lineage, words
+from modelwright.server.pages import charts, graph, lineage, words
 from modelwright.server.pages.render import path_of
 from modelwright.server.pages.traffic import served, together
 from modelwright.serving import Arm, Plane, Route, ServingMetrics, Variant
@@ -94,6 +94,28 @@ def test_a_circle_ends() -> None:
     edges = [edge("model:a@1", "model:b@1"), edge("model:b@1", "model:c@1"), edge("model:c@1", "model:b@1")]
     picture = lineage.draw(Ref.parse("model:a@1"), edges)
     assert picture.count("<rect") == 3
+
+
+def test_many_versions_of_one_thing_are_one_box() -> None:
+    edges = [edge(f"dataset:a@{number}", "model:m@1") for number in range(1, 31)]
+    edges += [edge("dataset:b@1", "model:m@1"), edge("model:m@1", "deployment:d")]
+    picture = lineage.draw(Ref.parse("model:m@1"), edges)
+    assert picture.count("<rect") == 4
+    assert "30 × dataset" in picture and "a@1…30" in picture and picture.count("<path") == 3
+
+
+def test_the_same_figures_are_drawn_once() -> None:
+    made = []
+
+    def draw(figures: list[float], *, floor: float) -> dict[str, Any]:
+        made.append(figures)
+        return {"figures": figures, "floor": floor}
+
+    first = charts.drawn(draw, [0.1, 0.2], floor=0.5)
+    assert charts.drawn(draw, [0.1, 0.2], floor=0.5) == first
+    assert len(made) == 1
+    charts.drawn(draw, [0.1, 0.2], floor=0.6)
+    assert len(made) == 2
 
 
 names = st.sampled_from("abcdefgh")

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from modelwright.core.paging import Filter
 from modelwright.core.refs import Kind
 from modelwright.deployments.records import PRODUCTION, Deployment
-from modelwright.server.pages.charts import latency_chart
+from modelwright.server.pages.charts import drawn, latency_chart
 from modelwright.server.pages.datasets import searched
 from modelwright.server.pages.lineage import lineage_of
 from modelwright.server.pages.monitors import windows_charted
@@ -41,7 +41,9 @@ def deployment(serving: Serving) -> Gather:
         found = workspace.deployments.show(named(request, Kind.DEPLOYMENT).name)
         served = serving()
         placements = sorted(found.placements, key=lambda p: (p.environment != PRODUCTION, p.environment))
-        timed = {p.endpoint: latency_chart(served[p.endpoint]) for p in placements if p.endpoint in served}
+        timed = {
+            p.endpoint: drawn(latency_chart, served[p.endpoint]) for p in placements if _spread(served.get(p.endpoint, []))
+        }
         watched = _watched(workspace, found)
         return {
             "deployment": found,
@@ -60,6 +62,11 @@ def deployment(serving: Serving) -> Gather:
         }
 
     return gather
+
+
+def _spread(sides: Sequence[Served]) -> bool:
+    """Whether the latencies differ enough to be drawn: not where all but a few fall below the first bound."""
+    return any(side.buckets and side.buckets[0][1] < 0.95 * side.buckets[-1][1] for side in sides)
 
 
 def _watched(workspace: Workspace, found: Deployment) -> Sequence[tuple[Any, dict[str, Any]]]:

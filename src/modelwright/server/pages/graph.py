@@ -35,7 +35,8 @@ def draw(nodes: Mapping[str, Node], arrows: Sequence[Arrow], columns: Mapping[st
     at = _places(nodes, arrows, columns)
     width = max(x for x, _ in at.values()) + WIDTH + PAD
     height = max(y for _, y in at.values()) + HEIGHT + PAD
-    lines = dict.fromkeys(_line(at[a.source], at[a.target], a.title) for a in arrows if a.source in at and a.target in at)
+    ends = {(arrow.source, arrow.target): arrow for arrow in arrows if arrow.source in at and arrow.target in at}
+    lines = [_line(at[source], at[target], arrow.title) for (source, target), arrow in ends.items() if source != target]
     boxes = [_box(nodes[key], x, y) for key, (x, y) in at.items()]
     return Markup(  # noqa: S704 - every text in it is escaped below
         f'<div class="graph" tabindex="0" role="region" aria-label="{escape(label, quote=True)}">'

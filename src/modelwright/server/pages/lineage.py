@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
@@ -14,6 +15,7 @@ from modelwright.store import Edge
 from modelwright.workspace import Workspace
 
 MOST = 40  # nodes drawn; more are counted in words
+ALIKE = 3  # versions of one thing drawn in one column; of more, one box stands for all
 KNOWLEDGE = frozenset({Kind.EVIDENCE, Kind.ALERT})  # what is known about a thing: pages list it, pictures leave it out
 
 
@@ -65,11 +67,15 @@ def draw(start: Ref, edges: Sequence[Edge]) -> Markup:
     """The picture, or a sentence where there is nothing to draw."""
     if not edges:
         return Markup('<p class="empty">The record names nothing that this came from, and nothing that came of it.</p>')
-    placed = columns(start, edges)
+    found = columns(start, edges)
+    groups = _gathered(found, str(start))
+    placed = {key: found[members[0]] for key, members in groups.items()}
     shown = dict(sorted(placed.items(), key=lambda item: (abs(item[1]), item[0]))[:MOST])
-    nodes = {key: _node(Ref.parse(key), here=key == str(start)) for key in shown}
+    nodes = {key: _node(key, groups[key], here=key == str(start)) for key in shown}
+    home = {member: key for key, members in groups.items() for member in members}
     arrows = [
-        graph.Arrow(str(edge.source), str(edge.target), f"{edge.source} to {edge.target}: {edge.action}") for edge in edges
+        graph.Arrow(home[str(edge.source)], home[str(edge.target)], f"{edge.source} to {edge.target}: {edge.action}")
+        for edge in edges
     ]
     picture = graph.draw(nodes, arrows, shown, f"Lineage of {start}")
     hidden = len(placed) - len(shown)
@@ -78,6 +84,28 @@ def draw(start: Ref, edges: Sequence[Edge]) -> Markup:
     return picture
 
 
-def _node(ref: Ref, *, here: bool) -> graph.Node:
-    name = shortened(ref.name if ref.selector is None else f"{ref.name}@{ref.selector}")
-    return graph.Node(ref.kind.value, name, path_of(ref), "here" if here else "", str(ref))
+def _gathered(found: Mapping[str, int], start: str) -> dict[str, list[str]]:
+    """Boxes and what each stands for: where a column holds many versions of one thing, or many runs, one box does."""
+    alike: dict[tuple[int, str], list[str]] = defaultdict(list)
+    for key, column in found.items():
+        ref = Ref.parse(key)
+        alike[column, key if key == start else f"{ref.kind}:" if ref.version is None else str(ref.whole)].append(key)
+    boxes: dict[str, list[str]] = {}
+    for members in alike.values():
+        ordered = sorted(members, key=lambda key: (Ref.parse(key).version or 0, key))
+        if len(members) > ALIKE:
+            boxes[ordered[-1]] = ordered
+        else:
+            boxes |= {key: [key] for key in ordered}
+    return boxes
+
+
+def _node(key: str, members: Sequence[str], *, here: bool) -> graph.Node:
+    ref = Ref.parse(key)
+    look = "here" if here else ""
+    if len(members) == 1:
+        name = ref.name if ref.selector is None else f"{ref.name}@{ref.selector}"
+        return graph.Node(ref.kind.value, shortened(name), path_of(ref), look, key)
+    first = Ref.parse(members[0])
+    name = shortened(ref.name) if ref.version is None else f"{ref.name}@{first.version}…{ref.version}"
+    return graph.Node(f"{len(members)} × {ref.kind.value}", name, path_of(ref), look, ", ".join(members))

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from modelwright.core.paging import Filter
 from modelwright.core.refs import Kind
 from modelwright.evaluation import EvaluationReport
+from modelwright.server.pages.charts import drawn
 from modelwright.server.pages.datasets import EARLIER, searched
 from modelwright.server.pages.lineage import lineage_of
 from modelwright.server.pages.overview import gate_of, next_stage
@@ -56,7 +57,7 @@ def _charts(report: EvaluationReport | None) -> dict[str, Any]:
 
     charts = {}
     if report.calibration is not None:
-        charts["calibration"] = calibration_chart(report.calibration)
+        charts["calibration"] = drawn(calibration_chart, report.calibration)
     if report.slices is not None:
-        charts["slices"] = slices_chart(report.slices)
+        charts["slices"] = drawn(slices_chart, report.slices)
     return charts

@@ -10,6 +10,7 @@ from modelwright.core.errors import NotFound
 from modelwright.core.paging import Filter
 from modelwright.core.refs import Kind, Ref
 from modelwright.monitoring.records import Aspect, Monitor
+from modelwright.server.pages.charts import drawn
 from modelwright.server.pages.datasets import searched
 from modelwright.server.pages.lineage import lineage_of
 from modelwright.server.pages.render import PER_PAGE, named, turning
@@ -52,8 +53,8 @@ def windows_charted(workspace: Workspace, found: Monitor) -> dict[str, Any]:
     floors = found.watch.performance.floors if found.watch.performance else {}
     metrics = list(dict.fromkeys(name for window in judged for name in window.metrics))
     ordered = sorted(metrics, key=lambda name: name not in floors)[:METRICS]
-    charts = {name: performance_chart(judged, name, floor=floors.get(name)) for name in ordered}
-    return charts | ({"drift": drift_chart(drift)} if any(window.columns for window in drift) else {})
+    charts = {name: drawn(performance_chart, judged, name, floor=floors.get(name)) for name in ordered}
+    return charts | ({"drift": drawn(drift_chart, drift)} if any(window.columns for window in drift) else {})
 
 
 def alerts(workspace: Workspace, request: Request) -> dict[str, Any]:

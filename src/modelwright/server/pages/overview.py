@@ -18,12 +18,25 @@ from modelwright.policy.reports import GateReport
 from modelwright.server.pages.render import Gather, allowed
 from modelwright.server.pages.traffic import Served, together
 from modelwright.serving.records import Switch
-from modelwright.store import EventFilter
+from modelwright.store import Event, EventFilter
 from modelwright.workspace import Workspace
 
 PERIOD = timedelta(days=90)
 FIGURES = ("lead_time", "deployment_frequency", "change_failure_rate", "time_to_restore")
 MOST = 50  # things looked through for what waits
+EVENTS = 12
+ROUTINE = frozenset(
+    {
+        "workspace.clock.advanced",
+        "monitoring.windows.recorded",
+        "monitoring.labels.received",
+        "features.view.materialised",
+        "datasets.version.checked",
+        "evidence.data-checks.attached",
+        "evidence.drift.attached",
+        "evidence.performance.attached",
+    }
+)
 
 
 class Endpoint(NamedTuple):
@@ -60,13 +73,13 @@ def overview(workspace: Workspace, served: dict[str, list[Served]]) -> dict[str,
     return {
         "endpoints": sorted(endpoints, key=lambda e: (e.placement.environment != PRODUCTION, e.deployment.name)),
         "incidents": incidents,
-        "alerts": [alert for alert in alerts or [] if alert.incident is None],
+        "alerts": [alert for alert in alerts or [] if alert.incident not in {each.ref for each in incidents or []}],
         "waiting": waiting,
         "rollouts": [e for e in endpoints if e.placement.active is not None],
         "figures": _figures(value),
         "period": PERIOD,
-        "events": allowed(lambda: workspace.record.events(EventFilter(limit=12)).items),
-        "sentence": _sentence(endpoints, incidents or [], waiting),
+        "events": _telling(allowed(lambda: workspace.record.events(EventFilter(limit=200)).items)),
+        "sentence": _sentence(endpoints, incidents or [], alerts or [], waiting),
     }
 
 
@@ -115,18 +128,27 @@ def _figures(value: ValueReport | None) -> list[Figure]:
     return [] if value is None else [value.figure(name) for name in FIGURES]
 
 
-def _sentence(endpoints: Sequence[Endpoint], incidents: Sequence[Incident], waiting: Sequence[Waiting]) -> str:
+def _sentence(
+    endpoints: Sequence[Endpoint], incidents: Sequence[Incident], alerts: Sequence[Alert], waiting: Sequence[Waiting]
+) -> str:
     """The whole page in a sentence, for whoever reads only that."""
     live = sum(e.placement.environment == PRODUCTION and e.placement.switch is Switch.LIVE for e in endpoints)
     ready = sum(not each.gate.unmet for each in waiting)
     met = f", {ready} of them with the gate met" if len(waiting) > 1 else ", with the gate met"
     parts = [
         f"{_number(live, 'model answers', 'models answer')} in production",
-        f"{_number(len(incidents), 'incident is', 'incidents are')} open",
+        f"{_number(len(incidents), 'incident is', 'incidents are')} open"
+        + (f", {_number(len(alerts), 'alert has', 'alerts have')} not cleared" if alerts else ""),
         f"{_number(len(waiting), 'version waits', 'versions wait')} for the next stage" + (met if ready else ""),
     ]
-    return "; ".join(parts) + "."
+    text = "; ".join(parts) + "."
+    return text[0].upper() + text[1:]
 
 
 def _number(n: int, one: str, many: str) -> str:
-    return f"{'No' if n == 0 else n} {one if n == 1 else many}"
+    return f"{'no' if n == 0 else n} {one if n == 1 else many}"
+
+
+def _telling(events: Sequence[Event] | None) -> list[Event] | None:
+    """The latest events without what machines do every day."""
+    return None if events is None else [event for event in events if event.action not in ROUTINE][:EVENTS]

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from modelwright.core.paging import Filter
 from modelwright.core.refs import Kind, Ref
 from modelwright.experiments import Run
-from modelwright.server.pages.charts import curve_chart
+from modelwright.server.pages.charts import curve_chart, drawn
 from modelwright.server.pages.lineage import lineage_of
 from modelwright.server.pages.render import PER_PAGE, named, turning
 from modelwright.workspace import Workspace
@@ -71,6 +71,6 @@ def compare(workspace: Workspace, request: Request) -> dict[str, Any]:
 
 def _curves(workspace: Workspace, runs: Mapping[str, Ref], metrics: Sequence[str]) -> dict[str, Any]:
     return {
-        metric: curve_chart({n: workspace.experiments.curve(ref, metric, most=OUTLINE) for n, ref in runs.items()})
+        metric: drawn(curve_chart, {n: workspace.experiments.curve(ref, metric, most=OUTLINE) for n, ref in runs.items()})
         for metric in metrics
     }

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from inspect import cleandoc
 from typing import Any
 
 import msgspec
@@ -159,6 +160,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "bytes": human_bytes,
     "percent": percent,
     "duration": duration,
+    "dedent": cleandoc,
     "short": short,
     "shortened": shortened,
     "told": told,
