@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -16,9 +15,6 @@ def demo(setting: Setting) -> Iterator[Case]:
     """Once: it is long, and what it promises is two minutes on two cores."""
     if setting.quick:
         raise Skip("the demo has no quick form")
-    for module in ("modelwright.demo.story", "modelwright.cli.demo"):
-        if importlib.util.find_spec(module) is None:
-            raise Skip("mw demo is not here yet")
 
     def tell(_: object) -> None:
         command = [sys.executable, "-m", "modelwright.cli", "demo"]  # in the folder that it is called from

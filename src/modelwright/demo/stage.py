@@ -61,11 +61,14 @@ class Stage:
                 shutil.copyfile(path, target)
         if self._memory.exists():
             self.progress = msgspec.json.decode(self._memory.read_bytes(), type=Progress)
-        self._create_people()
+        self._prepare()
         self.start()
 
-    def _create_people(self) -> None:
+    def _prepare(self) -> None:
+        """What the owner of the folder does before anybody signs in: the project's policy in force, people with roles."""
         with open_workspace(self.folder) as here:
+            policy = (self.folder / "policy.toml").read_text(encoding="utf-8")
+            here.policy.adopt(policy, reason="the project's own policy")
             self.progress.password = self.progress.password or secrets.token_urlsafe(12)
             known = {account.id for account in here.access.list()}
             held = {(grant.principal, grant.role) for grant in here.access.grants()}
@@ -96,7 +99,6 @@ class Stage:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
             )
         deadline = time.monotonic() + STARTS_WITHIN
         while not address.exists():

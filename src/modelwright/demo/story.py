@@ -196,9 +196,11 @@ class Story:
         self.tell.good(f"{first} passed its gate: card published, approved by ben, promoted by olga")
 
     def _classify(self) -> str:
+        from modelwright.models import Profile
         from modelwright.policy import Tier
 
         ben, ada = self.stage.as_("ben"), self.stage.as_("ada")
+        ada.models.describe(self.model, Profile(owner="ada", purpose=self.case.title), reason="somebody answers for it")
         for field, text in self.case.about.items():
             ada.governance.state(self.model, field, text)
         answers = {"autonomy": "person-decides", "people": "up-to-100000", "money": "up-to-10-million", "undo": "at-once"}
@@ -433,6 +435,8 @@ class Story:
         self.beat("production bad", lambda: self._promote(bad["model"], "production"))
         self.beat("canary bad", lambda: self._canary(bad["model"]))
         self._canary_verdict("bad")
+        champion = self.stage.progress.done["retrained"]["model"]
+        self.beat("retire bad", lambda: self._retire(bad["model"], champion))
 
     def _waive(self, model: str, rule: str) -> str:
         olga, ben, ref = self.stage.as_("olga"), self.stage.as_("ben"), Ref.parse(model)
