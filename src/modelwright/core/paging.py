@@ -7,6 +7,8 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from modelwright.core.errors import Invalid
+
 T = TypeVar("T")
 MAX_LIMIT = 1000
 
@@ -29,3 +31,10 @@ class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
     items: list[T]
     next: str | None = None
+
+
+def number_after(after: str) -> int:
+    """The `next` of a page whose items are numbered; `Invalid` if it is none."""
+    if not (after.isascii() and after.isdigit() and len(after) < 19):
+        raise Invalid(f"{after[:80]!r} is not the `next` of a page.")
+    return int(after)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from modelwright.core.clock import isoformat, parse_time
 from modelwright.core.errors import Invalid, NotFound
-from modelwright.core.paging import MAX_LIMIT, Filter, Page
+from modelwright.core.paging import MAX_LIMIT, Filter, Page, number_after
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import convert, decode, encode_text
 from modelwright.monitoring import tables as t
@@ -244,7 +244,7 @@ def _newest(
     if where.until:
         query = query.where(c.opened_at < isoformat(where.until))
     if where.after:
-        query = query.where(c.number < int(where.after))
+        query = query.where(c.number < number_after(where.after))
     if not 1 <= where.limit <= MAX_LIMIT:
         raise Invalid(f"A page holds 1 to {MAX_LIMIT} items, not {where.limit}.")
     rows = tx.execute(query.order_by(c.number.desc()).limit(where.limit + 1)).all()

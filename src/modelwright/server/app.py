@@ -62,15 +62,12 @@ def create_app(workspace: Workspace, *, host: str = "") -> Guard:
         finally:
             await anyio.to_thread.run_sync(process.end)
 
-    app = Starlette(
-        routes=routes,
-        lifespan=lifespan,
-        exception_handlers={  # type: ignore[dict-item]
-            ModelwrightError: _known_error,
-            HTTPException: _http_error(pages),
-            Exception: _failure(pages),
-        },
-    )
+    handlers: dict[Any, Any] = {
+        ModelwrightError: _known_error,
+        HTTPException: _http_error(pages),
+        Exception: _failure(pages),
+    }
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
     hosts = frozenset({*LOOPBACK, settings.host, *settings.hosts, *([host] if host else [])})
     return Guard(Entrance(inference, app), hosts=hosts, max_body=settings.max_body, streamed=frozenset({OBJECTS}))
 
@@ -95,6 +92,10 @@ class Entrance:
 async def _known_error(request: Request, error: ModelwrightError) -> Response:
     if error.status >= 500:
         logger.error("request %s: %s", request.state.request_id, error)
+    return _as_json(error)
+
+
+def _as_json(error: ModelwrightError) -> Response:
     return Response(error_body(error), status_code=error.status, headers=error_headers(error))
 
 
@@ -103,7 +104,7 @@ def _http_error(pages: Pages) -> Callable[[Request, HTTPException], Awaitable[Re
 
     async def answer(request: Request, error: HTTPException) -> Response:
         kind = MethodNotAllowed if error.status_code == 405 else NotFound
-        response = await _told(pages, request, kind(f"{request.method} {request.url.path}: {error.detail}."))
+        response = _told(pages, request, kind(f"{request.method} {request.url.path}: {error.detail}."))
         response.headers.update(error.headers or {})
         return response
 
@@ -114,14 +115,14 @@ def _failure(pages: Pages) -> Callable[[Request, Exception], Awaitable[Response]
     """A mistake in the program. The guard logs it."""
 
     async def answer(request: Request, error: Exception) -> Response:
-        return await _told(pages, request, failure(request.state.request_id))
+        return _told(pages, request, failure(request.state.request_id))
 
     return answer
 
 
-async def _told(pages: Pages, request: Request, error: ModelwrightError) -> Response:
+def _told(pages: Pages, request: Request, error: ModelwrightError) -> Response:
     """A page where a browser asked, else the one shape of an error."""
-    return pages.error(request, error, None) if wants_html(request) else await _known_error(request, error)
+    return pages.error(request, error, None) if wants_html(request) else _as_json(error)
 
 
 def _bug(pages: Pages) -> Callable[[Request, Exception], Awaitable[Response]]:

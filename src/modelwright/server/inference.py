@@ -43,7 +43,7 @@ class Invocations:
         self._known: dict[tuple[str, ...], float] = {}
 
     async def __call__(self, scope: Any, endpoint: str) -> None:
-        """Return if the caller may invoke the endpoint ("": is known at all); else `Unauthenticated`, `Denied`, `NotFound`."""
+        """Return if the caller may invoke the endpoint ("": is known at all), or raise what turns them away."""
         request = Request(scope)
         credentials = request.headers.get("authorization", ""), request.cookies.get(SESSION_COOKIE, "")
         if not any(credentials) and not self._door.required:

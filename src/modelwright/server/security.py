@@ -56,15 +56,24 @@ class Guard:
 
     `hosts` are the names this server answers to (a request for another is DNS rebinding or a mistake); a state-changing
     request that a browser sends must come from one of them. `max_body` is in bytes; the paths in `streamed`, whose content
-    is written piece by piece, have no limit. A failure of the program is logged under its request id and told without a
+    is written piece by piece, have no limit. `patience` is in seconds. A failure of the program is logged under its request id and told without a
     word of its cause.
     """
 
-    def __init__(self, app: Any, *, hosts: frozenset[str], max_body: int, streamed: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        app: Any,
+        *,
+        hosts: frozenset[str],
+        max_body: int,
+        streamed: frozenset[str] = frozenset(),
+        patience: float = PATIENCE,
+    ) -> None:
         self.app = app
         self.hosts = frozenset(host.lower() for host in hosts)
         self.max_body = max_body
         self.streamed = streamed
+        self.patience = patience
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -81,7 +90,7 @@ class Guard:
         try:
             self._check(scope)
             limit = None if scope["path"] in self.streamed else self.max_body
-            await self.app(scope, _bounded(receive, limit), answer)
+            await self.app(scope, _bounded(receive, limit, self.patience), answer)
         except ModelwrightError as error:
             if answer.started:
                 raise
@@ -167,18 +176,18 @@ def _own(headers: dict[str, str]) -> bool:
         return False
 
 
-def _bounded(receive: Receive, limit: int | None) -> Receive:
-    """A body of at most `limit` bytes (None: of any size) that does not keep us waiting."""
+def _bounded(receive: Receive, limit: int | None, patience: float) -> Receive:
+    """A body of at most `limit` bytes (None: of any size) whose pieces are never more than `patience` seconds apart."""
     seen, complete = 0, False
 
     async def bounded() -> Message:
         nonlocal seen, complete
         if complete:  # what is awaited now is that the sender goes away, and that may take its time
             return await receive()
-        with anyio.move_on_after(PATIENCE) as waited:
+        with anyio.move_on_after(patience) as waited:
             message = await receive()
         if waited.cancelled_caught:
-            raise TooSlow(f"Nothing came for {PATIENCE:g} seconds, and the request is not whole.")
+            raise TooSlow(f"Nothing came for {patience:g} seconds, and the request is not whole.")
         seen += len(message.get("body", b""))
         complete = not message.get("more_body", False)
         if limit is not None and seen > limit:

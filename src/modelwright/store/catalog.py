@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from modelwright.core.clock import isoformat, parse_time
 from modelwright.core.errors import Conflict, InUse, Invalid, NotFound
-from modelwright.core.paging import MAX_LIMIT, Filter, Page
+from modelwright.core.paging import MAX_LIMIT, Filter, Page, number_after
 from modelwright.core.refs import DIGEST_PREFIX, LATEST, Kind, Ref
 from modelwright.core.wire import encode_text
 from modelwright.store.database import Transaction
@@ -148,7 +148,7 @@ def list_versions(tx: Transaction, ref: Ref, where: Filter = Filter()) -> Page[V
     """The versions of one thing, newest first."""
     query = sa.select(catalog_versions).where(_v.kind == ref.kind, _v.name == ref.name)
     if where.after:
-        query = query.where(_v.version < int(where.after))
+        query = query.where(_v.version < number_after(where.after))
     limit = _limit(where)
     rows = tx.execute(query.order_by(_v.version.desc()).limit(limit + 1)).all()
     return Page(items=_version(tx, rows[:limit]), next=str(rows[limit - 1].version) if len(rows) > limit else None)

@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol
 
+import sqlalchemy as sa
+
 from modelwright.core.blobs import Blobs
-from modelwright.core.errors import Denied, NotFound
+from modelwright.core.errors import Denied, Invalid, NotFound
 from modelwright.core.operations import Operation, Resource, Room
 from modelwright.core.principals import Principal
 from modelwright.store.database import Database, Transaction, current_transaction
@@ -100,6 +102,10 @@ class Embedded:
         except _DeniedHere as refusal:
             self._authorizer.denied(self.principal, refusal.verb, refusal.resource, refusal.rules)
             raise refusal.error from None
+        except (sa.exc.DataError, OverflowError) as error:  # PostgreSQL's way of saying it, and SQLite's
+            raise Invalid(
+                "A value is not one that the database can hold: a number or a text too large, or a NUL character."
+            ) from error
 
     def _run(self, tx: Transaction, room: Room, operation: Operation[Any, Any, Any, Any], arguments: dict[str, Any]) -> Any:
         verb = operation.verb_for(arguments)

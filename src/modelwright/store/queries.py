@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from modelwright.core.clock import isoformat, parse_time
 from modelwright.core.errors import Invalid, NotFound
-from modelwright.core.paging import MAX_LIMIT, Page
+from modelwright.core.paging import MAX_LIMIT, Page, number_after
 from modelwright.core.refs import LATEST, Ref
 from modelwright.store import catalog
 from modelwright.store.database import Transaction
@@ -165,9 +165,7 @@ def _within(tx: Transaction, column: Any, where: EventFilter) -> list[Any]:
     if where.until is not None:
         bounds.append(column <= _last_seq(tx, where.until - _MICROSECOND))
     if where.after is not None:
-        if not where.after.isdigit():
-            raise Invalid(f"{where.after!r} is not the `next` of a page of events.")
-        bounds.append(column < int(where.after))
+        bounds.append(column < number_after(where.after))
     return bounds
 
 
