@@ -56,8 +56,8 @@ class Guard:
 
     `hosts` are the names this server answers to (a request for another is DNS rebinding or a mistake); a state-changing
     request that a browser sends must come from one of them. `max_body` is in bytes; the paths in `streamed`, whose content
-    is written piece by piece, have no limit. `patience` is in seconds. A failure of the program is logged under its request id and told without a
-    word of its cause.
+    is written piece by piece, have no limit. `patience` is in seconds. A failure of the program is logged under its
+    request id and told without a word of its cause.
     """
 
     def __init__(
