@@ -20,7 +20,7 @@ def _stranger(answer: Answer) -> Iterator[str]:
             self.rfile.read(int(self.headers.get("content-length") or 0))
             answer(self)
 
-        do_GET = do_POST = do_HEAD = _all  # noqa: N815
+        do_GET = do_POST = do_HEAD = _all
 
         def log_message(self, *_: Any) -> None:
             """Says nothing."""

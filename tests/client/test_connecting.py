@@ -40,7 +40,7 @@ def page(status: int) -> Any:
 def test_an_address_that_is_not_ours_is_told_as_such(stranger: Any, status: int) -> None:
     with stranger(page(status)) as url, connect(url) as there:
         for ask in (there.workspace.status, lambda: there.principal, lambda: there.caller.blobs.put(b"x")):
-            with pytest.raises(Unavailable, match="not a Modelwright server.* Check the address"):
+            with pytest.raises(Unavailable, match=r"not a Modelwright server.* Check the address"):
                 ask()
 
 
