@@ -10,7 +10,7 @@ import typer
 from modelwright.cli.options import Where
 from modelwright.cli.output import say
 from modelwright.cli.registry import check_commands
-from modelwright.core.errors import Conflict, Invalid
+from modelwright.core.errors import Conflict, Invalid, Unavailable
 
 if TYPE_CHECKING:
     import socket
@@ -37,10 +37,8 @@ def up(
     """Serve the workspace: API, pages, inference and the operator, in one process, on 127.0.0.1:7878."""
     import logging
 
-    import uvicorn
-
     from modelwright.server.app import create_app
-    from modelwright.server.security import LOOPBACK
+    from modelwright.server.listening import check_address, listening, take
     from modelwright.workspace import open_workspace
 
     if where and where.startswith("http"):
@@ -52,29 +50,15 @@ def up(
     with open_workspace(None if where is None else Path(where)) as workspace:
         assert workspace.home is not None
         settings = workspace.home.settings.server
-        address = host or settings.host
-        if address not in LOOPBACK and settings.authentication == "none":
-            raise Conflict(
-                f"Listening on {address} would let anybody in: this workspace does not ask who is there.",
-                mend='Set authentication = "required" under [server] in modelwright.toml, then start again.',
-            )
-        config = uvicorn.Config(
-            create_app(workspace, host=address),
-            host=address,
-            port=settings.port if port is None else port,
-            log_level="warning",
-            lifespan="on",
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=20,
-        )
-        setup = _first_admin(workspace) if settings.authentication == "required" else ""
-        server = _announcing(config, workspace.home.settings.workspace.name, address_file, quiet=quiet, setup=setup)
-        server.run()
+        address, authentication = host or settings.host, settings.authentication == "required"
+        check_address(address, authentication=authentication)
+        with take(address, settings.port if port is None else port) as listener:
+            config = listening(create_app(workspace, host=address))
+            setup = _first_admin(workspace) if authentication else ""
+            server = _announcing(config, workspace.home.settings.workspace.name, address_file, quiet=quiet, setup=setup)
+            server.run([listener])
         if not server.started:
-            raise Conflict(
-                f"Port {config.port} on {address} is taken.", mend="Stop the other process, or choose one with --port."
-            )
+            raise Unavailable("The server did not start; its log says why.")
 
 
 def _first_admin(workspace: Workspace) -> str:
@@ -89,13 +73,14 @@ def _announcing(config: uvicorn.Config, name: str, address_file: Path | None, *,
     """A server that says where it listens once it does. Its class is made here, since its base is imported late."""
     import uvicorn
 
+    from modelwright.server.listening import address_of
+
     class Announcing(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             if not self.started:
                 return
-            host, port = self.servers[0].sockets[0].getsockname()[:2]
-            url = f"http://{host}:{port}"
+            url = address_of(self.servers[0].sockets[0])
             if address_file is not None:
                 part = address_file.with_suffix(".part")
                 part.write_text(url, encoding="utf-8")

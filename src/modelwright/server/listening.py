@@ -1,10 +1,13 @@
-"""How a server listens: its limits against slow and numerous clients, and what it keeps to itself."""
+"""How a server listens: where, its limits against slow and numerous clients, and what it keeps to itself."""
 
 from __future__ import annotations
 
+import socket
+
 import uvicorn
 
-from modelwright.server.security import Guard
+from modelwright.core.errors import Conflict, Invalid
+from modelwright.server.security import LOOPBACK, Guard
 
 KEEP_ALIVE = 15  # seconds that an idle connection is kept
 CONNECTIONS = 1000  # at once; further ones are told 503
@@ -12,12 +15,39 @@ HEADERS = 32 * 2**10  # bytes of a request's head
 FAREWELL = 20  # seconds that requests under way have to finish when the server stops
 
 
-def listening(application: Guard, *, host: str, port: int) -> uvicorn.Config:
-    """The configuration of a server of this application; port 0 takes a free one. No web sockets, no server header."""
+def check_address(host: str, *, authentication: bool) -> None:
+    """Raise `Conflict` where a server would let in whoever reaches it over the network."""
+    if host not in LOOPBACK and not authentication:
+        raise Conflict(
+            f"Listening on {host} would let anybody in: this workspace does not ask who is there.",
+            mend='Set authentication = "required" under [server] in modelwright.toml, then start again.',
+        )
+
+
+def take(host: str, port: int) -> socket.socket:
+    """The socket to listen on; port 0 takes a free one. Taken first of all, so that nothing has begun if it cannot be."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OverflowError:
+        raise Invalid(f"{port} is not a port.", mend="Ports are 0 to 65535.") from None
+    except OSError as error:
+        raise Conflict(
+            f"{host}:{port} cannot be listened on: {error.strerror or error}.",
+            mend="Stop the other process, or choose another port with --port (0 takes a free one).",
+        ) from None
+
+
+def address_of(listener: socket.socket) -> str:
+    """The URL under which a socket is reached."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def listening(application: Guard) -> uvicorn.Config:
+    """The configuration of a server of this application. No web sockets, no access log, no server header."""
     return uvicorn.Config(
         application,
-        host=host,
-        port=port,
         lifespan="on",
         ws="none",
         log_level="warning",

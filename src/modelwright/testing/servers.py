@@ -17,18 +17,18 @@ def serving(workspace: Workspace) -> Iterator[str]:
     import uvicorn
 
     from modelwright.server.app import create_app
-    from modelwright.server.listening import listening
+    from modelwright.server.listening import address_of, listening, take
 
-    server = uvicorn.Server(listening(create_app(workspace), host="127.0.0.1", port=0))
-    thread = threading.Thread(target=server.run, name="modelwright-server", daemon=True)
-    thread.start()
-    while not server.started:
-        if not thread.is_alive():
-            raise Unavailable("The server did not start; its log says why.")
-        time.sleep(0.005)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join(10)
+    with take("127.0.0.1", 0) as listener:
+        server = uvicorn.Server(listening(create_app(workspace)))
+        thread = threading.Thread(target=server.run, args=([listener],), name="modelwright-server", daemon=True)
+        thread.start()
+        while not server.started:
+            if not thread.is_alive():
+                raise Unavailable("The server did not start; its log says why.")
+            time.sleep(0.005)
+        try:
+            yield address_of(listener)
+        finally:
+            server.should_exit = True
+            thread.join(10)
