@@ -36,7 +36,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """What one turn did, by reconciler, and what went wrong."""
 
     at: datetime
-    led: bool  # False: another process holds the lease, and this one did nothing
+    led: bool  # False: another process holds the lease, or took it during the turn
     done: dict[str, list[str]] = {}
     failed: dict[str, str] = {}
 
@@ -67,34 +67,49 @@ class Operator:
         self._lease = lease
         self._clock = clock
         self._every = every
+        self._lasting = timedelta(seconds=max(30.0, 10 * every))
+        self._failing: dict[str, str] = {}
         self._turned = turned
         self._wanted = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
     def turn(self) -> Turn:
-        """One turn. A reconciler that fails is reported and does not keep the others from theirs."""
+        """One turn. A reconciler that fails is reported and does not keep the others from theirs.
+
+        The lease is asked for again before each of them, so that after a long one nobody acts whose lease is over.
+        """
         now = self._clock.now()
-        if not self._lease.hold(now, timedelta(seconds=max(30.0, 10 * self._every))):
-            return self._finished(Turn(at=now, led=False))
         done: dict[str, list[str]] = {}
         failed: dict[str, str] = {}
+        led = False
         for reconciler in self._reconcilers:
+            led = self._lease.hold(now, self._lasting)
+            if not led:
+                break
             try:
                 with acting_as(OPERATOR):
                     actions = list(reconciler.turn(now))
-            except ModelwrightError as error:
-                failed[reconciler.name] = str(error)
-                logger.warning("%s: %s", reconciler.name, error)
-            except Exception as error:
-                failed[reconciler.name] = f"{type(error).__name__}: {error}"
-                logger.exception("%s failed", reconciler.name)
+            except Exception as error:  # noqa: BLE001 - told, logged and counted; the others still have their turn
+                failed[reconciler.name] = self._told(reconciler.name, error)
             else:
+                self._failing.pop(reconciler.name, None)
                 if actions:
                     done[reconciler.name] = actions
-                    for action in actions:
-                        logger.info("%s: %s", reconciler.name, action)
-        return self._finished(Turn(at=now, led=True, done=done, failed=failed))
+                for action in actions:
+                    logger.info("%s: %s", reconciler.name, action)
+        turn = Turn(at=now, led=led, done=done, failed=failed)
+        self._turned(turn)
+        return turn
+
+    def _told(self, name: str, error: Exception) -> str:
+        """What went wrong in a sentence, which is logged once and not again with every turn until it is over."""
+        known = isinstance(error, ModelwrightError)
+        told = str(error) if known else f"{type(error).__name__}: {error}"
+        if self._failing.get(name) != told:
+            self._failing[name] = told
+            logger.warning("%s: %s", name, told, exc_info=None if known else error)
+        return told
 
     def wake(self) -> None:
         """Turn now rather than at the next interval."""
@@ -106,12 +121,13 @@ class Operator:
         self._thread.start()
 
     def stop(self, timeout: float = 30.0) -> None:
-        """Finish the turn that is under way, give the lease up, and end."""
+        """Finish the turn that is under way, give the lease up, and end. A turn that takes longer keeps its lease."""
         self._stopping.set()
         self._wanted.set()
         if self._thread is not None:
             self._thread.join(timeout)
-        self._lease.give_up()
+        if self._thread is None or not self._thread.is_alive():
+            self._lease.give_up()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -120,8 +136,5 @@ class Operator:
                 self.turn()
             except Exception:
                 logger.exception("the operator's turn failed")
-            self._wanted.wait(self._every)
-
-    def _finished(self, turn: Turn) -> Turn:
-        self._turned(turn)
-        return turn
+            if not self._stopping.is_set():  # which may have been said just before the flag was cleared
+                self._wanted.wait(self._every)

@@ -50,7 +50,7 @@ def create_app(workspace: Workspace, *, host: str = "") -> Guard:
     routes: list[BaseRoute] = [
         *api_routes(workspace, door),
         *health_routes(door, process.troubles, process.metrics),
-        *page_routes(pages, process.metrics),
+        *page_routes(pages, process.traffic),
     ]
     check_routes(routes)
 

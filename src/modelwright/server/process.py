@@ -8,16 +8,18 @@ import socket
 from collections.abc import Sequence
 from datetime import datetime
 
+from modelwright.core.principals import OPERATOR
 from modelwright.deployments.controller import Controller
 from modelwright.monitoring.logged import LoggedPredictions
 from modelwright.monitoring.turn import MonitorTurn
 from modelwright.operator import Operator, Reconciler, Turn
 from modelwright.pipelines import PipelineReconciler
 from modelwright.server.children import ProjectRunner
+from modelwright.server.figures import OperatorFigures, record_figures
 from modelwright.serving.metrics import ServingMetrics
 from modelwright.serving.plane import Plane
 from modelwright.serving.predictions import LogSettings, PredictionLog
-from modelwright.store import due
+from modelwright.store import acting_as, due
 from modelwright.store.leases import Leadership
 from modelwright.workspace import Home, Workspace
 
@@ -37,8 +39,10 @@ class Process:
         self.controller = Controller(workspace.deployments, self.plane, self.home.folder / "cache" / "models")
         self.runner = ProjectRunner(self.home.project)
         holder = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
+        reconcilers = self._reconcilers()
+        self.figures = OperatorFigures(each.name for each in reconcilers)
         self.operator = Operator(
-            self._reconcilers(),
+            reconcilers,
             Leadership(self.home.database, "operator", holder),
             self.home.clock,
             every=self.home.settings.server.turn_every,
@@ -64,9 +68,15 @@ class Process:
         """The parts that do not answer, by name; empty when the server is ready."""
         return {} if self.controller.ready() else {"serving": "A deployment is not loaded yet."}
 
-    def metrics(self) -> str:
-        """Everything in Prometheus' text format."""
+    def traffic(self) -> str:
+        """What this process serves, in Prometheus' text format."""
         return self.serving.exposition(self.plane, log_dropped=self.log.dropped)
+
+    def metrics(self) -> str:
+        """Everything in Prometheus' text format: the traffic, the operator, and what the record says."""
+        with acting_as(OPERATOR):
+            series = [*self.figures.series(), *record_figures(self.workspace)]
+        return self.traffic() + "".join(f"{each.text()}\n" for each in series)
 
     def _reconcilers(self) -> list[Reconciler]:
         rooms = self.workspace
@@ -79,6 +89,7 @@ class Process:
         ]
 
     def _turned(self, turn: Turn) -> None:
+        self.figures.turned(turn)
         self.home.turned_at = turn.at
 
 

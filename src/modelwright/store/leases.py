@@ -103,9 +103,15 @@ class Leadership:
         return self._lease.fence if self._lease else None
 
     def hold(self, now: datetime, lasting: timedelta) -> bool:
-        """Take or renew the lease; False while another holds it. `now`, the workspace's time, does not count here."""
+        """Take or renew the lease; False while another holds it. `now`, the workspace's time, does not count here.
+
+        While two thirds of it are left nothing is written: nobody else can have it before it has run out.
+        """
+        moment = self._clock.now()
+        if self._lease is not None and self._lease.until - moment > lasting * 2 / 3:
+            return True
         with self._database.transaction(OPERATOR, write=True) as tx:
-            self._lease = acquire(tx, self._name, self._holder, lasting, now=self._clock.now())
+            self._lease = acquire(tx, self._name, self._holder, lasting, now=moment)
         return self._lease is not None
 
     def give_up(self) -> None:

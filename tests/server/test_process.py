@@ -1,0 +1,230 @@
+"""A server as the process that it is: started, asked, told to stop, and killed."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from modelwright.workspace import open_workspace
+
+LENIENT = 'name = "standard"\n[tier.low]\ndescription = "Nothing is asked, so that these tests speak of serving only."\n'
+SETTINGS = '[workspace]\nname = "late"\n[server]\nturn_every = 0.05\n'
+ANSWER = {"inputs": [{"name": "x", "datatype": "FP64", "shape": [1, 1], "data": [0.5]}]}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "modelwright.toml").write_text(SETTINGS, encoding="utf-8")
+    return folder
+
+
+def deploy(folder: Path) -> str:
+    """Put a model into production; returns the digest of one of its files."""
+    import numpy as np
+    from sklearn.linear_model import LogisticRegression
+
+    from modelwright.models import Stage
+
+    with open_workspace(folder) as here:
+        here.policy.adopt(LENIENT)
+        x = np.linspace(-1, 1, 40)
+        version = here.models.log("late", LogisticRegression().fit(x[:, None], (x > 0).astype(int)), example={"x": x})
+        for stage in (Stage.STAGING, Stage.PRODUCTION):
+            here.models.promote(version.ref, stage, reason="for a test")
+        here.deployments.create("late")
+        here.deployments.deploy("late", version.ref, "production", reason="for a test")
+        return next(iter(here.models.show(version.ref).record.files.values()))
+
+
+class Server:
+    """A `mw up` of its own."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.folder = folder
+        self.address = folder / f"address-{time.monotonic_ns()}"
+        command = [sys.executable, "-m", "modelwright.cli", "up", "-w", str(folder), "--port", "0"]
+        self.process = subprocess.Popen(
+            [*command, "--address-file", str(self.address), *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.url = ""
+
+    def wait(self) -> Server:
+        deadline = time.monotonic() + 60
+        while not self.address.exists():
+            assert self.process.poll() is None, self.said()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        self.url = self.address.read_text(encoding="utf-8")
+        return self
+
+    def said(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.read()
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(how)
+        return self.process.wait(60)
+
+
+@pytest.fixture
+def up(project: Path) -> Iterator[Callable[..., Server]]:
+    started: list[Server] = []
+
+    def start(*options: str) -> Server:
+        started.append(Server(project, *options))
+        return started[-1].wait()
+
+    yield start
+    for server in started:
+        if server.process.poll() is None:
+            server.process.kill()
+        server.process.wait(10)
+        if server.process.stdout:
+            server.process.stdout.close()
+
+
+def eventually(holds: Callable[[], bool], within: float = 15.0) -> None:
+    deadline = time.monotonic() + within
+    while not holds():
+        assert time.monotonic() < deadline, "did not come true in time"
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_it_answers_soon_after_its_start(up: Any) -> None:
+    up().stop()  # the first start makes the database
+    began = time.monotonic()
+    server = up()
+    assert httpx.get(f"{server.url}/healthz").status_code == 200
+    assert time.monotonic() - began < 6  # 1.1 s on a quiet machine: benchmarks/ holds the figure
+
+
+@pytest.mark.slow
+def test_a_stop_finishes_what_is_under_way_seals_the_ledger_and_converts_the_log(up: Any, project: Path) -> None:
+    deploy(project)
+    server = up()
+    answers = [httpx.post(f"{server.url}/v2/models/late/infer", json=ANSWER).status_code for _ in range(5)]
+    assert answers == [200] * 5
+
+    parts = urlsplit(server.url)
+    upload = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+    upload.putrequest("POST", "/api/v1/objects")
+    upload.putheader("Content-Type", "application/octet-stream")
+    upload.putheader("Content-Length", "2000000")
+    upload.endheaders()
+    upload.send(b"x" * 1_000_000)
+    time.sleep(0.3)
+    server.process.send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+    with pytest.raises(OSError):
+        socket.create_connection((parts.hostname or "", parts.port or 0), timeout=2).close()
+    upload.send(b"x" * 1_000_000)
+    assert upload.getresponse().status == 201
+    assert server.process.wait(30) in (0, -signal.SIGTERM)
+    assert "Traceback" not in server.said()
+
+    assert not list((project / ".modelwright" / "predictions" / "journal").glob("*.journal"))
+    with open_workspace(project) as here:
+        head = here.record.head()
+        assert head.sealed is not None and head.sealed.size >= head.size - 1  # the seal itself may be an event
+
+
+@pytest.mark.slow
+def test_it_ends_quietly_when_interrupted_at_the_keyboard(up: Any) -> None:
+    server = up()
+    assert server.stop(signal.SIGINT) in (0, 130, -signal.SIGINT)
+    assert "Traceback" not in server.said()
+
+
+@pytest.mark.slow
+def test_it_is_not_ready_while_a_deployment_cannot_be_loaded(up: Any, project: Path) -> None:
+    digest = deploy(project)
+    (path,) = (
+        path for path in (project / ".modelwright" / "objects").rglob("*") if digest in path.name or digest[2:] in path.name
+    )
+    away = path.rename(project / "away")
+    server = up()
+    assert httpx.get(f"{server.url}/healthz").status_code == 200
+    answer = httpx.get(f"{server.url}/readyz")
+    assert answer.status_code == 503 and "serving" in answer.json()["troubles"]
+    assert httpx.post(f"{server.url}/v2/models/late/infer", json=ANSWER).status_code == 404
+    away.rename(path)
+    eventually(lambda: httpx.get(f"{server.url}/readyz").status_code == 200)
+    assert httpx.post(f"{server.url}/v2/models/late/infer", json=ANSWER).status_code == 200
+
+
+def refused(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "modelwright.cli", "up", "-w", str(folder), *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
+def test_it_refuses_to_be_reached_from_elsewhere_without_authentication(project: Path, host: str) -> None:
+    done = refused(project, "--host", host, "--port", "0")
+    assert done.returncode == 4 and 'authentication = "required"' in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_port_that_is_taken_is_told_before_anything_begins(project: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = refused(project, "--port", str(taken.getsockname()[1]))
+    assert done.returncode == 4 and "cannot be listened on" in done.stderr and "--port" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert refused(project, "--port", "70000").returncode == 2
+
+
+LINE = re.compile(r'[a-z_]+(\{([a-z]+="[^"\n]*",?)*\})? (-?[0-9.e+-]+|NaN|\+Inf)')
+
+
+@pytest.mark.slow
+def test_its_metrics_are_well_formed_and_tell_of_every_part(up: Any, project: Path) -> None:
+    deploy(project)
+    server = up()
+    httpx.post(f"{server.url}/v2/models/late/infer", json=ANSWER)
+    answer = httpx.get(f"{server.url}/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4") and answer.text.endswith("\n")
+    typed: dict[str, str] = {}
+    for line in answer.text.splitlines():
+        if line.startswith("# TYPE "):
+            _, _, name, kind = line.split(" ")
+            assert name not in typed and kind in ("counter", "gauge", "histogram")
+            assert (kind == "counter") == name.endswith("_total"), name
+            typed[name] = kind
+        elif not line.startswith("# HELP "):
+            assert LINE.fullmatch(line), line
+            name = line.partition("{")[0].partition(" ")[0]
+            assert name in typed or re.sub(r"_(bucket|sum|count)$", "", name) in typed, line
+    samples = dict(line.rsplit(" ", 1) for line in answer.text.splitlines() if not line.startswith("#"))
+    assert int(samples["modelwright_ledger_events"]) > 5
+    assert samples["modelwright_operator_leader"] == "1"
+    assert float(samples["modelwright_operator_turn_timestamp_seconds"]) == pytest.approx(time.time(), abs=30)
+    assert any(name.startswith("modelwright_requests_total{") and value == "1" for name, value in samples.items())
+
+
+@pytest.mark.slow
+def test_two_servers_on_one_database_have_one_operator_and_the_other_takes_over(up: Any, project: Path) -> None:
+    first, second = up(), up()
+
+    def leads(server: Server) -> bool:
+        return "\nmodelwright_operator_leader 1\n" in httpx.get(f"{server.url}/metrics").text
+
+    eventually(lambda: leads(first))
+    assert not leads(second)
+    first.stop()  # gives the lease up
+    eventually(lambda: leads(second), within=5)
