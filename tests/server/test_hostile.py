@@ -92,7 +92,7 @@ def test_what_a_form_can_send_is_no_operation_even_from_a_browser_that_tells_no_
     url: str, embedded: Workspace, kind: str
 ) -> None:
     before = len(list((embedded.home.folder / "objects").rglob("*")))  # type: ignore[union-attr]
-    for path in ("experiments/create", "objects"):
+    for path in ("experiments/create", "objects", "login", "setup"):
         answer = httpx.post(f"{url}/api/v1/{path}", content=b'{"name": "planted"}', headers={"content-type": kind})
         assert (answer.status_code, answer.json()["error"]["code"]) == (415, "wrong-media-type")
     assert embedded.experiments.list_experiments().items == []

@@ -455,7 +455,7 @@ def _whoami(address: str, token: str) -> Any:
 def _post(remote: Remote, path: str, body: dict[str, Any]) -> Any:
     import msgspec
 
-    return msgspec.json.decode(remote.send("POST", f"{API}/{path}", content=msgspec.json.encode(body)).content)
+    return msgspec.json.decode(remote.send("POST", f"{API}/{path}", json=body).content)
 
 
 def _token_for(remote: Remote, name: str, password: str, days: int) -> str:

@@ -10,6 +10,7 @@ import typer
 
 from modelwright.cli.explain import add_commands, add_group, carries_out
 from modelwright.cli.kinds import face_of
+from modelwright.cli.kinds.rules import tell_gate
 from modelwright.cli.options import (
     AsJson,
     Reason,
@@ -22,12 +23,11 @@ from modelwright.cli.options import (
     parse_ref,
     workspace,
 )
-from modelwright.cli.output import COLOURS, aside, print_json, say, section, table, when
+from modelwright.cli.output import aside, print_json, say, section, table, when
 from modelwright.core.errors import Invalid
 from modelwright.core.refs import Kind, Ref
 
 if TYPE_CHECKING:
-    from modelwright.policy import GateReport
     from modelwright.workspace import Workspace
 
 GATE_REFUSED = 10  # the exit code of `Refused`
@@ -375,21 +375,6 @@ def policy_revoke(
         print_json(piece)
     else:
         say(f"The {piece.kind} {consent} of {piece.subject} is taken back.")
-
-
-def tell_gate(report: GateReport) -> None:
-    """A gate as a table: how each requirement stands, and of what is missing, why and what puts it right."""
-    where = f" to {report.environment}" if report.environment else ""
-    say(f"{report.action} {report.subject}{where}   risk tier {report.tier.value}, {report.policy}", style="bold")
-    rows = [[r.id, r.status.value.replace("_", " "), r.reason or r.sentence] for r in report.requirements]
-    section(["requirement", "stands", "because"], rows)
-    say("")
-    if report.passed:
-        say("Nothing stands in the way.", style=COLOURS["pass"])
-        return
-    say(f"{len(report.unmet)} of {len(report.requirements)} stand in the way. What puts them right:", style=COLOURS["fail"])
-    for mend in dict.fromkeys(each.mend for each in report.unmet if each.mend):
-        say(f"  {mend}")
 
 
 def _end(rooms: Workspace, until: str | None, days: int | None) -> datetime:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from modelwright.cli.kinds.base import Face, flat
-from modelwright.cli.output import aside, day, facts, paragraph, say, section, short, when
+from modelwright.cli.output import COLOURS, aside, day, facts, paragraph, say, section, short, when
 from modelwright.core.errors import Invalid, NotFound
 from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import convert
 
 if TYPE_CHECKING:
+    from modelwright.policy import GateReport
     from modelwright.policy.records import Account, Right
     from modelwright.policy.service import PolicyVersion
     from modelwright.store import Evidence, Version
@@ -68,7 +69,6 @@ class EvidenceFace(Face):
         raise NotFound(f"There is no {ref}.", mend="See what is known of a version: mw list evidence --about REF")
 
     def tell(self, rooms: Workspace, found: Evidence) -> None:
-        from modelwright.cli.decide import tell_gate
         from modelwright.policy import GateReport
 
         facts(
@@ -177,3 +177,18 @@ class WorkspaceFace(Face):
 
     def row(self, item: Status) -> Sequence[Any]:
         return [item.name, item.version, when(item.now), item.database]
+
+
+def tell_gate(report: GateReport) -> None:
+    """A gate as a table: how each requirement stands, and of what is missing, why and what puts it right."""
+    where = f" to {report.environment}" if report.environment else ""
+    say(f"{report.action} {report.subject}{where}   risk tier {report.tier.value}, {report.policy}", style="bold")
+    rows = [[r.id, r.status.value.replace("_", " "), r.reason or r.sentence] for r in report.requirements]
+    section(["requirement", "stands", "because"], rows)
+    say("")
+    if report.passed:
+        say("Nothing stands in the way.", style=COLOURS["pass"])
+        return
+    say(f"{len(report.unmet)} of {len(report.requirements)} stand in the way. What puts them right:", style=COLOURS["fail"])
+    for mend in dict.fromkeys(each.mend for each in report.unmet if each.mend):
+        say(f"  {mend}")

@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute
 
 from modelwright.core.wire import decode
 from modelwright.policy import Authenticator
-from modelwright.server.requests import SESSION_COOKIE, json_response
+from modelwright.server.requests import SESSION_COOKIE, json_body, json_response
 from modelwright.server.routing import PUBLIC, Guarded
 
 API = "/api/v1"
@@ -71,7 +71,7 @@ def session_routes(authenticator: Authenticator) -> list[BaseRoute]:
 
 
 async def _body(request: Request, wanted: type[T]) -> T:
-    return decode(await request.body(), wanted)
+    return decode(await json_body(request), wanted)
 
 
 def _ip(request: Request) -> str:
