@@ -86,28 +86,38 @@ class Stage:
     # The server
 
     def start(self) -> None:
-        """Start `mw up` in the project's folder, and wait until it answers."""
+        """Start `mw up` in the project's folder, and wait until it answers; one that is killed meanwhile starts anew."""
+        for _ in range(TRIES):
+            if self._launch():
+                self._sign_in()
+                return
+        raise Unavailable(f"The server was killed {TRIES} times before it answered.")
+
+    def _launch(self) -> bool:
         address = self.folder / ".modelwright" / "address"
         address.unlink(missing_ok=True)
-        logs = self.folder / ".modelwright" / "logs"
-        logs.mkdir(exist_ok=True, mode=0o700)
-        with (logs / "server.log").open("ab") as log:
+        log = self.folder / ".modelwright" / "logs" / "server.log"
+        log.parent.mkdir(exist_ok=True, mode=0o700)
+        with log.open("ab") as output:
             command = [sys.executable, "-m", "modelwright.cli", "up", "--port", "0", "--quiet"]
             self.server = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 [*command, "--address-file", str(address)],
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                stdout=output,
+                stderr=output,
             )
         deadline = time.monotonic() + STARTS_WITHIN
         while not address.exists():
-            if self.server.poll() is not None or time.monotonic() > deadline:
-                tail = (logs / "server.log").read_text(errors="replace")[-2000:]
+            ended = self.server.poll()
+            if ended is not None and ended < 0:  # by a signal
+                return False
+            if ended is not None or time.monotonic() > deadline:
+                tail = log.read_text(errors="replace")[-2000:]
                 raise Unavailable(f"The server did not start. The end of its log:\n{tail}")
             time.sleep(0.02)
         self.url = address.read_text(encoding="utf-8")
-        self._sign_in()
+        return True
 
     def _sign_in(self) -> None:
         for workspace in self._workspaces.values():

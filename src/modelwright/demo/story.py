@@ -188,8 +188,9 @@ class Story:
         first = self.stage.progress.done["train 1"]["model"]
         self.beat("classify", self._classify)
         self.beat("stage 1", lambda: self._promote(first, "staging"))
-        refused = self.beat("refused 1", lambda: self._refusal(first))
-        self.tell.refused(f"{first} to production: missing {', '.join(refused)}")
+        missing = self.beat("refused 1", lambda: self._missing(first, "production"))
+        assert missing, f"{first} went to production without approval"
+        self.tell.refused(f"{first} to production: missing {', '.join(missing)}")
         own = self.beat("own approval", lambda: self._own_approval(first))
         self.tell.refused(f"ada approves her own model: {own}")
         self._release(first, "1")
@@ -217,12 +218,13 @@ class Story:
             held = olga.models.promote(ref, ModelStage(stage), reason=f"ready for {stage}")
         return held.stage.value
 
-    def _refusal(self, model: str) -> list[str]:
+    def _missing(self, model: str, stage: str) -> list[str]:
+        """Try to promote; what the gate still asks for, or nothing if it let the version through."""
         try:
-            self._promote(model, "production")
+            self._promote(model, stage)
         except Refused as refusal:
             return [each["id"] if isinstance(each, dict) else str(each) for each in refusal.details["unmet"]]
-        raise AssertionError(f"{model} went to production without approval")
+        return []
 
     def _own_approval(self, model: str) -> str:
         try:
@@ -424,27 +426,28 @@ class Story:
 
     def _bad_version(self) -> None:
         bad = self.beat("train bad", lambda: self._train(reason="a drill: a model that learned the opposite", drill=True))
-        self.beat("card bad", lambda: self.stage.as_("ben").governance.publish_card(Ref.parse(bad["model"])).verdict.value)
-        self.beat("stage bad", lambda: self._promote(bad["model"], "staging"))
-        self.beat("approve bad", lambda: self._approve(Ref.parse(bad["model"])))
-        refused = self.beat("refused bad", lambda: self._refusal(bad["model"]))
-        self.tell.refused(f"{bad['model']}, which learned the opposite: the gate misses {', '.join(refused)}")
-        for rule in refused:
-            self.beat(f"waive {rule}", partial(self._waive, bad["model"], rule))
-        self.tell.beat(f"ben waives {', '.join(refused)} for a drill of a week")
-        self.beat("production bad", lambda: self._promote(bad["model"], "production"))
-        self.beat("canary bad", lambda: self._canary(bad["model"]))
+        model = bad["model"]
+        self.beat("card bad", lambda: self.stage.as_("ben").governance.publish_card(Ref.parse(model)).verdict.value)
+        self.beat("approve bad", lambda: self._approve(Ref.parse(model)))
+        for stage in ("staging", "production"):
+            missing = self.beat(f"refused bad {stage}", partial(self._missing, model, stage))
+            if missing:
+                self.tell.refused(f"{model}, which learned the opposite, to {stage}: the gate misses {', '.join(missing)}")
+            for rule in missing:
+                self.beat(f"waive {rule} {stage}", partial(self._waive, model, rule, stage))
+            self.beat(f"{stage} bad", partial(self._promote, model, stage))
+        self.tell.beat("ben waives that for a month, to see whether the canary catches what the gate would have")
+        self.beat("canary bad", lambda: self._canary(model))
         self._canary_verdict("bad")
-        champion = self.stage.progress.done["retrained"]["model"]
-        self.beat("retire bad", lambda: self._retire(bad["model"], champion))
+        self.beat("retire bad", lambda: self._retire(model, self.stage.progress.done["retrained"]["model"]))
 
-    def _waive(self, model: str, rule: str) -> str:
+    def _waive(self, model: str, rule: str, environment: str) -> str:
         olga, ben, ref = self.stage.as_("olga"), self.stage.as_("ben"), Ref.parse(model)
         why = "To see whether the canary catches what the gate would have."
-        olga.policy.request_waiver(ref, rule, environment="production", reason=why)
+        olga.policy.request_waiver(ref, rule, environment=environment, reason=why)
         until = self.now + timedelta(days=30)
         control = "The canary holds it at 10 % and rolls it back."
-        return ben.policy.waive(ref, rule, environment="production", reason=why, control=control, until=until).id
+        return ben.policy.waive(ref, rule, environment=environment, reason=why, control=control, until=until).id
 
     def _to_staging(self, model: str) -> None:
         self.stage.as_("olga").deployments.deploy(self.case.name, Ref.parse(model), "staging", reason="as in production")
