@@ -37,7 +37,7 @@ browser:
 		|| echo "No Chromium here and no right to install one: the browser tests will say so and skip."
 
 test: $(STAMP) browser
-	$(BIN)/pytest -n auto --dist loadgroup
+	$(BIN)/pytest -n auto --dist load --maxschedchunk 2
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks

@@ -14,6 +14,12 @@ from modelwright.client.remote import Remote
 from modelwright.testing import serving
 from modelwright.workspace import ServerSettings, Settings, Workspace, WorkspaceSettings, open_workspace
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first, so that no worker is left alone with one at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 DOORS = ("sqlite-embedded", "sqlite-http", "postgresql-embedded", "postgresql-http")
 
 

@@ -81,6 +81,7 @@ def _verify_by_itself(folder: Path) -> None:
     assert alone.returncode == 0, alone.stdout + alone.stderr
 
 
+@pytest.mark.slow
 def test_the_demo_tells_a_whole_life(tmp_path: Path) -> None:
     tell(Lending(), tmp_path / "lending")
     _check_the_record(tmp_path / "lending", Lending())
