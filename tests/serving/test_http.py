@@ -79,7 +79,7 @@ class Server:
         self.plane.swap([delay, echo], {manifest.digest: load(manifest, files), "echo": Echo()})
 
         async def authorize(scope: Any, endpoint: str) -> None:
-            if dict(scope["headers"]).get(b"x-who") == b"stranger":
+            if endpoint and dict(scope["headers"]).get(b"x-who") == b"stranger":
                 raise Denied(f"stranger may not serve.invoke deployment:{endpoint}.")
 
         app = create_app(
