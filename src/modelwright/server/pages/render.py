@@ -17,7 +17,7 @@ from modelwright.core.errors import Denied, ModelwrightError, NotFound, Unauthen
 from modelwright.core.principals import Principal
 from modelwright.core.refs import Kind, Ref
 from modelwright.server.pages import words
-from modelwright.server.pages.static import static_tag
+from modelwright.server.pages.static import static_tag, warm
 from modelwright.server.requests import SESSION_COOKIE, Doorkeeper
 from modelwright.workspace import Workspace
 
@@ -83,6 +83,7 @@ class Pages:
         self, template: str, content: dict[str, Any], request: Request, principal: Principal | None, status: int = 200
     ) -> Response:
         """Content in its template and frame. The frame asks no right: it shows what anybody who is let in may see."""
+        warm()
         home = self.door.home
         frame = {
             "here": "",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import threading
 from functools import cache
 from pathlib import Path
 
@@ -31,6 +33,12 @@ def charts_bundle() -> bytes:
     import vl_convert
 
     return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")).encode()
+
+
+@cache
+def warm() -> None:
+    """Begin to import what charts are made with, once, behind whoever asks for a first page: the next may hold some."""
+    threading.Thread(target=importlib.import_module, args=("altair",), name="modelwright-charts", daemon=True).start()
 
 
 def static_routes() -> list[BaseRoute]:
