@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from msgspec.structs import replace
 
 from modelwright.client.remote import Remote
+from modelwright.core.clock import SystemClock
+from modelwright.store import Database
+from modelwright.store.upgrade import prepare
 from modelwright.testing import serving
 from modelwright.workspace import ServerSettings, Settings, Workspace, WorkspaceSettings, open_workspace
 
@@ -40,19 +46,57 @@ def postgres_server() -> Iterator[str]:
             server.cleanup()
 
 
-@pytest.fixture
-def postgres_url(postgres_server: str) -> Iterator[str]:
-    """A new, empty PostgreSQL database."""
+@contextmanager
+def _database(server: str, *, like: str = "template1") -> Iterator[str]:
+    """A new PostgreSQL database, a copy of another one, until the block ends."""
     name = f"test_{secrets.token_hex(6)}"
-    admin = sa.create_engine(postgres_server, isolation_level="AUTOCOMMIT")
+    admin = sa.create_engine(server, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+        connection.execute(sa.text(f"CREATE DATABASE {name} TEMPLATE {like}"))
     try:
-        yield sa.make_url(postgres_server).set(database=name).render_as_string(hide_password=False)
+        yield sa.make_url(server).set(database=name).render_as_string(hide_password=False)
     finally:
         with admin.connect() as connection:
             connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
         admin.dispose()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """A new, empty PostgreSQL database."""
+    with _database(postgres_server) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres_server: str) -> Iterator[str]:
+    """The name of a PostgreSQL database with every table and no row, to be copied: that is faster than to migrate."""
+    with _database(postgres_server) as url:
+        _migrate(url, Path())
+        yield str(sa.make_url(url).database)
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with every table and no row, to be copied."""
+    path = tmp_path_factory.mktemp("migrated") / "workspace.db"
+    _migrate(f"sqlite:///{path}", path.parent)
+    return path
+
+
+def _migrate(url: str, backups: Path) -> None:
+    database = Database(url, SystemClock())
+    prepare(database, backups=backups)
+    database.dispose()
+
+
+@pytest.fixture
+def prepared(tmp_path: Path, migrated_sqlite: Path) -> Path:
+    """A project's folder whose workspace has its tables already."""
+    home = tmp_path / "project" / ".modelwright"
+    home.mkdir(parents=True, mode=0o700)
+    shutil.copyfile(migrated_sqlite, home / "workspace.db")
+    return home.parent
 
 
 @pytest.fixture
@@ -62,25 +106,24 @@ def settings() -> WorkspaceSettings:
 
 
 @pytest.fixture(params=DOORS)
-def workspace(request: pytest.FixtureRequest, tmp_path: Path, settings: WorkspaceSettings) -> Iterator[Workspace]:
+def workspace(request: pytest.FixtureRequest, prepared: Path, settings: WorkspaceSettings) -> Iterator[Workspace]:
     """A workspace through every door, on every database."""
-    import msgspec
-
     database, _, door = str(request.param).partition("-")
-    if database == "postgresql":
-        settings = msgspec.structs.replace(settings, database=request.getfixturevalue("postgres_url"))
-    with open_workspace(
-        tmp_path / "project", settings=Settings(workspace=settings, server=ServerSettings(turn_every=0.05))
-    ) as here:
+    with ExitStack() as stack:
+        if database == "postgresql":
+            server, like = (str(request.getfixturevalue(name)) for name in ("postgres_server", "migrated_postgres"))
+            settings = replace(settings, database=stack.enter_context(_database(server, like=like)))
+        often = ServerSettings(turn_every=0.05)
+        here = stack.enter_context(open_workspace(prepared, settings=Settings(workspace=settings, server=often)))
         if door == "embedded":
             yield here
         else:
-            with serving(here) as url, Workspace(Remote(url), address=url) as there:
-                yield there
+            url = stack.enter_context(serving(here))
+            yield stack.enter_context(Workspace(Remote(url), address=url))
 
 
 @pytest.fixture
-def embedded(tmp_path: Path, settings: WorkspaceSettings) -> Iterator[Workspace]:
+def embedded(prepared: Path, settings: WorkspaceSettings) -> Iterator[Workspace]:
     """One embedded workspace on SQLite, for what is the same through every door."""
-    with open_workspace(tmp_path / "project", settings=Settings(workspace=settings)) as here:
+    with open_workspace(prepared, settings=Settings(workspace=settings)) as here:
         yield here

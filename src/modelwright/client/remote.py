@@ -42,7 +42,10 @@ class Remote:
             raise Unauthenticated("The token has a character that no token has.", mend="Copy it again, whole.")
         headers = {"authorization": f"Bearer {token}"} if token else {}
         try:
-            self.http = httpx.Client(base_url=url.rstrip("/"), headers=headers, timeout=timeout)
+            # without TLS there is no certificate to check, and reading the authorities takes 25 ms
+            self.http = httpx.Client(
+                base_url=url.rstrip("/"), headers=headers, timeout=timeout, verify=url.startswith("https")
+            )
         except httpx.InvalidURL as error:
             raise Invalid(f"{url!r} is not an address: {error}.", mend="Write http://HOST:PORT.") from None
         self._blobs = RemoteBlobs(self)

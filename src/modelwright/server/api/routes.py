@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import anyio
@@ -33,11 +34,11 @@ def api_routes(workspace: Workspace, door: Doorkeeper) -> list[BaseRoute]:
         Guarded(f"{API}/{operation.path}", _endpoint(room, operation, door), needs=operation.verb, methods=["POST"])
         for room, operation in operations_of(workspace.rooms)
     ]
-    document = msgspec.json.encode(openapi(workspace.rooms))
+    document = cache(lambda: msgspec.json.encode(openapi(workspace.rooms)))  # made when it is first asked for
 
     async def describe(request: Request) -> Response:
         await door.principal(request)  # it names the version, which strangers need not know
-        return Response(document, media_type="application/json")
+        return Response(document(), media_type="application/json")
 
     async def whoami(request: Request) -> Response:
         return json_response(await door.principal(request))
