@@ -48,7 +48,7 @@ class Flights(Case):
         live=_day(5),
         challenger=_day(5, 22),
         bad=_day(9),
-        until=_day(10),
+        until=_day(12, 31),
         asked_about=_day(7),
     )
     views = ("weather", "planes", "carrier_delays", "route_delays")

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from modelwright.core.clock import parse_time
 from modelwright.core.refs import Ref
 from modelwright.demo import Case, tell
 from modelwright.demo.lending import Lending
@@ -44,7 +45,7 @@ def _check_the_record(folder: Path, case: Case) -> None:
     done = _progress(folder)
     with open_workspace(folder) as here:
         first, second = (Ref.parse(done[f"train {n}"]["model"]) for n in "12")
-        third, bad = Ref.parse(done["retrained"]["model"]), Ref.parse(done["train bad"]["model"])
+        third, bad = Ref.parse(done["replacement"]["model"]), Ref.parse(done["train bad"]["model"])
         assert here.models.champion(case.name).ref == third  # type: ignore[union-attr]
         retired = here.models.show(first)
         assert (retired.stage, retired.successor) == (ModelStage.RETIRED, third)
@@ -167,12 +168,13 @@ def _nothing_is_missing(folder: Path, case: Case) -> None:
         assert home is not None
         from modelwright.serving.predictions import read
 
-        asked = case.requests(case.plan.live, case.plan.until)
+        until = parse_time(_progress(folder)["replayed"])
+        asked = case.requests(case.plan.live, until)
         logged = set(read(home.folder / "predictions", case.name)["request_id"].to_pylist())
         assert {request.id for request in asked} <= logged
-        known = [request for request in asked if request.known_at <= case.plan.until]
+        known = [request for request in asked if request.known_at <= until]
         deployment = Ref.parse(f"deployment:{case.name}")
-        held = here.monitoring.labels(deployment, since=case.plan.live, until=case.plan.until)
+        held = here.monitoring.labels(deployment, since=case.plan.live, until=until)
         assert {request.id for request in known} <= {label.id for label in held}
         for name in ("applications", "customers", "rates"):
             for version in here.datasets.versions(Ref.parse(f"dataset:{name}")).items:

@@ -42,8 +42,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     live: datetime  # the first model goes live
     challenger: datetime  # a second one is sent after it, by canary
     bad: datetime  # no bad version before this time
-    until: datetime  # the end
-    step: timedelta = timedelta(days=10)  # how far one turn of the replay goes
+    until: datetime  # everything has happened by then
+    step: timedelta = timedelta(days=7)  # how far one turn of the replay goes
     asked_about: datetime  # "what was live on ..."
     window: timedelta = timedelta(days=7)  # of the monitor
     stable: timedelta = timedelta(days=28)  # the first so many days of predictions are what drift is measured against

@@ -161,13 +161,13 @@ class Replay:
         from modelwright.deployments import Step, Strategy
         from modelwright.deployments.records import ERRORS, LATENCY, QUALITY
 
-        step = Step(weight=10.0, min_requests=60, max_duration=timedelta(days=60).total_seconds())
+        step = Step(weight=10.0, min_requests=60, max_duration=timedelta(days=150).total_seconds())
         guardrails = [
             replace(ERRORS, budget=0.05),
             replace(LATENCY, budget=0.05),
-            replace(QUALITY, tolerated=1.15, acceptable=2.0, required=True),
+            replace(QUALITY, tolerated=1.15, acceptable=2.5, required=True),
         ]
-        return Strategy(name="canary", steps=[step], guardrails=guardrails)
+        return Strategy(name="canary", steps=[step], guardrails=guardrails, alpha=0.01)
 
     def rollout(self) -> Rollout | None:
         """The newest rollout in production."""

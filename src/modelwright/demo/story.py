@@ -350,6 +350,7 @@ class Story:
             f"{third['day']}: that set off {third['execution']}, which made {third['model']}; "
             f"against the champion: {third['outcome']}"
         )
+        third = self.beat("replacement", partial(self._replacement, third))
         self._release(third["model"], "3")
         self.beat("canary 3", lambda: self._canary(third["model"]))
         self._canary_verdict("3")
@@ -361,7 +362,6 @@ class Story:
         self.beat("staging 3", lambda: self._to_staging(third["model"]))
         gone = self.beat("retire", lambda: self._retire(retired, third["model"]))
         self.tell.good(f"{retired} is retired; asking for it names {gone}")
-        self._until(self.case.plan.until)
 
     def _trigger(self) -> str:
         defined = self.stage.as_("ada").triggers.define(
@@ -408,6 +408,15 @@ class Story:
             time.sleep(0.2)
         raise Unavailable("The retraining did not end.", mend="Look into .modelwright/logs in the project's folder.")
 
+    def _replacement(self, retrained: dict[str, Any]) -> dict[str, Any]:
+        """The retrained version; or, if the champion has changed since it was compared, one that is compared with that."""
+        ada = self.stage.as_("ada")
+        champion = ada.models.champion(self.case.name)
+        against = ada.evaluation.report(Ref.parse(retrained["model"])).comparison.against
+        if champion is not None and against == champion.ref:
+            return retrained
+        return retrained | self._train(reason="the champion has changed since", **self.case.retrain_with)
+
     def _resolve(self, incident: str, model: str) -> str:
         from modelwright.monitoring import CorrectiveAction, IncidentState
 
@@ -439,7 +448,7 @@ class Story:
         self.tell.beat("ben waives that for a month, to see whether the canary catches what the gate would have")
         self.beat("canary bad", lambda: self._canary(model))
         self._canary_verdict("bad")
-        self.beat("retire bad", lambda: self._retire(model, self.stage.progress.done["retrained"]["model"]))
+        self.beat("retire bad", lambda: self._retire(model, self.stage.progress.done["replacement"]["model"]))
 
     def _waive(self, model: str, rule: str, environment: str) -> str:
         olga, ben, ref = self.stage.as_("olga"), self.stage.as_("ben"), Ref.parse(model)

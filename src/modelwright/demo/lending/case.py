@@ -27,7 +27,7 @@ def _day(month: int, day: int = 1) -> datetime:
 
 
 class Lending(Case):
-    """Loan applications of the year 2024, drawn from a seed."""
+    """Loan applications of the year 2024 and the spring after, drawn from a seed."""
 
     title = "Will the first instalment of this loan come late?"
     name = "lateness"
@@ -42,7 +42,7 @@ class Lending(Case):
         live=_day(5),
         challenger=_day(5, 22),
         bad=_day(11),
-        until=_day(12, 25),
+        until=datetime(2025, 3, 31, tzinfo=UTC),
         asked_about=_day(7),
     )
     views = ("customers", "rates", "region_history", "customer_history")

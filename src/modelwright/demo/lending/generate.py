@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 SHOCK = datetime(2024, 9, 1, tzinfo=UTC)
-MONTHS = 12
+MONTHS = 15
 KNOWN_AFTER = 10  # days from an application to knowing whether its first instalment came late
 
 REGIONS = ("north", "east", "south", "west", "coast", "hills")
@@ -68,7 +68,7 @@ def applications(seed: int, people: pa.Table, rates: pa.Table, per_month: int = 
 
     draw = np.random.default_rng([seed, 3])
     count = per_month * MONTHS
-    at = np.sort(draw.uniform(0, 366 * 24 * 3600, count).astype("int64"))
+    at = np.sort(draw.uniform(0, MONTHS * 30.5 * 24 * 3600, count).astype("int64"))
     moments = [START + timedelta(seconds=int(s)) for s in at]
     who = draw.integers(0, people.num_rows, count)
     income = people["income"].to_numpy()[who]
