@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-REAL_DATA = Path("/work/shared/data")
+REAL_DATA = Path(__file__).parents[3] / "shared" / "data"
 
 FLIGHTS = """\
 id,carrier,delay,at
