@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 MW = [sys.executable, "-m", "modelwright.cli"]
@@ -15,14 +14,9 @@ def mw(*arguments: object, **options: object) -> subprocess.CompletedProcess[str
     return subprocess.run([*MW, *map(str, arguments)], capture_output=True, text=True, timeout=120, **options)  # type: ignore[call-overload]
 
 
-def test_help_is_quick_and_imports_no_typer() -> None:
-    took = []
-    for _ in range(3):
-        began = time.perf_counter()
-        answer = mw("--help")
-        took.append(time.perf_counter() - began)
-        assert answer.returncode == 0 and "mw COMMAND" in answer.stdout
-    assert min(took) < 0.5  # 150 ms on a quiet machine: benchmarks/ holds the figure
+def test_help_answers_without_importing_typer() -> None:
+    answer = mw("--help")
+    assert answer.returncode == 0 and "mw COMMAND" in answer.stdout
     loaded = "import modelwright.cli.entry as e, sys; e.overview(); print({'typer', 'rich'} & {*sys.modules})"
     assert python(loaded) == "set()"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -138,8 +137,7 @@ def test_what_is_read_online_in_july_is_what_a_training_set_says_of_july(flights
     assert [c.mismatches for c in flights.features.verify(REFS, 150)] == [0, 0, 0, 0]
 
 
-def test_a_hundred_thousand_rows_take_seconds(flights: Workspace, requests: pa.Table) -> None:
+def test_a_hundred_thousand_rows_come_back_once_each_and_in_order(flights: Workspace, requests: pa.Table) -> None:
     many = pa.concat_tables([requests] * 4).slice(0, 100_000)
-    started = time.perf_counter()
-    flights.features.training(many, REFS)
-    assert time.perf_counter() - started < 20
+    joined = flights.features.training(many, REFS).table
+    assert joined.select(many.column_names).equals(many)
