@@ -151,7 +151,7 @@ class Story:
         from modelwright.pipelines import load_pipelines
 
         known = load_pipelines(self.stage.folder / "pipeline.py")
-        result = self.stage.as_("ada").pipelines.run(known[self.case.name], params=params, reason=reason)
+        result = self.stage.as_("ada").pipelines.run(known[self.case.name], params=params, reason=reason, patience=1.0)
         steps = [[s.key, str(s.state), "; ".join(s.why)[:70]] for s in result.execution.steps]
         model, outcome = result.outputs
         return {"model": str(model), "outcome": outcome, "run": str(result.execution.run), "steps": steps}

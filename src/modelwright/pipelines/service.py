@@ -376,6 +376,7 @@ class Pipelines(Room):
         root: Path | None = None,
         force: Sequence[str] = (),
         processes: bool = False,
+        patience: float = 300.0,
         seed: int = 0,
         progress: Progress | None = None,
     ) -> ExecutionResult:
@@ -383,11 +384,11 @@ class Pipelines(Room):
 
         `root` is the project's folder (by default that of the pipeline's file): modules under it belong to the steps' code.
         `force` names steps to run whatever the cache holds (`"*"` for all). With `processes` every step runs in a process
-        of its own. `progress` is told of every step as it starts and ends. Raises `StepFailed` when a step gives up.
+        of its own. `patience` is how many seconds to wait for a workspace that does not answer. `progress` is told of every step as it starts and ends. Raises `StepFailed` when a step gives up.
         """
         from modelwright.pipelines.worker import Options, Worker
 
-        options = Options(reason=reason, cause=cause, force=tuple(force), processes=processes, seed=seed)
+        options = Options(reason=reason, cause=cause, force=tuple(force), processes=processes, seed=seed, patience=patience)
         return Worker(self, pipeline, root or pipeline.file.parent, options, progress).run(dict(params or {}))
 
 

@@ -53,7 +53,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 POLL = 0.25  # seconds between two looks at a step that another worker holds
-PATIENCE = 300.0  # seconds that a worker waits for a workspace which does not answer
 SHORT = 80  # characters of a value that is shown where it changed
 
 
@@ -70,6 +69,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     cause: int | None = None
     force: tuple[str, ...] = ()
     processes: bool = False
+    patience: float = 300.0  # seconds that a worker waits for a workspace which does not answer
     seed: int = 0
 
 
@@ -186,7 +186,7 @@ class Worker:
         result = artifacts.store(replace_in(graph.result, self._stored), self.blobs, step=graph.name)
         made = list(dict.fromkeys(ref for tree in self._trees.values() for ref in artifacts.refs_in(tree)))
         made += [ref for ref in run.outputs if ref not in made]
-        ended = _insist(self.service.finish, execution.ref, result=result, outputs=made)
+        ended = self._insist(self.service.finish, execution.ref, result=result, outputs=made)
         return msgspec.structs.replace(ended, resumed=execution.resumed)
 
     # One step
@@ -197,7 +197,7 @@ class Worker:
         force = "*" in self.options.force or node.step.name in self.options.force or node.key in self.options.force
         tries, dead = 0, ""
         while True:
-            claim = _insist(
+            claim = self._insist(
                 self.service.claim,
                 execution.ref,
                 node.key,
@@ -267,9 +267,9 @@ class Worker:
             else:
                 values = {name: artifacts.load(each, self.blobs) for name, each in arguments.items()}
                 tree = self._keep(node, call(node.step, values, context))
-        logged = _insist(self.blobs.put, encode(context.logged)) if context.logged else None
-        _insist(run.flush)
-        return _insist(self.service.complete, execution.ref, node.key, fence=claim.fence, outputs=tree, logged=logged)
+        logged = self._insist(self.blobs.put, encode(context.logged)) if context.logged else None
+        self._insist(run.flush)
+        return self._insist(self.service.complete, execution.ref, node.key, fence=claim.fence, outputs=tree, logged=logged)
 
     def _in_process(self, node: Node, arguments: dict[str, artifacts.Tree], context: Context) -> artifacts.Tree:
         from modelwright.pipelines.processes import Request, run_in_process
@@ -383,6 +383,21 @@ class Worker:
     def _pinned(self, value: Any) -> Any:
         return self._pins[value].ref if isinstance(value, Ref) and value in self._pins else value
 
+    def _insist(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call, and again while the workspace does not answer: hours of work are not thrown away for a server's restart.
+
+        Every operation that is called so may be called twice. The last `Unavailable` goes up when patience is at its end.
+        """
+        deadline, pause = time.monotonic() + self.options.patience, POLL
+        while True:
+            try:
+                return call(*args, **kwargs)
+            except Unavailable:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(pause)
+            pause = min(2 * pause, 10.0)
+
     def _workspace(self) -> Any:
         if self.service.workspace is None:
             raise Conflict("This pipeline runs without a workspace that its steps could use.")
@@ -390,22 +405,6 @@ class Worker:
 
     def _seed(self, node: Node) -> int:
         return int(digest_value([self.options.seed, node.key])[:8], 16)
-
-
-def _insist(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call, and again while the workspace does not answer: hours of work are not thrown away for a server's restart.
-
-    Every operation that is called so may be called twice. The last `Unavailable` goes up when patience is at its end.
-    """
-    deadline, pause = time.monotonic() + PATIENCE, POLL
-    while True:
-        try:
-            return call(*args, **kwargs)
-        except Unavailable:
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(pause)
-        pause = min(2 * pause, 10.0)
 
 
 def _refs_in(value: Any) -> Iterator[Ref]:
