@@ -384,7 +384,8 @@ class Pipelines(Room):
 
         `root` is the project's folder (by default that of the pipeline's file): modules under it belong to the steps' code.
         `force` names steps to run whatever the cache holds (`"*"` for all). With `processes` every step runs in a process
-        of its own. `patience` is how many seconds to wait for a workspace that does not answer. `progress` is told of every step as it starts and ends. Raises `StepFailed` when a step gives up.
+        of its own. `patience` is how many seconds to wait for a workspace that does not answer. `progress` is told of
+        every step as it starts and ends. Raises `StepFailed` when a step gives up.
         """
         from modelwright.pipelines.worker import Options, Worker
 
