@@ -76,6 +76,13 @@ def migrated_postgres(postgres_server: str) -> Iterator[str]:
         yield str(sa.make_url(url).database)
 
 
+@pytest.fixture
+def workspace_postgres(postgres_server: str, migrated_postgres: str) -> Iterator[str]:
+    """The database of the test's own workspace, where that is on PostgreSQL."""
+    with _database(postgres_server, like=migrated_postgres) as url:
+        yield url
+
+
 @pytest.fixture(scope="session")
 def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file with every table and no row, to be copied."""
@@ -111,8 +118,7 @@ def workspace(request: pytest.FixtureRequest, prepared: Path, settings: Workspac
     database, _, door = str(request.param).partition("-")
     with ExitStack() as stack:
         if database == "postgresql":
-            server, like = (str(request.getfixturevalue(name)) for name in ("postgres_server", "migrated_postgres"))
-            settings = replace(settings, database=stack.enter_context(_database(server, like=like)))
+            settings = replace(settings, database=request.getfixturevalue("workspace_postgres"))
         often = ServerSettings(turn_every=0.05)
         here = stack.enter_context(open_workspace(prepared, settings=Settings(workspace=settings, server=often)))
         if door == "embedded":

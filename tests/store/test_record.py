@@ -47,7 +47,7 @@ def _settings(request: pytest.FixtureRequest):
 
     settings = request.getfixturevalue("settings")
     if "postgresql" in request.node.name:
-        settings = msgspec.structs.replace(settings, database=request.getfixturevalue("postgres_url"))
+        settings = msgspec.structs.replace(settings, database=request.getfixturevalue("workspace_postgres"))
     return Settings(workspace=settings)
 
 
