@@ -7,7 +7,6 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import httpx
 
 from modelwright.core.clock import isoformat
 from modelwright.core.errors import Unavailable
@@ -117,10 +116,7 @@ class Replay:
         return {"id": request.id, "parameters": {"unit": request.unit}, "inputs": [*numbers, *words, at]}
 
     def _post(self, path: str, body: dict[str, Any]) -> Any:
-        try:
-            answer = self.stage.http.post(path, json=body)
-        except httpx.TransportError as error:
-            raise Unavailable(f"The server went away: {error}.") from None
+        answer = self.stage.request("POST", path, json=body)
         if answer.is_error:
             raise Unavailable(f"{path} answered {answer.status_code}: {answer.text[:400]}")
         return answer.json()
@@ -143,8 +139,8 @@ class Replay:
         return self._wait(lambda: self._served(), "the deployment")
 
     def _served(self) -> str:
-        answer = self.stage.http.get(f"/v2/models/{self.case.name}/ready")
-        return self.case.name if answer.status_code == httpx.codes.OK else ""
+        answer = self.stage.request("GET", f"/v2/models/{self.case.name}/ready")
+        return self.case.name if answer.is_success else ""
 
     def _wait(self, look: Callable[[], str], what: str) -> str:
         deadline = time.monotonic() + WAITS_FOR

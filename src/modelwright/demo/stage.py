@@ -47,7 +47,7 @@ class Stage:
         self._project = project
         self.server: subprocess.Popen[bytes] | None = None
         self._workspaces: dict[str, Workspace] = {}
-        self.http: httpx.Client = httpx.Client()
+        self._http: httpx.Client = httpx.Client()
         self.url = ""
         self.progress = Progress()
 
@@ -123,9 +123,16 @@ class Stage:
         for workspace in self._workspaces.values():
             workspace.close()
         self._workspaces = {name: connect(self.url, token=token) for name, token in self.progress.tokens.items()}
-        self.http.close()
+        self._http.close()
         headers = {"authorization": f"Bearer {self.progress.tokens['olga']}"}
-        self.http = httpx.Client(base_url=self.url, headers=headers, timeout=60.0)
+        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=60.0)
+
+    def request(self, method: str, path: str, *, json: Any = None) -> httpx.Response:
+        """Ask the server's data plane as the operator does; `Unavailable` when the server went away."""
+        try:
+            return self._http.request(method, path, json=json)
+        except httpx.TransportError as error:
+            raise Unavailable(f"The server went away: {error}.") from None
 
     def alive(self) -> bool:
         """Whether the server's process runs."""

@@ -285,10 +285,10 @@ class Story:
         first = self.replay.infer(request, row)
         columns = {name: value for name, value in row.items() if name in {*self.case.numbers, *self.case.words}}
         path = f"/serving/{self.case.name}/invocations"
-        answer = self.stage.http.post(path, json={"dataframe_records": [columns]})
+        answer = self.stage.request("POST", path, json={"dataframe_records": [columns]})
         second = answer.raise_for_status().json()["predictions"][0]
         assert abs(first - second) < 1e-9, f"{first} over Open Inference, {second} over MLflow's protocol"
-        wrong = self.stage.http.post(path, json={"dataframe_records": [columns | {self.case.numbers[0]: "many"}]})
+        wrong = self.stage.request("POST", path, json={"dataframe_records": [columns | {self.case.numbers[0]: "many"}]})
         assert wrong.status_code == 400, wrong.text
         return f"Open Inference v2 and MLflow /invocations agree ({first:.3f}); a row against the signature is turned away"
 
