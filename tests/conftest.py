@@ -83,6 +83,13 @@ def workspace_postgres(postgres_server: str, migrated_postgres: str) -> Iterator
         yield url
 
 
+@pytest.fixture(scope="module")
+def module_postgres(postgres_server: str, migrated_postgres: str) -> Iterator[str]:
+    """A database for a whole module of tests."""
+    with _database(postgres_server, like=migrated_postgres) as url:
+        yield url
+
+
 @pytest.fixture(scope="session")
 def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file with every table and no row, to be copied."""

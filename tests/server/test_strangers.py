@@ -21,7 +21,7 @@ from modelwright.workspace import Workspace
 PUBLIC = {
     "/healthz", "/readyz", "/signin", "/signout", "/api/v1/login", "/api/v1/logout", "/api/v1/setup",
     "/static/style.css", "/static/theme.js", "/static/page.js", "/static/icon.svg", "/static/charts.js",
-    "/v2/health/live", "/v2/health/ready", "/ping", "/version",
+    "/v2/health/live", "/v2/health/ready", "/ping", "/version", "/health",
 }  # fmt: skip
 INFERENCE = [
     ("GET", "/v2"), ("GET", "/v2/health/live"), ("GET", "/v2/health/ready"), ("POST", "/v2/repository/index"),
@@ -78,10 +78,10 @@ def test_who_is_let_in_without_a_right_is_shown_nothing(locked: Any) -> None:
         for method, path in every_address(locked.here):
             answer = ask(zoe, method, path)
             assert b"salaries" not in answer.content
-            own = path in PUBLIC | {"/api/v1/whoami", "/api/v1/openapi.json", "/v2"}
+            own = path in PUBLIC | {"/api/v1/whoami", "/api/v1/openapi.json", "/v2", "/api/3.0/mlflow/server-info"}
             page = not path.startswith(("/api", "/v2"))  # its frame, with nothing in it
             empty = path.endswith("/repository/index")
-            assert own or page or empty or answer.status_code in CLOSED | {400}, (method, path, answer.status_code)
+            assert own or page or empty or answer.status_code in CLOSED | {400, 501}, (method, path, answer.status_code)
 
 
 def nothing(operation: Operation[Any, Any, Any, Any]) -> bool:
@@ -197,7 +197,7 @@ def test_bad_credentials_are_never_taken_for_none(locked: Any) -> None:
     token = locked.token("ada", ("viewer", "*"))
     wrong = [
         "Bearer x",
-        f"Bearer {token[:-1]}0",
+        f"Bearer {token[:-1]}{'1' if token.endswith('0') else '0'}",
         "Basic ###",
         "Basic YWRh",
         f"Negotiate {token}",

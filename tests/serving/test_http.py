@@ -388,7 +388,7 @@ def test_extra_columns_are_dropped_and_optional_ones_may_be_missing(server: Serv
 def test_ping_and_version(server: Server) -> None:
     assert server.client.get("/serving/air/delay/ping").text == "\n"
     assert server.client.get("/serving/nobody/ping").status_code == 404
-    assert server.client.get("/version").text == "3.18.0"
+    assert server.client.get("/version").text == "3.17.2"
     assert server.client.get("/ping").status_code == 404  # two endpoints and no default
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-
 from modelwright.core.clock import isoformat
 from modelwright.core.errors import Unavailable
 from modelwright.core.refs import Kind, Ref

@@ -21,10 +21,12 @@ _CLAUSES = {
     "modifiers": "ORDER BY, LIMIT or DISTINCT",
 }
 _TABLES = {"BASE_TABLE", "SUBQUERY", "EMPTY"}
-_SUSPECT = """
+# Every form of a function by its name. Where some forms are the same at all times and some within one query only, the latter
+# look at the session's time zone, which a join sets to UTC; a function without any constant form looks at the present.
+_FORMS = """
     SELECT function_type, stability, macro_definition FROM duckdb_functions()
-    WHERE function_name = ? AND (function_type IN ('aggregate', 'window', 'macro')
-        OR stability IN ('VOLATILE', 'CONSISTENT_WITHIN_QUERY'))"""
+    WHERE function_name = ? AND function_type IN ('scalar', 'aggregate', 'window', 'macro')"""
+_ZONED = {"make_timestamptz"}  # looks at the session's time zone in every form, and at nothing else
 
 
 def check(connection: Any, text: str, what: str) -> None:
@@ -62,10 +64,12 @@ def _function(connection: Any, node: dict[str, Any]) -> Iterator[str]:
     name = node["function_name"].lower()
     if name == "age" and len(node.get("arguments") or node.get("children") or ()) == 1:
         yield "the present time (age)"
-    for kind, stability, macro in connection.execute(_SUSPECT, [name]).fetchall():
-        if stability in ("VOLATILE", "CONSISTENT_WITHIN_QUERY"):
-            yield f"{name}(), which gives another answer every time"
-        elif kind in ("aggregate", "window"):
+    forms = connection.execute(_FORMS, [name]).fetchall()
+    scalar = {stability for kind, stability, _ in forms if kind == "scalar"}
+    if scalar and "CONSISTENT" not in scalar and name not in _ZONED:
+        yield f"{name}(), which gives another answer every time"
+    for kind, _, macro in forms:
+        if kind in ("aggregate", "window"):
             yield f"the {kind} function {name}()"
         elif macro:
             inside = json.loads(connection.execute("SELECT json_serialize_sql(?)", [f"SELECT {macro}"]).fetchone()[0])

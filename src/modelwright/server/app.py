@@ -18,6 +18,8 @@ from modelwright.core.errors import ModelwrightError, NotFound
 from modelwright.server.api.routes import OBJECTS, api_routes
 from modelwright.server.health import health_routes
 from modelwright.server.inference import inference_app, serves
+from modelwright.server.mlflow.application import mlflow_app
+from modelwright.server.mlflow.routing import STREAMED, Mlflow
 from modelwright.server.pages.render import Pages, wants_html
 from modelwright.server.pages.routes import page_routes
 from modelwright.server.process import Process
@@ -52,7 +54,8 @@ def create_app(workspace: Workspace, *, host: str = "") -> Guard:
         *health_routes(door, process.troubles, process.metrics),
         *page_routes(pages, process.traffic),
     ]
-    check_routes(routes)
+    mlflow = mlflow_app(workspace, door)
+    check_routes([*routes, *mlflow.endpoints])
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -69,23 +72,31 @@ def create_app(workspace: Workspace, *, host: str = "") -> Guard:
     }
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
     hosts = frozenset({*LOOPBACK, settings.host, *settings.hosts, *([host] if host else [])})
-    return Guard(Entrance(inference, app), hosts=hosts, max_body=settings.max_body, streamed=frozenset({OBJECTS}))
+    entrance = Entrance(inference, mlflow, app)
+    return Guard(entrance, hosts=hosts, max_body=settings.max_body, streamed=(OBJECTS, *STREAMED))
 
 
 class Entrance:
-    """Sends inference straight to the data plane (its own permission: `serve.invoke`), everything else to the routes."""
+    """Sends inference straight to the data plane (its own permission: `serve.invoke`), MLflow's protocol to its
+    translation, everything else to the routes."""
 
-    def __init__(self, inference: Any, app: Starlette) -> None:
+    def __init__(self, inference: Any, mlflow: Mlflow, app: Starlette) -> None:
         self._inference = inference
+        self._mlflow = mlflow
         self._app = app
 
     @property
-    def routes(self) -> list[BaseRoute]:
+    def routes(self) -> list[Any]:
         """Every route but those of the data plane."""
-        return list(self._app.routes)
+        return [*self._app.routes, *self._mlflow.endpoints]
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        chosen = self._inference if scope["type"] == "http" and serves(scope["path"]) else self._app
+        chosen: Any = self._app
+        if scope["type"] == "http":
+            if self._mlflow.answers(scope["path"]):
+                chosen = self._mlflow
+            elif serves(scope["path"]):
+                chosen = self._inference
         await chosen(scope, receive, send)
 
 

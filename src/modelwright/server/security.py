@@ -55,9 +55,9 @@ class Guard:
     """ASGI middleware in front of everything.
 
     `hosts` are the names this server answers to (a request for another is DNS rebinding or a mistake); a state-changing
-    request that a browser sends must come from one of them. `max_body` is in bytes; the paths in `streamed`, whose content
-    is written piece by piece, have no limit. `patience` is in seconds. A failure of the program is logged under its
-    request id and told without a word of its cause.
+    request that a browser sends must come from one of them. `max_body` is in bytes; the paths that begin with one of
+    `streamed`, whose content is written piece by piece, have no limit. `patience` is in seconds. A failure of the program
+    is logged under its request id and told without a word of its cause.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Guard:
         *,
         hosts: frozenset[str],
         max_body: int,
-        streamed: frozenset[str] = frozenset(),
+        streamed: tuple[str, ...] = (),
         patience: float = PATIENCE,
     ) -> None:
         self.app = app
@@ -89,7 +89,7 @@ class Guard:
         answer = _Answer(send, request_id, nonce)
         try:
             self._check(scope)
-            limit = None if scope["path"] in self.streamed else self.max_body
+            limit = None if scope["path"].startswith(self.streamed) else self.max_body
             await self.app(scope, _bounded(receive, limit, self.patience), answer)
         except ModelwrightError as error:
             if answer.started:
@@ -117,7 +117,7 @@ class Guard:
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit()):
             raise Invalid("The Content-Length is not a number.")
-        if int(length) > self.max_body and scope["path"] not in self.streamed:
+        if int(length) > self.max_body and not scope["path"].startswith(self.streamed):
             raise _too_large(self.max_body)
 
 

@@ -15,7 +15,7 @@ from modelwright.core.errors import Invalid, ModelwrightError
 from modelwright.core.signature import DataType, Signature
 from modelwright.serving.checks import Columns
 
-VERSION: Final = "3.18.0"  # of MLflow, whose behaviour this is
+VERSION: Final = "3.17.2"  # of MLflow, whose behaviour this is
 JSON, CSV, PARQUET = "application/json", "text/csv", "application/vnd.apache.parquet"
 FORMS: Final = ("dataframe_split", "dataframe_records", "instances", "inputs")
 

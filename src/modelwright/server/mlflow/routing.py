@@ -1,0 +1,225 @@
+"""Which endpoint answers: one look into a table for a plain path, a short walk for one with parts to fill in.
+
+Every endpoint says what it needs, like every other route of the server; `check_routes` sees them all. MLflow's classic
+paths exist twice, below `/api` and, for its browser pages, below `/ajax-api`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+from urllib.parse import unquote
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from modelwright.core.errors import ModelwrightError, Unauthenticated
+from modelwright.core.principals import Principal
+from modelwright.server.mlflow.errors import NO_ENDPOINT, MlflowError, invalid, told
+from modelwright.server.mlflow.messages import Message, encode, read_body, read_query
+from modelwright.server.requests import Doorkeeper
+
+logger = logging.getLogger("modelwright.server")
+
+PREFIXES = ("/api", "/ajax-api")
+ROOTS = ("/2.0/mlflow", "/2.0/mlflow-artifacts", "/3.0/mlflow")
+PLAIN = frozenset({"/health", "/version", "/get-artifact", "/model-versions/get-artifact", "/v1/traces", "/graphql"})
+STREAMED = tuple(f"{prefix}/2.0/mlflow-artifacts/artifacts/" for prefix in PREFIXES)  # bodies of any size, in pieces
+REALM = b'Basic realm="modelwright"'
+M = TypeVar("M", bound=Message)
+T = TypeVar("T")
+
+
+class Call:
+    """One request to an endpoint."""
+
+    def __init__(self, scope: Any, receive: Any, send: Any, door: Doorkeeper, parts: Mapping[str, str]) -> None:
+        self.scope = scope
+        self.send = send
+        self.parts = parts  # what the path's `{name}`s stand for, decoded once
+        self.method: str = scope["method"]
+        self.request = Request(scope, receive)
+        self._receive = receive
+        self._door = door
+        self._principal: Principal | None = None
+
+    async def principal(self) -> Principal:
+        """Who asks."""
+        if self._principal is None:
+            self._principal = await self._door.principal(self.request)
+        return self._principal
+
+    async def body(self) -> bytes:
+        """The whole body."""
+        return await self.request.body()
+
+    def stream(self) -> AsyncIterator[bytes]:
+        """The body, piece by piece."""
+        return self.request.stream()
+
+    async def message(self, wanted: type[M]) -> M:
+        """The request as a message: of a GET its query, of anything else its JSON body; the path's parts fill fields.
+
+        A DELETE may say it either way, as MLflow's own client does.
+        """
+        body = b"" if self.method == "GET" else await self.body()
+        query: bytes = self.scope["query_string"]
+        if not self.parts:
+            return read_body(body, wanted) if body or not query else read_query(query, wanted)
+        return self._filled(body, query, wanted)
+
+    def _filled(self, body: bytes, query: bytes, wanted: type[M]) -> M:
+        found: dict[str, Any] = {}
+        if body:
+            found = msgspec.to_builtins(read_body(body, _loose(wanted)))
+        elif query:
+            found = msgspec.to_builtins(read_query(query, _loose(wanted)))
+        fields = {field.encode_name for field in msgspec.structs.fields(wanted)}
+        found |= {name: value for name, value in self.parts.items() if name in fields}
+        return read_body(msgspec.json.encode(found), wanted)
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Run blocking work in a thread, as whoever asks."""
+        return await self._door.run(await self.principal(), work)
+
+
+_LOOSE: dict[type[Message], type[Message]] = {}
+
+
+def _loose(wanted: type[M]) -> type[M]:
+    """The same message, needing nothing yet: the path fills in the rest."""
+    if wanted not in _LOOSE:
+        _LOOSE[wanted] = type(wanted.__name__, (wanted,), {"needs": (), "__annotations__": {}}, kw_only=True)
+    return _LOOSE[wanted]  # type: ignore[return-value]
+
+
+Answer = Callable[[Call], Awaitable[Any]]
+
+
+class Endpoint:
+    """A method and a path with what it needs, and what answers.
+
+    `below` begins with `/2.0/` or `/3.0/` and is offered below both prefixes, or is one of the plain ones. A segment
+    `{name}` stands for any one segment, a last segment `{name*}` for all that is left. `answer` returns a message, a dict
+    or None (an empty object), or a Starlette response; for the hottest paths, bytes that are JSON already.
+    """
+
+    def __init__(self, method: str, below: str, answer: Answer, *, needs: str) -> None:
+        self.method = method
+        self.below = below
+        self.path = below if below in PLAIN else PREFIXES[0] + below
+        self.answer = answer
+        self.needs = needs
+        self.methods = [method]
+        self.segments = below.strip("/").split("/")
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the path has no parts to fill in."""
+        return "{" not in self.below
+
+
+class Mlflow:
+    """The ASGI application of MLflow's protocol."""
+
+    def __init__(self, endpoints: Iterable[Endpoint], door: Doorkeeper) -> None:
+        self.endpoints: Sequence[Endpoint] = list(endpoints)
+        self._door = door
+        self._plain: dict[tuple[str, str], Endpoint] = {}
+        self._others: dict[str, list[Endpoint]] = {}
+        for each in self.endpoints:
+            if each.is_plain:
+                self._plain[each.method, each.below] = each
+            else:
+                self._others.setdefault(each.method, []).append(each)
+
+    def answers(self, path: str) -> bool:
+        """Whether a path belongs to this protocol."""
+        return path in PLAIN or _below(path) is not None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            endpoint, parts = self._find(scope)
+            reply = await endpoint.answer(Call(scope, receive, send, self._door, parts))
+        except ModelwrightError as error:
+            await _send_error(send, error)
+            return
+        except ClientDisconnect:
+            return
+        if isinstance(reply, Response):
+            await reply(scope, receive, send)
+        else:
+            await send_json(send, reply if isinstance(reply, bytes) else encode(reply))
+
+    def _find(self, scope: Any) -> tuple[Endpoint, Mapping[str, str]]:
+        method, path = scope["method"], scope["path"]
+        below = path if path in PLAIN else _below(path)
+        if below is None:
+            raise _unknown(method, path)
+        found = self._plain.get((method, below))
+        if found is not None:
+            return found, {}
+        segments = _segments(scope, below)
+        for each in self._others.get(method, ()):
+            parts = _match(each.segments, segments)
+            if parts is not None:
+                return each, parts
+        raise _unknown(method, path)
+
+
+def _below(path: str) -> str | None:
+    """The path without its prefix, if it is one of this protocol's."""
+    for prefix in PREFIXES:
+        if path.startswith(prefix):
+            rest = path[len(prefix) :]
+            if any(rest == root or rest.startswith(root + "/") for root in ROOTS):
+                return rest
+    return None
+
+
+def _segments(scope: Any, below: str) -> list[str]:
+    """The segments of the path, each decoded by itself, so that an encoded slash does not make two of one."""
+    raw = scope.get("raw_path")
+    if not raw:
+        return below.strip("/").split("/")
+    text = raw.decode("latin-1").partition("?")[0]
+    rest = _below(text)
+    try:
+        return [unquote(each, errors="strict") for each in (rest if rest is not None else text).strip("/").split("/")]
+    except UnicodeDecodeError:
+        raise invalid("Invalid path: it is not UTF-8.") from None
+
+
+def _match(pattern: Sequence[str], segments: Sequence[str]) -> dict[str, str] | None:
+    parts: dict[str, str] = {}
+    for at, wanted in enumerate(pattern):
+        if wanted.endswith("*}"):
+            parts[wanted[1:-2]] = "/".join(segments[at:])
+            return parts if len(segments) > at else None
+        if at >= len(segments):
+            return None
+        if wanted.startswith("{"):
+            parts[wanted[1:-1]] = segments[at]
+        elif wanted != segments[at]:
+            return None
+    return parts if len(pattern) == len(segments) else None
+
+
+def _unknown(method: str, path: str) -> MlflowError:
+    return MlflowError(NO_ENDPOINT, f"There is no endpoint {method} {path[:200]}.")
+
+
+async def send_json(send: Any, body: bytes, status: int = 200, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+    """Answer with JSON, head and body one after the other without a pause."""
+    head = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": head})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _send_error(send: Any, error: ModelwrightError) -> None:
+    status, body = told(error)
+    if status >= 500 and not isinstance(error, MlflowError):
+        logger.error("mlflow: %s", error)
+    await send_json(send, body, status, [(b"www-authenticate", REALM)] if isinstance(error, Unauthenticated) else ())
