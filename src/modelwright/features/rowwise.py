@@ -21,8 +21,8 @@ _CLAUSES = {
     "modifiers": "ORDER BY, LIMIT or DISTINCT",
 }
 _TABLES = {"BASE_TABLE", "SUBQUERY", "EMPTY"}
-# Every form of a function by its name. Where some forms are the same at all times and some within one query only, the latter
-# look at the session's time zone, which a join sets to UTC; a function without any constant form looks at the present.
+# Every form of a function by its name. Where some forms are the same at all times and some within one query only, these
+# look at the time zone of the session, which a join sets to UTC; a function without any constant form looks at the present.
 _FORMS = """
     SELECT function_type, stability, macro_definition FROM duckdb_functions()
     WHERE function_name = ? AND function_type IN ('scalar', 'aggregate', 'window', 'macro')"""
