@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from datetime import datetime
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no I, L, O, U
+_ID = re.compile(f"[0-7][{_ALPHABET}]{{25}}")
 
 
 def new_id(now: datetime) -> str:
     """A ULID (26 characters): 48 bits of milliseconds, then 80 random bits."""
     value = int(now.timestamp() * 1000) << 80 | secrets.randbits(80)
     return "".join(_ALPHABET[value >> shift & 31] for shift in range(125, -1, -5))
+
+
+def is_id(text: str) -> bool:
+    """Whether a text is a ULID as `new_id` writes it."""
+    return _ID.fullmatch(text) is not None

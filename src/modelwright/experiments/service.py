@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
 
+from modelwright.core.clock import isoformat
 from modelwright.core.errors import Conflict, InUse, Invalid, NotFound
+from modelwright.core.ids import is_id
 from modelwright.core.operations import Resource, Room, operation
 from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import encode_text
 from modelwright.experiments import queries, writing
 from modelwright.experiments.curves import thin
+from modelwright.experiments.delivering import Delivery
+from modelwright.experiments.entries import Delivered, Entry
 from modelwright.experiments.names import name_for
 from modelwright.experiments.records import (
     Artifact,
@@ -69,11 +74,25 @@ class Experiments(Room):
         tags: Mapping[str, str] = {},
         inputs: Sequence[Ref] = (),
         capture: Capture = Capture(),
+        id: str | None = None,
+        started_at: datetime | None = None,
         reason: str = "",
     ) -> Run:
-        """Start a run. `inputs` are pinned to the versions they stand for now, and cannot be deleted while it exists."""
+        """Start a run. `inputs` are pinned to the versions they stand for now, and cannot be deleted while it exists.
+
+        An `id` (a ULID) made by the caller starts it once, however often it is asked for; `started_at` says that it began
+        earlier, before it could be told.
+        """
+        if id is not None and not is_id(id):
+            raise Invalid(f"{id!r} cannot be the id of a run.", mend="Make a ULID, or leave it to the workspace.")
+        ref = Ref(Kind.RUN, id or tx.new_id())
+        there = tx.execute(sa.select(runs.c.experiment).where(runs.c.id == ref.name)).scalar()
+        if there is not None:
+            if there != experiment:
+                raise Conflict(f"There is a run {ref.name} already, of another experiment.", mend="Make a new id.")
+            tx.unchanged()
+            return queries.run(tx, ref)
         self.create(experiment)
-        ref = Ref(Kind.RUN, tx.new_id())
         pinned = [catalog_pin(tx, each) for each in inputs]
         tx.execute(
             runs.insert().values(
@@ -81,7 +100,7 @@ class Experiments(Room):
                 experiment=experiment,
                 name=name or name_for(ref.name),
                 status=RunStatus.RUNNING,
-                started_at=tx.stamp,
+                started_at=isoformat(min(tx.now, started_at or tx.now)),
                 created_by=tx.principal.id,
                 inputs=encode_text(pinned),
                 outputs="[]",
@@ -121,6 +140,44 @@ class Experiments(Room):
         for key, value in tags.items():
             catalog.set_tag(tx, ref, key, value)
 
+    @operation("write", data=True, on="experiment")
+    def deliver(
+        self,
+        tx: Transaction,
+        experiment: str,
+        ref: Ref,
+        *,
+        writer: str,
+        entries: Sequence[Entry],
+        age: timedelta = timedelta(),
+    ) -> Delivered:
+        """Apply what a process has written down of its run, each entry exactly once, however often it is sent.
+
+        `writer` is the process, by an id of its own; its entries are numbered and come in order. `age` is how long ago it
+        began, so that its clock need not be right. An entry that breaks a rule is told in the answer and holds nothing up.
+        """
+        return Delivery(self, tx, experiment, ref, writer, age).apply(entries)
+
+    @operation("write", event="experiments.run.linked")
+    def link(self, tx: Transaction, ref: Ref, *, inputs: Sequence[Ref] = (), outputs: Sequence[Ref] = ()) -> Run:
+        """Say what a running run has read, or what it has made: one of the two at a time. It becomes its lineage."""
+        before = queries.run(tx, ref)
+        if bool(inputs) == bool(outputs):
+            raise Invalid("A run is linked either to inputs or to outputs.", mend="Call it once for each.")
+        if before.status is not RunStatus.RUNNING:
+            raise Conflict(f"{ref} is {before.status}.", mend="Call experiments.resume first.")
+        held = before.inputs if inputs else before.outputs
+        new = [each for each in dict.fromkeys(catalog_pin(tx, each) for each in inputs or outputs) if each not in held]
+        if not new:
+            tx.unchanged()
+            return before
+        column = {"inputs" if inputs else "outputs": encode_text([*held, *new])}
+        tx.execute(runs.update().where(runs.c.id == ref.name).values(**column))
+        if inputs:
+            catalog.depend(tx, ref, new)
+        tx.note(resource=ref, inputs=new if inputs else [ref], outputs=[ref] if inputs else new)
+        return queries.run(tx, ref)
+
     @operation("write", event="experiments.run.finished")
     def finish(
         self,
@@ -130,15 +187,24 @@ class Experiments(Room):
         status: RunStatus = RunStatus.FINISHED,
         outputs: Sequence[Ref] = (),
         error: str = "",
+        ended_at: datetime | None = None,
     ) -> Run:
-        """End a run. The event carries the digest of what was logged, so that later changes to it show."""
+        """End a run: now or, where that could not be told at once, at `ended_at`.
+
+        The event carries the digest of what was logged, so that later changes to it show.
+        """
         if status is RunStatus.RUNNING:
             raise Invalid("A run does not finish as running.", mend="Say finished, failed or killed.")
         before = queries.run(tx, ref)
         if before.status is not RunStatus.RUNNING:
             raise Conflict(f"{ref} is {before.status} already.")
         made = list(dict.fromkeys([*before.outputs, *(catalog_pin(tx, each) for each in outputs)]))
-        ended = {"status": status, "ended_at": tx.stamp, "outputs": encode_text(made), "error": error}
+        ended = {
+            "status": status,
+            "ended_at": isoformat(min(tx.now, ended_at or tx.now)),
+            "outputs": encode_text(made),
+            "error": error,
+        }
         tx.execute(runs.update().where(runs.c.id == ref.name).values(**ended))
         action = {RunStatus.FAILED: "experiments.run.failed", RunStatus.KILLED: "experiments.run.killed"}.get(status)
         tx.note(
@@ -236,6 +302,7 @@ class Experiments(Room):
         tx.execute(points.delete().where(points.c.metric.in_(mine)))
         for table in (metrics, params, artifacts):
             tx.execute(table.delete().where(table.c.run == ref.name))
+        writing.forget_writers(tx, ref)
         for key in gone.tags:
             catalog.set_tag(tx, ref, key, None)
         catalog.release(tx, ref)

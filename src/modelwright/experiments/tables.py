@@ -85,6 +85,15 @@ artifacts = sa.Table(
     sa.Column("media_type", sa.String(100), nullable=False),
 )
 
+writers = sa.Table(
+    "experiments_writers",
+    metadata,
+    sa.Column("run", sa.String(26), sa.ForeignKey("experiments_runs.id"), primary_key=True),
+    sa.Column("writer", sa.String(26), primary_key=True),
+    sa.Column("sequence", sa.BigInteger, nullable=False),  # of the last entry that was delivered
+    sa.Column("began", sa.BigInteger, nullable=False),  # microseconds since 1970
+)
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 

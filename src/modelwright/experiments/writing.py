@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,7 +14,7 @@ from modelwright.core.refs import Ref
 from modelwright.core.wire import encode_text
 from modelwright.experiments.queries import metric_ids
 from modelwright.experiments.records import Artifact, Point
-from modelwright.experiments.tables import artifacts, metrics, params, points, to_column, to_micros
+from modelwright.experiments.tables import artifacts, from_micros, metrics, params, points, to_column, to_micros, writers
 from modelwright.store import Transaction
 
 MAX_NAME = 250  # characters of a parameter's or metric's name
@@ -74,6 +75,31 @@ def add_artifacts(tx: Transaction, ref: Ref, new: Sequence[Artifact]) -> None:
         tx.execute(artifacts.delete().where(*same))
         described = {"digest": each.digest, "size": each.size, "media_type": each.media_type}
         tx.execute(artifacts.insert().values(run=ref.name, name=each.name, **described))
+
+
+def last_delivered(tx: Transaction, ref: Ref, writer: str) -> tuple[int, datetime] | None:
+    """The number of the last entry that a writer has delivered, and when it began; None of one that is new."""
+    w = writers.c
+    row = tx.execute(sa.select(w.sequence, w.began).where(w.run == ref.name, w.writer == writer)).first()
+    return None if row is None else (row.sequence, from_micros(row.began))
+
+
+def set_delivered(tx: Transaction, ref: Ref, writer: str, *, sequence: int, began: datetime) -> None:
+    """Keep how far a writer has come."""
+    values = {"run": ref.name, "writer": writer, "sequence": sequence, "began": to_micros(began)}
+    added = tx.insert(writers).values(**values)
+    tx.execute(added.on_conflict_do_update(index_elements=["run", "writer"], set_={"sequence": sequence}))
+
+
+def forget_writers(tx: Transaction, ref: Ref) -> None:
+    """The run is being deleted."""
+    tx.execute(writers.delete().where(writers.c.run == ref.name))
+
+
+def last_steps(tx: Transaction, ref: Ref) -> dict[str, int]:
+    """The last step of every metric of a run."""
+    m = metrics.c
+    return {row.name: row.step for row in tx.execute(sa.select(m.name, m.step).where(m.run == ref.name))}
 
 
 def _new_metric(tx: Transaction, ref: Ref, name: str, first: Point) -> int:

@@ -152,6 +152,20 @@ class Transaction:
         """Run one statement of SQLAlchemy Core."""
         return self.connection.execute(statement, parameters)
 
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """A part that may fail by itself: if the block raises, what it wrote is undone, events too, and the rest stands."""
+        head, told = self._head, len(self.committed)
+        before = None if head is None else (head.size, list(head.frontier), head.last_ts)
+        try:
+            with self.connection.begin_nested():
+                yield
+        except BaseException:
+            del self.committed[told:]
+            if head is not None and before is not None:
+                head.size, head.frontier, head.last_ts = before
+            raise
+
     def insert(self, table: sa.Table) -> Any:
         """An insert that can also say what to do where the row is there already (`on_conflict_do_...`)."""
         return insert(self.connection, table)

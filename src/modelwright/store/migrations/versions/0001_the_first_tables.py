@@ -521,6 +521,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("run", "name", name=op.f("pk_experiments_params")),
     )
     op.create_table(
+        "experiments_writers",
+        sa.Column("run", sa.String(length=26), nullable=False),
+        sa.Column("writer", sa.String(length=26), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=False),
+        sa.Column("began", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["run"], ["experiments_runs.id"], name=op.f("fk_experiments_writers_run_experiments_runs")),
+        sa.PrimaryKeyConstraint("run", "writer", name=op.f("pk_experiments_writers")),
+    )
+    op.create_table(
         "pipelines_attempts",
         sa.Column("execution", sa.String(length=26), nullable=False),
         sa.Column("key", sa.String(length=200), nullable=False),
@@ -555,6 +564,7 @@ def downgrade() -> None:
     """Back to the one before."""
     op.drop_table("experiments_points")
     op.drop_table("pipelines_attempts")
+    op.drop_table("experiments_writers")
     op.drop_table("experiments_params")
     op.drop_table("experiments_metrics")
     op.drop_table("experiments_artifacts")

@@ -1,0 +1,151 @@
+"""Applying the entries of a writer to its run, each exactly once, inside an open transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from itertools import groupby, pairwise
+from typing import TYPE_CHECKING
+
+from modelwright.core.errors import Conflict, Invalid, ModelwrightError, NotFound
+from modelwright.core.ids import is_id
+from modelwright.core.refs import Ref
+from modelwright.experiments import queries, writing
+from modelwright.experiments.entries import (
+    Delivered,
+    Ended,
+    Entry,
+    Figures,
+    Kept,
+    Linked,
+    Params,
+    Refusal,
+    Resumed,
+    Started,
+    Tags,
+)
+from modelwright.experiments.records import Point, RunStatus
+from modelwright.store import Transaction
+
+if TYPE_CHECKING:
+    from modelwright.experiments.service import Experiments
+
+PARENT = "parent"  # the tag that names the run which another is a part of
+
+
+class Delivery:
+    """One batch of one writer.
+
+    The number of the writer's last entry is kept beside the run and moves in the same transaction, so what arrives twice is
+    applied once. An entry that breaks a rule is undone by itself and told; it does not hold up what comes after it.
+    """
+
+    def __init__(self, room: Experiments, tx: Transaction, experiment: str, ref: Ref, writer: str, age: timedelta) -> None:
+        """`age` is how long ago the writer began: no clock but the workspace's is believed."""
+        if not is_id(writer):
+            raise Invalid(f"{writer!r} is not the id of a writer.", mend="Use a ULID of its own for each process.")
+        self.room, self.tx, self.experiment, self.ref, self.writer = room, tx, experiment, ref, writer
+        self.sequence, began = writing.last_delivered(tx, ref, writer) or (0, None)
+        self.began = began or tx.now - max(timedelta(), age)
+        self.refused: list[Refusal] = []
+        self._steps: dict[str, int] | None = None
+
+    def apply(self, entries: Sequence[Entry]) -> Delivered:
+        """Apply those that are new."""
+        fresh = [entry for entry in entries if entry.seq > self.sequence]
+        if any(after.seq <= before.seq for before, after in pairwise(entries)):
+            raise Invalid("The entries of a delivery are not in the order of their numbers.")
+        self._own_run(begins=bool(fresh) and isinstance(fresh[0], Started))
+        for kind, group in groupby(fresh, type):
+            if kind is Figures:
+                figures = [entry for entry in group if isinstance(entry, Figures)]
+                self._attempt(figures[-1], lambda figures=figures: self._figures(figures))  # type: ignore[misc]
+            else:
+                for entry in group:
+                    self._attempt(entry, lambda entry=entry: self._apply(entry))  # type: ignore[misc]
+        if fresh:
+            self.sequence = fresh[-1].seq
+            if self._exists():
+                writing.set_delivered(self.tx, self.ref, self.writer, sequence=self.sequence, began=self.began)
+        return Delivered(sequence=self.sequence, refused=self.refused)
+
+    def _exists(self) -> bool:
+        try:
+            queries.row(self.tx, self.ref)
+        except NotFound:
+            return False
+        return True
+
+    def _own_run(self, *, begins: bool) -> None:
+        """The right was asked on the experiment that the caller named; a run that is there must be one of it."""
+        if begins and not self._exists():
+            return
+        if queries.row(self.tx, self.ref).experiment != self.experiment:
+            raise NotFound(f"There is no run {self.ref.name!r} in {self.experiment!r}.")
+
+    def _attempt(self, entry: Entry, body: Callable[[], None]) -> None:
+        try:
+            with self.tx.attempt():
+                body()
+        except ModelwrightError as error:
+            self.refused.append(Refusal(seq=entry.seq, code=error.code, message=str(error)))
+
+    def _apply(self, entry: Entry) -> None:
+        room, ref = self.room, self.ref
+        match entry:
+            case Started():
+                room.start(
+                    self.experiment,
+                    id=ref.name,
+                    name=entry.name,
+                    tags={PARENT: entry.parent} if entry.parent else {},
+                    capture=entry.capture,
+                    started_at=self.began,
+                    reason=entry.reason,
+                )
+            case Resumed():
+                room.resume(ref, reason=entry.reason)
+            case Params():
+                room.log(ref, params=entry.values)
+            case Tags():
+                room.log(ref, tags=entry.values)
+            case Kept():
+                room.log(ref, artifacts=entry.artifacts)
+            case Linked():
+                if entry.inputs:
+                    room.link(ref, inputs=entry.inputs)
+                if entry.outputs:
+                    room.link(ref, outputs=entry.outputs)
+            case Ended():
+                self._end(entry)
+
+    def _figures(self, entries: Sequence[Figures]) -> None:
+        self.room.log(self.ref, points=list(self._points(entries)))
+
+    def _points(self, entries: Sequence[Figures]) -> Iterator[Point]:
+        for entry in entries:
+            at = self._time(entry)
+            for name, value in entry.values.items():
+                yield Point(metric=name, value=value, step=self._step(name, entry.step), time=at)
+
+    def _step(self, name: str, step: int | None) -> int:
+        if self._steps is None:
+            self._steps = writing.last_steps(self.tx, self.ref) if step is None else {}
+        if step is None:
+            step = self._steps.get(name, -1) + 1
+        self._steps[name] = step
+        return step
+
+    def _end(self, entry: Ended) -> None:
+        if entry.status is RunStatus.RUNNING:
+            raise Invalid("A run does not end as running.")
+        status = RunStatus(queries.row(self.tx, self.ref).status)
+        if status is entry.status:
+            return
+        if status is not RunStatus.RUNNING:
+            raise Conflict(f"{self.ref} is {status} already and cannot become {entry.status}.")
+        self.room.finish(self.ref, status=entry.status, error=entry.error, ended_at=self._time(entry))
+
+    def _time(self, entry: Entry) -> datetime:
+        """When it was, by the workspace's clock; never later than now."""
+        return min(self.tx.now, self.began + timedelta(seconds=max(0.0, entry.elapsed)))
