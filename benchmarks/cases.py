@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
@@ -26,24 +26,40 @@ MICROSECONDS: Final = Unit("µs", 1e6)
 MEGABYTES: Final = Unit("MB/s", 1e-6, rate=True)
 EVENTS: Final = Unit("events/s", 1.0, rate=True)
 ROWS: Final = Unit("rows/s", 1.0, rate=True)
+CALLS: Final = Unit("calls/s", 1.0, rate=True)
+MEBIBYTES: Final = Unit("MiB", 1.0)  # of memory: what a run returns as `Measured`
 
 
 class Bar(NamedTuple):
-    """What was promised: `limit` at most, or for a rate at least. `added` is what we take beyond the peer."""
+    """What was promised: `limit` at most, or for a rate at least. `added` is what we take beyond the peer.
+
+    `times` is how many times as good as the best peer the median is, whether it is a time or a rate.
+    """
 
     limit: float
-    of: Literal["median", "added", "p99"] = "median"
+    of: Literal["median", "added", "p99", "times"] = "median"
+
+
+class Measured(NamedTuple):
+    """What a run returns that has measured for itself: the figure in seconds (or MiB), and each single call in seconds."""
+
+    value: float
+    each: Sequence[float] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One thing to time. `before` is not timed; what it returns is handed to `run` or `peer`."""
+    """One thing to time. `before` is not timed; what it returns is handed to `run` or `peer`.
+
+    Where there are several peers, they are `peers` by what they are, and the ratio is to the best of them.
+    """
 
     label: str
     unit: Unit
     run: Callable[[Any], object]
     peer: Callable[[Any], object] | None = None
     against: str = ""  # what the peer is, in a few words
+    peers: Mapping[str, Callable[[Any], object]] = field(default_factory=dict)
     before: Callable[[], object] = lambda: None
     amount: float = 1  # things done in one run: bytes, events, operations
     runs: int = 7

@@ -80,11 +80,16 @@ def _cells(result: Result) -> list[str]:
         f"{_number(ours.median)} {result.unit}",
         f"{_number(ours.low)} to {_number(ours.high)}",
         "" if ours.p99 is None else _number(ours.p99),
-        "" if peer is None else f"{_number(peer.median)} ({result.against})",
-        "" if result.ratio is None else f"{result.ratio:.2f}",
+        "" if peer is None else "; ".join(_peer(*each) for each in [(result.against, peer), *result.others.items()]),
+        "" if result.ratio is None else f"{result.ratio:.2f}" if result.ratio < 10 else f"{result.ratio:.1f}",
         "" if result.added is None else _number(result.added),
         _verdict(result),
     ]
+
+
+def _peer(name: str, summary: Summary) -> str:
+    worst = "" if summary.p99 is None else f", p99 {_number(summary.p99)}"
+    return f"{_number(summary.median)}{worst} ({name})"
 
 
 def _verdict(result: Result) -> str:
@@ -106,4 +111,5 @@ def _plain(result: Result) -> dict[str, Any]:
     for side in ("ours", "peer"):
         if isinstance(told[side], Summary):
             told[side] = told[side]._asdict()
+    told["others"] = {name: summary._asdict() for name, summary in result.others.items()}
     return told

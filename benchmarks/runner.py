@@ -13,7 +13,7 @@ from time import perf_counter
 from typing import NamedTuple
 
 from benchmarks import entries
-from benchmarks.cases import REGISTERED, Benchmark, Case, Setting, Skip
+from benchmarks.cases import REGISTERED, Benchmark, Case, Measured, Setting, Skip
 
 ENOUGH = 60.0  # seconds for one case; then what was measured, but at least three runs of each, has to do
 LEAST = 3
@@ -25,7 +25,7 @@ class Summary(NamedTuple):
     median: float
     low: float
     high: float
-    p99: float | None  # where there are a hundred runs or more
+    p99: float | None  # of a hundred runs or more; where runs measured single calls, of these, in milliseconds
     runs: int
 
 
@@ -38,6 +38,8 @@ class Result(NamedTuple):
     ours: Summary
     peer: Summary | None
     against: str
+    others: dict[str, Summary]  # peers that did worse than `peer`
+    times: float | None  # how many times as good as the peer, whether it is a time or a rate
     ratio: float | None  # how many times the peer's time; for rates, of the peer's speed
     added: float | None  # the difference of the medians
     bar: float | None
@@ -72,50 +74,64 @@ def run(chosen: Benchmark, *, quick: bool = False) -> Iterator[Result | Skipped]
 
 def measure(name: str, case: Case, *, quick: bool = False) -> Result:
     """Time one case."""
-    sides = [case.run] if case.peer is None else [case.run, case.peer]
+    peers = dict(case.peers) if case.peer is None else {case.against: case.peer, **case.peers}
+    sides = [case.run, *peers.values()]
     for _ in range(case.warmups):
         for side in sides:
-            _seconds(case, side)
-    taken: list[list[float]] = [[] for _ in sides]
+            _measured(case, side)
+    taken: list[list[Measured]] = [[] for _ in sides]
     gc.collect()
     began = perf_counter()
     for turn in range(min(case.runs, LEAST) if quick else case.runs):
         order = range(len(sides)) if turn % 2 == 0 else reversed(range(len(sides)))
-        for side in order:
-            taken[side].append(_seconds(case, sides[side]))
+        for at in order:
+            taken[at].append(_measured(case, sides[at]))
         if turn + 1 >= LEAST and perf_counter() - began > ENOUGH:
             break
-    return _result(name, case, *(_summary(case, each) for each in taken))
+    found = [_summary(case, each) for each in taken]
+    return _result(name, case, found[0], dict(zip(peers, found[1:], strict=True)))
 
 
-def _seconds(case: Case, side: Callable[[object], object]) -> float:
+def _measured(case: Case, side: Callable[[object], object]) -> Measured:
     given = case.before()
     started = perf_counter()
-    side(given)
-    return perf_counter() - started
+    told = side(given)
+    seconds = perf_counter() - started
+    return told if isinstance(told, Measured) else Measured(seconds)
 
 
-def _summary(case: Case, taken: Sequence[float]) -> Summary:
-    figures = sorted(case.unit.figure(seconds, case.amount) for seconds in taken)
-    worst = figures[::-1] if case.unit.rate else figures
+def _summary(case: Case, taken: Sequence[Measured]) -> Summary:
+    figures = sorted(case.unit.figure(run.value, case.amount) for run in taken)
+    calls = sorted(seconds * 1e3 for run in taken for seconds in run.each)
+    worst = calls or (figures[::-1] if case.unit.rate else figures)
     p99 = worst[min(len(worst) - 1, len(worst) * 99 // 100)] if len(worst) >= 100 else None
     return Summary(statistics.median(figures), figures[0], figures[-1], p99, len(figures))
 
 
-def _result(name: str, case: Case, ours: Summary, peer: Summary | None = None) -> Result:
+def _result(name: str, case: Case, ours: Summary, peers: dict[str, Summary]) -> Result:
+    ranked = sorted(peers, key=lambda each: peers[each].median, reverse=case.unit.rate)
+    against = ranked[0] if ranked else case.against
+    peer = peers.pop(against) if ranked else None
     added = None if peer is None else ours.median - peer.median
-    found = None if case.bar is None else {"median": ours.median, "added": added, "p99": ours.p99}[case.bar.of]
+    ratio = None if peer is None else ours.median / peer.median
+    times = ratio if ratio is None or case.unit.rate else 1 / ratio
+    found = None
+    if case.bar is not None:
+        found = {"median": ours.median, "added": added, "p99": ours.p99, "times": times}[case.bar.of]
     met = None
     if case.bar is not None and found is not None:
-        met = found >= case.bar.limit if case.unit.rate else found <= case.bar.limit
+        least = case.bar.of == "times" or (case.unit.rate and case.bar.of != "p99")
+        met = found >= case.bar.limit if least else found <= case.bar.limit
     return Result(
         benchmark=name,
         label=case.label,
         unit=case.unit.name,
         ours=ours,
         peer=peer,
-        against=case.against,
-        ratio=None if peer is None else ours.median / peer.median,
+        against=against,
+        others=peers,
+        times=times,
+        ratio=ratio,
         added=added,
         bar=case.bar.limit if case.bar else None,
         bar_of=case.bar.of if case.bar else "",

@@ -1,0 +1,158 @@
+"""What pages, scripts and people ask a tracking server, beside MLflow's own, over the same generated runs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+from benchmarks.cases import MILLISECONDS, Bar, Case, Measured, Setting, benchmark
+from benchmarks.servers import Server, mlflow, need_mlflow, ours
+from benchmarks.tracking import (
+    API,
+    ONE_WORKER,
+    SHIPPED,
+    analyse,
+    each_server,
+    fill_mlflow,
+    fill_ours,
+    generated,
+    history,
+    log_batch,
+    new_experiment,
+    new_run,
+    search,
+)
+from benchmarks.wire import request, timed
+
+ANALYSED = "MLflow, one worker, after ANALYZE"
+POINTS = 100_000
+BATCH = 1_000
+Store = dict[str, tuple[Server, str, str]]  # server, experiment, and one of its runs
+
+
+@benchmark(
+    "mlflow-reads", what="reading over HTTP in MLflow's protocol, beside MLflow's own server; 20,000 runs of 25 values"
+)
+def reads(setting: Setting) -> Iterator[Case]:
+    """Searches, the newest runs, one run, and a curve with all its pages."""
+    need_mlflow()
+    with ExitStack() as stack:
+        store = _filled(stack, setting, setting.size(20_000, 300))
+        yield from _searches(setting, store)
+        yield _asked(
+            setting,
+            store,
+            "the newest 100 runs",
+            lambda experiment, _: search(experiment, filtered=False),
+            calls=setting.size(10, 2),
+            bar=Bar(10, of="times"),
+        )
+        yield _asked(
+            setting,
+            store,
+            "one run",
+            lambda _, run: request("GET", f"{API}/runs/get?run_id={run}"),
+            calls=setting.size(50, 2),
+            bar=Bar(10, of="times"),
+        )
+        yield _curve(setting, store)
+
+
+@benchmark("mlflow-many-runs", what="the same searches over 200,000 runs of 25 values")
+def many_runs(setting: Setting) -> Iterator[Case]:
+    """Ten times as many runs. The bar against what is shipped, fifty times, is read from the peers' own figures."""
+    need_mlflow()
+    with ExitStack() as stack:
+        yield from _searches(setting, _filled(stack, setting, setting.size(200_000, 600)))
+
+
+def _filled(stack: ExitStack, setting: Setting, count: int) -> Store:
+    """Ours, and MLflow's in both modes as shipped and once more with its database analysed."""
+    folders = {kind: setting.folder / kind.replace(" ", "-") for kind in (SHIPPED, ONE_WORKER, ANALYSED)}
+    with mlflow(folders[SHIPPED], workers=1):
+        pass  # it makes the tables
+    fill_mlflow(folders[SHIPPED] / "mlflow.db", count)
+    for kind in (ONE_WORKER, ANALYSED):
+        shutil.copytree(folders[SHIPPED], folders[kind])
+    analyse(folders[ANALYSED] / "mlflow.db")
+    server = stack.enter_context(ours(setting.folder / "ours"))
+    with server.connection() as connection:
+        experiment = new_experiment(connection, "many")
+        made = fill_ours(connection, count, experiment)
+    store = {"ours": (server, experiment, made[0])}
+    first = next(generated(1)).id
+    for kind, folder in folders.items():
+        workers = None if kind == SHIPPED else 1
+        store[kind] = (stack.enter_context(mlflow(folder, workers=workers)), "0", first)
+    return store
+
+
+def _searches(setting: Setting, store: Store) -> Iterator[Case]:
+    found = {}
+    for kind, (server, experiment, _) in store.items():
+        with server.connection() as connection:
+            runs = connection.ask(search(experiment)).json().get("runs", [])
+            found[kind] = [each["info"]["run_name"] for each in runs]
+    if len({tuple(each) for each in found.values()}) != 1:
+        raise RuntimeError(f"the servers found different runs: { {kind: each[:3] for kind, each in found.items()} }")
+    made = _asked(
+        setting,
+        store,
+        "search with two filters and an order, the first 100",
+        lambda experiment, _: search(experiment),
+        calls=setting.size(10, 2),
+        bar=Bar(5, of="times"),
+    )
+    yield made
+
+
+def _asked(setting: Setting, store: Store, label: str, make: Callable[[str, str], bytes], *, calls: int, bar: Bar) -> Case:
+    """So many calls on one kept connection; the figure is the time of one."""
+
+    def side(kind: str) -> Callable[[Any], Measured]:
+        server, experiment, run = store[kind]
+        connection, sent = server.connection(), make(experiment, run)
+
+        def work(_: Any) -> Measured:
+            told = timed(connection, [sent] * calls)
+            return Measured(told.seconds, told.each)
+
+        return work
+
+    return Case(
+        label=label,
+        unit=MILLISECONDS,
+        amount=calls,
+        runs=setting.size(11, 1),
+        bar=bar,
+        run=side("ours"),
+        peers={kind: side(kind) for kind in store if kind != "ours"},
+    )
+
+
+def _curve(setting: Setting, store: Store) -> Case:
+    points = setting.size(POINTS, BATCH)
+    servers = {kind: store[kind][0] for kind in store if kind != ANALYSED}
+
+    def side(server: Server) -> Callable[[Any], object]:
+        connection = server.connection()
+        run = str(new_run(connection, new_experiment(connection, "one long curve"))["run_id"])
+        for number in range(points // BATCH):
+            connection.ask(log_batch(run, number, names=1, steps=BATCH))
+
+        def work(_: Any) -> None:
+            came = history(connection, run, "metric_0")
+            if came != points:
+                raise RuntimeError(f"{came} points came of {points}")
+
+        return work
+
+    return Case(
+        label=f"the history of {points:,} points, all pages",
+        unit=MILLISECONDS,
+        runs=setting.size(7, 1),
+        bar=Bar(15, of="times"),
+        **each_server(servers, side),
+    )
