@@ -169,23 +169,23 @@ def test_an_under_score_in_a_name_is_no_wild_card(write):
 
 def test_a_version_cannot_be_added_twice_or_changed_but_by_retiring(write):
     with write() as tx:
-        first = add(tx, digest=D)
-        with pytest.raises(sa.exc.IntegrityError):
-            tx.execute(
-                catalog_versions.insert().values(
-                    kind="model",
-                    name="delay",
-                    version=1,
-                    digest=D,
-                    record="{}",
-                    description="",
-                    state="active",
-                    created_at=tx.stamp,
-                    created_by="eve",
-                )
-            )
-        tx.connection.rollback() if not tx.database.is_sqlite else None
-        assert first.state is State.ACTIVE
+        add(tx, digest=D)
+    again = catalog_versions.insert().values(
+        kind="model",
+        name="delay",
+        version=1,
+        digest=D,
+        record="{}",
+        description="",
+        state="active",
+        created_at="2026-01-01T00:00:00.000000Z",
+        created_by="eve",
+    )
+    with pytest.raises(sa.exc.IntegrityError), write() as tx:
+        tx.execute(again)
+    with write() as tx:
+        held = catalog.get(tx, Ref.parse("model:delay@1"))
+        assert held.state is State.ACTIVE and held.created_by == "ada"
 
 
 def test_a_retired_version_names_its_successor_and_cannot_be_retired_again(write):

@@ -20,7 +20,8 @@ class Rights:
     """Answers `Authorizer`, the port that the embedded caller asks.
 
     The epoch is read once per transaction, with its first question, which comes before any of its changes: so every
-    process sees a grant or a revocation in the next transaction, and no snapshot holds what may still be rolled back.
+    process sees a grant or a revocation in the next transaction. A snapshot that holds what may still be rolled back, since
+    it was read behind others who are not committed yet, is not kept for the next.
     """
 
     def __init__(self, database: Database, roles: Mapping[str, Role] | None = None) -> None:
@@ -60,9 +61,12 @@ class Rights:
         with self._lock:
             known = self._seen.get(tx)
             if known is None:
-                if self._latest is None or self._latest.epoch != queries.current_epoch(tx):
-                    self._latest = queries.snapshot(tx, self._standing)
-                known = self._seen[tx] = self._latest
+                known = self._latest
+                if known is None or known.epoch != queries.current_epoch(tx):
+                    known = queries.snapshot(tx, self._standing)
+                    if not tx.tentative:
+                        self._latest = known
+                self._seen[tx] = known
             return known
 
 

@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+import random
+import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from concurrent.futures import Future
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
-from typing import Any
+from queue import SimpleQueue
+from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
 from modelwright.core.clock import Clock, isoformat, parse_time
+from modelwright.core.errors import Unavailable
 from modelwright.core.ids import new_id
 from modelwright.core.operations import Resource
 from modelwright.core.principals import Principal
 from modelwright.core.refs import Ref
 from modelwright.core.wire import to_plain
+from modelwright.store.commits import Group, Writers
+from modelwright.store.driver import execute
 from modelwright.store.ledger import log
-from modelwright.store.tables import catalog_versions, ledger_head, metadata
+from modelwright.store.tables import catalog_versions, metadata
 from modelwright.store.upsert import insert
 
 # A name is matched as it is written (LIKE, by default, would let `Pricing` pass for `pricing`, unlike on PostgreSQL).
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000", "case_sensitive_like=ON")
+
+PATIENCE = 30.0  # seconds that a writer waits for another process
+MOST_WAITING = 10_000  # pieces of work submitted and not begun; further ones are refused
+
+T = TypeVar("T")
 
 _DIGEST = sa.select(catalog_versions.c.digest).where(
     catalog_versions.c.kind == sa.bindparam("kind"),
@@ -38,18 +51,79 @@ class _Ends:
         self.committed: list[Callable[[], None]] = []
         self.rolled_back: list[Callable[[], None]] = []
 
+    def done(self) -> None:
+        """It is on the disk."""
+        for callback in self.committed:
+            callback()
+
+    def undone(self) -> None:
+        """Nothing of it is kept."""
+        for callback in self.rolled_back:
+            callback()
+
+
+class _Answer:
+    """What came of submitted work, to be told when its commit is settled."""
+
+    def __init__(
+        self,
+        future: Future[Any],
+        ends: _Ends,
+        *,
+        result: Any = None,
+        error: BaseException | None = None,
+        group: Group | None = None,
+    ) -> None:
+        self._future = future
+        self._ends = ends
+        self._result = result
+        self._error = error
+        self._group = group
+
+    def give(self) -> None:
+        """Wait for the commit, run the callbacks, resolve the future."""
+        try:
+            if self._group is not None:
+                self._group.wait()
+        except Exception as error:  # noqa: BLE001 - it is told to whoever waits
+            self._error = error
+        try:
+            if self._error is None:
+                self._ends.done()
+            else:
+                self._ends.undone()
+        except Exception as error:  # noqa: BLE001 - a callback's, told as `transaction` tells it
+            self._error = error
+        if self._error is None:
+            self._future.set_result(self._result)
+        else:
+            self._future.set_exception(self._error)
+
+
+class _Job(NamedTuple):
+    """Work that was submitted, and who waits for it."""
+
+    work: Callable[[Transaction], Any]
+    principal: Principal
+    request_id: str
+    future: Future[Any]
+
 
 class Database:
-    """Engine, clock and the write lock. `transaction` is the only way in."""
+    """Engine, clock and the write lock. `transaction` and `submit` are the only ways in."""
 
     def __init__(self, url: str, clock: Clock) -> None:
         self.url = sa.make_url(url)
         self.clock = clock
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self._writer = threading.Lock()  # fair among threads; the database itself keeps other processes out
         self.engine = _sqlite_engine(self.url) if self.is_sqlite else sa.create_engine(self.url, pool_pre_ping=True)
         # A reading transaction sees one state of the database throughout, as it does in SQLite by itself.
         self._reading: dict[str, Any] = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        self._writers = Writers(self._begin)  # fair among threads; the database itself keeps other processes out
+        self._connection: sa.Connection | None = None  # the one that writes
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._worker: threading.Thread | None = None
+        self._starting = threading.Lock()
 
     def create_all(self) -> None:
         """Create every table that is not there. For tests; a workspace goes through the migrations."""
@@ -60,40 +134,155 @@ class Database:
         """A transaction that commits when the block ends and rolls back when it raises.
 
         A writing one holds the single write lock from its beginning, so a rule that reads and then writes cannot be
-        overtaken in between, alike on both databases.
+        overtaken in between, alike on both databases. It may be committed together with those of other threads that
+        waited (see `commits`): the block ends when it is on the disk, or raises `Unavailable` when nothing is.
         """
         ends = _Ends()
         try:
-            with self._writer if write and self.is_sqlite else nullcontext():
-                yield from self._run(principal, write, request_id, ends)
-        except Exception:
-            for callback in ends.rolled_back:
-                callback()
-            raise
-        for callback in ends.committed:
-            callback()
-
-    def _run(self, principal: Principal, write: bool, request_id: str, ends: _Ends) -> Iterator[Transaction]:
-        options = {"modelwright_write": True} if write else self._reading
-        with self.engine.connect().execution_options(**options) as connection, connection.begin():
-            now, head = self.clock.now(), None
             if write:
-                head = log.lock(connection, isoformat(now))
-                now = max(self.clock.now(), parse_time(head.last_ts))  # another machine's clock may be ahead of ours
-            tx = Transaction(self, connection, principal, now, head, request_id or new_id(now))
-            tx.committed, tx.rolled_back = ends.committed, ends.rolled_back
-            token = _current.set(tx)
-            try:
-                yield tx
-            finally:
-                _current.reset(token)
+                self._writers.take()
+                try:
+                    with self._member(principal, request_id, ends) as (group, tx):
+                        yield tx
+                finally:
+                    self._writers.leave()
+                group.wait()
+            else:
+                with self.engine.connect().execution_options(**self._reading) as connection, connection.begin():
+                    now = self.clock.now()
+                    tx = Transaction(self, connection, principal, now, request_id or new_id(now), ends=ends, group=None)
+                    with _as_current(tx):
+                        yield tx
+        except Exception:
+            ends.undone()
+            raise
+        ends.done()
+
+    def submit(self, work: Callable[[Transaction], T], principal: Principal, *, request_id: str = "") -> Future[T]:
+        """Have `work` done in a writing transaction by the one writer thread of this database; returns at once.
+
+        For hot paths that must not hold a thread for each write: from a coroutine,
+        `await asyncio.wrap_future(database.submit(work, principal))`. What was submitted meanwhile is committed
+        together, each piece of work behind a savepoint of its own. The future has the result when it is on the disk; an
+        error of `work` undoes that work alone; `Unavailable` if the commit failed. `work` runs in another thread, in the
+        order of submission, and every other writer waits for it: it does its computing beforehand. A future that is
+        cancelled before its turn is not done.
+        """
+        if self._jobs.qsize() >= MOST_WAITING:
+            raise Unavailable(
+                f"{MOST_WAITING} writes are waiting for the disk already.", mend="Try again in a moment, or write less."
+            )
+        future: Future[T] = Future()
+        with self._starting:
+            if self._worker is None or not self._worker.is_alive():
+                self._worker = threading.Thread(target=self._work, name="modelwright-writer", daemon=True)
+                self._worker.start()
+            self._jobs.put(_Job(work, principal, request_id, future))
+        return future
 
     def dispose(self) -> None:
-        """Close every pooled connection."""
+        """Finish what was submitted, and close every connection. The database may be used again afterwards."""
+        with self._starting:
+            worker, self._worker = self._worker, None
+            if worker is not None:
+                self._jobs.put(None)
+        if worker is not None and worker is not threading.current_thread():
+            worker.join()
+        self._writers.take()
+        try:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+        finally:
+            self._writers.leave()
         self.engine.dispose()
+
+    def _begin(self) -> Group:
+        """Open the transaction that writers will share: the write lock, and where the ledger ends."""
+        try:
+            return self._open()
+        except sa.exc.DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+        return self._open()  # the server was started anew since the last write: nothing was lost yet
+
+    def _open(self) -> Group:
+        connection = self._connection
+        if connection is None:
+            connection = self._connection = self.engine.connect().execution_options(modelwright_write=True)
+            if self.is_sqlite:
+                execute(connection, "PRAGMA busy_timeout=0")  # `_take_lock` waits, more evenly than SQLite does
+        try:
+            transaction = connection.begin()
+            head = log.lock(connection, isoformat(self.clock.now()))
+        except BaseException:
+            self._connection = None
+            connection.invalidate()
+            connection.close()
+            raise
+        return Group(connection, transaction, head)
+
+    @contextmanager
+    def _member(self, principal: Principal, request_id: str, ends: _Ends) -> Iterator[tuple[Group, Transaction]]:
+        """One writer's part of the open group, by whoever has the turn."""
+        if self._connection is not None and self._connection.invalidated:
+            self._connection.close()
+            self._connection = None
+        with self._writers.join() as group:
+            now = self.clock.now()
+            if isoformat(now) < group.head.last_ts:  # another machine's clock may be ahead of ours
+                now = parse_time(group.head.last_ts)
+            tx = Transaction(self, group.connection, principal, now, request_id or new_id(now), ends=ends, group=group)
+            with _as_current(tx):
+                yield group, tx
+
+    def _work(self) -> None:
+        """The writer thread: everything that is submitted while it waits for the disk goes into the next commit."""
+        while True:
+            job = self._jobs.get()
+            if job is None:
+                return
+            answers: list[_Answer] = []
+            ended = False
+            try:
+                self._writers.take()
+                try:
+                    while job is not None:
+                        answers += self._do(job)
+                        job = None
+                        if self._writers.has_room and not self._jobs.empty():
+                            job = self._jobs.get()
+                            ended = job is None
+                finally:
+                    self._writers.leave()
+            finally:
+                for answer in answers:
+                    answer.give()
+            if ended:
+                return
+
+    def _do(self, job: _Job) -> list[_Answer]:
+        if not job.future.set_running_or_notify_cancel():
+            return []
+        ends = _Ends()
+        try:
+            with self._member(job.principal, job.request_id, ends) as (group, tx):
+                result = job.work(tx)
+        except BaseException as error:  # noqa: BLE001 - it is told to whoever waits
+            return [_Answer(job.future, ends, error=error)]
+        return [_Answer(job.future, ends, result=result, group=group)]
 
 
 _current: ContextVar[Transaction | None] = ContextVar("modelwright_transaction", default=None)
+
+
+@contextmanager
+def _as_current(tx: Transaction) -> Iterator[None]:
+    token = _current.set(tx)
+    try:
+        yield
+    finally:
+        _current.reset(token)
 
 
 def current_transaction(database: Database) -> Transaction | None:
@@ -124,17 +313,20 @@ class Transaction:
         connection: sa.Connection,
         principal: Principal,
         now: datetime,
-        head: log.Head | None,
         request_id: str,
+        *,
+        ends: _Ends,
+        group: Group | None,
     ) -> None:
         self.database = database
         self.connection = connection
         self.principal = principal
         self.now = now
-        self._head = head  # of the ledger; only who holds the write lock knows it
+        self._head = group.head if group else None  # of the ledger; only who holds the write lock knows it
+        self.tentative = group is not None and group.members > 0  # it sees what others wrote that is not committed yet
         self.request_id = request_id
-        self.committed: list[Callable[[], None]] = []  # called after the commit
-        self.rolled_back: list[Callable[[], None]] = []  # called after a rollback: a refusal is on the record all the same
+        self.committed = ends.committed  # called after the commit
+        self.rolled_back = ends.rolled_back  # called after a rollback: a refusal is on the record all the same
         self.readable: Callable[[str], Sequence[str] | None] = lambda kind: None
         self._scopes: list[_Scope] = []
 
@@ -294,15 +486,21 @@ class Transaction:
         )
 
     @property
+    def head(self) -> log.Head | None:
+        """Where the ledger ends: its size counts what this transaction wrote. None while there is no ledger."""
+        return self._head if self._head is not None else log.read(self.connection)
+
+    @property
     def last_event_at(self) -> datetime | None:
         """When the newest event was written, or None while there is none."""
-        head = self.execute(sa.select(ledger_head.c.size, ledger_head.c.last_ts)).first()
+        head = self.head
         return None if head is None or head.size == 0 else parse_time(head.last_ts)
 
     @property
     def next_seq(self) -> int:
         """The sequence number that the next event will get: rows written before their event point at it."""
-        return int(self.execute(sa.select(ledger_head.c.size)).scalar_one())
+        head = self.head
+        return 0 if head is None else head.size
 
 
 def _sqlite_engine(url: sa.URL) -> sa.Engine:
@@ -316,7 +514,28 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
-        write = connection.get_execution_options().get("modelwright_write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+        if connection.get_execution_options().get("modelwright_write", False):
+            _take_lock(connection)
+        else:
+            execute(connection, "BEGIN")
 
     return engine
+
+
+def _take_lock(connection: sa.Connection) -> None:
+    """Take SQLite's write lock, for which other processes may be waiting too.
+
+    SQLite itself sleeps up to a tenth of a second between two looks; a process that writes all the time gives the lock
+    back for some microseconds only, and would hardly ever be caught so.
+    """
+    until, pause = time.monotonic() + PATIENCE, 0.0002
+    while True:
+        try:
+            execute(connection, "BEGIN IMMEDIATE")
+            return
+        except sa.exc.OperationalError as error:
+            code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+            if code not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) or time.monotonic() >= until:
+                raise
+        time.sleep(pause * (0.5 + random.random()))  # noqa: S311 - so that two do not keep in step
+        pause = min(2 * pause, 0.003)

@@ -19,7 +19,7 @@ from modelwright.pipelines.service import Pipelines
 from modelwright.pipelines.tables import executions, firings, triggers
 from modelwright.pipelines.triggers.deciding import Decision, Heard, Observed, Trigger, decide
 from modelwright.store import Transaction
-from modelwright.store.tables import ledger_events, ledger_head
+from modelwright.store.tables import ledger_events
 
 MOST = 500  # events that one look takes in
 
@@ -150,7 +150,7 @@ def _observe(tx: Transaction, trigger: Trigger, seen: int) -> Observed:
     slot = tx.execute(sa.select(sa.func.max(f.cause)).where(f.trigger == trigger.name, f.cause.startswith("at:"))).scalar()
     return Observed(
         events=[_heard(body) for body in rows] if trigger.on else [],
-        head=int(tx.execute(sa.select(ledger_head.c.size)).scalar_one()),
+        head=tx.next_seq,
         running=tx.execute(running).first() is not None or bool(_due(tx, trigger)),
         last_fired_at=parse_time(last) if last else None,
         last_slot=slot.removeprefix("at:") if slot else "",

@@ -17,9 +17,10 @@ from modelwright.core.refs import Kind, Ref
 from modelwright.store.database import Transaction
 from modelwright.store.ledger import merkle
 from modelwright.store.ledger.keys import Keyring, SigningKey, write_note
+from modelwright.store.ledger.log import Head
 from modelwright.store.ledger.tree import Tree
 from modelwright.store.records import Sealed
-from modelwright.store.tables import ledger_checkpoints, ledger_events, ledger_head
+from modelwright.store.tables import ledger_checkpoints, ledger_events
 
 LEDGER = Ref(Kind.WORKSPACE, "ledger")
 CREATED, ROTATED = "ledger.key.created", "ledger.key.rotated"
@@ -128,15 +129,17 @@ def _announce(tx: Transaction, action: str, keyring: Keyring, old: SigningKey | 
 
 def _sign(tx: Transaction, keys: Sequence[SigningKey]) -> Sealed:
     head = _head(tx)
-    root = merkle.root(merkle.pieces(head.frontier))
+    root = merkle.root(head.frontier)
     Tree(tx.connection).store(head.size)
     note = write_note(origin_of(head.log_id), head.size, root, keys)
     tx.execute(ledger_checkpoints.insert().values(size=head.size, root=root, note=note, at=tx.stamp))
     return Sealed(size=head.size, root=root.hex(), note=note, at=tx.now)
 
 
-def _head(tx: Transaction) -> Any:
-    return tx.execute(sa.select(ledger_head)).one()
+def _head(tx: Transaction) -> Head:
+    if tx.head is None:
+        raise RuntimeError("a transaction that writes knows where the ledger ends")
+    return tx.head
 
 
 def _sealed(row: Any) -> Sealed:

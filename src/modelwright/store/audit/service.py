@@ -27,7 +27,7 @@ from modelwright.store.records import (
     LedgerHead,
     Sealed,
 )
-from modelwright.store.tables import ledger_details, ledger_events, ledger_head
+from modelwright.store.tables import ledger_details, ledger_events
 
 _e = ledger_events.c
 
@@ -49,14 +49,14 @@ class Audit(Room):
     @operation("audit.read", on="")
     def head(self, tx: Transaction) -> LedgerHead:
         """Say how the ledger stands: its size and root, the keys it announced, and its newest checkpoint."""
-        row = tx.execute(sa.select(ledger_head)).first()
-        if row is None:
+        head = tx.head
+        if head is None:
             raise NotFound("Nothing has happened here yet: the ledger is empty.")
         return LedgerHead(
-            log_id=row.log_id,
-            origin=checkpoints.origin_of(row.log_id),
-            size=row.size,
-            root=merkle.root(merkle.pieces(row.frontier)).hex(),
+            log_id=head.log_id,
+            origin=checkpoints.origin_of(head.log_id),
+            size=head.size,
+            root=merkle.root(head.frontier).hex(),
             keys=[each["verifier_key"] for each in checkpoints.keys_announced(tx.connection)],
             sealed=checkpoints.newest(tx),
         )
@@ -172,8 +172,7 @@ class Audit(Room):
     def _copy_outside(self, tx: Transaction) -> None:
         if not self._ledger.outside:
             return
-        folder = Path(self._ledger.outside)
-        log_id = str(tx.execute(sa.select(ledger_head.c.log_id)).scalar_one())
+        folder, log_id = Path(self._ledger.outside), tx.head.log_id if tx.head else ""
         missing = checkpoints.after(tx, checkpoints.copied_size(folder, log_id), MAX_LIMIT)
         tx.committed.append(lambda: checkpoints.copy_outside(folder, log_id, missing))
 

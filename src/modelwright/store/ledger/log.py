@@ -12,6 +12,7 @@ import msgspec
 import sqlalchemy as sa
 
 from modelwright.core.errors import Invalid
+from modelwright.store.driver import Prepared
 from modelwright.store.ledger.merkle import extend, leaf_hash, pieces
 from modelwright.store.tables import ledger_details, ledger_events, ledger_head, ledger_refs
 from modelwright.store.upsert import insert
@@ -22,43 +23,32 @@ MAX_DEPTH = 16
 MAX_INTEGER = 2**53 - 1
 
 
-class _Prepared:
-    """A statement as the driver takes it, compiled once for each dialect.
-
-    Every change pays for the event beside it, and SQLAlchemy's own preparation costs more than the database's work.
-    """
-
-    def __init__(self, statement: sa.Insert | sa.Update, table: sa.Table, *names: str) -> None:
-        self._statement = statement
-        self._names = names or tuple(table.c.keys())
-        self._compiled: dict[str, Any] = {}
-
-    def run(self, connection: sa.Connection, *rows: Mapping[str, Any]) -> None:
-        """Run it once for each row."""
-        dialect = connection.dialect
-        compiled = self._compiled.get(dialect.name)
-        if compiled is None:
-            compiled = self._statement.compile(dialect=dialect, column_keys=list(self._names))
-            self._compiled[dialect.name] = compiled
-        order = compiled.positiontup
-        given = [row if order is None else tuple(row[name] for name in order) for row in rows]
-        connection.exec_driver_sql(compiled.string, given if len(given) > 1 else given[0])
-
-
-# Made once: building a statement costs more than running it.
-_HEAD = sa.select(ledger_head).with_for_update()
-_ADD_EVENT = _Prepared(ledger_events.insert(), ledger_events)
-_ADD_REFS = _Prepared(ledger_refs.insert(), ledger_refs)
-_MOVE_HEAD = _Prepared(ledger_head.update(), ledger_head, "size", "frontier", "last_ts")  # there is one row
+# Every change pays for the event beside it.
+_h = ledger_head.c
+_READ = sa.select(_h.log_id, _h.size, _h.frontier, _h.last_ts)
+_HEAD, _LOCK = Prepared(_READ), Prepared(_READ.with_for_update())
+_ADD_EVENT = Prepared(ledger_events.insert(), *ledger_events.c.keys())
+_ADD_REF = Prepared(ledger_refs.insert(), *ledger_refs.c.keys())
+_MOVE_HEAD = Prepared(ledger_head.update(), "size", "frontier", "last_ts")  # there is one row
 
 
 class Head(msgspec.Struct):
-    """Where the log ends, as the one transaction that may write knows it."""
+    """Where the log ends, as the one who may write knows it; its row is brought up to it before the commit (`keep`)."""
 
     log_id: str
     size: int
     frontier: list[bytes]
     last_ts: str
+    stored: int  # the size that its row holds
+
+    @property
+    def state(self) -> tuple[int, list[bytes], str]:
+        """What moves; to be put back where a part of the transaction is undone."""
+        return self.size, self.frontier, self.last_ts
+
+    @state.setter
+    def state(self, state: tuple[int, list[bytes], str]) -> None:
+        self.size, self.frontier, self.last_ts = state
 
 
 def canonical(body: Mapping[str, Any]) -> bytes:
@@ -106,18 +96,32 @@ def _is_key(key: object) -> bool:
 
 def lock(connection: sa.Connection, now: str) -> Head:
     """Make this the one writer until the transaction ends, and tell where the log ends; creates it on first use."""
-    held = connection.execute(_HEAD).first()
+    held = _head(_LOCK, connection)
     if held is None:
         first = insert(connection, ledger_head).values(
             id=1, log_id=secrets.token_hex(16), size=0, frontier=b"", last_ts=now
         )
         connection.execute(first.on_conflict_do_nothing())  # another process may be creating it at this moment
-        held = connection.execute(_HEAD).one()
-    return Head(log_id=held.log_id, size=held.size, frontier=pieces(held.frontier), last_ts=held.last_ts)
+        held = _head(_LOCK, connection)
+    if held is None:
+        raise RuntimeError("the ledger's head was written and is not there")
+    return held
+
+
+def read(connection: sa.Connection) -> Head | None:
+    """Where the log ends for whoever only reads; None while there is none."""
+    return _head(_HEAD, connection)
+
+
+def keep(connection: sa.Connection, head: Head) -> None:
+    """Store where the log ends: the last thing before the commit."""
+    if head.size != head.stored:
+        _MOVE_HEAD.run(connection, size=head.size, frontier=b"".join(head.frontier), last_ts=head.last_ts)
+        head.stored = head.size
 
 
 def append(connection: sa.Connection, head: Head, ts: str, fields: Mapping[str, Any]) -> int:
-    """Write one event, move the head, and return the event's sequence number. `head` is what `lock` gave the transaction.
+    """Write one event, move `head` (what `lock` gave) on, and return the event's sequence number.
 
     `fields` are the event's own: action, actor, resource, inputs, outputs, ... (see docs/record.md).
     """
@@ -130,15 +134,21 @@ def append(connection: sa.Connection, head: Head, ts: str, fields: Mapping[str, 
         raise Invalid(f"The event {fields['action']} is {len(body)} bytes; an event holds at most {MAX_BODY}.")
     leaf = leaf_hash(body)
     seq, frontier = head.size, extend(head.frontier, head.size, leaf)
-    row = {"seq": seq, "ts": ts, "action": fields["action"], "actor": fields["actor"]["id"]}
-    _ADD_EVENT.run(connection, {**row, "body": body, "leaf": leaf})
+    _ADD_EVENT.run(connection, seq=seq, ts=ts, action=fields["action"], actor=fields["actor"]["id"], body=body, leaf=leaf)
     refs = [("subject", fields["resource"]["ref"]), *(("in", r) for r in fields.get("inputs", ()))]
     refs += [("out", r) for r in fields.get("outputs", ())]
-    rows = [{"seq": seq, "role": role, "ref": ref, "thing": ref.partition("@")[0]} for role, ref in dict.fromkeys(refs)]
-    _ADD_REFS.run(connection, *rows)
-    _MOVE_HEAD.run(connection, {"size": seq + 1, "frontier": b"".join(frontier), "last_ts": ts})
+    for role, ref in dict.fromkeys(refs):
+        _ADD_REF.run(connection, seq=seq, role=role, ref=ref, thing=ref.partition("@")[0])
     head.size, head.frontier, head.last_ts = seq + 1, frontier, ts
     return seq
+
+
+def _head(query: Prepared, connection: sa.Connection) -> Head | None:
+    row = query.run(connection).fetchone()
+    if row is None:
+        return None
+    log_id, size, frontier, last_ts = row
+    return Head(log_id=log_id, size=size, frontier=pieces(frontier), last_ts=last_ts, stored=size)
 
 
 def _put_aside(connection: sa.Connection, event: Mapping[str, Any]) -> dict[str, Any]:

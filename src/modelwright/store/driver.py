@@ -1,0 +1,57 @@
+"""Statements as the driver takes them: for the few that every write runs, SQLAlchemy's way costs more than their work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+
+class Prepared:
+    """A statement of SQLAlchemy Core, compiled once for each dialect and then run on the driver's own connection.
+
+    Errors are those that SQLAlchemy raises. Parameters are given by name.
+    """
+
+    def __init__(self, statement: Any, *names: str) -> None:
+        self._statement = statement
+        self._names = names
+        self._compiled: dict[str, tuple[str, Callable[[dict[str, Any]], Any]]] = {}
+
+    def run(self, connection: sa.Connection, **values: Any) -> Any:
+        """Run it; the driver's cursor, whose rows are plain tuples."""
+        known = self._compiled.get(connection.dialect.name)
+        if known is None:
+            known = self._compiled[connection.dialect.name] = self._compile(connection.dialect)
+        text, arranged = known
+        return execute(connection, text, arranged(values))
+
+    def _compile(self, dialect: sa.Dialect) -> tuple[str, Callable[[dict[str, Any]], Any]]:
+        columns = list(self._names) if isinstance(self._statement, sa.Insert | sa.Update) else None
+        compiled = self._statement.compile(dialect=dialect, column_keys=columns)
+        order: Sequence[str] | None = compiled.positiontup
+        fixed = {name: value for name, value in compiled.params.items() if name not in self._names}
+        if order is None:
+            return str(compiled), lambda values: {**fixed, **values}
+        if fixed:
+            return str(compiled), lambda values: [values[name] if name in values else fixed[name] for name in order]
+        return str(compiled), lambda values: [values[name] for name in order]
+
+
+def execute(connection: sa.Connection, text: str, parameters: Any = ()) -> Any:
+    """Run SQL in the driver's own words on its own connection."""
+    driver: Any = connection.connection.driver_connection
+    try:
+        return driver.execute(text, parameters)
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise told(connection, text, parameters, error) from error
+
+
+def told(connection: sa.Connection, text: str, parameters: Any, error: Exception) -> Exception:
+    """A driver's error as SQLAlchemy tells it: the same class on every database."""
+    dialect = connection.dialect
+    gone = dialect.is_disconnect(error, connection.connection.driver_connection, None)  # type: ignore[arg-type]
+    return sa.exc.DBAPIError.instance(
+        text, parameters, error, dialect.loaded_dbapi.Error, connection_invalidated=gone, dialect=dialect
+    )
