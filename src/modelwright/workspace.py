@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from modelwright.deployments import Deployments
     from modelwright.evaluation import Evaluation
     from modelwright.experiments import Experiments
+    from modelwright.experiments.views import Views
     from modelwright.features import Features
     from modelwright.governance import Governance
     from modelwright.models import Models
@@ -260,6 +261,12 @@ class Workspace:
         from modelwright.experiments import Experiments
 
         return Experiments(self.caller)
+
+    @cached_property
+    def views(self) -> Views:
+        from modelwright.experiments.views import Views
+
+        return Views(self.caller)
 
     @cached_property
     def evaluation(self) -> Evaluation:

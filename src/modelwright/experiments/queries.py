@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -12,7 +12,8 @@ from modelwright.core.clock import isoformat, parse_time
 from modelwright.core.errors import Invalid, NotFound
 from modelwright.core.paging import MAX_LIMIT, Filter, Page
 from modelwright.core.refs import Kind, Ref
-from modelwright.experiments.records import Compared, Comparison, Experiment, Metric, Run
+from modelwright.experiments.comparing import compared
+from modelwright.experiments.records import Comparison, Experiment, Metric, Run
 from modelwright.experiments.tables import artifact_of, artifacts, experiments, metric_of, metrics, params, run_of, runs
 from modelwright.store import Transaction, catalog
 from modelwright.store.tables import catalog_tags
@@ -101,21 +102,7 @@ def compare(tx: Transaction, refs: Sequence[Ref]) -> Comparison:
     for each in rows:
         if may is not None and not any(_within(each.experiment, scope) for scope in may):
             raise NotFound(f"There is no run {each.id!r}.")
-    found = _complete(tx, rows)
-    return Comparison(
-        runs=found,
-        params=_compared([each.params for each in found], lambda value: value),
-        metrics=_compared([each.metrics for each in found], lambda metric: metric.value),
-    )
-
-
-def _compared(columns: Sequence[dict[str, Any]], figure: Callable[[Any], Any]) -> list[Compared]:
-    compared = []
-    for name in sorted({name for column in columns for name in column}):
-        values = [figure(column[name]) if name in column else None for column in columns]
-        same = all(name in column for column in columns) and all(value == values[0] for value in values)
-        compared.append(Compared(name=name, values=values, same=same))
-    return sorted(compared, key=lambda row: row.same)
+    return compared(_complete(tx, rows))
 
 
 def _complete(tx: Transaction, rows: Sequence[Any]) -> list[Run]:

@@ -173,16 +173,32 @@ class Curve(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Compared(msgspec.Struct, frozen=True, kw_only=True):
-    """One parameter or metric across the runs compared; None where a run has none of that name."""
+    """One parameter or metric across the runs compared; None where a run has none of that name.
+
+    Of a metric, `values` are the last ones and `best` the best of each run, by `lower_is_better`.
+    """
 
     name: str
     values: list[Any]
     same: bool
+    best: list[Any] = []
+    lower_is_better: bool = False
+
+    @property
+    def differences(self) -> list[float | None]:
+        """How far each last value lies from the first run's; None where either is missing or no finite number."""
+        return [_difference(value, self.values[0]) for value in self.values]
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """Runs side by side. Rows that differ come first."""
+    """Runs side by side, the first of them the baseline that the others are measured against; rows that differ first."""
 
     runs: list[Run]
     params: list[Compared]
     metrics: list[Compared]
+
+
+def _difference(value: Any, base: Any) -> float | None:
+    if not all(isinstance(each, int | float) and math.isfinite(each) for each in (value, base)):
+        return None
+    return float(value) - float(base)

@@ -267,10 +267,19 @@ class Experiments(Room):
         )
 
     @operation("read", on="")
-    def compare(self, tx: Transaction, refs: Sequence[Ref]) -> Comparison:
-        """Set runs side by side: every parameter and last metric, those that differ first."""
+    def compare(self, tx: Transaction, refs: Sequence[Ref], *, baseline: Ref | None = None) -> Comparison:
+        """Set runs side by side: every parameter, last and best metric, those that differ first.
+
+        `baseline` (by default the first of them) comes first: the others are measured against it. At most 100 runs.
+        """
+        refs = [*dict.fromkeys([*([baseline] if baseline is not None else []), *refs])]
         if not refs:
             raise Invalid("There is nothing to compare.", mend="Name two or more runs.")
+        if len(refs) > MOST_COMPARED:
+            raise Invalid(
+                f"{len(refs)} runs are too many to set side by side; {MOST_COMPARED} is the most.",
+                mend="Choose fewer, or look at their table: experiments.search.",
+            )
         return queries.compare(tx, refs)
 
     @operation("write", event="experiments.run.tagged")
@@ -351,6 +360,7 @@ class Experiments(Room):
         return ActiveRun(run, log=self.log, finish=self.finish, blobs=self.blobs)
 
 
+MOST_COMPARED = 100
 VERSIONED = frozenset({Kind.DATASET, Kind.FEATURES, Kind.MODEL, Kind.PIPELINE, Kind.POLICY})
 
 

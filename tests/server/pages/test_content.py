@@ -102,3 +102,31 @@ def test_no_page_asks_for_anything_from_elsewhere(site: Any, browse: httpx.Clien
 def test_scripts_may_neither_be_inline_nor_evaluated(browse: httpx.Client) -> None:
     policy = browse.get("/").headers["content-security-policy"]
     assert "script-src 'self';" in policy and "unsafe" not in policy
+
+
+def test_a_comparison_can_be_saved_and_found_and_forgotten(site: Any, browse: httpx.Client) -> None:
+    path = next(path for path in site.paths if path.startswith("/runs/compare"))
+    query = path.partition("?")[2]
+    form = {"experiment": "delay", "name": "side by side", "page": "compare", "query": query}
+    saved = browse.post("/views", data=form)
+    assert saved.status_code == 303 and saved.headers["location"] == path
+    assert "side by side" in said(browse, path)
+    gone = browse.post("/views", data=form | {"forget": "yes"})
+    assert gone.status_code == 303
+    assert "side by side" not in said(browse, path)
+
+
+def test_a_view_leads_nowhere_but_to_the_pages_of_runs(browse: httpx.Client) -> None:
+    form = {"experiment": "delay", "name": "x", "page": "//elsewhere.example", "query": ""}
+    answer = browse.post("/views", data=form)
+    assert answer.status_code == 400 and "location" not in answer.headers
+
+
+def test_a_baseline_is_chosen_on_the_page(site: Any, browse: httpx.Client) -> None:
+    path = next(path for path in site.paths if path.startswith("/runs/compare"))
+    page = browse.get(path).text
+    other = re.search(r'href="(\?baseline=[^"]+)">make it the baseline', page)
+    assert other is not None
+    turned = said(browse, "/runs/compare" + other[1].replace("&amp;", "&"))
+    before, after = (re.search(r"measured against (\S+?)\.", text) for text in (text_of(page), turned))
+    assert before is not None and after is not None and before[1] != after[1]

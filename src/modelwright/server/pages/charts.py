@@ -15,6 +15,7 @@ from modelwright.server.pages.traffic import Served
 
 HEIGHT = 180
 MARK = "#2a6f97"
+LEGEND_COLUMNS = 3
 KEPT = 256  # charts remembered
 
 Spec = dict[str, Any]
@@ -49,7 +50,8 @@ def curve_chart(curves: Mapping[str, Curve]) -> Spec:
         if math.isfinite(float(value))
     ]
     metric = next(iter(curves.values())).metric
-    hue = alt.Color("run:N", title=None) if len(curves) > 1 else alt.value(MARK)
+    legend = alt.Legend(columns=LEGEND_COLUMNS)
+    hue = alt.Color("run:N", title=None, legend=legend) if len(curves) > 1 else alt.value(MARK)
     chart = (
         alt.Chart(alt.Data(values=rows))
         .mark_line(strokeWidth=1.8)
@@ -61,6 +63,86 @@ def curve_chart(curves: Mapping[str, Curve]) -> Spec:
         )
     )
     return _spec(chart, f"{metric} over the steps")
+
+
+def parallel_chart(rows: Sequence[Mapping[str, Any]], dimensions: Sequence[str], colour: str) -> Spec:
+    """Runs as lines across parallel axes, one for each parameter or metric, coloured by the last of them.
+
+    Each row holds `run` and its values by dimension; a run that lacks one has no line through it. Numbers are drawn to
+    scale between the least and the greatest of their axis, words at equal distances in order.
+    """
+    import altair as alt
+
+    points: list[dict[str, Any]] = []
+    ends: list[dict[str, Any]] = []
+    for dimension in dimensions:
+        values = [row.get(dimension) for row in rows]
+        place, low, high = _axis([value for value in values if value is not None])
+        ends += [{"axis": dimension, "at": at, "label": label} for at, label in ((0.0, low), (1.0, high))]
+        for row, value in zip(rows, values, strict=True):
+            at = None if value is None else place(value)
+            if at is not None:
+                figure = row.get(colour)
+                hue = figure if isinstance(figure, int | float) and math.isfinite(figure) else None
+                points.append({"axis": dimension, "at": at, "run": row["run"], "value": str(value), "hue": hue})
+    order = list(dimensions)
+    axes = alt.X("axis:N", sort=order, title=None, axis=alt.Axis(grid=True, labelAngle=-20, labelLimit=140, orient="top"))
+    scale = alt.Y("at:Q", title=None, axis=None, scale=alt.Scale(domain=[-0.08, 1.08]))
+    lines = (
+        alt.Chart(alt.Data(values=points))
+        .mark_line(strokeWidth=1.4, opacity=max(0.25, min(0.9, 30 / max(1, len(rows)))))
+        .encode(
+            x=axes,
+            y=scale,
+            detail="run:N",
+            color=alt.Color("hue:Q", title=colour, scale=alt.Scale(scheme="viridis")),
+            tooltip=["run:N", "axis:N", "value:N"],
+        )
+    )
+    marks = (
+        alt.Chart(alt.Data(values=ends)).mark_text(fontSize=10.5, color="#5c666d").encode(x=axes, y=scale, text="label:N")
+    )
+    return _spec(lines + marks, "each run as a line through its parameters and metrics", 260)
+
+
+def scatter_chart(rows: Sequence[Mapping[str, Any]], x: str, y: str) -> Spec:
+    """Runs as points: one parameter or metric against another."""
+    import altair as alt
+
+    found = [{"run": row["run"], "x": row.get(x), "y": row.get(y)} for row in rows]
+    found = [each for each in found if _drawable(each["x"]) and _drawable(each["y"])]
+    kinds = {name: "Q" if all(not isinstance(each[name], str) for each in found) else "N" for name in ("x", "y")}
+    free = alt.Scale(zero=False)
+    chart = (
+        alt.Chart(alt.Data(values=found))
+        .mark_circle(size=60, opacity=0.75, color=MARK)
+        .encode(
+            x=alt.X(f"x:{kinds['x']}", title=x, **({"scale": free} if kinds["x"] == "Q" else {})),
+            y=alt.Y(f"y:{kinds['y']}", title=y, **({"scale": free} if kinds["y"] == "Q" else {})),
+            tooltip=["run:N", alt.Tooltip(f"x:{kinds['x']}", title=x), alt.Tooltip(f"y:{kinds['y']}", title=y)],
+        )
+    )
+    return _spec(chart, f"{y} against {x}, a point for each run", 240)
+
+
+def _drawable(value: Any) -> bool:
+    return isinstance(value, str | bool) or (isinstance(value, int | float) and math.isfinite(value))
+
+
+def _axis(values: Sequence[Any]) -> tuple[Callable[[Any], float | None], str, str]:
+    """How values lie between 0 and 1 on their axis, and what stands at its ends."""
+    numbers = [float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)]
+    if numbers and len(numbers) == sum(1 for v in values if not isinstance(v, float) or math.isfinite(v)):
+        low, high = min(numbers), max(numbers)
+        width = (high - low) or 1.0
+
+        def to_scale(value: Any) -> float | None:
+            return (float(value) - low) / width if math.isfinite(float(value)) else None
+
+        return to_scale, f"{low:.4g}", f"{high:.4g}"
+    words = sorted({str(value) for value in values})
+    places = {word: at / max(1, len(words) - 1) for at, word in enumerate(words)}
+    return lambda value: places.get(str(value)), words[0] if words else "", words[-1] if words else ""
 
 
 def latency_chart(sides: Sequence[Served]) -> Spec:
@@ -93,6 +175,6 @@ def _telling(side: Served) -> Sequence[tuple[float, int]]:
     return bounded[: enough + 2]
 
 
-def _spec(chart: Any, description: str) -> Spec:
-    made: Spec = chart.properties(width=400, height=HEIGHT, description=description).to_dict()
+def _spec(chart: Any, description: str, height: int = HEIGHT) -> Spec:
+    made: Spec = chart.properties(width=400, height=height, description=description).to_dict()
     return made

@@ -8,6 +8,7 @@ from starlette.routing import BaseRoute
 
 from modelwright.server.pages import (
     audit,
+    comparisons,
     datasets,
     deployments,
     features,
@@ -44,7 +45,7 @@ def page_routes(pages: Pages, metrics: Callable[[], str]) -> list[BaseRoute]:
         ("/pipelines/{name:path}", "pipeline.html", "pipeline", pipelines.version),
         ("/executions/{name}", "execution.html", "pipeline", pipelines.execution),
         ("/runs", "runs.html", "run", runs.index),
-        ("/runs/compare", "compare.html", "run", runs.compare),
+        ("/runs/compare", "compare.html", "run", comparisons.compare),
         ("/runs/{name}", "run.html", "run", runs.run),
         ("/models", "models.html", "model", models.index),
         ("/models/{name:path}", "model.html", "model", models.version),
@@ -62,10 +63,11 @@ def page_routes(pages: Pages, metrics: Callable[[], str]) -> list[BaseRoute]:
         ("/audit/{seq:int}", "event.html", "audit", audit.event),
         ("/record/{ref:path}", "record.html", "", audit.record),
     ]
-    sign_in = SignIn(pages)
+    sign_in, saving = SignIn(pages), comparisons.Saving(pages)
     return [
         *static_routes(),
         Guarded("/signin", sign_in.form, needs=PUBLIC, methods=["GET", "POST"]),
+        Guarded("/views", saving.change, needs="write", methods=["POST"]),
         Guarded("/signout", sign_in.out, needs=PUBLIC, methods=["POST"]),
         *(Guarded(path, pages.page(template, here, gather), needs=SIGNED_IN) for path, template, here, gather in found),
     ]

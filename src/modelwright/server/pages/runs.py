@@ -47,7 +47,7 @@ def run(workspace: Workspace, request: Request) -> dict[str, Any]:
     """One run: parameters, metrics, curves, artifacts, and what it takes to repeat it."""
     found = workspace.experiments.show(named(request, Kind.RUN))
     curved = [name for name, metric in found.metrics.items() if metric.step > 0][:CURVES]
-    charts = _curves(workspace, {found.name: found.ref}, curved)
+    charts = curves_of(workspace, {found.name: found.ref}, curved)
     return {
         "run": found,
         "charts": charts,
@@ -57,19 +57,8 @@ def run(workspace: Workspace, request: Request) -> dict[str, Any]:
     }
 
 
-def compare(workspace: Workspace, request: Request) -> dict[str, Any]:
-    """Runs side by side: what differs first, and the curves that they share."""
-    refs = [Ref(Kind.RUN, identity) for identity in dict.fromkeys(request.query_params.getlist("run"))][:8]
-    compared = workspace.experiments.compare(refs) if refs else None
-    charts: dict[str, Any] = {}
-    if compared is not None:
-        named_runs = {run.name: run.ref for run in compared.runs}
-        shared = set.intersection(*({n for n, m in run.metrics.items() if m.step > 0} for run in compared.runs))
-        charts = _curves(workspace, named_runs, sorted(shared)[:CURVES])
-    return {"compared": compared, "charts": charts, "charted": bool(charts)}
-
-
-def _curves(workspace: Workspace, runs: Mapping[str, Ref], metrics: Sequence[str]) -> dict[str, Any]:
+def curves_of(workspace: Workspace, runs: Mapping[str, Ref], metrics: Sequence[str]) -> dict[str, Any]:
+    """A chart for each metric, with a line for each run."""
     return {
         metric: drawn(curve_chart, {n: workspace.experiments.curve(ref, metric, most=OUTLINE) for n, ref in runs.items()})
         for metric in metrics

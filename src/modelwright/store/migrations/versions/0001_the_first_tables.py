@@ -159,6 +159,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_experiments_experiments")),
     )
     op.create_table(
+        "experiments_views",
+        sa.Column("experiment", sa.String(length=200), nullable=False),
+        sa.Column("name", sa.String(length=80), nullable=False),
+        sa.Column("page", sa.String(length=12), nullable=False),
+        sa.Column("query", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.String(length=27), nullable=False),
+        sa.Column("created_by", sa.String(length=200), nullable=False),
+        sa.PrimaryKeyConstraint("experiment", "name", name=op.f("pk_experiments_views")),
+    )
+    op.create_table(
         "governance_statements",
         sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("about", sa.String(length=300), nullable=False),
@@ -638,6 +648,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_governance_statements_about")
 
     op.drop_table("governance_statements")
+    op.drop_table("experiments_views")
     op.drop_table("experiments_experiments")
     with op.batch_alter_table("evidence", schema=None) as batch_op:
         batch_op.drop_index("ix_evidence_thing")

@@ -1,0 +1,103 @@
+"""Runs side by side at the command line, and the views of them that were saved."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from modelwright.cli.explain import add_commands
+from modelwright.cli.options import AsJson, Reason, Where, parse_ref, workspace
+from modelwright.cli.output import aside, number, print_json, say, section, table, when
+from modelwright.core.errors import Invalid
+from modelwright.core.refs import Kind, Ref
+
+if TYPE_CHECKING:
+    from modelwright.experiments.records import Compared
+
+SIDE_BY_SIDE = 6  # runs in one table: more do not fit a terminal
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    add_commands(app, {"compare": compare, "views": views})
+
+
+def compare(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Two or more runs: run:01JD... or their ids.")],
+    baseline: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Measure against this one.", show_default=False)
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also what is the same in every run.")] = False,
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Set runs side by side: what differs in parameters and metrics, each against the baseline (by default the first)."""
+    refs = [_run(text) for text in runs]
+    with workspace(where) as rooms:
+        found = rooms.experiments.compare(refs, baseline=None if baseline is None else _run(baseline))
+    if as_json:
+        print_json(found)
+        return
+    for at in range(1, max(2, len(found.runs)), SIDE_BY_SIDE - 1):
+        columns = [0, *range(at, min(len(found.runs), at + SIDE_BY_SIDE - 1))]
+        names = [found.runs[i].name or found.runs[i].id[-6:] for i in columns]
+        names[0] += "\n(baseline)"
+        for what, rows in (("metric", found.metrics), ("parameter", found.params)):
+            shown = [row for row in rows if everything or not row.same]
+            if shown:
+                section([what, *names], [[row.name, *_cells(row, columns)] for row in shown], right=tuple(names))
+    for what, rows in (("metrics", found.metrics), ("parameters", found.params)):
+        same = [row.name for row in rows if row.same]
+        if same and not everything:
+            say(f"  The same {what} in every run: {', '.join(same)}", style="dim")
+
+
+def views(
+    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Whose views: delay, or experiment:delay.")],
+    forget: Annotated[str | None, typer.Option(metavar="NAME", help="Forget this one.", show_default=False)] = None,
+    reason: Reason = "",
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the saved views of an experiment's runs, with the address of each on the server's pages; or forget one."""
+    from modelwright.cli.options import named
+
+    name = named(experiment, Kind.EXPERIMENT)
+    with workspace(where) as rooms:
+        if forget is not None:
+            gone = rooms.views.delete(name, forget, reason=reason)
+            if as_json:
+                print_json(gone)
+            else:
+                say(f"Forgotten: {gone.name}")
+            return
+        found = rooms.views.list(name)
+    if as_json:
+        print_json(found)
+    elif not found:
+        aside("No view was saved. The pages of runs and of a comparison have a button for it.")
+    else:
+        table(["view", "by", "when", "address"], [[v.name, v.created_by, when(v.created_at), v.address] for v in found])
+
+
+def _run(text: str) -> Ref:
+    ref = parse_ref(text if ":" in text else f"run:{text}")
+    if ref.kind is not Kind.RUN:
+        raise Invalid(f"{text} is not a run.", mend="See what there is: mw list run")
+    return ref
+
+
+def _cells(row: Compared, columns: list[int]) -> list[str]:
+    """Each run's value; of a metric also its best, and how far it lies from the baseline."""
+    differences, cells = row.differences, []
+    for i in columns:
+        text = number(row.values[i])
+        if row.best:
+            difference = differences[i]
+            if i and difference:
+                text += f"\n({'+' if difference > 0 else ''}{number(difference)})"
+            if row.best[i] is not None and row.best[i] != row.values[i]:
+                text += f"\nbest {number(row.best[i])}"
+        cells.append(text)
+    return cells

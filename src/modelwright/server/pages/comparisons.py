@@ -1,0 +1,170 @@
+"""Runs side by side: what differs first, curves over each other, every run a line or a point; and views that are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import parse_qs, urlencode
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from modelwright.core.errors import Invalid, ModelwrightError, Unauthenticated
+from modelwright.core.refs import Kind, Ref
+from modelwright.experiments import Comparison, Run
+from modelwright.experiments.comparing import best
+from modelwright.experiments.records import Compared
+from modelwright.experiments.views import Page
+from modelwright.server.pages.charts import drawn, parallel_chart, scatter_chart
+from modelwright.server.pages.render import Pages, allowed
+from modelwright.server.pages.runs import CURVES, curves_of
+from modelwright.workspace import Workspace
+
+MOST = 20  # runs set side by side on a page
+OVERLAID = 8  # curves over each other
+DIMENSIONS = 7  # parallel axes chosen where nobody chose any
+ROWS = 200  # of a table on a page
+
+
+def compare(workspace: Workspace, request: Request) -> dict[str, Any]:
+    """The chosen runs, the baseline first."""
+    asked = request.query_params
+    chosen = list(dict.fromkeys([*filter(None, [asked.get("baseline")]), *asked.getlist("run")]))
+    refs = [Ref(Kind.RUN, identity) for identity in chosen]
+    content: dict[str, Any] = {"asked": asked, "left_out": max(0, len(refs) - MOST), "compared": None, "views": ()}
+    if not refs:
+        return content | {"charts": {}, "charted": False}
+    found = workspace.experiments.compare(refs[:MOST])
+    everything = asked.get("show") == "all"
+    experiment = found.runs[0].experiment
+    charts = _charts(workspace, found, asked.getlist("axis"), asked.get("x", ""), asked.get("y", ""))
+    return content | {
+        "compared": found,
+        "everything": everything,
+        "tables": [
+            _table(title, rows, everything) for title, rows in (("Metrics", found.metrics), ("Parameters", found.params))
+        ],
+        "charts": charts,
+        "charted": bool(charts["curves"] or charts["parallel"] or charts["scatter"]),
+        "experiment": experiment,
+        "views": allowed(lambda: workspace.views.list(experiment)) or (),
+        "query": address(asked.multi_items(), leave=("view",)),
+        "links": {run.id: _with_baseline(run.id, chosen, asked.multi_items()) for run in found.runs[1:]},
+    }
+
+
+def address(items: Sequence[tuple[str, str]], *, leave: Sequence[str] = ()) -> str:
+    """The query of an address that shows the same again."""
+    return urlencode([(key, value) for key, value in items if key not in leave and value])
+
+
+def dimensions(runs: Sequence[Run], rows: Sequence[Compared]) -> list[str]:
+    """Parameters and metrics that differ, as names of axes, those that most runs have first."""
+    differing = [row.name for row in rows if not row.same]
+    return sorted(differing, key=lambda name: -sum(name in run.params or name in run.metrics for run in runs))
+
+
+def values_of(run: Run) -> dict[str, Any]:
+    """What axes can show of a run: its parameters, and the best value of each metric."""
+    found: dict[str, Any] = {"run": run.name}
+    found |= {name: value if isinstance(value, int | float | bool) else str(value) for name, value in run.params.items()}
+    return found | {name: float(best(metric)) for name, metric in run.metrics.items()}
+
+
+def run_charts(
+    runs: Sequence[Run], axes: Sequence[str], x: str, y: str, *, params: Sequence[str], metrics: Sequence[str]
+) -> dict[str, Any]:
+    """The two pictures of many runs: lines across parallel axes, and points; None where there is too little to draw.
+
+    `params` and `metrics` are what there is to choose from, the most telling first.
+    """
+    names = {*params, *metrics}
+    chosen = [name for name in axes if name in names]
+    if not chosen:
+        chosen = [*params[: DIMENSIONS - 2], *metrics[:2]][-DIMENSIONS:]
+    rows = [values_of(run) for run in runs]
+    target = metrics[0] if metrics else (chosen[-1] if chosen else "")
+    x = x if x in names else _first_number(params, rows)
+    y = y if y in names else target
+    return {
+        "parallel": drawn(parallel_chart, rows, chosen, target) if len(chosen) > 1 and len(rows) > 1 else None,
+        "scatter": drawn(scatter_chart, rows, x, y) if x and y and len(rows) > 1 else None,
+        "axes": chosen,
+        "x": x,
+        "y": y,
+        "names": [*params, *metrics],
+    }
+
+
+def _first_number(params: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
+    """The first parameter whose values are numbers, else the first of all: points across words say little."""
+    numbers = [name for name in params if all(not isinstance(row.get(name), str) for row in rows)]
+    return next(iter([*numbers, *params]), "")
+
+
+def _charts(workspace: Workspace, found: Comparison, axes: Sequence[str], x: str, y: str) -> dict[str, Any]:
+    params, metrics = dimensions(found.runs, found.params), dimensions(found.runs, found.metrics)
+    overlaid = found.runs[:OVERLAID]
+    shared = [
+        row.name
+        for row in found.metrics
+        if not row.same and sum(1 for run in overlaid if row.name in run.metrics and run.metrics[row.name].step > 0) > 1
+    ]
+    having = {name: {run.name: run.ref for run in overlaid if name in run.metrics} for name in shared[:CURVES]}
+    return {
+        "curves": {name: curves_of(workspace, runs, [name])[name] for name, runs in having.items()},
+        **run_charts(found.runs, axes, x, y, params=params, metrics=metrics),
+    }
+
+
+def _table(title: str, rows: Sequence[Compared], everything: bool) -> dict[str, Any]:
+    shown = [row for row in rows if everything or not row.same]
+    return {
+        "title": title,
+        "rows": shown[:ROWS],
+        "cut": max(0, len(shown) - ROWS),
+        "same": sum(row.same for row in rows),
+        "all": len(rows),
+    }
+
+
+def _with_baseline(identity: str, chosen: Sequence[str], items: Sequence[tuple[str, str]]) -> str:
+    """The address of the same page with another run as the baseline."""
+    kept = [(key, value) for key, value in items if key not in ("baseline", "run")]
+    return "?" + urlencode([("baseline", identity), *(("run", each) for each in chosen), *kept])
+
+
+class Saving:
+    """Keeping a view and forgetting one: a form on the page; the operation behind it asks the right."""
+
+    def __init__(self, pages: Pages) -> None:
+        self._pages = pages
+
+    async def change(self, request: Request) -> Response:
+        """POST `/views` with `experiment`, `name`, `page`, `query`, and `forget` to forget it."""
+        try:
+            principal = await self._pages.door.principal(request)
+        except Unauthenticated as error:
+            return self._pages.unauthenticated(request, error)
+        try:
+            form = parse_qs((await request.body()).decode("utf-8", "replace"))
+            fields = {name: form.get(name, [""])[0] for name in ("experiment", "name", "page", "query", "forget")}
+            return await self._pages.door.run(principal, lambda: self._do(fields))
+        except ModelwrightError as error:
+            return self._pages.error(request, error, principal)
+
+    def _do(self, fields: Mapping[str, str]) -> Response:
+        views = self._pages.workspace.views
+        if fields["page"] not in set(Page):
+            raise Invalid(f"{fields['page'][:40]!r} is not a page that has views.")
+        if fields["forget"]:
+            view = views.delete(fields["experiment"], fields["name"], reason="from the pages")
+        else:
+            view = views.save(
+                fields["experiment"],
+                fields["name"],
+                page=Page(fields["page"]),
+                query=fields["query"],
+                reason="from the pages",
+            )
+        return RedirectResponse(view.address, status_code=303)
