@@ -34,7 +34,9 @@ def run(name: str, metrics: dict[str, tuple[Any, Any, Any]], **params: Any) -> R
     )
 
 
-@pytest.mark.parametrize("name", ["loss", "val_loss", "eval/rmse", "logLoss", "test log_loss", "error", "cross-entropy", "MAE"])
+@pytest.mark.parametrize(
+    "name", ["loss", "val_loss", "eval/rmse", "logLoss", "test log_loss", "error", "cross-entropy", "MAE"]
+)
 def test_what_is_named_for_an_error_is_better_when_it_is_small(name: str) -> None:
     assert lower_is_better(name)
 
@@ -54,7 +56,9 @@ def test_the_best_of_each_run_goes_the_way_of_its_metric() -> None:
 
 def test_differences_are_from_the_first_run_and_missing_where_there_is_no_number() -> None:
     figures = {"loss": (0.5, 0.5, 0.5)}
-    found = compared([run("a", figures), run("b", {"loss": ("NaN", None, None)}), run("c", {}), run("d", {"loss": (0.75, 0.7, 1.0)})])
+    found = compared(
+        [run("a", figures), run("b", {"loss": ("NaN", None, None)}), run("c", {}), run("d", {"loss": (0.75, 0.7, 1.0)})]
+    )
     assert found.metrics[0].differences == [0.0, None, None, 0.25]
 
 
