@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from modelwright.experiments.views import Views
     from modelwright.features import Features
     from modelwright.governance import Governance
-    from modelwright.models import Models
+    from modelwright.models import Models, Registry
     from modelwright.monitoring import Monitoring
     from modelwright.pipelines import Pipelines, Triggers
     from modelwright.policy import Access, Policy
@@ -287,6 +287,12 @@ class Workspace:
         from modelwright.models import Models
 
         return Models(self.caller)
+
+    @cached_property
+    def registry(self) -> Registry:
+        from modelwright.models import Registry
+
+        return Registry(self.caller)
 
     @cached_property
     def deployments(self) -> Deployments:

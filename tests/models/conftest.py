@@ -59,3 +59,9 @@ def log(workspace: Workspace, estimator: Any, flights: pd.DataFrame) -> Log:
 def open_gate(workspace: Workspace) -> None:
     """The workspace's policy asks for nothing."""
     workspace.policy.adopt(ASKS_NOTHING)
+
+
+@pytest.fixture
+def log_here(embedded: Workspace, estimator: Any, flights: pd.DataFrame) -> Log:
+    """As `log`, in the one embedded workspace."""
+    return lambda name="delay", **further: embedded.models.log(name, estimator, example=flights, **further)

@@ -47,12 +47,14 @@ def version(number: int, **further: Any) -> ModelVersion:
     record = {"format": Format.SKOPS, "files": {"m": "d"}, "signature": signature(column()), "size": 1}
     return ModelVersion(
         ref=Ref.parse(f"model:delay@{number}"),
+        title="delay",
         digest=str(number),
         record=ModelRecord(**{**record, **further}),
         stage=Stage.CANDIDATE,
         profile=Profile(),
         created_at=datetime(2013, 1, 1, tzinfo=UTC),
         created_by="ada",
+        changed_at=datetime(2013, 1, 1, tzinfo=UTC),
     )
 
 

@@ -85,6 +85,10 @@ class Room:
         """The resource that rights on a ref are asked on; a room whose things belong to another thing overrides this."""
         return Resource(ref.kind, ref.name)
 
+    def resource_named(self, tx: Any, parameter: str, value: str) -> Resource:
+        """The resource that a parameter names in words; a room whose things have other names besides overrides this."""
+        return Resource(self.kind, value)
+
 
 class Operation(Generic[S, T, P, R]):
     """One public method of a room, with everything that is derived from its definition."""
@@ -180,7 +184,7 @@ class Operation(Generic[S, T, P, R]):
         value = arguments.get(self.on) if self.on else None
         if isinstance(value, Ref):
             return room.resource_of(tx, value)
-        return Resource(room.kind, str(value) if value is not None else None)
+        return Resource(room.kind) if value is None else room.resource_named(tx, self.on, str(value))
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name

@@ -89,6 +89,7 @@ class DatasetVersion(DatasetRecord, frozen=True, kw_only=True):
     successor: Ref | None = None
     tags: dict[str, str] = {}
     aliases: list[str] = []
+    changed_at: datetime
 
     @classmethod
     def of(cls, version: Version) -> DatasetVersion:

@@ -435,7 +435,8 @@ def _record(version: Version) -> ViewRecord:
 
 def _version(version: Version) -> ViewVersion:
     record = _record(version)
-    about = {name: getattr(version, name) for name in version.__struct_fields__ if name not in ("record", "description")}
+    left_out = ("record", "description", "changed_at")
+    about = {name: getattr(version, name) for name in version.__struct_fields__ if name not in left_out}
     return ViewVersion(**about, **{name: getattr(record, name) for name in record.__struct_fields__})
 
 

@@ -7,6 +7,7 @@ from modelwright.models.records import (
     CHAMPION,
     MOVES,
     Change,
+    Model,
     ModelDiff,
     ModelRecord,
     ModelVersion,
@@ -14,17 +15,29 @@ from modelwright.models.records import (
     Profile,
     Stage,
 )
+from modelwright.models.registry import Registry
+from modelwright.models.searching import Compare, Condition, Every, Not, Order, Search, Some, Test
 from modelwright.models.service import Models
 
 __all__ = [
     "CHAMPION",
     "MOVES",
     "Change",
+    "Compare",
+    "Condition",
+    "Every",
+    "Model",
     "ModelDiff",
     "ModelRecord",
     "ModelVersion",
     "Models",
+    "Not",
+    "Order",
     "Parity",
     "Profile",
+    "Registry",
+    "Search",
+    "Some",
     "Stage",
+    "Test",
 ]

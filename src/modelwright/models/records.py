@@ -87,6 +87,10 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
     datasets: list[Ref] = []
     features: list[Ref] = []
     params: dict[str, Any] = {}
+    source: str = ""  # where the program that registered it said that it lies; never opened from here
+    logged_as: str = ""  # the id of MLflow's logged model, if it is one
+    link: str = ""  # to the run, as that program gave it
+    flavours: list[str] = []  # of an MLflow folder: the ways in which it says that it can be loaded
     licence: str = ""
     authors: list[str] = []  # whoever made it; none of them may approve it
 
@@ -107,28 +111,32 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
     """One version as the registry shows it: the immutable record, and where it stands today."""
 
     ref: Ref
+    title: str  # the model's name as people and other programs write it; mostly that of the ref
     digest: str
     record: ModelRecord
     stage: Stage
     profile: Profile
     created_at: datetime
     created_by: str
+    changed_at: datetime  # when its standing, tags or description last changed
     description: str = ""
     successor: Ref | None = None  # of a retired version: what to use in its place
     aliases: list[str] = []
     tags: dict[str, str] = {}
 
     @classmethod
-    def of(cls, version: Version, stage: Stage, profile: Profile) -> ModelVersion:
+    def of(cls, version: Version, stage: Stage, profile: Profile, title: str) -> ModelVersion:
         """Put together what the catalog and this room's tables say."""
         return cls(
             ref=version.ref,
+            title=title,
             digest=version.digest,
             record=convert(version.record, ModelRecord),
             stage=Stage.RETIRED if version.state is State.RETIRED else stage,
             profile=profile,
             created_at=version.created_at,
             created_by=version.created_by,
+            changed_at=version.changed_at,
             description=version.description,
             successor=version.successor,
             aliases=version.aliases,
@@ -147,6 +155,22 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
             signature=self.record.signature,
             digest=self.digest,
         )
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """A model as a whole, with or without versions."""
+
+    ref: Ref  # without a selector
+    title: str  # unique, any text; renaming a model changes this and never the ref
+    profile: Profile
+    created_at: datetime
+    created_by: str
+    changed_at: datetime
+    versions: int  # how many were ever made
+    latest: list[ModelVersion]  # the newest on each stage that has any, the newest of all first
+    description: str = ""
+    tags: dict[str, str] = {}
+    aliases: dict[str, int] = {}
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from modelwright.core.operations import Room, operation
 from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import convert
+from modelwright.models import queries, titles
 from modelwright.models.diff import diff
 from modelwright.models.records import (
     CHAMPION,
@@ -27,10 +28,12 @@ from modelwright.models.records import (
     check_parity,
     is_gated,
 )
-from modelwright.models.tables import profiles_of, set_profile, set_stage, stages_of
+from modelwright.models.registry import pairs
+from modelwright.models.tables import profiles_of, set_origin, set_profile, set_stage, stages_of
 from modelwright.policy import require
 from modelwright.serving import Format
-from modelwright.store import AliasMove, State, Transaction, Verdict, Version, catalog, evidence
+from modelwright.serving.records import MLMODEL
+from modelwright.store import AliasMove, State, Transaction, Verdict, Version, catalog, evidence, things
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -103,6 +106,32 @@ class Models(Room):
             name, record=record, parity=built.parity, description=description, tags=dict(tags or {}), reason=reason
         )
 
+    def log_folder(
+        self,
+        name: str,
+        files: Mapping[str, str],
+        *,
+        source: str = "",
+        run: Ref | str | None = None,
+        logged_as: str = "",
+        link: str = "",
+        description: str = "",
+        tags: Mapping[str, str] | None = None,
+        reason: str = "",
+    ) -> ModelVersion:
+        """Register an MLflow folder as the next version of a model, kept as it is.
+
+        `files` are the digests of its files, already stored, by their paths in the folder; one is `MLmodel`, from which
+        flavours and signature are read. Without files, only `source` is noted: nothing of such a version is here, and it
+        cannot be loaded. The same folder again is a further version, as MLflow counts.
+        """
+        from modelwright.models.folders import record_of
+
+        content = self.blobs.read(files[MLMODEL]) if MLMODEL in files else None
+        record = record_of(files, content, sizes={digest: self.blobs.size(digest) for digest in set(files.values())})
+        record = replace(record, source=source, run=convert(run, Ref | None), logged_as=logged_as, link=link)
+        return self.register(name, record=record, description=description, tags=dict(tags or {}), anew=True, reason=reason)
+
     def load(self, ref: Ref | str, *, retired: bool = False) -> LoadedModel:
         """The version as something that predicts; every file is verified against its digest first.
 
@@ -116,6 +145,11 @@ class Models(Room):
         if version.stage is Stage.RETIRED and not retired:
             instead = f"Load its successor: {version.successor}." if version.successor else "It has no successor."
             raise Refused(f"{version.ref} is retired.", mend=instead, details={"successor": str(version.successor or "")})
+        if version.record.format is Format.EXTERNAL:
+            raise Refused(
+                f"{version.ref} is only an address, {version.record.source}: nothing of it is stored here.",
+                mend="Load it with the program that registered it.",
+            )
         files = {path: self.blobs.read(digest) for path, digest in version.record.files.items()}
         return LoadedModel(version, load(version.manifest, files))
 
@@ -148,23 +182,26 @@ class Models(Room):
         parity: Parity | None = None,
         description: str = "",
         tags: dict[str, str] | None = None,
+        anew: bool = False,
         reason: str = "",
     ) -> ModelVersion:
         """Add a version made of files that are already stored; `log` is the way from an estimator to here.
 
         It needs its run and the exact dataset and feature versions it was made from, which cannot be deleted from now on.
-        The same record as the latest version's is that version again. Whoever registers is among its authors. `Invalid` if
-        a file is not stored; `Refused` for an ONNX model whose predictions were not compared, or are not the same.
+        The same record as the latest version's is that version again, unless it is wanted `anew`. Whoever registers is
+        among its authors. `Invalid` if a file is not stored; `Refused` for an ONNX model whose predictions were not
+        compared, or are not the same.
         """
         ref = Ref(Kind.MODEL, name)
         if parity is not None:
             check_parity(ref, parity)
         elif record.format is Format.ONNX:
             raise Refused(f"{ref} is a converted model, and its predictions were not compared.", mend="Use models.log.")
+        titles.claim(tx, name)
         self._check_stored(record)
         record = _completed(tx, record)
         digest = digest_value(record)
-        newest = catalog.latest(tx, ref)
+        newest = None if anew else catalog.latest(tx, ref)
         if newest is not None and newest.digest == digest and newest.state is State.ACTIVE:
             tx.unchanged()
             return self._version(tx, newest)
@@ -177,7 +214,9 @@ class Models(Room):
             description=description,
             tags=tags,
             needs=record.needs,
+            anew=anew,
         )
+        set_origin(tx, version.ref, record)
         tx.note(
             resource=version.ref,
             inputs=record.needs,
@@ -237,6 +276,7 @@ class Models(Room):
         if is_gated(before.stage, stage):
             require(tx, before.ref, "promote", environment=stage.value)
         set_stage(tx, before.ref, stage)
+        catalog.touch(tx, before.ref)
         tx.note(
             resource=before.ref,
             before={"stage": before.stage},
@@ -306,13 +346,14 @@ class Models(Room):
         version = catalog.get(tx, ref)
         for key, value in tags.items():
             catalog.set_tag(tx, version.ref, key, value)
-        tx.note(resource=version.ref, before={"tags": _pairs(version.tags)}, after={"tags": _pairs(tags)})
+        catalog.touch(tx, version.ref)
+        tx.note(resource=version.ref, before={"tags": pairs(version.tags)}, after={"tags": pairs(tags)})
         return self.show(version.ref)
 
     @operation("write", event="models.profile.described")
     def describe(self, tx: Transaction, ref: Ref, profile: Profile, *, reason: str = "") -> Profile:
         """Say who answers for a model and what it is for; its risk tier is a classification, and policy's."""
-        catalog.resolve(tx, ref)
+        things.get(tx, ref)
         before = profiles_of(tx, [ref.name])[ref.name]
         if before == profile:
             tx.unchanged()
@@ -349,12 +390,17 @@ class Models(Room):
         """Delete one version for good; `InUse` names everything that depends on it. Its number is never given again."""
         version = catalog.delete(tx, ref)
         set_stage(tx, version.ref, None)
+        set_origin(tx, version.ref, None)
         tx.note(resource=version.ref, before={"digest": version.digest})
         return version.ref
 
     # Inside
 
     def _check_stored(self, record: ModelRecord) -> None:
+        if record.format is Format.EXTERNAL:
+            if record.files or not record.source:
+                raise Invalid("An external version has an address and no files.", mend="Give its `source`.")
+            return
         if not record.files:
             raise Invalid("A model version without files is nothing that could be loaded.")
         for path, digest in record.files.items():
@@ -362,15 +408,10 @@ class Models(Room):
                 raise Invalid(f"The file {path!r} ({digest[:12]}) is not stored.", mend="Put it among the objects first.")
 
     def _version(self, tx: Transaction, version: Version) -> ModelVersion:
-        return self._all(tx, [version])[0]
+        return queries.complete(tx, [version])[0]
 
     def _page(self, tx: Transaction, page: Page[Version]) -> Page[ModelVersion]:
-        return Page(items=[*self._all(tx, page.items)], next=page.next)
-
-    def _all(self, tx: Transaction, found: Sequence[Version]) -> Sequence[ModelVersion]:
-        stages = stages_of(tx, [each.ref for each in found])
-        profiles = profiles_of(tx, [each.ref.name for each in found])
-        return [ModelVersion.of(each, stages[each.ref], profiles[each.ref.name]) for each in found]
+        return Page(items=queries.complete(tx, page.items), next=page.next)
 
 
 def _format(text: str) -> Format:
@@ -420,8 +461,3 @@ def _fit_successor(tx: Transaction, ref: Ref, successor: Ref) -> Ref:
 
 def _changed(one: Profile, other: Profile) -> dict[str, str]:
     return {name: getattr(one, name) for name in one.__struct_fields__ if getattr(one, name) != getattr(other, name)}
-
-
-def _pairs(tags: Mapping[str, str | None]) -> list[str]:
-    """Tags as text: their keys are free, those of an event are not."""
-    return [f"{key}={value}" for key, value in sorted(tags.items()) if value is not None]

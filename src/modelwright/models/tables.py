@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from modelwright.core.refs import Ref
-from modelwright.models.records import Profile, Stage
+from modelwright.models.records import ModelRecord, Profile, Stage
 from modelwright.store import Transaction
 from modelwright.store.tables import metadata
 
@@ -28,7 +28,24 @@ models_profiles = sa.Table(
     sa.Column("purpose", sa.Text, nullable=False),
 )
 
-_s, _p = models_stages.c, models_profiles.c
+models_titles = sa.Table(  # only of models whose title is not simply the name of their ref
+    "models_titles",
+    metadata,
+    sa.Column("name", sa.String(200), primary_key=True),
+    sa.Column("title", sa.String(256), nullable=False, unique=True),
+)
+
+models_origins = sa.Table(  # what versions are searched by; the record of the version says the same
+    "models_origins",
+    metadata,
+    sa.Column("name", sa.String(200), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("run", sa.String(200), nullable=False, index=True),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("logged_as", sa.String(64), nullable=False, index=True),
+)
+
+_s, _p, _t, _o = models_stages.c, models_profiles.c, models_titles.c, models_origins.c
 
 
 def stages_of(tx: Transaction, refs: Sequence[Ref]) -> dict[Ref, Stage]:
@@ -59,3 +76,37 @@ def set_profile(tx: Transaction, name: str, profile: Profile) -> None:
     tx.execute(models_profiles.delete().where(_p.name == name))
     row = {"name": name, "owner": profile.owner, "purpose": profile.purpose}
     tx.execute(models_profiles.insert().values(row))
+
+
+def titles_of(tx: Transaction, names: Sequence[str]) -> dict[str, str]:
+    """The title of each model: the name of its ref where no other was given."""
+    rows = tx.execute(sa.select(models_titles).where(_t.name.in_(set(names)))).all()
+    given = {row.name: row.title for row in rows}
+    return {name: given.get(name, name) for name in names}
+
+
+def titled(tx: Transaction, title: str) -> str | None:
+    """The name of the model to which exactly this title was given, where that is not its name anyway."""
+    return tx.execute(sa.select(_t.name).where(_t.title == title)).scalar()
+
+
+def set_title(tx: Transaction, name: str, title: str | None) -> None:
+    """Give a model a title, or with None take it away."""
+    tx.execute(models_titles.delete().where(_t.name == name))
+    if title is not None and title != name:
+        tx.execute(models_titles.insert().values(name=name, title=title))
+
+
+def set_origin(tx: Transaction, ref: Ref, record: ModelRecord | None) -> None:
+    """Write down what a version is searched by, or with None forget it."""
+    tx.execute(models_origins.delete().where(_o.name == ref.name, _o.version == ref.version))
+    if record is not None:
+        run = record.run.name if record.run else ""
+        row = {"name": ref.name, "version": ref.version, "run": run, "source": record.source}
+        tx.execute(models_origins.insert().values(logged_as=record.logged_as, **row))
+
+
+def forget(tx: Transaction, name: str) -> None:
+    """A model was deleted as a whole: nothing of it stays here."""
+    for table in (models_stages, models_profiles, models_titles, models_origins):
+        tx.execute(table.delete().where(table.c.name == name))

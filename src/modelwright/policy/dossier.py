@@ -15,7 +15,7 @@ from modelwright.policy.reports import GateContext, Pinned
 from modelwright.policy.requirements import CHAMPION, PolicyDocument, Tier
 from modelwright.store import Evidence, Transaction, Version, catalog, evidence
 
-POLICY_TAG = "policy"
+POLICY_TAG = "modelwright.policy"
 AUTHORS_TAG = "authors"
 _PINNED = (Kind.DATASET, Kind.FEATURES, Kind.MODEL)
 MAX_LINEAGE = 2000  # refs followed upstream before we stop: a lineage that large is a loop or a mistake

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from modelwright.serving.http import PREFIXES, HttpSettings, create_app
     from modelwright.serving.loaders import Predictor, load
     from modelwright.serving.metrics import ServingMetrics
+    from modelwright.serving.mlmodel import MlModel, read_mlmodel
     from modelwright.serving.plane import Answer, Plane
     from modelwright.serving.predictions import LogSettings, PredictionLog
 
@@ -26,6 +27,8 @@ _LAZY = {
     "conform_outputs": "checks",
     "Predictor": "loaders",
     "load": "loaders",
+    "MlModel": "mlmodel",
+    "read_mlmodel": "mlmodel",
     "Answer": "plane",
     "Plane": "plane",
     "PREFIXES": "http",
@@ -46,6 +49,7 @@ __all__ = [
     "Intake",
     "LogSettings",
     "Manifest",
+    "MlModel",
     "Plane",
     "PREFIXES",
     "PredictionLog",
@@ -59,6 +63,7 @@ __all__ = [
     "conform_outputs",
     "create_app",
     "load",
+    "read_mlmodel",
 ]
 
 

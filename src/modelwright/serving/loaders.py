@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
-from modelwright.core.errors import Corrupt, Invalid, NotFound
+from modelwright.core.errors import Corrupt, Invalid, NotFound, Refused
 from modelwright.core.hashing import digest_bytes
 from modelwright.serving.checks import Columns
 from modelwright.serving.formats import onnx, skops
-from modelwright.serving.records import Format, Manifest
+from modelwright.serving.mlmodel import native, read_mlmodel
+from modelwright.serving.records import MLMODEL, Format, Manifest
 
 Package: TypeAlias = Path | Mapping[str, bytes | Path]
 
@@ -41,7 +42,11 @@ def load(manifest: Manifest, package: Package) -> Predictor:
     Every file that the manifest names is verified against its digest first (`Corrupt`); a file that is not there is
     `NotFound`; a model whose content is not allowed, or not what the format promises, is `Invalid`.
     """
+    if manifest.format is Format.EXTERNAL:
+        raise Refused(f"Of {manifest.name}@{manifest.version} only an address is known; there is nothing to load.")
     files = {path: _read(package, path, digest) for path, digest in manifest.files.items()}
+    if manifest.format is Format.MLFLOW:
+        return _from_folder(manifest, files)
     suffix = f".{manifest.format.value}"
     models = [path for path in files if path.endswith(suffix)]
     if len(models) != 1:
@@ -50,6 +55,21 @@ def load(manifest: Manifest, package: Package) -> Predictor:
             mend="A package of this format holds exactly one.",
         )
     return _FORMATS[manifest.format](manifest, files[models[0]])
+
+
+def _from_folder(manifest: Manifest, files: Mapping[str, bytes]) -> Predictor:
+    """Load the native file of an MLflow folder; `Refused` where it has none."""
+    if MLMODEL not in files:
+        raise Invalid(f"The package of {manifest.name}@{manifest.version} has no file {MLMODEL}.")
+    format, path = native(read_mlmodel(files[MLMODEL]))
+    if path not in files:
+        raise NotFound(f"The package of {manifest.name}@{manifest.version} has no file {path!r}, which {MLMODEL} names.")
+    if not manifest.signature.inputs or not manifest.signature.outputs:
+        raise Refused(
+            f"{manifest.name}@{manifest.version} was logged without a signature of columns, so no request can be checked.",
+            mend="Log it with a signature, or with an input example.",
+        )
+    return _FORMATS[format](manifest, files[path])
 
 
 def _read(package: Package, path: str, digest: str) -> bytes:

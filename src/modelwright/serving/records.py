@@ -12,6 +12,7 @@ import msgspec
 from modelwright.core.refs import Ref
 from modelwright.core.signature import Signature
 
+MLMODEL = "MLmodel"  # the file that makes a folder MLflow's
 BUCKETS = 10_000  # units are dealt into so many: a weight has a hundredth of a per cent as its smallest step
 
 
@@ -20,6 +21,8 @@ class Format(StrEnum):
 
     SKOPS = "skops"
     ONNX = "onnx"
+    MLFLOW = "mlflow"  # a folder with an `MLmodel` file, kept as it came
+    EXTERNAL = "external"  # only an address, given by another program: nothing of it is here
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

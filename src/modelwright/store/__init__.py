@@ -13,6 +13,7 @@ from modelwright.store.records import (
     Evidence,
     Lineage,
     State,
+    Thing,
     Verdict,
     Version,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "Lineage",
     "Record",
     "State",
+    "Thing",
     "Transaction",
     "Verdict",
     "Version",

@@ -42,14 +42,15 @@ def add(
     description: str = "",
     tags: Mapping[str, str] | None = None,
     needs: Sequence[Ref] = (),
+    anew: bool = False,
 ) -> Version:
     """Add the next version of a thing. `record` is a struct or a dict; `needs` are pinned refs that it depends on.
 
     The same digest as the latest version's is that version again: it is returned and nothing is written (compare
-    `version.created_at` with `tx.now`, or call `latest` first, to tell).
+    `version.created_at` with `tx.now`, or call `latest` first, to tell); unless it is wanted `anew`.
     """
     ref = Ref(kind, name)
-    newest = latest(tx, ref)
+    newest = None if anew else latest(tx, ref)
     if newest is not None and newest.digest == digest and newest.state is State.ACTIVE:
         return newest
     counted = (
@@ -61,9 +62,13 @@ def add(
             created_at=tx.stamp,
             created_by=tx.principal.id,
             latest_at=tx.stamp,
+            changed_at=tx.stamp,
             description=description,
         )
-        .on_conflict_do_update(index_elements=[_t.kind, _t.name], set_={"versions": _t.versions + 1, "latest_at": tx.stamp})
+        .on_conflict_do_update(
+            index_elements=[_t.kind, _t.name],
+            set_={"versions": _t.versions + 1, "latest_at": tx.stamp, "changed_at": tx.stamp, "gone_at": None},
+        )
         .returning(_t.versions)
     )
     number = int(tx.execute(counted).scalar_one())
@@ -78,6 +83,7 @@ def add(
             state=State.ACTIVE,
             created_at=tx.stamp,
             created_by=tx.principal.id,
+            changed_at=tx.stamp,
         )
     )
     pinned = ref.at(number)
@@ -112,19 +118,22 @@ def find(tx: Transaction, ref: Ref) -> Version | None:
 
 def resolve(tx: Transaction, ref: Ref) -> Ref:
     """The same thing pinned to a version number, or `NotFound` with the names that come nearest."""
-    query = sa.select(_v.version).where(_v.kind == ref.kind, _v.name == ref.name)
+    query = sa.select(_v.version, _v.digest).where(_v.kind == ref.kind, _v.name == ref.name)
     if ref.version is not None:
         query = query.where(_v.version == ref.version)
     elif ref.digest is not None:
         query = query.where(_v.digest >= ref.digest, _v.digest < ref.digest + "g")  # a range of the index: g follows f
     elif ref.alias not in (None, LATEST):
-        query = sa.select(_a.version).where(_a.kind == ref.kind, _a.name == ref.name, _a.alias == ref.alias)
-    found = tx.execute(query.order_by(sa.desc("version")).limit(2)).scalars().all()
+        query = sa.select(_a.version, sa.null().label("digest")).where(
+            _a.kind == ref.kind, _a.name == ref.name, _a.alias == ref.alias
+        )
+    found = tx.execute(query.order_by(sa.desc("version")).limit(2)).all()
     if not found:
         raise _not_found(tx, ref)
-    if ref.digest is not None and len(found) > 1:
-        raise Conflict(f"{ref} fits more than one version ({found[0]}, {found[1]}, ...).", mend="Give more of the digest.")
-    return ref.at(found[0])
+    if ref.digest is not None and len({row.digest for row in found}) > 1:
+        told = ", ".join(str(row.version) for row in found)
+        raise Conflict(f"{ref} fits more than one version ({told}, ...).", mend="Give more of the digest.")
+    return ref.at(found[0].version)
 
 
 def list_things(tx: Transaction, kind: Kind, where: Filter) -> Page[Version]:
@@ -180,6 +189,8 @@ def drop_alias(tx: Transaction, ref: Ref, alias: str, *, reason: str = "") -> Al
 
 
 def _moved(tx: Transaction, whole: Ref, alias: str, before: int | None, after: int | None, reason: str) -> AliasMove:
+    for version in {before, after} - {None}:
+        touch(tx, whole.at(version))
     seq = tx.record(
         "catalog.alias.moved" if after else "catalog.alias.dropped",
         whole.at(after or before),
@@ -241,8 +252,8 @@ def _move(row: Any) -> AliasMove:
 
 def set_tag(tx: Transaction, ref: Ref, key: str, value: str | None) -> None:
     """Set a tag on a thing or a version, or with None take it away. Leaves no event of its own."""
-    if not key or len(key) > 100:
-        raise Invalid("A tag's key has 1 to 100 characters.")
+    if not key or len(key) > 250:
+        raise Invalid("A tag's key has 1 to 250 characters.")
     tx.execute(catalog_tags.delete().where(catalog_tags.c.ref == str(ref), catalog_tags.c.key == key))
     if value is not None:
         tx.execute(catalog_tags.insert().values(ref=str(ref), key=key, value=value))
@@ -294,6 +305,7 @@ def retire(tx: Transaction, ref: Ref, successor: Ref | None) -> Version:
     key = (_v.kind == ref.kind, _v.name == ref.name, _v.version == version.ref.version)
     to = None if successor is None else str(resolve(tx, successor))
     tx.execute(catalog_versions.update().where(*key).values(state=State.RETIRED, successor=to))
+    touch(tx, version.ref)
     return get(tx, version.ref)
 
 
@@ -311,7 +323,31 @@ def delete(tx: Transaction, ref: Ref) -> Version:
     tx.execute(catalog_versions.delete().where(*key))
     tx.execute(catalog_tags.delete().where(catalog_tags.c.ref == str(version.ref)))
     release(tx, version.ref)
+    touch(tx, version.ref.whole)
     return version
+
+
+def touch(tx: Transaction, ref: Ref) -> None:
+    """Something about a thing (or about one version of it, and so about the thing) has changed now."""
+    tx.execute(catalog_things.update().where(_t.kind == ref.kind, _t.name == ref.name).values(changed_at=tx.stamp))
+    if ref.version is not None:
+        key = (_v.kind == ref.kind, _v.name == ref.name, _v.version == ref.version)
+        tx.execute(catalog_versions.update().where(*key).values(changed_at=tx.stamp))
+
+
+def describe(tx: Transaction, ref: Ref, description: str) -> None:
+    """Replace the description of a version, or (without a selector) of the thing. Leaves no event of its own."""
+    if ref.version is None:
+        tx.execute(catalog_things.update().where(_t.kind == ref.kind, _t.name == ref.name).values(description=description))
+    else:
+        key = (_v.kind == ref.kind, _v.name == ref.name, _v.version == ref.version)
+        tx.execute(catalog_versions.update().where(*key).values(description=description))
+    touch(tx, ref)
+
+
+def versions_of(tx: Transaction, rows: Sequence[Any]) -> list[Version]:
+    """Rows of `catalog_versions`, all of one kind, as records: for a room's own queries."""
+    return _version(tx, rows)
 
 
 def _version(tx: Transaction, rows: Sequence[Any]) -> list[Version]:
@@ -335,6 +371,7 @@ def _version(tx: Transaction, rows: Sequence[Any]) -> list[Version]:
             successor=Ref.parse(row.successor) if row.successor else None,
             tags=tags[str(ref)],
             aliases=aliases.get(ref, []),
+            changed_at=parse_time(row.changed_at),
         )
         for ref, row in zip(refs, rows, strict=True)
     ]
@@ -387,7 +424,7 @@ def _not_found(tx: Transaction, ref: Ref) -> NotFound:
         versions = tx.execute(sa.select(_v.version).where(_v.kind == ref.kind, _v.name == ref.name)).scalars().all()
         aliases = tx.execute(sa.select(_a.alias).where(_a.kind == ref.kind, _a.name == ref.name)).scalars().all()
         if not versions:
-            return NotFound(f"{ref.whole} has no version left: every one was deleted.")
+            return NotFound(f"{ref.whole} has no version now: none was added yet, or every one was deleted.")
         has = f"versions {min(versions)} to {max(versions)}" if len(versions) > 1 else f"version {versions[0]}"
         also = f" and the aliases {', '.join(aliases)}" if aliases else ""
         what = f"{DIGEST_PREFIX}{ref.digest}" if ref.digest else ref.selector

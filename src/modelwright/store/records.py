@@ -32,6 +32,20 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     successor: Ref | None = None
     tags: dict[str, str] = {}
     aliases: list[str] = []
+    changed_at: datetime  # when its tags, aliases, state or description last changed
+
+
+class Thing(msgspec.Struct, frozen=True, kw_only=True):
+    """What versions are versions of: it may have none yet, and keeps counting when they are deleted."""
+
+    ref: Ref  # without a selector
+    versions: int  # how many were ever made; the next has the number after it
+    created_at: datetime
+    created_by: str
+    changed_at: datetime
+    description: str = ""
+    tags: dict[str, str] = {}
+    aliases: dict[str, int] = {}
 
 
 class AliasMove(msgspec.Struct, frozen=True, kw_only=True):

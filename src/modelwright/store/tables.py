@@ -87,6 +87,8 @@ catalog_things = sa.Table(
     sa.Column("created_at", sa.String(27), nullable=False),
     sa.Column("created_by", sa.String(200), nullable=False),
     sa.Column("latest_at", sa.String(27), nullable=False),
+    sa.Column("changed_at", sa.String(27), nullable=False),
+    sa.Column("gone_at", sa.String(27)),  # deleted as a whole; the count goes on, so that no number is given twice
     sa.Column("description", sa.Text, nullable=False, server_default=""),
     sa.Index("ix_catalog_things_kind_latest_at", "kind", "latest_at", "name"),
 )
@@ -104,6 +106,7 @@ catalog_versions = sa.Table(
     sa.Column("successor", sa.String(300)),
     sa.Column("created_at", sa.String(27), nullable=False),
     sa.Column("created_by", sa.String(200), nullable=False),
+    sa.Column("changed_at", sa.String(27), nullable=False),  # its standing; the version itself never changes
     sa.Index("ix_catalog_versions_digest", "kind", "name", "digest"),
     sa.Index("ix_catalog_versions_kind_created_at", "kind", "created_at"),
 )
@@ -112,7 +115,7 @@ catalog_tags = sa.Table(
     "catalog_tags",
     metadata,
     sa.Column("ref", sa.String(300), primary_key=True),
-    sa.Column("key", sa.String(100), primary_key=True),
+    sa.Column("key", sa.String(250), primary_key=True),
     sa.Column("value", sa.Text, nullable=False),
     sa.Index("ix_catalog_tags_key", "key"),
 )

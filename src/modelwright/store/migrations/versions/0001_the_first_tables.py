@@ -50,7 +50,7 @@ def upgrade() -> None:
     op.create_table(
         "catalog_tags",
         sa.Column("ref", sa.String(length=300), nullable=False),
-        sa.Column("key", sa.String(length=100), nullable=False),
+        sa.Column("key", sa.String(length=250), nullable=False),
         sa.Column("value", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("ref", "key", name=op.f("pk_catalog_tags")),
     )
@@ -65,6 +65,8 @@ def upgrade() -> None:
         sa.Column("created_at", sa.String(length=27), nullable=False),
         sa.Column("created_by", sa.String(length=200), nullable=False),
         sa.Column("latest_at", sa.String(length=27), nullable=False),
+        sa.Column("changed_at", sa.String(length=27), nullable=False),
+        sa.Column("gone_at", sa.String(length=27), nullable=True),
         sa.Column("description", sa.Text(), server_default="", nullable=False),
         sa.PrimaryKeyConstraint("kind", "name", name=op.f("pk_catalog_things")),
     )
@@ -83,6 +85,7 @@ def upgrade() -> None:
         sa.Column("successor", sa.String(length=300), nullable=True),
         sa.Column("created_at", sa.String(length=27), nullable=False),
         sa.Column("created_by", sa.String(length=200), nullable=False),
+        sa.Column("changed_at", sa.String(length=27), nullable=False),
         sa.PrimaryKeyConstraint("kind", "name", "version", name=op.f("pk_catalog_versions")),
     )
     with op.batch_alter_table("catalog_versions", schema=None) as batch_op:
@@ -237,6 +240,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("level", "position", name=op.f("pk_ledger_nodes")),
     )
     op.create_table(
+        "models_origins",
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("run", sa.String(length=200), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("logged_as", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("name", "version", name=op.f("pk_models_origins")),
+    )
+    with op.batch_alter_table("models_origins", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_models_origins_logged_as"), ["logged_as"], unique=False)
+        batch_op.create_index(batch_op.f("ix_models_origins_run"), ["run"], unique=False)
+
+    op.create_table(
         "models_profiles",
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("owner", sa.String(length=200), nullable=False),
@@ -254,6 +270,13 @@ def upgrade() -> None:
     with op.batch_alter_table("models_stages", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_models_stages_stage"), ["stage"], unique=False)
 
+    op.create_table(
+        "models_titles",
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("title", sa.String(length=256), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_models_titles")),
+        sa.UniqueConstraint("title", name=op.f("uq_models_titles_title")),
+    )
     op.create_table(
         "monitoring_alerts",
         sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
@@ -628,11 +651,17 @@ def downgrade() -> None:
         batch_op.drop_index("ix_monitoring_alerts_deployment")
 
     op.drop_table("monitoring_alerts")
+    op.drop_table("models_titles")
     with op.batch_alter_table("models_stages", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_models_stages_stage"))
 
     op.drop_table("models_stages")
     op.drop_table("models_profiles")
+    with op.batch_alter_table("models_origins", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_models_origins_run"))
+        batch_op.drop_index(batch_op.f("ix_models_origins_logged_as"))
+
+    op.drop_table("models_origins")
     op.drop_table("ledger_nodes")
     op.drop_table("ledger_head")
     with op.batch_alter_table("ledger_events", schema=None) as batch_op:

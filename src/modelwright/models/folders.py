@@ -1,0 +1,33 @@
+"""From the files of an MLflow folder to the record of a version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from modelwright.core.errors import Invalid
+from modelwright.core.signature import Signature
+from modelwright.models.records import ModelRecord
+from modelwright.serving import Format, read_mlmodel
+from modelwright.serving.records import MLMODEL
+
+UNKNOWN = Signature(inputs=[], outputs=[])
+
+
+def record_of(files: Mapping[str, str], content: bytes | None, *, sizes: Mapping[str, int]) -> ModelRecord:
+    """What is known of a folder: `content` is that of its `MLmodel` file, `sizes` the bytes of each object.
+
+    No files at all is a version of which only the address is known; files without an `MLmodel` are `Invalid`.
+    """
+    if not files:
+        return ModelRecord(format=Format.EXTERNAL, files={}, signature=UNKNOWN, size=0)
+    if content is None:
+        raise Invalid(f"The folder has no file {MLMODEL}, so nobody knows how to load it.", mend="Save it with MLflow.")
+    said = read_mlmodel(content)
+    return ModelRecord(
+        format=Format.MLFLOW,
+        files=dict(files),
+        signature=said.signature or UNKNOWN,
+        size=sum(sizes[digest] for digest in files.values()),
+        framework=f"MLflow {said.written_by}".strip(),
+        flavours=sorted(said.flavours),
+    )
