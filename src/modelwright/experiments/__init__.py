@@ -3,7 +3,21 @@
 `Experiments` is the service, `ActiveRun` the handle that a running script logs through.
 """
 
-from modelwright.experiments.records import Artifact, Capture, Comparison, Curve, Metric, Point, Run, RunStatus
+from modelwright.experiments.records import (
+    Artifact,
+    Capture,
+    Comparison,
+    Curve,
+    DatasetRead,
+    Experiment,
+    Lifecycle,
+    Metric,
+    ModelRole,
+    ModelUse,
+    Point,
+    Run,
+    RunStatus,
+)
 from modelwright.experiments.service import Experiments
 from modelwright.experiments.tracking import ActiveRun
 
@@ -13,8 +27,13 @@ __all__ = [
     "Capture",
     "Comparison",
     "Curve",
+    "DatasetRead",
+    "Experiment",
     "Experiments",
+    "Lifecycle",
     "Metric",
+    "ModelRole",
+    "ModelUse",
     "Point",
     "Run",
     "RunStatus",

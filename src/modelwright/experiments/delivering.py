@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby, pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modelwright.core.errors import Conflict, Invalid, ModelwrightError, NotFound
 from modelwright.core.ids import is_id
+from modelwright.core.names import path_for
 from modelwright.core.refs import Ref
 from modelwright.experiments import queries, writing
 from modelwright.experiments.entries import (
@@ -65,22 +66,20 @@ class Delivery:
                     self._attempt(entry, lambda entry=entry: self._apply(entry))  # type: ignore[misc]
         if fresh:
             self.sequence = fresh[-1].seq
-            if self._exists():
-                writing.set_delivered(self.tx, self.ref, self.writer, sequence=self.sequence, began=self.began)
+            row = self._row()
+            if row is not None:
+                writing.set_delivered(self.tx, row.key, self.writer, sequence=self.sequence, began=self.began)
         return Delivered(sequence=self.sequence, refused=self.refused)
 
-    def _exists(self) -> bool:
-        try:
-            queries.row(self.tx, self.ref)
-        except NotFound:
-            return False
-        return True
+    def _row(self) -> Any | None:
+        return queries.run_identified(self.tx, self.ref.name)
 
     def _own_run(self, *, begins: bool) -> None:
         """The right was asked on the experiment that the caller named; a run that is there must be one of it."""
-        if begins and not self._exists():
+        row = self._row()
+        if begins and row is None:
             return
-        if queries.row(self.tx, self.ref).experiment != self.experiment:
+        if row is None or row.experiment_name != path_for(self.experiment):
             raise NotFound(f"There is no run {self.ref.name!r} in {self.experiment!r}.")
 
     def _attempt(self, entry: Entry, body: Callable[[], None]) -> None:
@@ -130,7 +129,7 @@ class Delivery:
 
     def _step(self, name: str, step: int | None) -> int:
         if self._steps is None:
-            self._steps = writing.last_steps(self.tx, self.ref) if step is None else {}
+            self._steps = writing.last_steps(self.tx, queries.run_row(self.tx, self.ref).key) if step is None else {}
         if step is None:
             step = self._steps.get(name, -1) + 1
         self._steps[name] = step
@@ -139,7 +138,7 @@ class Delivery:
     def _end(self, entry: Ended) -> None:
         if entry.status is RunStatus.RUNNING:
             raise Invalid("A run does not end as running.")
-        status = RunStatus(queries.row(self.tx, self.ref).status)
+        status = RunStatus(queries.run_row(self.tx, self.ref).status)
         if status is entry.status:
             return
         if status is not RunStatus.RUNNING:

@@ -1,156 +1,325 @@
-"""Reading runs: one, many, side by side."""
+"""Reading experiments and runs: one, many, side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
-from modelwright.core.clock import isoformat, parse_time
 from modelwright.core.errors import Invalid, NotFound
 from modelwright.core.paging import MAX_LIMIT, Filter, Page
 from modelwright.core.refs import Kind, Ref
+from modelwright.core.wire import decode
 from modelwright.experiments.comparing import compared
-from modelwright.experiments.records import Comparison, Experiment, Metric, Run
-from modelwright.experiments.tables import artifact_of, artifacts, experiments, metric_of, metrics, params, run_of, runs
-from modelwright.store import Transaction, catalog
-from modelwright.store.tables import catalog_tags
+from modelwright.experiments.points import Columns, by_metric, from_block, from_tails, merged
+from modelwright.experiments.records import (
+    Capture,
+    Comparison,
+    DatasetRead,
+    Experiment,
+    Lifecycle,
+    ModelRole,
+    ModelUse,
+    Run,
+    RunStatus,
+)
+from modelwright.experiments.tables import (
+    artifact_of,
+    artifacts,
+    blocks,
+    cut,
+    datasets,
+    datasets_read,
+    experiment_tags,
+    experiments,
+    from_micros,
+    joined,
+    metric_of,
+    metrics,
+    models_used,
+    names,
+    param_of,
+    params,
+    runs,
+    tags,
+    tails,
+    to_micros,
+)
+from modelwright.store import Transaction
 
 _r, _e = runs.c, experiments.c
 
 
-def row(tx: Transaction, ref: Ref) -> Any:
-    """The row of one run, or `NotFound`."""
+# Experiments
+
+
+def experiment_row(tx: Transaction, ref: Ref) -> Any:
+    """The row of one experiment, discarded or not, or `NotFound`."""
+    if ref.kind is not Kind.EXPERIMENT:
+        raise Invalid(f"{ref} is not an experiment.", mend="An experiment is named experiment:<name>.")
+    found = experiment_named(tx, ref.name)
+    if found is None:
+        raise NotFound(f"There is no {ref}.", mend="See what there is: mw list experiment")
+    return found
+
+
+def experiment_numbered(tx: Transaction, number: int) -> Any | None:
+    """The row of the experiment with that id, discarded or not."""
+    return tx.execute(sa.select(experiments).where(_e.id == number)).first() if -(1 << 31) <= number < 1 << 31 else None
+
+
+def experiment_named(tx: Transaction, name: str) -> Any | None:
+    """The row of the experiment of that ref name, discarded or not."""
+    return tx.execute(sa.select(experiments).where(_e.name == name)).first()
+
+
+def experiment_titled(tx: Transaction, title: str) -> Any | None:
+    """The row of the experiment with exactly that title, discarded or not."""
+    return tx.execute(sa.select(experiments).where(_e.title == title)).first()
+
+
+def experiment(tx: Transaction, ref: Ref) -> Experiment:
+    """One experiment."""
+    return experiments_of(tx, [experiment_row(tx, ref)])[0]
+
+
+def list_experiments(tx: Transaction, where: Filter) -> Page[Experiment]:
+    """The experiments that the caller may see, by name; `where.state` is active (as by default), deleted or all."""
+    query = sa.select(experiments).where(visible(tx, _e.name), _alive(_e.deleted, where.state or Lifecycle.ACTIVE))
+    if where.under is not None:
+        query = query.where(_under(_e.name, where.under))
+    if where.text:
+        words = _e.name + " " + _e.title + " " + _e.description
+        query = query.where(sa.func.lower(words).contains(where.text.lower(), autoescape=True))
+    if where.since:
+        query = query.where(_e.created >= to_micros(where.since))
+    if where.until:
+        query = query.where(_e.created < to_micros(where.until))
+    t = experiment_tags.c
+    for key, value in where.tags.items():
+        query = query.where(sa.exists().where(t.experiment == _e.id, t.key == key, t.value == value))
+    if where.after:
+        query = query.where(_e.name > where.after)
+    found = tx.execute(query.order_by(_e.name).limit(_limit(where) + 1)).all()
+    shown = found[: where.limit]
+    return Page(items=experiments_of(tx, shown), next=shown[-1].name if len(found) > len(shown) else None)
+
+
+def experiments_of(tx: Transaction, rows: Sequence[Any]) -> list[Experiment]:
+    """Rows of `experiments` as records."""
+    ids = [row.id for row in rows]
+    tags_of: dict[int, dict[str, str]] = {number: {} for number in ids}
+    t = experiment_tags.c
+    for row in tx.execute(sa.select(experiment_tags).where(t.experiment.in_(ids)).order_by(t.key)):
+        tags_of[row.experiment][row.key] = row.value
+    counted = (
+        sa.select(_r.experiment, sa.func.count().label("runs"), sa.func.max(_r.started).label("last"))
+        .where(_r.experiment.in_(ids), _r.deleted.is_(None))
+        .group_by(_r.experiment)
+    )
+    counts = {row.experiment: row for row in tx.execute(counted)} if ids else {}
+    return [
+        Experiment(
+            id=row.id,
+            name=row.name,
+            title=row.title,
+            description=row.description,
+            lifecycle=lifecycle(row),
+            artifact_location=row.artifact_location,
+            created_at=from_micros(row.created),
+            created_by=row.created_by,
+            updated_at=from_micros(row.updated),
+            tags=tags_of[row.id],
+            runs=counts[row.id].runs if row.id in counts else 0,
+            last_run_at=from_micros(counts[row.id].last) if row.id in counts else None,
+        )
+        for row in rows
+    ]
+
+
+def lifecycle(row: Any) -> Lifecycle:
+    """Of a row of `experiments` or `runs`."""
+    return Lifecycle.ACTIVE if row.deleted is None else Lifecycle.DELETED
+
+
+# Runs
+
+
+def run_row(tx: Transaction, ref: Ref) -> Any:
+    """The row of one run, discarded or not, with the name of its experiment; or `NotFound`."""
     if ref.kind is not Kind.RUN:
         raise Invalid(f"{ref} is not a run.", mend="A run is named run:<id>; see mw list run.")
-    found = tx.execute(sa.select(runs).where(_r.id == ref.name)).first()
+    found = run_identified(tx, ref.name)
     if found is None:
         raise NotFound(f"There is no run {ref.name!r}.", mend="See what there is: mw list run")
     return found
 
 
+def run_identified(tx: Transaction, identity: str) -> Any | None:
+    """The row of the run with that id, discarded or not."""
+    return tx.execute(_rows().where(_r.id == identity)).first()
+
+
 def run(tx: Transaction, ref: Ref) -> Run:
     """One run."""
-    return _complete(tx, [row(tx, ref)])[0]
-
-
-def metric_ids(tx: Transaction, ref: Ref) -> dict[str, int]:
-    """The metrics of a run: name to row id, in order of name."""
-    m = metrics.c
-    found = tx.execute(sa.select(m.name, m.id).where(m.run == ref.name).order_by(m.name))
-    return {each.name: each.id for each in found}
+    return runs_of(tx, [run_row(tx, ref)])[0]
 
 
 def list_runs(tx: Transaction, where: Filter, experiment: str | None) -> Page[Run]:
-    """The runs that the caller may see, newest first."""
-    query = sa.select(runs).where(_visible(tx, _r.experiment))
+    """The runs that the caller may see, newest first; discarded ones only where `where.state` says deleted or all."""
+    state = where.state if where.state in ("deleted", "all") else "active"
+    query = _rows().where(visible(tx, _e.name), _alive(_r.deleted, state))
     if experiment is not None:
-        query = query.where(_r.experiment == experiment)
-    if where.under is not None:
-        query = query.where(_under(_r.experiment, where.under))
-    if where.text:
-        word = where.text.lower()
-        query = query.where(
-            sa.or_(
-                sa.func.lower(_r.name).contains(word, autoescape=True),
-                sa.func.lower(_r.id).contains(word, autoescape=True),
-                sa.func.lower(_r.experiment).contains(word, autoescape=True),
-            )
-        )
-    if where.state:
-        query = query.where(_r.status == where.state)
-    if where.since:
-        query = query.where(_r.started_at >= isoformat(where.since))
-    if where.until:
-        query = query.where(_r.started_at < isoformat(where.until))
-    for key, value in where.tags.items():
-        g = catalog_tags.c
-        query = query.where(sa.exists().where(g.ref == "run:" + _r.id, g.key == key, g.value == value))
-    if where.after:
-        at, _, identity = where.after.partition(" ")
-        query = query.where(sa.or_(_r.started_at < at, sa.and_(_r.started_at == at, _r.id < identity)))
-    found = tx.execute(query.order_by(_r.started_at.desc(), _r.id.desc()).limit(_limit(where) + 1)).all()
-    shown, more = found[: where.limit], len(found) > where.limit
-    return Page(items=_complete(tx, shown), next=f"{shown[-1].started_at} {shown[-1].id}" if more else None)
-
-
-def experiment(tx: Transaction, ref: Ref) -> Experiment:
-    """One experiment."""
-    return _experiment(tx.execute(_counted().where(_e.name == ref.name)).one())
-
-
-def list_experiments(tx: Transaction, where: Filter) -> Page[Experiment]:
-    """The experiments that the caller may see, by name."""
-    query = _counted().where(_visible(tx, _e.name))
+        number = tx.execute(sa.select(_e.id).where(_e.name == experiment)).scalar()
+        query = query.where(_r.experiment == (-1 if number is None else number))
     if where.under is not None:
         query = query.where(_under(_e.name, where.under))
     if where.text:
-        query = query.where(sa.func.lower(_e.name + " " + _e.description).contains(where.text.lower(), autoescape=True))
+        words = (_r.name, _r.id, _e.name, _e.title)
+        matches = [sa.func.lower(each).contains(where.text.lower(), autoescape=True) for each in words]
+        query = query.where(sa.or_(*matches))
+    if where.state and state == "active":
+        query = query.where(_r.status == where.state)
+    if where.since:
+        query = query.where(_r.started >= to_micros(where.since))
+    if where.until:
+        query = query.where(_r.started < to_micros(where.until))
+    for key, value in where.tags.items():
+        head, tail = cut(value)
+        number_of = sa.select(names.c.id).where(names.c.name == key).scalar_subquery()
+        t = tags.c
+        same = (t.run == _r.key, t.name == number_of, t.head == head, t.tail.is_(None) if tail is None else t.tail == tail)
+        query = query.where(sa.exists().where(*same))
     if where.after:
-        query = query.where(_e.name > where.after)
-    found = tx.execute(query.order_by(_e.name).limit(_limit(where) + 1)).all()
-    shown = found[: where.limit]
-    return Page(items=[_experiment(each) for each in shown], next=shown[-1].name if len(found) > len(shown) else None)
+        at, identity = _after(where.after)
+        query = query.where(sa.or_(_r.started < at, sa.and_(_r.started == at, _r.id < identity)))
+    found = tx.execute(query.order_by(_r.started.desc(), _r.id.desc()).limit(_limit(where) + 1)).all()
+    shown, more = found[: where.limit], len(found) > where.limit
+    return Page(items=runs_of(tx, shown), next=f"{shown[-1].started} {shown[-1].id}" if more else None)
 
 
 def compare(tx: Transaction, refs: Sequence[Ref]) -> Comparison:
     """Runs side by side; one that the caller may not see is not found."""
     may = tx.readable(Kind.RUN)
-    rows = [row(tx, ref) for ref in refs]
+    rows = [run_row(tx, ref) for ref in refs]
     for each in rows:
-        if may is not None and not any(_within(each.experiment, scope) for scope in may):
+        if may is not None and not any(_within(each.experiment_name, scope) for scope in may):
             raise NotFound(f"There is no run {each.id!r}.")
-    return compared(_complete(tx, rows))
+    return compared(runs_of(tx, rows))
 
 
-def _complete(tx: Transaction, rows: Sequence[Any]) -> list[Run]:
+def runs_of(tx: Transaction, rows: Sequence[Any]) -> list[Run]:
+    """Rows of runs, with what belongs to them, as records."""
     if not rows:
         return []
-    ids = {each.id for each in rows}
-    tags = catalog.tags_of(tx, [Ref(Kind.RUN, identity) for identity in ids])
-    params_of: dict[str, dict[str, Any]] = {identity: {} for identity in ids}
-    for each in tx.execute(sa.select(params).where(params.c.run.in_(ids)).order_by(params.c.name)):
-        params_of[each.run][each.name] = msgspec.json.decode(each.value)
-    metrics_of: dict[str, dict[str, Metric]] = {identity: {} for identity in ids}
-    for each in tx.execute(sa.select(metrics).where(metrics.c.run.in_(ids)).order_by(metrics.c.name)):
-        metrics_of[each.run][each.name] = metric_of(each)
-    artifacts_of: dict[str, list[Any]] = {identity: [] for identity in ids}
-    for each in tx.execute(sa.select(artifacts).where(artifacts.c.run.in_(ids)).order_by(artifacts.c.name)):
-        artifacts_of[each.run].append(artifact_of(each))
+    keys = [row.key for row in rows]
+    found: dict[int, dict[str, Any]] = {key: _empty() for key in keys}
+    for table, read in ((params, param_of), (tags, lambda row: joined(row.head, row.tail))):
+        query = sa.select(table, names.c.name.label("text")).join(names, names.c.id == table.c.name)
+        for row in tx.execute(query.where(table.c.run.in_(keys)).order_by(names.c.name)):
+            found[row.run]["params" if table is params else "tags"][row.text] = read(row)
+    query = sa.select(metrics, names.c.name.label("text")).join(names, names.c.id == metrics.c.name)
+    for row in tx.execute(query.where(metrics.c.run.in_(keys)).order_by(names.c.name)):
+        found[row.run]["metrics"][row.text] = metric_of(row.text, row)
+    a, m = artifacts.c, models_used.c
+    for row in tx.execute(sa.select(artifacts).where(a.run.in_(keys)).order_by(a.name)):
+        found[row.run]["artifacts"].append(artifact_of(row))
+    for row in tx.execute(sa.select(models_used).where(m.run.in_(keys)).order_by(m.role, m.step, m.model)):
+        found[row.run]["models"].append(ModelUse(model=row.model, role=ModelRole(row.role), step=row.step))
+    for key, reading in datasets_of(tx, keys):
+        found[key]["datasets"].append(reading)
     return [
-        run_of(
-            each,
-            params=params_of[each.id],
-            metrics=metrics_of[each.id],
-            artifacts=artifacts_of[each.id],
-            tags=tags[f"run:{each.id}"],
+        Run(
+            id=row.id,
+            experiment=row.experiment_name,
+            experiment_id=row.experiment,
+            name=row.name,
+            status=RunStatus(row.status),
+            started_at=from_micros(row.started),
+            ended_at=None if row.ended is None else from_micros(row.ended),
+            lifecycle=lifecycle(row),
+            created_by=row.created_by,
+            user=row.user_id,
+            inputs=[Ref.parse(text) for text in msgspec.json.decode(row.inputs)],
+            outputs=[Ref.parse(text) for text in msgspec.json.decode(row.outputs)],
+            capture=decode(row.capture, Capture),
+            error=row.error,
+            **found[row.key],
         )
-        for each in rows
+        for row in rows
     ]
 
 
-def _counted() -> Any:
-    return (
-        sa.select(experiments, sa.func.count(_r.id).label("runs"), sa.func.max(_r.started_at).label("last_run_at"))
-        .join_from(experiments, runs, _r.experiment == _e.name, isouter=True)
-        .group_by(*experiments.c)
+def datasets_of(tx: Transaction, keys: Iterable[int]) -> list[tuple[int, DatasetRead]]:
+    """What runs read, each with the number of its run, by name."""
+    d, r = datasets.c, datasets_read.c
+    query = sa.select(datasets, r.run, r.tags).join(datasets_read, r.dataset == d.id)
+    return [
+        (
+            row.run,
+            DatasetRead(
+                name=row.name,
+                digest=row.digest,
+                source_type=row.source_type,
+                source=row.source,
+                schema=row.schema,
+                profile=row.profile,
+                tags=msgspec.json.decode(row.tags),
+            ),
+        )
+        for row in tx.execute(query.where(r.run.in_(list(keys))).order_by(d.name, d.digest))
+    ]
+
+
+def points(tx: Transaction, run: int, name: str) -> Columns | None:
+    """All points of a metric, in order of time, step and value; None if the run has none of that name."""
+    number = tx.execute(sa.select(names.c.id).where(names.c.name == name)).scalar()
+    if number is None:
+        return None
+    b, t = blocks.c, tails.c
+    found = tx.execute(sa.select(b.data).where(b.run == run, b.name == number).order_by(b.id)).scalars()
+    parts = [from_block(data) for data in found]
+    newest = list(tx.execute(sa.select(t.data).where(t.run == run).order_by(t.seq)).scalars())
+    if newest:
+        rows = from_tails(newest)
+        parts += by_metric(rows[rows["name"] == number]).values()
+    return merged(parts) if parts else None
+
+
+def metric_names(tx: Transaction, run: int) -> list[str]:
+    """The metrics of a run by name."""
+    m = metrics.c
+    query = sa.select(names.c.name).join(metrics, m.name == names.c.id).where(m.run == run)
+    return list(tx.execute(query.order_by(names.c.name)).scalars())
+
+
+def _rows() -> Any:
+    return sa.select(runs, _e.name.label("experiment_name"), _e.deleted.label("experiment_deleted")).join(
+        experiments, _e.id == _r.experiment
     )
 
 
-def _experiment(found: Any) -> Experiment:
-    return Experiment(
-        name=found.name,
-        description=found.description,
-        created_at=parse_time(found.created_at),
-        created_by=found.created_by,
-        runs=found.runs,
-        last_run_at=parse_time(found.last_run_at) if found.last_run_at else None,
-    )
+def _empty() -> dict[str, Any]:
+    return {"params": {}, "tags": {}, "metrics": {}, "artifacts": [], "models": [], "datasets": []}
 
 
-def _visible(tx: Transaction, column: Any) -> Any:
+def _after(text: str) -> tuple[int, str]:
+    at, _, identity = text.partition(" ")
+    if not (at.lstrip("-").isascii() and at.lstrip("-").isdigit() and len(at) < 19):
+        raise Invalid(f"{text[:80]!r} is not the `next` of a page.")
+    return int(at), identity
+
+
+def _alive(deleted: Any, state: str) -> Any:
+    if state == "all":
+        return sa.true()
+    return deleted.is_(None) if state == Lifecycle.ACTIVE else deleted.is_not(None)
+
+
+def visible(tx: Transaction, column: Any) -> Any:
+    """Whether the caller may read the runs of an experiment, by its name."""
     may = tx.readable(Kind.RUN)
     return sa.true() if may is None else sa.or_(sa.false(), *(_under(column, scope) for scope in may))
 

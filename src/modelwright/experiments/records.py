@@ -1,4 +1,4 @@
-"""The nouns of tracking: runs, metric points, curves, captures. Pure."""
+"""The nouns of tracking: experiments, runs, metric points, curves, captures. Pure."""
 
 from __future__ import annotations
 
@@ -30,9 +30,32 @@ class RunStatus(StrEnum):
     """How a run stands. The words are MLflow's, in lower case."""
 
     RUNNING = "running"
+    SCHEDULED = "scheduled"
     FINISHED = "finished"
     FAILED = "failed"
     KILLED = "killed"
+
+
+DEFAULT = "Default"  # the title of the experiment with the id 0
+NAME_TAG = "mlflow.runName"  # always the name of the run: it is no tag of its own
+PARENT_TAG = "mlflow.parentRunId"
+CONTEXT_TAG = "mlflow.data.context"
+ENDED = frozenset({RunStatus.FINISHED, RunStatus.FAILED, RunStatus.KILLED})
+
+
+class Lifecycle(StrEnum):
+    """Whether a run or an experiment is in use. What was discarded can be restored, and keeps its name until then."""
+
+    ACTIVE = "active"
+    DELETED = "deleted"
+
+
+class View(StrEnum):
+    """Which of both a list shows."""
+
+    ACTIVE = "active"
+    DELETED = "deleted"
+    ALL = "all"
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +78,11 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Metric(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run knows of one metric at a glance: its last point, and its extremes (None if every value is NaN)."""
+    """What a run knows of one metric at a glance: its last point, and its extremes (None if every value is NaN).
+
+    The last point is the one of the highest step, then time, then value, whenever it came. `count` is of the points that
+    were sent, one that was sent twice included.
+    """
 
     name: str
     value: Number
@@ -63,6 +90,7 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     time: datetime
     low: Number | None = None
     high: Number | None = None
+    count: int = 1
 
     @property
     def figure(self) -> float:
@@ -104,22 +132,58 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
     python: str = ""
 
 
+class DatasetRead(msgspec.Struct, frozen=True, kw_only=True):
+    """A dataset as a run describes it: wherever it lies, and whether or not we hold a version of it.
+
+    What is held is among the `inputs` of the run instead, and pinned. `tags` are of this reading: its context
+    (`mlflow.data.context`), such as training, is one.
+    """
+
+    name: str
+    digest: str
+    source_type: str = ""
+    source: str = ""
+    schema: str = ""
+    profile: str = ""
+    tags: dict[str, str] = {}
+
+
+class ModelRole(StrEnum):
+    """What a logged model is to a run."""
+
+    INPUT = "input"
+    OUTPUT = "output"
+
+
+class ModelUse(msgspec.Struct, frozen=True, kw_only=True):
+    """A logged model that a run took in or made, by its id."""
+
+    model: str
+    role: ModelRole
+    step: int = 0
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One run of an experiment."""
 
     id: str
     experiment: str
+    experiment_id: int
     name: str
     status: RunStatus
     started_at: datetime
     ended_at: datetime | None = None
+    lifecycle: Lifecycle = Lifecycle.ACTIVE
     created_by: str
+    user: str = ""  # as the caller gave it
     inputs: list[Ref] = []
     outputs: list[Ref] = []
     params: dict[str, Any] = {}
     metrics: dict[str, Metric] = {}
     tags: dict[str, str] = {}
     artifacts: list[Artifact] = []
+    datasets: list[DatasetRead] = []
+    models: list[ModelUse] = []
     capture: Capture = Capture()
     error: str = ""
 
@@ -127,6 +191,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     def ref(self) -> Ref:
         """`run:<id>`."""
         return Ref(Kind.RUN, self.id)
+
+    @property
+    def parent(self) -> str | None:
+        """The id of the run that this one says it is nested in."""
+        return self.tags.get(PARENT_TAG) or None
 
     @property
     def seconds(self) -> float | None:
@@ -142,12 +211,22 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Experiment(msgspec.Struct, frozen=True, kw_only=True):
-    """A named series of runs."""
+    """A named series of runs.
 
+    `title` is any text, and unique; `name`, by which its ref goes and on which rights are asked, is the title itself where
+    that is a name, and one made from it otherwise.
+    """
+
+    id: int
     name: str
+    title: str
     description: str
+    lifecycle: Lifecycle = Lifecycle.ACTIVE
+    artifact_location: str
     created_at: datetime
     created_by: str
+    updated_at: datetime
+    tags: dict[str, str] = {}
     runs: int
     last_run_at: datetime | None
 

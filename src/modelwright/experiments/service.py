@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-import sqlalchemy as sa
-
-from modelwright.core.clock import isoformat
+from modelwright.core.clock import utc
 from modelwright.core.errors import Conflict, InUse, Invalid, NotFound
 from modelwright.core.ids import is_id
-from modelwright.core.operations import Resource, Room, operation
+from modelwright.core.names import path_for
+from modelwright.core.operations import operation
 from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import encode_text
@@ -21,48 +20,32 @@ from modelwright.experiments.curves import thin
 from modelwright.experiments.delivering import Delivery
 from modelwright.experiments.entries import Delivered, Entry
 from modelwright.experiments.names import name_for
+from modelwright.experiments.points import by_step
 from modelwright.experiments.records import (
+    ENDED,
+    NAME_TAG,
     Artifact,
     Capture,
     Comparison,
     Curve,
-    Experiment,
+    DatasetRead,
+    ModelUse,
     Point,
     Run,
     RunStatus,
     number,
 )
-from modelwright.experiments.tables import artifacts, experiments, from_micros, metrics, params, points, runs
+from modelwright.experiments.series import Series
+from modelwright.experiments.tables import from_micros, to_micros
 from modelwright.experiments.tracking import ActiveRun
 from modelwright.store import Transaction, catalog
 
 
-class Experiments(Room):
+class Experiments(Series):
     """Runs of experiments: their parameters, metrics and artifacts, and what it takes to repeat them.
 
     The right to a run is asked on its experiment: who may read `run:pricing/*` may read every run under `pricing/`.
     """
-
-    room: ClassVar[str] = "experiments"
-    kind: ClassVar[Kind] = Kind.RUN
-
-    def resource_of(self, tx: Any, ref: Ref) -> Resource:
-        """The experiment that a run belongs to stands for the run."""
-        if ref.kind is Kind.EXPERIMENT:
-            return Resource(Kind.RUN, ref.name)
-        return Resource(Kind.RUN, queries.row(tx, ref).experiment)
-
-    @operation("write", event="experiments.experiment.created")
-    def create(self, tx: Transaction, name: str, *, description: str = "") -> Experiment:
-        """Create an experiment, or return the one of that name. Starting a run creates its experiment by itself."""
-        ref = Ref(Kind.EXPERIMENT, name)
-        if tx.execute(sa.select(experiments.c.name).where(experiments.c.name == name)).first() is None:
-            stamps = {"created_at": tx.stamp, "created_by": tx.principal.id}
-            tx.execute(experiments.insert().values(name=name, description=description, **stamps))
-            tx.note(resource=ref)
-        else:
-            tx.unchanged()
-        return queries.experiment(tx, ref)
 
     @operation("write", event="experiments.run.started", on="experiment")
     def start(
@@ -75,43 +58,42 @@ class Experiments(Room):
         inputs: Sequence[Ref] = (),
         capture: Capture = Capture(),
         id: str | None = None,
+        user: str = "",
         started_at: datetime | None = None,
         reason: str = "",
     ) -> Run:
         """Start a run. `inputs` are pinned to the versions they stand for now, and cannot be deleted while it exists.
 
-        An `id` (a ULID) made by the caller starts it once, however often it is asked for; `started_at` says that it began
-        earlier, before it could be told.
+        `experiment` is a name or a title. An `id` (a ULID) made by the caller starts it once, however often it is asked
+        for; `started_at` says that it began earlier, before it could be told, and `user` as whom it ran there.
         """
         if id is not None and not is_id(id):
             raise Invalid(f"{id!r} cannot be the id of a run.", mend="Make a ULID, or leave it to the workspace.")
         ref = Ref(Kind.RUN, id or tx.new_id())
-        there = tx.execute(sa.select(runs.c.experiment).where(runs.c.id == ref.name)).scalar()
+        there = queries.run_identified(tx, ref.name)
         if there is not None:
-            if there != experiment:
+            if there.experiment_name != path_for(experiment):
                 raise Conflict(f"There is a run {ref.name} already, of another experiment.", mend="Make a new id.")
             tx.unchanged()
             return queries.run(tx, ref)
         self.create(experiment)
+        of = queries.experiment_row(tx, Ref(Kind.EXPERIMENT, path_for(experiment)))
+        if of.deleted is not None:
+            raise Conflict(f"The experiment {of.title!r} is deleted.", mend="Restore it first: experiments.restore.")
         pinned = [catalog_pin(tx, each) for each in inputs]
-        tx.execute(
-            runs.insert().values(
-                id=ref.name,
-                experiment=experiment,
-                name=name or name_for(ref.name),
-                status=RunStatus.RUNNING,
-                started_at=isoformat(min(tx.now, started_at or tx.now)),
-                created_by=tx.principal.id,
-                inputs=encode_text(pinned),
-                outputs="[]",
-                capture=encode_text(capture),
-                error="",
-            )
+        run = writing.add_run(
+            tx,
+            of.id,
+            ref.name,
+            name=name or tags.get(NAME_TAG) or name_for(ref.name),
+            user=user,
+            started=to_micros(min(tx.now, utc(started_at or tx.now))),
+            inputs=encode_text(pinned),
+            capture=encode_text(capture),
         )
-        for key, value in tags.items():
-            catalog.set_tag(tx, ref, key, value)
+        writing.set_tags(tx, run, {key: value for key, value in tags.items() if key != NAME_TAG})
         catalog.depend(tx, ref, pinned)
-        after = {"experiment": experiment, "commit": capture.commit, "diff": capture.diff, "packages": capture.packages}
+        after = {"experiment": of.name, "commit": capture.commit, "diff": capture.diff, "packages": capture.packages}
         tx.note(resource=ref, inputs=pinned, outputs=[ref], after=after)
         return queries.run(tx, ref)
 
@@ -125,20 +107,24 @@ class Experiments(Room):
         points: Sequence[Point] = (),
         tags: Mapping[str, str] = {},
         artifacts: Sequence[Artifact] = (),
+        datasets: Sequence[DatasetRead] = (),
+        models: Sequence[ModelUse] = (),
     ) -> None:
         """Log a batch to a running run: all of it or nothing.
 
         Sending the same batch again changes nothing. A parameter keeps its first value (another is a `Conflict`); an
         artifact of the same name is replaced. Figures are data, so a batch leaves no event: `finish` seals what was logged.
         """
-        row = queries.row(tx, ref)
+        row = queries.run_row(tx, ref)
+        _check_active(ref, row)
         if row.status != RunStatus.RUNNING:
             raise Conflict(f"{ref} is {row.status} and takes no more figures.", mend="Call experiments.resume first.")
-        writing.add_params(tx, ref, params)
-        writing.add_points(tx, ref, points)
-        writing.add_artifacts(tx, ref, artifacts)
-        for key, value in tags.items():
-            catalog.set_tag(tx, ref, key, value)
+        writing.add_params(tx, row.key, params)
+        writing.add_points(tx, row.key, points)
+        writing.add_artifacts(tx, row.key, artifacts)
+        writing.set_tags(tx, row.key, tags)
+        writing.add_datasets(tx, row.key, row.experiment, datasets)
+        writing.add_models(tx, row.key, models)
 
     @operation("write", data=True, on="experiment")
     def deliver(
@@ -172,7 +158,7 @@ class Experiments(Room):
             tx.unchanged()
             return before
         column = {"inputs" if inputs else "outputs": encode_text([*held, *new])}
-        tx.execute(runs.update().where(runs.c.id == ref.name).values(**column))
+        writing.change_run(tx, queries.run_row(tx, ref).key, **column)
         if inputs:
             catalog.depend(tx, ref, new)
         tx.note(resource=ref, inputs=new if inputs else [ref], outputs=[ref] if inputs else new)
@@ -193,19 +179,16 @@ class Experiments(Room):
 
         The event carries the digest of what was logged, so that later changes to it show.
         """
-        if status is RunStatus.RUNNING:
-            raise Invalid("A run does not finish as running.", mend="Say finished, failed or killed.")
+        if status not in ENDED:
+            raise Invalid(f"A run does not finish as {status}.", mend="Say finished, failed or killed.")
+        row = queries.run_row(tx, ref)
+        _check_active(ref, row)
         before = queries.run(tx, ref)
-        if before.status is not RunStatus.RUNNING:
+        if before.status in ENDED:
             raise Conflict(f"{ref} is {before.status} already.")
         made = list(dict.fromkeys([*before.outputs, *(catalog_pin(tx, each) for each in outputs)]))
-        ended = {
-            "status": status,
-            "ended_at": isoformat(min(tx.now, ended_at or tx.now)),
-            "outputs": encode_text(made),
-            "error": error,
-        }
-        tx.execute(runs.update().where(runs.c.id == ref.name).values(**ended))
+        ended = to_micros(min(tx.now, utc(ended_at or tx.now)))
+        writing.change_run(tx, row.key, status=status.value, ended=ended, outputs=encode_text(made), error=error)
         action = {RunStatus.FAILED: "experiments.run.failed", RunStatus.KILLED: "experiments.run.killed"}.get(status)
         tx.note(
             resource=ref,
@@ -220,12 +203,12 @@ class Experiments(Room):
     @operation("write", event="experiments.run.resumed")
     def resume(self, tx: Transaction, ref: Ref, *, reason: str = "") -> Run:
         """Open an ended run for further figures; one that is running is returned as it is."""
-        row = queries.row(tx, ref)
+        row = queries.run_row(tx, ref)
+        _check_active(ref, row)
         if row.status == RunStatus.RUNNING:
             tx.unchanged()
         else:
-            reopened = {"status": RunStatus.RUNNING, "ended_at": None, "error": ""}
-            tx.execute(runs.update().where(runs.c.id == ref.name).values(**reopened))
+            writing.change_run(tx, row.key, status=RunStatus.RUNNING.value, ended=None, error="")
             tx.note(resource=ref, before={"status": row.status}, after={"status": RunStatus.RUNNING})
         return queries.run(tx, ref)
 
@@ -239,31 +222,25 @@ class Experiments(Room):
         """List runs, the newest first. `where.state` is a status, `where.under` a path of experiments."""
         return queries.list_runs(tx, where, experiment)
 
-    @operation("read", on="")
-    def list_experiments(self, tx: Transaction, where: Filter = Filter()) -> Page[Experiment]:
-        """List experiments by name, with the number of their runs."""
-        return queries.list_experiments(tx, where)
-
     @operation("read")
     def curve(self, tx: Transaction, ref: Ref, metric: str, *, most: int | None = None) -> Curve:
         """Read a metric over the steps: every point, or with `most` (three or more) an outline that keeps the extremes."""
         if most is not None and most < 3:
             raise Invalid(f"An outline of a curve has at least 3 points, not {most}.")
-        known = queries.metric_ids(tx, ref)
-        if metric not in known:
-            names = ", ".join(known) or "none"
+        run = queries.run_row(tx, ref).key
+        columns = queries.points(tx, run, metric)
+        if columns is None:
+            names = ", ".join(queries.metric_names(tx, run)) or "none"
             raise NotFound(f"{ref} has no metric {metric!r}.", mend=f"Its metrics: {names}.")
-        p = points.c
-        found = tx.execute(sa.select(points).where(p.metric == known[metric]).order_by(p.step, p.time)).all()
-        values = [float("nan") if row.value is None else row.value for row in found]
-        kept = thin(values, most) if most is not None else range(len(found))
+        steps, times, values = (column.tolist() for column in by_step(columns))
+        kept = thin(values, most) if most is not None else range(len(values))
         return Curve(
             metric=metric,
-            steps=[found[i].step for i in kept],
-            times=[from_micros(found[i].time) for i in kept],
+            steps=[steps[i] for i in kept],
+            times=[from_micros(times[i]) for i in kept],
             values=[number(values[i]) for i in kept],
-            total=len(found),
-            sampled=len(kept) < len(found),
+            total=len(values),
+            sampled=len(kept) < len(values),
         )
 
     @operation("read", on="")
@@ -285,10 +262,13 @@ class Experiments(Room):
     @operation("write", event="experiments.run.tagged")
     def tag(self, tx: Transaction, ref: Ref, tags: Mapping[str, str | None]) -> Run:
         """Set tags of a run; None takes one away."""
-        before = queries.run(tx, ref).tags
+        row = queries.run_row(tx, ref)
+        _check_active(ref, row)
+        before = {**queries.run(tx, ref).tags, NAME_TAG: row.name}
         changed = {key: value for key, value in tags.items() if before.get(key) != value}
-        for key, value in changed.items():
-            catalog.set_tag(tx, ref, key, value)
+        writing.set_tags(tx, row.key, {key: value for key, value in changed.items() if value is not None})
+        for key in [key for key, value in changed.items() if value is None]:
+            writing.drop_tag(tx, row.key, key)
         if changed:
             sets = [f"{key}={value}" if value is not None else f"-{key}" for key, value in changed.items()]
             tx.note(resource=ref, after={"tags": sets})
@@ -298,7 +278,10 @@ class Experiments(Room):
 
     @operation("erase", event="experiments.run.deleted")
     def delete(self, tx: Transaction, ref: Ref, *, reason: str = "") -> Run:
-        """Delete a run for good. `InUse` names what was made from it and still needs it."""
+        """Delete a run for good; `discard` is what can be undone.
+
+        `InUse` names what was made from it and still needs it.
+        """
         gone = queries.run(tx, ref)
         held = [str(each) for each in catalog.dependants(tx, ref)]
         if held:
@@ -307,15 +290,8 @@ class Experiments(Room):
                 mend="Delete what depends on it first.",
                 details={"dependants": held},
             )
-        mine = sa.select(metrics.c.id).where(metrics.c.run == ref.name)
-        tx.execute(points.delete().where(points.c.metric.in_(mine)))
-        for table in (metrics, params, artifacts):
-            tx.execute(table.delete().where(table.c.run == ref.name))
-        writing.forget_writers(tx, ref)
-        for key in gone.tags:
-            catalog.set_tag(tx, ref, key, None)
+        writing.erase(tx, queries.run_row(tx, ref).key)
         catalog.release(tx, ref)
-        tx.execute(runs.delete().where(runs.c.id == ref.name))
         tx.note(resource=ref, before={"experiment": gone.experiment, "digest": gone.digest})
         return gone
 
@@ -361,6 +337,13 @@ class Experiments(Room):
 
 
 MOST_COMPARED = 100
+
+
+def _check_active(ref: Ref, row: Any) -> None:
+    if row.deleted is not None:
+        raise Conflict(f"{ref} is deleted.", mend="Restore it first: experiments.restore.")
+
+
 VERSIONED = frozenset({Kind.DATASET, Kind.FEATURES, Kind.MODEL, Kind.PIPELINE, Kind.POLICY})
 
 

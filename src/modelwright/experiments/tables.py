@@ -1,85 +1,149 @@
-"""The tables of runs. A metric's value is NULL where it is NaN, since SQLite has no NaN."""
+"""The tables of runs. Rows point at each other by numbers: the ids and names that people see stand in one table each.
+
+Times are microseconds since 1970. A figure is NULL where it is NaN, since SQLite has no NaN. A text that is searched and
+may be long is cut in two: `head`, which an index can hold on both databases, and `tail`, NULL unless there is more.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
-from modelwright.core.clock import parse_time
-from modelwright.core.refs import Ref
-from modelwright.core.wire import decode
-from modelwright.experiments.records import Artifact, Capture, Metric, Number, Run, RunStatus, number
+from modelwright.experiments.records import Artifact, Metric, Number, number
 from modelwright.store.tables import metadata
+
+HEAD = 100  # characters of a text that are in the index
+
+# On SQLite a number of this type is the key of the row itself, and needs no index beside it.
+_KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def _text(length: int | None = None) -> Any:
+    """Text that is ordered and compared byte by byte, alike on both databases."""
+    plain = sa.Text() if length is None else sa.String(length)
+    exact = sa.Text(collation="C") if length is None else sa.String(length, collation="C")
+    return plain.with_variant(exact, "postgresql")
+
 
 experiments = sa.Table(
     "experiments_experiments",
     metadata,
-    sa.Column("name", sa.String(200), primary_key=True),
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", _text(200), nullable=False, unique=True),  # of its ref
+    sa.Column("title", _text(500), nullable=False, unique=True),
     sa.Column("description", sa.Text, nullable=False),
-    sa.Column("created_at", sa.String(27), nullable=False),
+    sa.Column("artifact_location", sa.Text, nullable=False),
+    sa.Column("created", sa.BigInteger, nullable=False),
     sa.Column("created_by", sa.String(200), nullable=False),
+    sa.Column("updated", sa.BigInteger, nullable=False),
+    sa.Column("deleted", sa.BigInteger),  # since when; NULL while it is active
+)
+
+experiment_tags = sa.Table(
+    "experiments_experiment_tags",
+    metadata,
+    sa.Column("experiment", sa.Integer, sa.ForeignKey("experiments_experiments.id"), primary_key=True),
+    sa.Column("key", _text(250), primary_key=True),
+    sa.Column("value", _text(), nullable=False),
+    sa.Index("ix_experiments_experiment_tags_key", "key"),
+)
+
+names = sa.Table(  # of parameters, metrics and tags of runs
+    "experiments_names",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", _text(250), nullable=False, unique=True),
 )
 
 runs = sa.Table(
     "experiments_runs",
     metadata,
-    sa.Column("id", sa.String(26), primary_key=True),
-    sa.Column("experiment", sa.String(200), sa.ForeignKey("experiments_experiments.name"), nullable=False),
-    sa.Column("name", sa.String(100), nullable=False),
+    sa.Column("key", _KEY, primary_key=True),
+    sa.Column("id", _text(64), nullable=False, unique=True),
+    sa.Column("experiment", sa.Integer, sa.ForeignKey("experiments_experiments.id"), nullable=False),
+    sa.Column("name", _text(), nullable=False),
     sa.Column("status", sa.String(12), nullable=False),
-    sa.Column("started_at", sa.String(27), nullable=False),
-    sa.Column("ended_at", sa.String(27)),
+    sa.Column("started", sa.BigInteger, nullable=False),
+    sa.Column("ended", sa.BigInteger),
+    sa.Column("deleted", sa.BigInteger),  # since when; NULL while it is active
+    sa.Column("user_id", _text(250), nullable=False),  # as the caller gave it; `created_by` is who really asked
     sa.Column("created_by", sa.String(200), nullable=False),
     sa.Column("inputs", sa.Text, nullable=False),
     sa.Column("outputs", sa.Text, nullable=False),
     sa.Column("capture", sa.Text, nullable=False),
     sa.Column("error", sa.Text, nullable=False),
-    sa.Index("ix_experiments_runs_experiment_started_at", "experiment", "started_at", "id"),
-    sa.Index("ix_experiments_runs_started_at", "started_at", "id"),
+    sa.Index("ix_experiments_runs_experiment_started", "experiment", "started", "id", "deleted"),
+    sa.Index("ix_experiments_runs_started", "started", "id"),
 )
 
 params = sa.Table(
     "experiments_params",
     metadata,
-    sa.Column("run", sa.String(26), sa.ForeignKey("experiments_runs.id"), primary_key=True),
-    sa.Column("name", sa.String(250), primary_key=True),
-    sa.Column("value", sa.Text, nullable=False),
+    sa.Column("run", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("name", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("head", _text(HEAD), nullable=False),
+    sa.Column("tail", sa.Text),
+    sa.Column("json", sa.Text),  # the value as it was given, where it is not a text
+    sa.Index("ix_experiments_params_name", "name", "head", "run"),
+    sqlite_with_rowid=False,
 )
 
-metrics = sa.Table(
+tags = sa.Table(
+    "experiments_tags",
+    metadata,
+    sa.Column("run", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("name", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("head", _text(HEAD), nullable=False),
+    sa.Column("tail", sa.Text),
+    sa.Index("ix_experiments_tags_name", "name", "head", "run"),
+    sqlite_with_rowid=False,
+)
+
+metrics = sa.Table(  # what is known of a metric at a glance; its points lie in `tails` and `blocks`
     "experiments_metrics",
     metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("run", sa.String(26), sa.ForeignKey("experiments_runs.id"), nullable=False),
-    sa.Column("name", sa.String(250), nullable=False),
+    sa.Column("run", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("name", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("value", sa.Double),
     sa.Column("step", sa.BigInteger, nullable=False),
     sa.Column("time", sa.BigInteger, nullable=False),
-    sa.Column("value", sa.Double),
     sa.Column("low", sa.Double),
     sa.Column("high", sa.Double),
-    sa.UniqueConstraint("run", "name"),
+    sa.Column("count", sa.BigInteger, nullable=False),
+    sa.Index("ix_experiments_metrics_name", "name", "value", "run"),
+    sqlite_with_rowid=False,
 )
 
-points = sa.Table(
-    "experiments_points",
+tails = sa.Table(  # the newest points of a run, one row for each call that logged some
+    "experiments_tails",
     metadata,
-    sa.Column("metric", sa.Integer, sa.ForeignKey("experiments_metrics.id"), primary_key=True, autoincrement=False),
-    sa.Column("step", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("time", sa.BigInteger, primary_key=True, autoincrement=False),  # microseconds since 1970
-    sa.Column("value", sa.Double),
+    sa.Column("run", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("points", sa.BigInteger, nullable=False),  # of this row and those before it
+    sa.Column("data", sa.LargeBinary, nullable=False),
     sqlite_with_rowid=False,
+)
+
+blocks = sa.Table(  # older points, by metric, as compressed columns
+    "experiments_blocks",
+    metadata,
+    sa.Column("id", _KEY, primary_key=True),
+    sa.Column("run", sa.BigInteger, nullable=False),
+    sa.Column("name", sa.Integer, nullable=False),
+    sa.Column("points", sa.Integer, nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+    sa.Index("ix_experiments_blocks_run", "run", "name", "id", "points"),
 )
 
 artifacts = sa.Table(
     "experiments_artifacts",
     metadata,
-    sa.Column("run", sa.String(26), sa.ForeignKey("experiments_runs.id"), primary_key=True),
-    sa.Column("name", sa.String(500), primary_key=True),
+    sa.Column("run", sa.BigInteger, sa.ForeignKey("experiments_runs.key"), primary_key=True),
+    sa.Column("name", _text(500), primary_key=True),
     sa.Column("digest", sa.String(64), nullable=False),
     sa.Column("size", sa.BigInteger, nullable=False),
     sa.Column("media_type", sa.String(100), nullable=False),
@@ -88,10 +152,47 @@ artifacts = sa.Table(
 writers = sa.Table(
     "experiments_writers",
     metadata,
-    sa.Column("run", sa.String(26), sa.ForeignKey("experiments_runs.id"), primary_key=True),
+    sa.Column("run", sa.BigInteger, sa.ForeignKey("experiments_runs.key"), primary_key=True),
     sa.Column("writer", sa.String(26), primary_key=True),
     sa.Column("sequence", sa.BigInteger, nullable=False),  # of the last entry that was delivered
     sa.Column("began", sa.BigInteger, nullable=False),  # microseconds since 1970
+)
+
+datasets = sa.Table(  # as runs describe what they read; the versions that we hold are in `inputs` of a run
+    "experiments_datasets",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("experiment", sa.Integer, sa.ForeignKey("experiments_experiments.id"), nullable=False),
+    sa.Column("name", _text(500), nullable=False),
+    sa.Column("digest", _text(64), nullable=False),
+    sa.Column("source_type", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("schema", sa.Text, nullable=False),
+    sa.Column("profile", sa.Text, nullable=False),
+    sa.UniqueConstraint("experiment", "name", "digest"),
+    sa.Index("ix_experiments_datasets_name", "name"),
+    sa.Index("ix_experiments_datasets_digest", "digest"),
+)
+
+datasets_read = sa.Table(
+    "experiments_datasets_read",
+    metadata,
+    sa.Column("run", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("dataset", sa.Integer, sa.ForeignKey("experiments_datasets.id"), primary_key=True, autoincrement=False),
+    sa.Column("context", _text(500)),  # the tag mlflow.data.context, which searches ask for
+    sa.Column("tags", sa.Text, nullable=False),
+    sa.Index("ix_experiments_datasets_read_dataset", "dataset", "run"),
+    sa.Index("ix_experiments_datasets_read_context", "context", "run"),
+)
+
+models_used = sa.Table(
+    "experiments_models_used",
+    metadata,
+    sa.Column("run", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("role", sa.String(8), primary_key=True),  # input, output
+    sa.Column("model", sa.String(64), primary_key=True),
+    sa.Column("step", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Index("ix_experiments_models_used_model", "model", "role", "run"),
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -118,46 +219,34 @@ def from_column(value: float | None) -> Number:
     return "NaN" if value is None else number(value)
 
 
-def metric_of(row: Any) -> Metric:
+def cut(text: str) -> tuple[str, str | None]:
+    """A text as it is stored: its head, and its tail if it has one."""
+    return text[:HEAD], text[HEAD:] or None
+
+
+def joined(head: str, tail: str | None) -> str:
+    """The text that was cut."""
+    return head if tail is None else head + tail
+
+
+def param_of(row: Any) -> Any:
+    """The value of a row of `params` as it was given."""
+    return joined(row.head, row.tail) if row.json is None else msgspec.json.decode(row.json)
+
+
+def metric_of(name: str, row: Any) -> Metric:
     """A row of `metrics` as a record."""
     return Metric(
-        name=row.name,
+        name=name,
         value=from_column(row.value),
         step=row.step,
         time=from_micros(row.time),
         low=None if row.low is None else number(row.low),
         high=None if row.high is None else number(row.high),
+        count=row.count,
     )
 
 
 def artifact_of(row: Any) -> Artifact:
     """A row of `artifacts` as a record."""
     return Artifact(name=row.name, digest=row.digest, size=row.size, media_type=row.media_type)
-
-
-def run_of(
-    row: Any,
-    *,
-    params: dict[str, Any],
-    metrics: dict[str, Metric],
-    artifacts: Sequence[Artifact],
-    tags: dict[str, str],
-) -> Run:
-    """A row of `runs` with what belongs to it as a record."""
-    return Run(
-        id=row.id,
-        experiment=row.experiment,
-        name=row.name,
-        status=RunStatus(row.status),
-        started_at=parse_time(row.started_at),
-        ended_at=parse_time(row.ended_at) if row.ended_at else None,
-        created_by=row.created_by,
-        inputs=[Ref.parse(text) for text in msgspec.json.decode(row.inputs)],
-        outputs=[Ref.parse(text) for text in msgspec.json.decode(row.outputs)],
-        params=params,
-        metrics=metrics,
-        tags=tags,
-        artifacts=list(artifacts),
-        capture=decode(row.capture, Capture),
-        error=row.error,
-    )

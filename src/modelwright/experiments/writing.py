@@ -1,128 +1,472 @@
-"""Writing a batch of figures to a run, inside an open transaction."""
+"""The data path of the room: functions on an open transaction that write, without an event.
+
+They take the number of a row. Whoever calls them holds the write lock, and has looked whether the run takes anything.
+"""
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+import threading
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 
 from modelwright.core.errors import Conflict, Invalid
+from modelwright.core.names import path_for
 from modelwright.core.refs import Ref
 from modelwright.core.wire import encode_text
-from modelwright.experiments.queries import metric_ids
-from modelwright.experiments.records import Artifact, Point
-from modelwright.experiments.tables import artifacts, from_micros, metrics, params, points, to_column, to_micros, writers
-from modelwright.store import Transaction
+from modelwright.experiments import queries
+from modelwright.experiments.points import Columns, by_metric, from_block, from_tails, merged, to_block, to_tail
+from modelwright.experiments.records import (
+    CONTEXT_TAG,
+    DEFAULT,
+    NAME_TAG,
+    Artifact,
+    DatasetRead,
+    ModelUse,
+    Point,
+    RunStatus,
+)
+from modelwright.experiments.tables import (
+    artifacts,
+    blocks,
+    cut,
+    datasets,
+    datasets_read,
+    experiment_tags,
+    experiments,
+    from_micros,
+    metrics,
+    models_used,
+    names,
+    params,
+    runs,
+    tags,
+    tails,
+    to_column,
+    to_micros,
+    writers,
+)
+from modelwright.experiments.views.tables import views
+from modelwright.store import Database, Transaction
 
-MAX_NAME = 250  # characters of a parameter's or metric's name
+MAX_NAME = 250  # characters of a parameter's, metric's or tag's name
 MAX_PARAM = 64 * 1024  # characters of a parameter's value as JSON
+MAX_TAG = 64 * 1024  # characters of a tag's value
+TAIL_ROWS, TAIL_POINTS = 512, 128 * 1024  # a tail that has grown so long is folded into blocks
+BLOCK_POINTS = 32 * 1024  # a block that has grown so long is not merged with the next
+
+Row: TypeAlias = tuple[int, int, int, float]
+"""A point as it is stored: the number of its metric's name, its step, its time in microseconds, its value."""
+
+_known: weakref.WeakKeyDictionary[Database, dict[str, int]] = weakref.WeakKeyDictionary()
+_lock = threading.Lock()
 
 
-def add_params(tx: Transaction, ref: Ref, new: Mapping[str, Any]) -> None:
-    """Add parameters; one that is there with another value is a `Conflict`."""
-    found = tx.execute(sa.select(params.c.name, params.c.value).where(params.c.run == ref.name))
-    held = {each.name: each.value for each in found}
+def name_ids(tx: Transaction, wanted: Iterable[str], *, make: bool = False) -> dict[str, int]:
+    """The numbers of names; one that nobody has used is left out, or with `make` gets one.
+
+    A number is given once and never taken back, so it is remembered; but not before a transaction that read it has
+    ended well, since the one that gave it may still be undone.
+    """
+    with _lock:
+        known = _known.setdefault(tx.database, {})
+    found = {name: known[name] for name in wanted if name in known}
+    missing = [name for name in dict.fromkeys(wanted) if name not in found]
+    if not missing:
+        return found
+    read = _read_names(tx, missing)
+    if read:
+        tx.committed.append(lambda: known.update(read))
+    found |= read
+    fresh = [{"name": name} for name in missing if name not in read]
+    if fresh and make:
+        for each in fresh:
+            _check_name(each["name"])
+        tx.execute(tx.insert(names).on_conflict_do_nothing(index_elements=[names.c.name]), fresh)
+        found |= _read_names(tx, [each["name"] for each in fresh])
+    return found
+
+
+def _read_names(tx: Transaction, wanted: Sequence[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for start in range(0, len(wanted), 500):
+        rows = tx.execute(sa.select(names.c.name, names.c.id).where(names.c.name.in_(wanted[start : start + 500])))
+        found |= {row.name: row.id for row in rows}
+    return found
+
+
+def add_experiment(tx: Transaction, title: str, *, description: str = "", artifact_location: str = "") -> Any:
+    """Add an experiment; its row. The one that is called Default is the first, whenever it comes: number 0."""
+    number = {"id": 0} if title == DEFAULT and queries.experiment_numbered(tx, 0) is None else {}
+    moment = now(tx)
+    made = experiments.insert().values(
+        **number,
+        name=path_for(title),
+        title=title,
+        description=description,
+        artifact_location=artifact_location,
+        created=moment,
+        created_by=tx.principal.id,
+        updated=moment,
+    )
+    return tx.execute(made.returning(*experiments.c)).one()
+
+
+def now(tx: Transaction) -> int:
+    """The time of a transaction as it is stored."""
+    return to_micros(tx.now)
+
+
+def change_experiment(tx: Transaction, number: int, **values: Any) -> None:
+    """Change columns of an experiment, and when it was changed."""
+    tx.execute(experiments.update().where(experiments.c.id == number).values(updated=now(tx), **values))
+
+
+def rename_experiment(tx: Transaction, row: Any, *, title: str, name: str) -> None:
+    """Give an experiment another title and name; its saved views go along."""
+    change_experiment(tx, row.id, title=title, name=name)
+    tx.execute(views.update().where(views.c.experiment == row.name).values(experiment=name))
+
+
+def set_experiment_tags(tx: Transaction, number: int, new: Mapping[str, str | None]) -> None:
+    """Set tags of an experiment; None takes one away."""
+    t = experiment_tags.c
+    for key, value in new.items():
+        _check_name(key)
+        tx.execute(experiment_tags.delete().where(t.experiment == number, t.key == key))
+        if value is not None:
+            tx.execute(experiment_tags.insert().values(experiment=number, key=key, value=value))
+
+
+def discard_experiment(tx: Transaction, number: int) -> None:
+    """Put an experiment away, with those of its runs that are not away yet."""
+    moment = now(tx)
+    change_experiment(tx, number, deleted=moment)
+    tx.execute(runs.update().where(runs.c.experiment == number, runs.c.deleted.is_(None)).values(deleted=moment))
+
+
+def restore_experiment(tx: Transaction, row: Any) -> None:
+    """Bring an experiment back, with the runs that were put away along with it."""
+    change_experiment(tx, row.id, deleted=None)
+    tx.execute(runs.update().where(runs.c.experiment == row.id, runs.c.deleted == row.deleted).values(deleted=None))
+
+
+def add_run(
+    tx: Transaction,
+    experiment: int,
+    identity: str,
+    *,
+    name: str,
+    user: str = "",
+    status: RunStatus = RunStatus.RUNNING,
+    started: int | None = None,
+    inputs: str = "[]",
+    capture: str = "{}",
+) -> int:
+    """Add a run; the number of its row. `started` is in microseconds since 1970, by default now."""
+    values = {
+        "id": identity,
+        "experiment": experiment,
+        "name": name,
+        "user_id": user,
+        "status": status.value,
+        "started": now(tx) if started is None else started,
+        "created_by": tx.principal.id,
+        "inputs": inputs,
+        "outputs": "[]",
+        "capture": capture,
+        "error": "",
+    }
+    return int(tx.execute(runs.insert().values(**values).returning(runs.c.key)).scalar_one())
+
+
+def change_run(tx: Transaction, run: int, **values: Any) -> None:
+    """Change columns of a run."""
+    tx.execute(runs.update().where(runs.c.key == run).values(**values))
+
+
+def add_params(tx: Transaction, run: int, new: Mapping[str, Any]) -> None:
+    """Add parameters; one that is there with another value is a `Conflict`. Their text is what is compared."""
+    if not new:
+        return
+    ids = name_ids(tx, list(new), make=True)
+    p = params.c
+    held = {
+        row.name: (row.head, row.tail)
+        for row in tx.execute(sa.select(p.name, p.head, p.tail).where(p.run == run, p.name.in_(list(ids.values()))))
+    }
+    rows = []
     for name, value in new.items():
-        _check_name(name)
-        text = encode_text(value)
+        text, json = as_text(value)
         if len(text) > MAX_PARAM:
             raise Invalid(f"Parameter {name!r} has {len(text)} characters.", mend="Log it as an artifact.")
-        if name not in held:
-            tx.execute(params.insert().values(run=ref.name, name=name, value=text))
-        elif held[name] != text:
-            raise Conflict(
-                f"Parameter {name!r} of {ref} is {held[name]} and cannot become {text}.",
-                mend="What changes during a run is a metric; a run with other parameters is another run.",
-            )
+        head, tail = cut(text)
+        there = held.get(ids[name])
+        if there is None:
+            rows.append({"run": run, "name": ids[name], "head": head, "tail": tail, "json": json})
+        elif there != (head, tail):
+            raise ParamTaken(name, old=there[0] + (there[1] or ""), new=text)
+    if rows:
+        tx.execute(params.insert(), rows)
 
 
-def add_points(tx: Transaction, ref: Ref, new: Sequence[Point]) -> None:
-    """Add metric points; a point of the same metric, step and time is the same point."""
-    by_metric: dict[str, list[Point]] = {}
-    for point in new:
-        by_metric.setdefault(point.metric, []).append(point)
-    if not by_metric:
+class ParamTaken(Conflict):
+    """A parameter has another value already."""
+
+    def __init__(self, name: str, *, old: str, new: str) -> None:
+        super().__init__(
+            f"Parameter {name!r} is {old[:200]} and cannot become {new[:200]}.",
+            mend="What changes during a run is a metric; a run with other parameters is another run.",
+            details={"name": name, "old": old, "new": new},
+        )
+
+
+def as_text(value: Any) -> tuple[str, str | None]:
+    """A parameter's text, by which it is compared and searched; and its JSON, unless it is that text itself."""
+    if isinstance(value, str):
+        return value, None
+    text = encode_text(value)
+    return text, text
+
+
+def set_tags(tx: Transaction, run: int, new: Mapping[str, str]) -> None:
+    """Set tags. The one that MLflow keeps the name of a run in sets that name."""
+    name = new.get(NAME_TAG)
+    if name is not None:
+        tx.execute(runs.update().where(runs.c.key == run).values(name=name))
+    rows = []
+    others = {key: value for key, value in new.items() if key != NAME_TAG}
+    ids = name_ids(tx, list(others), make=True)
+    for key, value in others.items():
+        if len(value) > MAX_TAG:
+            raise Invalid(f"The tag {key!r} has {len(value)} characters.", mend="Log it as an artifact.")
+        head, tail = cut(value)
+        rows.append({"run": run, "name": ids[key], "head": head, "tail": tail})
+    if rows:
+        insert = tx.insert(tags)
+        replaced = {"head": insert.excluded.head, "tail": insert.excluded.tail}
+        tx.execute(insert.on_conflict_do_update(index_elements=[tags.c.run, tags.c.name], set_=replaced), rows)
+
+
+def drop_tag(tx: Transaction, run: int, key: str) -> bool:
+    """Take a tag away; whether it was there."""
+    if key == NAME_TAG:
+        return bool(tx.execute(runs.update().where(runs.c.key == run, runs.c.name != "").values(name="")).rowcount)
+    ids = name_ids(tx, [key])
+    if key not in ids:
+        return False
+    return bool(tx.execute(tags.delete().where(tags.c.run == run, tags.c.name == ids[key])).rowcount)
+
+
+def add_points(tx: Transaction, run: int, new: Sequence[Point]) -> None:
+    """Add metric points. One that is there already, alike in step, time and value, is the same point."""
+    if not new:
         return
-    known = metric_ids(tx, ref)
-    insert = tx.insert(points).on_conflict_do_nothing()
-    for name, batch in by_metric.items():
-        _check_name(name)
-        if name not in known:
-            known[name] = _new_metric(tx, ref, name, batch[0])
-        rows = [
-            {
-                "metric": known[name],
-                "step": each.step,
-                "time": to_micros(each.time),
-                "value": to_column(each.figure),
-            }
-            for each in batch
-        ]
-        tx.execute(insert, rows)
-        _summarise(tx, known[name], batch)
+    ids = name_ids(tx, list(dict.fromkeys(point.metric for point in new)), make=True)
+    add_rows(tx, run, [(ids[point.metric], point.step, to_micros(point.time), point.figure) for point in new])
 
 
-def add_artifacts(tx: Transaction, ref: Ref, new: Sequence[Artifact]) -> None:
+def add_rows(tx: Transaction, run: int, rows: Sequence[Row]) -> None:
+    """Add metric points as they are stored: one row in the tail, and one upsert for each metric."""
+    t = tails.c
+    last = tx.execute(sa.select(t.seq, t.points).where(t.run == run).order_by(t.seq.desc()).limit(1)).first()
+    seq, held = (1, len(rows)) if last is None else (last.seq + 1, last.points + len(rows))
+    tx.execute(tails.insert().values(run=run, seq=seq, points=held, data=to_tail(rows)))
+    tx.execute(_upsert(tx), [summary.row(run, name) for name, summary in summarise(rows).items()])
+    if seq >= TAIL_ROWS or held >= TAIL_POINTS:
+        fold(tx, run)
+
+
+class Summary:
+    """What some points of one metric say at a glance."""
+
+    __slots__ = ("count", "high", "low", "step", "time", "value")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.step, self.time = -(1 << 63), -(1 << 63)
+        self.value: float = math.nan
+        self.low: float | None = None
+        self.high: float | None = None
+
+    def add(self, step: int, time: int, value: float) -> None:
+        """Take one point in."""
+        self.count += 1
+        later, before = (step, time), (self.step, self.time)
+        if later > before or (later == before and (value > self.value or self.value != self.value)):
+            self.step, self.time, self.value = step, time, value
+        if value == value:
+            if self.low is None or value < self.low:
+                self.low = value
+            if self.high is None or value > self.high:
+                self.high = value
+
+    def row(self, run: int, name: int) -> dict[str, Any]:
+        """As a row of `metrics`."""
+        return {
+            "run": run,
+            "name": name,
+            "value": to_column(self.value),
+            "step": self.step,
+            "time": self.time,
+            "low": self.low,
+            "high": self.high,
+            "count": self.count,
+        }
+
+
+def summarise(rows: Iterable[Row]) -> dict[int, Summary]:
+    """The points of one call by metric."""
+    found: dict[int, Summary] = {}
+    for name, step, time, value in rows:
+        summary = found.get(name)
+        if summary is None:
+            summary = found[name] = Summary()
+        summary.add(step, time, value)
+    return found
+
+
+def _upsert(tx: Transaction) -> Any:
+    """One statement: the last point by step, then time, then value; the extremes without NaN."""
+    insert = tx.insert(metrics)
+    new, m = insert.excluded, metrics.c
+    same = sa.and_(new.step == m.step, new.time == m.time)
+    later = sa.or_(
+        new.step > m.step,
+        sa.and_(new.step == m.step, new.time > m.time),
+        sa.and_(same, sa.or_(m.value.is_(None), new.value > m.value)),
+    )
+    values = {name: sa.case((later, new[name]), else_=m[name]) for name in ("value", "step", "time")}
+    values["low"] = sa.case((sa.or_(m.low.is_(None), new.low < m.low), new.low), else_=m.low)
+    values["high"] = sa.case((sa.or_(m.high.is_(None), new.high > m.high), new.high), else_=m.high)
+    values["count"] = m.count + new.count
+    return insert.on_conflict_do_update(index_elements=[m.run, m.name], set_=values)
+
+
+def fold(tx: Transaction, run: int) -> None:
+    """Move the tail of a run into blocks.
+
+    A new block takes in those before it that are not longer than itself: so of each metric there are few, and no point is
+    written again more often than the logarithm of their number.
+    """
+    t, b = tails.c, blocks.c
+    newest = by_metric(from_tails(list(tx.execute(sa.select(t.data).where(t.run == run).order_by(t.seq)).scalars())))
+    short: dict[int, list[Any]] = {}
+    for row in tx.execute(sa.select(b.name, b.id, b.points).where(b.run == run).order_by(b.id)):
+        if row.points >= BLOCK_POINTS:
+            short[row.name] = []
+        else:
+            short.setdefault(row.name, []).append(row)
+    made, gone = [], []
+    for name, columns in newest.items():
+        parts, count = [columns], len(columns[0])
+        before = short.get(name, [])
+        while before and before[-1].points <= count:
+            last = before.pop()
+            data = tx.execute(sa.select(b.data).where(b.id == last.id)).scalar_one()
+            parts.append(from_block(data))
+            gone.append(last.id)
+            count += last.points
+        made += [{"run": run, "name": name, **_block(part)} for part in _split(merged(parts))]
+    for start in range(0, len(gone), 500):
+        tx.execute(blocks.delete().where(b.id.in_(gone[start : start + 500])))
+    if made:
+        tx.execute(blocks.insert(), made)
+    tx.execute(tails.delete().where(t.run == run))
+
+
+def _split(columns: Columns) -> list[Columns]:
+    count = len(columns[0])
+    pieces = -(-count // (2 * BLOCK_POINTS))
+    edges = [count * piece // pieces for piece in range(pieces + 1)]
+    return [
+        (columns[0][start:end], columns[1][start:end], columns[2][start:end]) for start, end in itertools.pairwise(edges)
+    ]
+
+
+def _block(columns: Columns) -> dict[str, Any]:
+    return {"points": len(columns[0]), "data": to_block(columns)}
+
+
+def add_artifacts(tx: Transaction, run: int, new: Sequence[Artifact]) -> None:
     """Name objects as artifacts of the run; one of the same name is replaced."""
     for each in new:
         parts = each.name.split("/")
         if not each.name or len(each.name) > 500 or "\\" in each.name or any(part in ("", ".", "..") for part in parts):
             raise Invalid(f"{each.name!r} cannot name an artifact.", mend="Use a relative path such as plots/roc.png.")
-        same = (artifacts.c.run == ref.name, artifacts.c.name == each.name)
+        same = (artifacts.c.run == run, artifacts.c.name == each.name)
         tx.execute(artifacts.delete().where(*same))
         described = {"digest": each.digest, "size": each.size, "media_type": each.media_type}
-        tx.execute(artifacts.insert().values(run=ref.name, name=each.name, **described))
+        tx.execute(artifacts.insert().values(run=run, name=each.name, **described))
 
 
 def last_delivered(tx: Transaction, ref: Ref, writer: str) -> tuple[int, datetime] | None:
     """The number of the last entry that a writer has delivered, and when it began; None of one that is new."""
     w = writers.c
-    row = tx.execute(sa.select(w.sequence, w.began).where(w.run == ref.name, w.writer == writer)).first()
+    query = sa.select(w.sequence, w.began).join(runs, runs.c.key == w.run)
+    row = tx.execute(query.where(runs.c.id == ref.name, w.writer == writer)).first()
     return None if row is None else (row.sequence, from_micros(row.began))
 
 
-def set_delivered(tx: Transaction, ref: Ref, writer: str, *, sequence: int, began: datetime) -> None:
+def set_delivered(tx: Transaction, run: int, writer: str, *, sequence: int, began: datetime) -> None:
     """Keep how far a writer has come."""
-    values = {"run": ref.name, "writer": writer, "sequence": sequence, "began": to_micros(began)}
+    values = {"run": run, "writer": writer, "sequence": sequence, "began": to_micros(began)}
     added = tx.insert(writers).values(**values)
     tx.execute(added.on_conflict_do_update(index_elements=["run", "writer"], set_={"sequence": sequence}))
 
 
-def forget_writers(tx: Transaction, ref: Ref) -> None:
-    """The run is being deleted."""
-    tx.execute(writers.delete().where(writers.c.run == ref.name))
-
-
-def last_steps(tx: Transaction, ref: Ref) -> dict[str, int]:
+def last_steps(tx: Transaction, run: int) -> dict[str, int]:
     """The last step of every metric of a run."""
     m = metrics.c
-    return {row.name: row.step for row in tx.execute(sa.select(m.name, m.step).where(m.run == ref.name))}
+    query = sa.select(names.c.name, m.step).join(names, names.c.id == m.name).where(m.run == run)
+    return {row.name: row.step for row in tx.execute(query)}
 
 
-def _new_metric(tx: Transaction, ref: Ref, name: str, first: Point) -> int:
-    values = {"step": first.step, "time": to_micros(first.time), "value": to_column(first.figure)}
-    made = tx.execute(metrics.insert().values(run=ref.name, name=name, **values).returning(metrics.c.id))
-    return int(made.scalar_one())
+def add_datasets(tx: Transaction, run: int, experiment: int, new: Sequence[DatasetRead]) -> None:
+    """Note what a run read; the same name and digest a second time is the same reading, and keeps its first tags."""
+    d = datasets.c
+    for each in new:
+        key = {"experiment": experiment, "name": each.name, "digest": each.digest}
+        described = {
+            "source_type": each.source_type,
+            "source": each.source,
+            "schema": each.schema,
+            "profile": each.profile,
+        }
+        insert = tx.insert(datasets).values(**key, **described)
+        tx.execute(insert.on_conflict_do_nothing(index_elements=[d.experiment, d.name, d.digest]))
+        same = (d.experiment == experiment, d.name == each.name, d.digest == each.digest)
+        dataset = tx.execute(sa.select(d.id).where(*same)).scalar_one()
+        reading = tx.insert(datasets_read).values(
+            run=run,
+            dataset=dataset,
+            context=each.tags.get(CONTEXT_TAG),
+            tags=encode_text(each.tags),
+        )
+        r = datasets_read.c
+        tx.execute(reading.on_conflict_do_nothing(index_elements=[r.run, r.dataset]))
 
 
-def _summarise(tx: Transaction, metric: int, batch: Sequence[Point]) -> None:
-    """Keep the last point (by step, then time) and the extremes beside the metric."""
-    held = tx.execute(sa.select(metrics).where(metrics.c.id == metric)).one()
-    newest = max(batch, key=lambda point: (point.step, point.time))
-    real = [point.figure for point in batch if not math.isnan(point.figure)]
-    lows, highs = [*real], [*real]
-    if held.low is not None:
-        lows.append(held.low)
-        highs.append(held.high)
-    values: dict[str, Any] = {"low": min(lows, default=None), "high": max(highs, default=None)}
-    if (newest.step, to_micros(newest.time)) >= (held.step, held.time):
-        values |= {"step": newest.step, "time": to_micros(newest.time), "value": to_column(newest.figure)}
-    tx.execute(metrics.update().where(metrics.c.id == metric).values(**values))
+def add_models(tx: Transaction, run: int, new: Sequence[ModelUse]) -> None:
+    """Note which logged models a run took in or made. Saying it twice is the same as once."""
+    if new:
+        rows = [{"run": run, "role": each.role.value, "model": each.model, "step": each.step} for each in new]
+        m = models_used.c
+        tx.execute(tx.insert(models_used).on_conflict_do_nothing(index_elements=[m.run, m.role, m.model, m.step]), rows)
+
+
+def erase(tx: Transaction, run: int) -> None:
+    """Delete a run and all that belongs to it, for good."""
+    for table in (tails, blocks, metrics, params, tags, artifacts, datasets_read, models_used, writers):
+        tx.execute(table.delete().where(table.c.run == run))
+    tx.execute(runs.delete().where(runs.c.key == run))
 
 
 def _check_name(name: str) -> None:
     if not name or len(name) > MAX_NAME:
-        raise Invalid(f"A parameter's or metric's name has 1 to {MAX_NAME} characters, not {len(name)}.")
+        raise Invalid(f"The name of a parameter, metric or tag has 1 to {MAX_NAME} characters, not {len(name)}.")

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelwright.cli.kinds.base import Changes, Face, changes, standing
 from modelwright.cli.output import day, facts, number, say, section, size, span, when
-from modelwright.core.errors import NotFound
-from modelwright.core.paging import MAX_LIMIT, Filter, Page
+from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
 
 if TYPE_CHECKING:
@@ -27,15 +26,21 @@ class ExperimentFace(Face):
     right = ("runs",)
 
     def show(self, rooms: Workspace, ref: Ref) -> Experiment:
-        page = rooms.experiments.list_experiments(Filter(under=ref.name, limit=MAX_LIMIT))
-        for found in page.items:
-            if found.name == ref.name:
-                return found
-        raise NotFound(f"There is no {ref.whole}.", mend="See what there is: mw list experiment")
+        return rooms.experiments.experiment(ref.whole)
 
     def tell(self, rooms: Workspace, found: Experiment) -> None:
         made = f"{when(found.created_at)} by {found.created_by}"
-        facts(str(found.ref), {"about": found.description, "runs": found.runs, "made": made})
+        facts(
+            str(found.ref),
+            {
+                "title": found.title if found.title != found.name else None,
+                "about": found.description,
+                "state": found.lifecycle.value if found.lifecycle != "active" else None,
+                "runs": found.runs,
+                "made": made,
+                "tags": [f"{key}={value}" for key, value in found.tags.items()],
+            },
+        )
         face, page = self.within(rooms, found.ref, Filter(limit=10))
         section(face.columns, [face.row(run) for run in page.items], right=face.right)
 
@@ -44,6 +49,9 @@ class ExperimentFace(Face):
 
     def within(self, rooms: Workspace, ref: Ref, where: Filter) -> tuple[Face, Page[Run]]:
         return RunFace(), rooms.experiments.list(where, experiment=ref.name)
+
+    def tag(self, rooms: Workspace, ref: Ref, tags: dict[str, str | None], reason: str) -> dict[str, str]:
+        return rooms.experiments.tag_experiment(ref, tags).tags
 
     def row(self, item: Experiment) -> Sequence[Any]:
         return [item.name, item.runs, when(item.last_run_at), when(item.created_at), item.created_by, item.description]
@@ -65,7 +73,7 @@ class RunFace(Face):
             {
                 "name": found.name,
                 "experiment": found.experiment,
-                "status": found.status.value,
+                "status": found.status.value if found.lifecycle == "active" else f"{found.status.value}, deleted",
                 "began": f"{when(found.started_at)} by {found.created_by}",
                 "took": span(found.seconds),
                 "inputs": "\n".join(map(str, found.inputs)),

@@ -154,12 +154,109 @@ def upgrade() -> None:
         batch_op.create_index("ix_evidence_thing", ["thing", "kind", "seq"], unique=False)
 
     op.create_table(
+        "experiments_blocks",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("run", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.Integer(), nullable=False),
+        sa.Column("points", sa.Integer(), nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_experiments_blocks")),
+    )
+    with op.batch_alter_table("experiments_blocks", schema=None) as batch_op:
+        batch_op.create_index("ix_experiments_blocks_run", ["run", "name", "id", "points"], unique=False)
+
+    op.create_table(
         "experiments_experiments",
-        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column(
+            "name", sa.String(length=200).with_variant(sa.String(length=200, collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "title", sa.String(length=500).with_variant(sa.String(length=500, collation="C"), "postgresql"), nullable=False
+        ),
         sa.Column("description", sa.Text(), nullable=False),
-        sa.Column("created_at", sa.String(length=27), nullable=False),
+        sa.Column("artifact_location", sa.Text(), nullable=False),
+        sa.Column("created", sa.BigInteger(), nullable=False),
         sa.Column("created_by", sa.String(length=200), nullable=False),
-        sa.PrimaryKeyConstraint("name", name=op.f("pk_experiments_experiments")),
+        sa.Column("updated", sa.BigInteger(), nullable=False),
+        sa.Column("deleted", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_experiments_experiments")),
+        sa.UniqueConstraint("name", name=op.f("uq_experiments_experiments_name")),
+        sa.UniqueConstraint("title", name=op.f("uq_experiments_experiments_title")),
+    )
+    op.create_table(
+        "experiments_metrics",
+        sa.Column("run", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("name", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("value", sa.Double(), nullable=True),
+        sa.Column("step", sa.BigInteger(), nullable=False),
+        sa.Column("time", sa.BigInteger(), nullable=False),
+        sa.Column("low", sa.Double(), nullable=True),
+        sa.Column("high", sa.Double(), nullable=True),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("run", "name", name=op.f("pk_experiments_metrics")),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("experiments_metrics", schema=None) as batch_op:
+        batch_op.create_index("ix_experiments_metrics_name", ["name", "value", "run"], unique=False)
+
+    op.create_table(
+        "experiments_models_used",
+        sa.Column("run", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("role", sa.String(length=8), nullable=False),
+        sa.Column("model", sa.String(length=64), nullable=False),
+        sa.Column("step", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("run", "role", "model", "step", name=op.f("pk_experiments_models_used")),
+    )
+    with op.batch_alter_table("experiments_models_used", schema=None) as batch_op:
+        batch_op.create_index("ix_experiments_models_used_model", ["model", "role", "run"], unique=False)
+
+    op.create_table(
+        "experiments_names",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column(
+            "name", sa.String(length=250).with_variant(sa.String(length=250, collation="C"), "postgresql"), nullable=False
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_experiments_names")),
+        sa.UniqueConstraint("name", name=op.f("uq_experiments_names_name")),
+    )
+    op.create_table(
+        "experiments_params",
+        sa.Column("run", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("name", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column(
+            "head", sa.String(length=100).with_variant(sa.String(length=100, collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column("tail", sa.Text(), nullable=True),
+        sa.Column("json", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("run", "name", name=op.f("pk_experiments_params")),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("experiments_params", schema=None) as batch_op:
+        batch_op.create_index("ix_experiments_params_name", ["name", "head", "run"], unique=False)
+
+    op.create_table(
+        "experiments_tags",
+        sa.Column("run", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("name", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column(
+            "head", sa.String(length=100).with_variant(sa.String(length=100, collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column("tail", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("run", "name", name=op.f("pk_experiments_tags")),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("experiments_tags", schema=None) as batch_op:
+        batch_op.create_index("ix_experiments_tags_name", ["name", "head", "run"], unique=False)
+
+    op.create_table(
+        "experiments_tails",
+        sa.Column("run", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("points", sa.BigInteger(), nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("run", "seq", name=op.f("pk_experiments_tails")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "experiments_views",
@@ -454,13 +551,65 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_policy_roles")),
     )
     op.create_table(
+        "experiments_datasets",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("experiment", sa.Integer(), nullable=False),
+        sa.Column(
+            "name", sa.String(length=500).with_variant(sa.String(length=500, collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "digest", sa.String(length=64).with_variant(sa.String(length=64, collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column("source_type", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("schema", sa.Text(), nullable=False),
+        sa.Column("profile", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["experiment"],
+            ["experiments_experiments.id"],
+            name=op.f("fk_experiments_datasets_experiment_experiments_experiments"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_experiments_datasets")),
+        sa.UniqueConstraint("experiment", "name", "digest", name=op.f("uq_experiments_datasets_experiment_name_digest")),
+    )
+    with op.batch_alter_table("experiments_datasets", schema=None) as batch_op:
+        batch_op.create_index("ix_experiments_datasets_digest", ["digest"], unique=False)
+        batch_op.create_index("ix_experiments_datasets_name", ["name"], unique=False)
+
+    op.create_table(
+        "experiments_experiment_tags",
+        sa.Column("experiment", sa.Integer(), nullable=False),
+        sa.Column(
+            "key", sa.String(length=250).with_variant(sa.String(length=250, collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column("value", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["experiment"],
+            ["experiments_experiments.id"],
+            name=op.f("fk_experiments_experiment_tags_experiment_experiments_experiments"),
+        ),
+        sa.PrimaryKeyConstraint("experiment", "key", name=op.f("pk_experiments_experiment_tags")),
+    )
+    with op.batch_alter_table("experiments_experiment_tags", schema=None) as batch_op:
+        batch_op.create_index("ix_experiments_experiment_tags_key", ["key"], unique=False)
+
+    op.create_table(
         "experiments_runs",
-        sa.Column("id", sa.String(length=26), nullable=False),
-        sa.Column("experiment", sa.String(length=200), nullable=False),
-        sa.Column("name", sa.String(length=100), nullable=False),
+        sa.Column("key", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "id", sa.String(length=64).with_variant(sa.String(length=64, collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column("experiment", sa.Integer(), nullable=False),
+        sa.Column("name", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
         sa.Column("status", sa.String(length=12), nullable=False),
-        sa.Column("started_at", sa.String(length=27), nullable=False),
-        sa.Column("ended_at", sa.String(length=27), nullable=True),
+        sa.Column("started", sa.BigInteger(), nullable=False),
+        sa.Column("ended", sa.BigInteger(), nullable=True),
+        sa.Column("deleted", sa.BigInteger(), nullable=True),
+        sa.Column(
+            "user_id",
+            sa.String(length=250).with_variant(sa.String(length=250, collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.Column("created_by", sa.String(length=200), nullable=False),
         sa.Column("inputs", sa.Text(), nullable=False),
         sa.Column("outputs", sa.Text(), nullable=False),
@@ -468,14 +617,17 @@ def upgrade() -> None:
         sa.Column("error", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
             ["experiment"],
-            ["experiments_experiments.name"],
+            ["experiments_experiments.id"],
             name=op.f("fk_experiments_runs_experiment_experiments_experiments"),
         ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_experiments_runs")),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_experiments_runs")),
+        sa.UniqueConstraint("id", name=op.f("uq_experiments_runs_id")),
     )
     with op.batch_alter_table("experiments_runs", schema=None) as batch_op:
-        batch_op.create_index("ix_experiments_runs_experiment_started_at", ["experiment", "started_at", "id"], unique=False)
-        batch_op.create_index("ix_experiments_runs_started_at", ["started_at", "id"], unique=False)
+        batch_op.create_index(
+            "ix_experiments_runs_experiment_started", ["experiment", "started", "id", "deleted"], unique=False
+        )
+        batch_op.create_index("ix_experiments_runs_started", ["started", "id"], unique=False)
 
     op.create_table(
         "ledger_refs",
@@ -521,45 +673,44 @@ def upgrade() -> None:
 
     op.create_table(
         "experiments_artifacts",
-        sa.Column("run", sa.String(length=26), nullable=False),
-        sa.Column("name", sa.String(length=500), nullable=False),
+        sa.Column("run", sa.BigInteger(), nullable=False),
+        sa.Column(
+            "name", sa.String(length=500).with_variant(sa.String(length=500, collation="C"), "postgresql"), nullable=False
+        ),
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("media_type", sa.String(length=100), nullable=False),
         sa.ForeignKeyConstraint(
-            ["run"], ["experiments_runs.id"], name=op.f("fk_experiments_artifacts_run_experiments_runs")
+            ["run"], ["experiments_runs.key"], name=op.f("fk_experiments_artifacts_run_experiments_runs")
         ),
         sa.PrimaryKeyConstraint("run", "name", name=op.f("pk_experiments_artifacts")),
     )
     op.create_table(
-        "experiments_metrics",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("run", sa.String(length=26), nullable=False),
-        sa.Column("name", sa.String(length=250), nullable=False),
-        sa.Column("step", sa.BigInteger(), nullable=False),
-        sa.Column("time", sa.BigInteger(), nullable=False),
-        sa.Column("value", sa.Double(), nullable=True),
-        sa.Column("low", sa.Double(), nullable=True),
-        sa.Column("high", sa.Double(), nullable=True),
-        sa.ForeignKeyConstraint(["run"], ["experiments_runs.id"], name=op.f("fk_experiments_metrics_run_experiments_runs")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_experiments_metrics")),
-        sa.UniqueConstraint("run", "name", name=op.f("uq_experiments_metrics_run_name")),
+        "experiments_datasets_read",
+        sa.Column("run", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("dataset", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column(
+            "context", sa.String(length=500).with_variant(sa.String(length=500, collation="C"), "postgresql"), nullable=True
+        ),
+        sa.Column("tags", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["dataset"], ["experiments_datasets.id"], name=op.f("fk_experiments_datasets_read_dataset_experiments_datasets")
+        ),
+        sa.PrimaryKeyConstraint("run", "dataset", name=op.f("pk_experiments_datasets_read")),
     )
-    op.create_table(
-        "experiments_params",
-        sa.Column("run", sa.String(length=26), nullable=False),
-        sa.Column("name", sa.String(length=250), nullable=False),
-        sa.Column("value", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(["run"], ["experiments_runs.id"], name=op.f("fk_experiments_params_run_experiments_runs")),
-        sa.PrimaryKeyConstraint("run", "name", name=op.f("pk_experiments_params")),
-    )
+    with op.batch_alter_table("experiments_datasets_read", schema=None) as batch_op:
+        batch_op.create_index("ix_experiments_datasets_read_context", ["context", "run"], unique=False)
+        batch_op.create_index("ix_experiments_datasets_read_dataset", ["dataset", "run"], unique=False)
+
     op.create_table(
         "experiments_writers",
-        sa.Column("run", sa.String(length=26), nullable=False),
+        sa.Column("run", sa.BigInteger(), nullable=False),
         sa.Column("writer", sa.String(length=26), nullable=False),
         sa.Column("sequence", sa.BigInteger(), nullable=False),
         sa.Column("began", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(["run"], ["experiments_runs.id"], name=op.f("fk_experiments_writers_run_experiments_runs")),
+        sa.ForeignKeyConstraint(
+            ["run"], ["experiments_runs.key"], name=op.f("fk_experiments_writers_run_experiments_runs")
+        ),
         sa.PrimaryKeyConstraint("run", "writer", name=op.f("pk_experiments_writers")),
     )
     op.create_table(
@@ -579,27 +730,17 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("execution", "key", "fence", name=op.f("pk_pipelines_attempts")),
     )
-    op.create_table(
-        "experiments_points",
-        sa.Column("metric", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("step", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("time", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("value", sa.Double(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["metric"], ["experiments_metrics.id"], name=op.f("fk_experiments_points_metric_experiments_metrics")
-        ),
-        sa.PrimaryKeyConstraint("metric", "step", "time", name=op.f("pk_experiments_points")),
-        sqlite_with_rowid=False,
-    )
 
 
 def downgrade() -> None:
     """Back to the one before."""
-    op.drop_table("experiments_points")
     op.drop_table("pipelines_attempts")
     op.drop_table("experiments_writers")
-    op.drop_table("experiments_params")
-    op.drop_table("experiments_metrics")
+    with op.batch_alter_table("experiments_datasets_read", schema=None) as batch_op:
+        batch_op.drop_index("ix_experiments_datasets_read_dataset")
+        batch_op.drop_index("ix_experiments_datasets_read_context")
+
+    op.drop_table("experiments_datasets_read")
     op.drop_table("experiments_artifacts")
     with op.batch_alter_table("pipelines_steps", schema=None) as batch_op:
         batch_op.drop_index("ix_pipelines_steps_key")
@@ -612,10 +753,19 @@ def downgrade() -> None:
 
     op.drop_table("ledger_refs")
     with op.batch_alter_table("experiments_runs", schema=None) as batch_op:
-        batch_op.drop_index("ix_experiments_runs_started_at")
-        batch_op.drop_index("ix_experiments_runs_experiment_started_at")
+        batch_op.drop_index("ix_experiments_runs_started")
+        batch_op.drop_index("ix_experiments_runs_experiment_started")
 
     op.drop_table("experiments_runs")
+    with op.batch_alter_table("experiments_experiment_tags", schema=None) as batch_op:
+        batch_op.drop_index("ix_experiments_experiment_tags_key")
+
+    op.drop_table("experiments_experiment_tags")
+    with op.batch_alter_table("experiments_datasets", schema=None) as batch_op:
+        batch_op.drop_index("ix_experiments_datasets_name")
+        batch_op.drop_index("ix_experiments_datasets_digest")
+
+    op.drop_table("experiments_datasets")
     op.drop_table("policy_roles")
     with op.batch_alter_table("policy_principals", schema=None) as batch_op:
         batch_op.drop_index("ix_policy_principals_owner")
@@ -678,7 +828,29 @@ def downgrade() -> None:
 
     op.drop_table("governance_statements")
     op.drop_table("experiments_views")
+    op.drop_table("experiments_tails")
+    with op.batch_alter_table("experiments_tags", schema=None) as batch_op:
+        batch_op.drop_index("ix_experiments_tags_name")
+
+    op.drop_table("experiments_tags")
+    with op.batch_alter_table("experiments_params", schema=None) as batch_op:
+        batch_op.drop_index("ix_experiments_params_name")
+
+    op.drop_table("experiments_params")
+    op.drop_table("experiments_names")
+    with op.batch_alter_table("experiments_models_used", schema=None) as batch_op:
+        batch_op.drop_index("ix_experiments_models_used_model")
+
+    op.drop_table("experiments_models_used")
+    with op.batch_alter_table("experiments_metrics", schema=None) as batch_op:
+        batch_op.drop_index("ix_experiments_metrics_name")
+
+    op.drop_table("experiments_metrics")
     op.drop_table("experiments_experiments")
+    with op.batch_alter_table("experiments_blocks", schema=None) as batch_op:
+        batch_op.drop_index("ix_experiments_blocks_run")
+
+    op.drop_table("experiments_blocks")
     with op.batch_alter_table("evidence", schema=None) as batch_op:
         batch_op.drop_index("ix_evidence_thing")
         batch_op.drop_index("ix_evidence_subject")
