@@ -18,7 +18,7 @@ from modelwright.core.refs import Kind, Ref
 from modelwright.policy import tables
 from modelwright.policy.records import Grant, Role, Scope
 from modelwright.policy.requirements import APPROVAL, WAIVER
-from modelwright.policy.tables import credentials, epoch, grants, principals, roles
+from modelwright.policy.tables import ACCESS, credentials, epoch, grants, principals, roles
 from modelwright.store import Evidence, Transaction, evidence
 from modelwright.store.tables import catalog_dependencies, catalog_versions, ledger_events, ledger_refs
 from modelwright.store.tables import evidence as evidence_table
@@ -52,6 +52,7 @@ def current_epoch(tx: Transaction) -> int:
 
 def move_epoch(tx: Transaction) -> None:
     """State that who may do what has changed."""
+    tx.touch(ACCESS)
     if tx.execute(epoch.update().values(epoch=epoch.c.epoch + 1)).rowcount == 0:
         tx.execute(epoch.insert().values(id=1, epoch=1))
 

@@ -11,6 +11,7 @@ from modelwright.core.principals import Principal
 from modelwright.policy import decisions, queries
 from modelwright.policy.denials import Denials
 from modelwright.policy.records import Decision, Grant, Role
+from modelwright.policy.tables import ACCESS
 from modelwright.store import Database, Transaction
 
 _GONE = Decision(allow=False, visible=False, rules=("account-disabled",))
@@ -27,10 +28,16 @@ class Rights:
     def __init__(self, database: Database, roles: Mapping[str, Role] | None = None) -> None:
         """`roles` are the project's own, from modelwright.toml."""
         self.denials = Denials(database)
+        self._database = database
         self._standing = decisions.standing_roles(roles or {})
         self._lock = threading.Lock()
         self._latest: queries.Snapshot | None = None
         self._seen: weakref.WeakKeyDictionary[Transaction, queries.Snapshot] = weakref.WeakKeyDictionary()
+
+    @property
+    def version(self) -> int:
+        """Another number after each change of accounts, credentials or rights by this process: what caches go by."""
+        return self._database.touched(ACCESS)
 
     def decide(self, tx: Transaction, principal: Principal, verb: str, resource: Resource) -> Decision:
         """Whether the principal may; see `decisions.decide`."""

@@ -17,6 +17,8 @@ from modelwright.policy.tokens import Token
 from modelwright.store import Transaction
 from modelwright.store.tables import metadata
 
+ACCESS = "access"  # what is touched where accounts, credentials or rights change
+
 principals = sa.Table(
     "policy_principals",
     metadata,
@@ -173,6 +175,7 @@ def password_of(tx: Transaction, identity: str) -> str | None:
 
 def set_password(tx: Transaction, identity: str, hashed: str) -> None:
     """Store the hash of a new password."""
+    tx.touch(ACCESS)
     tx.execute(principals.update().where(_p.id == identity).values(password=hashed))
 
 
@@ -269,6 +272,7 @@ def revoke_credentials(tx: Transaction, owner: str, *, identity: str | None = No
     which += [_c.id == identity] if identity else []
     which += [_c.kind.in_(list(kinds))] if kinds else []
     live = list(tx.execute(sa.select(_c.id).where(*which)).scalars())
+    tx.touch(ACCESS)
     tx.execute(credentials.update().where(_c.id.in_(live)).values(revoked_at=tx.stamp))
     return live
 

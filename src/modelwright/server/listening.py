@@ -7,12 +7,12 @@ import socket
 import uvicorn
 
 from modelwright.core.errors import Conflict, Invalid
+from modelwright.server.connections import Connection
 from modelwright.server.security import LOOPBACK, Guard
 
 KEEP_ALIVE = 15  # seconds that an idle connection is kept
 CONNECTIONS = 1000  # at once; further ones are told 503
 BACKLOG = 2048  # connections that wait to be accepted
-HEADERS = 32 * 2**10  # bytes of a request's head
 FAREWELL = 20  # seconds that requests under way have to finish when the server stops
 
 
@@ -54,9 +54,13 @@ def address_of(listener: socket.socket) -> str:
 
 
 def listening(application: Guard) -> uvicorn.Config:
-    """The configuration of a server of this application. No web sockets, no access log, no server header."""
+    """The configuration of a server of this application. No web sockets, no access log, no server header.
+
+    On uvloop where that is installed (it is, but on Windows), which also sends an answer's head and body in one write.
+    """
     return uvicorn.Config(
         application,
+        http=Connection,
         lifespan="on",
         ws="none",
         log_level="warning",
@@ -64,6 +68,5 @@ def listening(application: Guard) -> uvicorn.Config:
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE,
         limit_concurrency=CONNECTIONS,
-        h11_max_incomplete_event_size=HEADERS,
         timeout_graceful_shutdown=FAREWELL,
     )

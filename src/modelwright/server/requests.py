@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import json
-from collections.abc import Callable
-from typing import Any, TypeVar
+import time
+from collections.abc import Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Generic, TypeVar
 
-import anyio
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -20,6 +23,9 @@ from modelwright.workspace import Home
 
 T = TypeVar("T")
 SESSION_COOKIE = "modelwright_session"
+THREADS = 16  # requests that are worked on at once
+FRESH = 0.5  # seconds that an answer is remembered, so that a revoked token is of no use a second later
+MOST = 10_000  # answers remembered
 
 
 class WrongMediaType(Invalid):
@@ -28,33 +34,38 @@ class WrongMediaType(Invalid):
 
 
 class Doorkeeper:
-    """Finds out who asks, and runs what they ask in a worker thread as them."""
+    """Finds out who asks, and runs what they ask in a worker thread as them.
+
+    Who a credential is, and what they may do where `allowed` is asked, is remembered for half a second: hot routes need no
+    thread and no database for it. A change of accounts, credentials or rights in this process counts at once; one in
+    another process when that half second is over.
+    """
 
     def __init__(self, home: Home, *, required: bool) -> None:
         self.home = home
         self.required = required
-        self._threads = anyio.CapacityLimiter(16)
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="modelwright-request")
+        self._known: Remembered[Principal] = Remembered()
+        self._allowed: Remembered[bool] = Remembered()
 
     async def principal(self, request: Request) -> Principal:
         """Who asks; `Unauthenticated` where nobody can tell and the server requires to know."""
-        ip = request.client.host if request.client else ""
         header = request.headers.get("authorization", "")
-        scheme, _, credentials = header.partition(" ")
-        if scheme.lower() == "bearer" and credentials:
-            return await self._thread(lambda: self.home.authenticator.token(credentials.strip(), ip))
-        if scheme.lower() == "basic" and credentials:
-            name, secret = _basic(credentials)
-            return await self._thread(lambda: self.home.authenticator.basic(name, secret, ip))
-        if header:
-            raise Unauthenticated(f"The authorization scheme {scheme!r} is not known.", mend="Use Bearer or Basic.")
-        cookie = request.cookies.get(SESSION_COOKIE)
-        if cookie:
-            return await self._thread(lambda: self.home.authenticator.session(cookie, ip))
-        if self.required:
-            raise Unauthenticated(
-                "This server wants to know who is asking.", mend="Sign in with `mw login`, or send a token."
-            )
-        return self.home.principal
+        cookie = "" if header else request.cookies.get(SESSION_COOKIE, "")
+        if not header and not cookie:
+            if self.required:
+                raise Unauthenticated(
+                    "This server wants to know who is asking.", mend="Sign in with `mw login`, or send a token."
+                )
+            return self.home.principal
+        ip = request.client.host if request.client else ""
+        key = hashlib.sha256(f"{ip}\0{header}\0{cookie}".encode("utf-8", "surrogatepass")).digest()  # no secret is kept
+        version = self.home.rights.version
+        known = self._known.get(key, version)
+        if known is None:
+            known = await self._thread(self._asking(header, cookie, ip))
+            self._known.put(key, version, known)
+        return known
 
     async def run(self, principal: Principal, work: Callable[[], T]) -> T:
         """Run blocking work as a principal."""
@@ -69,8 +80,53 @@ class Doorkeeper:
         """Raise unless the principal may do one of these to things of a kind: for the routes that are no operations."""
         await self.run(principal, lambda: self.home.require(Resource(kind), *verbs))
 
+    async def allowed(self, principal: Principal, verb: str, resource: Resource) -> None:
+        """Raise unless the principal may do this to that: `require` for the hot paths of the data plane.
+
+        A yes is remembered for half a second; a no never is, and is put on the record like every other.
+        """
+        if principal.trusted:
+            return
+        key, version = (principal, verb, resource), self.home.rights.version
+        if self._allowed.get(key, version) is None:
+            await self.run(principal, lambda: self.home.require(resource, verb))
+            self._allowed.put(key, version, True)
+
+    def _asking(self, header: str, cookie: str, ip: str) -> Callable[[], Principal]:
+        """What finds out who it is. Runs in a thread."""
+        asks = self.home.authenticator
+        scheme, _, credentials = header.partition(" ")
+        if scheme.lower() == "bearer" and credentials:
+            return lambda: asks.token(credentials.strip(), ip)
+        if scheme.lower() == "basic" and credentials:
+            name, secret = _basic(credentials)
+            return lambda: asks.basic(name, secret, ip)
+        if header:
+            raise Unauthenticated(f"The authorization scheme {scheme!r} is not known.", mend="Use Bearer or Basic.")
+        return lambda: asks.session(cookie, ip)
+
     async def _thread(self, work: Callable[[], T]) -> T:
-        return await anyio.to_thread.run_sync(work, limiter=self._threads)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+class Remembered(Generic[T]):
+    """Answers for a moment: used from the event loop only. `version` is of what they were read from."""
+
+    def __init__(self) -> None:
+        self._held: dict[Hashable, tuple[float, int, T]] = {}
+
+    def get(self, key: Hashable, version: int) -> T | None:
+        """The answer, if it is fresh enough."""
+        held = self._held.get(key)
+        if held is None or held[0] < time.monotonic() or held[1] != version:
+            return None
+        return held[2]
+
+    def put(self, key: Hashable, version: int, answer: T) -> None:
+        """Remember it. `version` is as it was before the answer was looked up."""
+        if len(self._held) >= MOST:
+            self._held.clear()
+        self._held[key] = time.monotonic() + FRESH, version, answer
 
 
 def _basic(credentials: str) -> tuple[str, str]:

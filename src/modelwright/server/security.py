@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import logging
 import re
 import secrets
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Generator, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,7 +26,10 @@ Send = Callable[[Message], Awaitable[None]]
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+MOST_HOSTS = 100  # spellings of its names that are remembered
 PATIENCE = 30.0  # seconds between two pieces of a body; who takes longer is cut off
+
+REQUEST_IDS = secrets.token_hex(4)  # of this process; a request has them and its number
 
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::[0-9]{1,5})?")
 _HEADERS = [
@@ -36,9 +41,14 @@ _HEADERS = [
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
 ]
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-{nonce}'; img-src 'self' data:; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src {style}; img-src 'self' data:; connect-src 'self'; "
     "font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+_CSP = b"content-security-policy"
+_PLAIN = [*_HEADERS, (_CSP, _POLICY.format(style="'self'").encode())]  # of whatever is no page
+_OURS = frozenset({name for name, _ in _PLAIN} | {b"x-request-id"})
+_LOOKED_AT = frozenset({b"host", b"origin", b"content-length", b"authorization", b"sec-fetch-site"})
+_ONCE = _LOOKED_AT - {b"sec-fetch-site"}
 
 
 class TooLarge(Invalid):
@@ -74,6 +84,8 @@ class Guard:
         self.max_body = max_body
         self.streamed = streamed
         self.patience = patience
+        self._ours: set[bytes] = set()  # Host headers that were found to name this server
+        self._numbers = itertools.count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -84,9 +96,10 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request_id, nonce = secrets.token_hex(8), secrets.token_urlsafe(12)
-        scope.setdefault("state", {}).update(request_id=request_id, nonce=nonce)
-        answer = _Answer(send, request_id, nonce)
+        request_id = f"{REQUEST_IDS}{next(self._numbers):08x}"
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id
+        answer = _Answer(send, request_id, state)
         try:
             self._check(scope)
             limit = None if scope["path"].startswith(self.streamed) else self.max_body
@@ -106,28 +119,36 @@ class Guard:
 
     def _check(self, scope: Scope) -> None:
         headers = _headers(scope)
-        host = _hostname(headers.get("host", ""))
-        if host not in self.hosts:
-            raise Denied(
-                f"This server does not answer to the name {host!r}.",
-                mend="Add it to [server] hosts in modelwright.toml if it is meant to.",
-            )
+        host = headers.get(b"host", b"")
+        if host not in self._ours:
+            self._named(host)
         if scope["method"] not in SAFE_METHODS and not _own(headers):
             raise Denied("A page of another site may not change anything here.")
-        length = headers.get("content-length", "0")
-        if not (length.isascii() and length.isdigit()):
+        length = headers.get(b"content-length", b"0")
+        if not length.isdigit():
             raise Invalid("The Content-Length is not a number.")
         if int(length) > self.max_body and not scope["path"].startswith(self.streamed):
             raise _too_large(self.max_body)
+
+    def _named(self, host: bytes) -> None:
+        """Raise unless a Host header names this server; one that does is known from then on."""
+        name = _hostname(host.decode("latin-1"))
+        if name not in self.hosts:
+            raise Denied(
+                f"This server does not answer to the name {name!r}.",
+                mend="Add it to [server] hosts in modelwright.toml if it is meant to.",
+            )
+        if len(self._ours) < MOST_HOSTS:
+            self._ours.add(host)
 
 
 class _Answer:
     """The sending half of a request: adds the headers, and knows how far the answer has come."""
 
-    def __init__(self, send: Send, request_id: str, nonce: str) -> None:
+    def __init__(self, send: Send, request_id: str, state: MutableMapping[str, Any]) -> None:
         self._send = send
         self._request_id = request_id
-        self._nonce = nonce
+        self._state = state
         self.started = False
         self.complete = False
 
@@ -140,20 +161,33 @@ class _Answer:
         await self._send(message)
 
     def _with_ours(self, headers: Any) -> list[tuple[bytes, bytes]]:
-        policy = (b"content-security-policy", _POLICY.format(nonce=self._nonce).encode())
-        ours = [*_HEADERS, policy, (b"x-request-id", self._request_id.encode())]
-        present = {name for name, _ in headers}
-        return [*headers, *(header for header in ours if header[0] not in present)]
+        given = list(headers)
+        nonce = self._state.get("nonce")
+        if nonce is None:
+            ours = [*_PLAIN, (b"x-request-id", self._request_id.encode())]
+        else:
+            policy = _POLICY.format(style=f"'self' 'nonce-{nonce}'").encode()
+            ours = [*_HEADERS, (_CSP, policy), (b"x-request-id", self._request_id.encode())]
+        if _OURS.isdisjoint([name for name, _ in given]):
+            return given + ours
+        present = {name for name, _ in given}
+        return [*given, *(header for header in ours if header[0] not in present)]
 
 
-def _headers(scope: Scope) -> dict[str, str]:
-    """Headers by name; those that two parties could read differently may occur only once."""
-    found: dict[str, str] = {}
-    for raw, value in scope["headers"]:
-        name = raw.decode("latin-1")
-        if name in found and name in ("host", "origin", "content-length", "authorization"):
-            raise Invalid(f"The header {name} occurs twice.")
-        found[name] = value.decode("latin-1")
+def nonce_of(state: Any) -> str:
+    """What the inline styles of a page must carry to be let through: made for this answer, and named in its policy."""
+    state.nonce = secrets.token_urlsafe(12)
+    return str(state.nonce)
+
+
+def _headers(scope: Scope) -> dict[bytes, bytes]:
+    """The headers looked at here, by name; those that two parties could read differently may occur only once."""
+    found: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        if name in _LOOKED_AT:
+            if name in found and name in _ONCE:
+                raise Invalid(f"The header {name.decode()} occurs twice.")
+            found[name] = value
     return found
 
 
@@ -163,15 +197,15 @@ def _hostname(host: str) -> str:
     return (found["v6"] or found["name"]).lower() if found else ""
 
 
-def _own(headers: dict[str, str]) -> bool:
+def _own(headers: dict[bytes, bytes]) -> bool:
     """Whether no browser says that another site's page sends this. A page on another port is another site."""
-    if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+    if headers.get(b"sec-fetch-site", b"none") not in (b"same-origin", b"none"):
         return False
-    origin = headers.get("origin")
+    origin = headers.get(b"origin")
     if origin is None:
         return True
     try:
-        return urlsplit(origin).netloc.lower() == headers["host"].lower()
+        return urlsplit(origin.decode("latin-1")).netloc.lower() == headers[b"host"].decode("latin-1").lower()
     except ValueError:
         return False
 
@@ -184,10 +218,7 @@ def _bounded(receive: Receive, limit: int | None, patience: float) -> Receive:
         nonlocal seen, complete
         if complete:  # what is awaited now is that the sender goes away, and that may take its time
             return await receive()
-        with anyio.move_on_after(patience) as waited:
-            message = await receive()
-        if waited.cancelled_caught:
-            raise TooSlow(f"Nothing came for {patience:g} seconds, and the request is not whole.")
+        message = await _within(receive, patience)
         seen += len(message.get("body", b""))
         complete = not message.get("more_body", False)
         if limit is not None and seen > limit:
@@ -195,6 +226,43 @@ def _bounded(receive: Receive, limit: int | None, patience: float) -> Receive:
         return message
 
     return bounded
+
+
+async def _within(receive: Receive, patience: float) -> Message:
+    """The next message. Most are there already, and then no clock is set: that would cost more than all the rest."""
+    message: Message
+    steps: Any = receive().__await__()
+    try:
+        waits_for = next(steps)
+    except StopIteration as done:
+        message = done.value
+        return message
+    with anyio.move_on_after(patience):
+        message = await _Begun(steps, waits_for)
+        return message
+    raise TooSlow(f"Nothing came for {patience:g} seconds, and the request is not whole.")
+
+
+class _Begun:
+    """An awaitable that has taken its first step already: goes on from what that one waits for."""
+
+    def __init__(self, steps: Any, waits_for: Any) -> None:
+        self._steps = steps
+        self._waits_for = waits_for
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        waits_for = self._waits_for
+        while True:
+            try:
+                sent = yield waits_for
+            except BaseException as error:  # noqa: BLE001 - handed to whom it is for
+                step = functools.partial(self._steps.throw, error)
+            else:
+                step = functools.partial(self._steps.send, sent)
+            try:
+                waits_for = step()
+            except StopIteration as done:
+                return done.value
 
 
 def _too_large(limit: int) -> TooLarge:

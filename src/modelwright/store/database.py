@@ -6,6 +6,7 @@ import random
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -124,6 +125,7 @@ class Database:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._worker: threading.Thread | None = None
         self._starting = threading.Lock()
+        self._touched: Counter[str] = Counter()
 
     def create_all(self) -> None:
         """Create every table that is not there. For tests; a workspace goes through the migrations."""
@@ -179,6 +181,10 @@ class Database:
                 self._worker.start()
             self._jobs.put(_Job(work, principal, request_id, future))
         return future
+
+    def touched(self, what: str) -> int:
+        """How often a transaction of this process that touched something (`Transaction.touch`) has been committed."""
+        return self._touched[what]
 
     def dispose(self) -> None:
         """Finish what was submitted, and close every connection. The database may be used again afterwards."""
@@ -361,6 +367,10 @@ class Transaction:
     def insert(self, table: sa.Table) -> Any:
         """An insert that can also say what to do where the row is there already (`on_conflict_do_...`)."""
         return insert(self.connection, table)
+
+    def touch(self, what: str) -> None:
+        """State that what caches of this process hold of something is out of date when this is committed."""
+        self.committed.insert(0, lambda: self.database._touched.update((what,)))  # first: no other may keep it from it
 
     def new_id(self) -> str:
         """A fresh ULID at this transaction's time."""

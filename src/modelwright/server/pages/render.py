@@ -19,6 +19,7 @@ from modelwright.core.refs import Kind, Ref
 from modelwright.server.pages import words
 from modelwright.server.pages.static import static_tag, warm
 from modelwright.server.requests import SESSION_COOKIE, Doorkeeper
+from modelwright.server.security import nonce_of
 from modelwright.workspace import Workspace
 
 T = TypeVar("T")
@@ -95,7 +96,7 @@ class Pages:
             "simulated": home.settings.workspace.clock == "simulated",
             "now": home.clock.now(),
             "required": self.door.required,
-            "nonce": request.state.nonce,
+            "nonce": nonce_of(request.state),
             "charted": False,
         }
         text = environment().get_template(template).render(**{**frame, **content})
