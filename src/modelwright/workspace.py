@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from modelwright.datasets import Datasets
     from modelwright.deployments import Deployments
     from modelwright.evaluation import Evaluation
-    from modelwright.experiments import Experiments
+    from modelwright.experiments import Artifacts, Experiments, LoggedModels
     from modelwright.experiments.views import Views
     from modelwright.features import Features
     from modelwright.governance import Governance
@@ -267,6 +267,18 @@ class Workspace:
         from modelwright.experiments.views import Views
 
         return Views(self.caller)
+
+    @cached_property
+    def artifacts(self) -> Artifacts:
+        from modelwright.experiments import Artifacts
+
+        return Artifacts(self.caller)
+
+    @cached_property
+    def logged_models(self) -> LoggedModels:
+        from modelwright.experiments import LoggedModels
+
+        return LoggedModels(self.caller)
 
     @cached_property
     def evaluation(self) -> Evaluation:

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     FEATURES = "features"
     EXPERIMENT = "experiment"
     RUN = "run"
+    LOGGED_MODEL = "logged-model"  # as a run left it, before anybody registered it
     MODEL = "model"
     EVALUATION = "evaluation"
     PIPELINE = "pipeline"
@@ -45,6 +46,7 @@ class Kind(StrEnum):
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.\-]*[A-Za-z0-9_\-])?")
 _ALIAS: Final = re.compile(r"[A-Za-z_](?:[A-Za-z0-9_.\-]*[A-Za-z0-9_\-])?")
 _DIGEST: Final = re.compile(r"[0-9a-f]{8,64}")
+_LOGGED: Final = re.compile(r"m-[0-9a-f]{32}")
 _VERSION: Final = re.compile(r"[1-9][0-9]{0,8}")
 _KINDS: Final = {kind.value: kind for kind in Kind}
 DIGEST_PREFIX: Final = "b3:"
@@ -73,8 +75,10 @@ class Ref:
 
     @classmethod
     def parse(cls, text: str) -> Ref:
-        """Read a ref, or MLflow's `models:/name/3`, `models:/name@alias`, `models:/name/latest` and `runs:/id`.
+        """Read a ref, or an address of MLflow's.
 
+        Those are `models:/name/3`, `models:/name@alias`, `models:/name/latest`, `models:/m-id` (a logged model) and
+        `runs:/id`.
         Raises `BadRef`, whose message shows the text with a caret under the character that is wrong.
         """
         ref = object.__new__(cls)
@@ -193,6 +197,8 @@ def _from_mlflow(text: str) -> str:
     rest = text[len("models:/") :].lstrip("/")
     if "@" in rest:
         return f"model:{rest}"
+    if _LOGGED.fullmatch(rest):
+        return f"{Kind.LOGGED_MODEL}:{rest}"
     name, _, version = rest.rpartition("/")
     if not name:
         raise _bad(text, len(text), "An MLflow model URI needs a version or an alias after the name.")

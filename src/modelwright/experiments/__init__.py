@@ -1,8 +1,12 @@
 """Experiments: runs with their parameters, metrics, artifacts, and what it takes to repeat them.
 
-`Experiments` is the service, `ActiveRun` the handle that a running script logs through.
+`Experiments` is the service, `ActiveRun` the handle that a running script logs through. `Artifacts` keeps the files of
+runs and of whatever else lies below an experiment, `LoggedModels` the models that runs logged.
 """
 
+from modelwright.experiments.artifacts import Artifacts, Entry, Located, Upload, UploadPart, media_type_of
+from modelwright.experiments.filenames import BadFileName, check_file_name, check_folder
+from modelwright.experiments.logged import LoggedModel, LoggedModels, LoggedStatus, Measurement
 from modelwright.experiments.records import (
     Artifact,
     Capture,
@@ -24,17 +28,30 @@ from modelwright.experiments.tracking import ActiveRun
 __all__ = [
     "ActiveRun",
     "Artifact",
+    "Artifacts",
+    "BadFileName",
     "Capture",
     "Comparison",
     "Curve",
     "DatasetRead",
+    "Entry",
     "Experiment",
     "Experiments",
     "Lifecycle",
+    "Located",
+    "LoggedModel",
+    "LoggedModels",
+    "LoggedStatus",
+    "Measurement",
     "Metric",
     "ModelRole",
     "ModelUse",
     "Point",
     "Run",
     "RunStatus",
+    "Upload",
+    "UploadPart",
+    "check_file_name",
+    "check_folder",
+    "media_type_of",
 ]

@@ -19,10 +19,10 @@ from modelwright.store.tables import metadata
 HEAD = 100  # characters of a text that are in the index
 
 # On SQLite a number of this type is the key of the row itself, and needs no index beside it.
-_KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
-def _text(length: int | None = None) -> Any:
+def text(length: int | None = None) -> Any:
     """Text that is ordered and compared byte by byte, alike on both databases."""
     plain = sa.Text() if length is None else sa.String(length)
     exact = sa.Text(collation="C") if length is None else sa.String(length, collation="C")
@@ -33,8 +33,8 @@ experiments = sa.Table(
     "experiments_experiments",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("name", _text(200), nullable=False, unique=True),  # of its ref
-    sa.Column("title", _text(500), nullable=False, unique=True),
+    sa.Column("name", text(200), nullable=False, unique=True),  # of its ref
+    sa.Column("title", text(500), nullable=False, unique=True),
     sa.Column("description", sa.Text, nullable=False),
     sa.Column("artifact_location", sa.Text, nullable=False),
     sa.Column("created", sa.BigInteger, nullable=False),
@@ -47,8 +47,8 @@ experiment_tags = sa.Table(
     "experiments_experiment_tags",
     metadata,
     sa.Column("experiment", sa.Integer, sa.ForeignKey("experiments_experiments.id"), primary_key=True),
-    sa.Column("key", _text(250), primary_key=True),
-    sa.Column("value", _text(), nullable=False),
+    sa.Column("key", text(250), primary_key=True),
+    sa.Column("value", text(), nullable=False),
     sa.Index("ix_experiments_experiment_tags_key", "key"),
 )
 
@@ -56,21 +56,21 @@ names = sa.Table(  # of parameters, metrics and tags of runs
     "experiments_names",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("name", _text(250), nullable=False, unique=True),
+    sa.Column("name", text(250), nullable=False, unique=True),
 )
 
 runs = sa.Table(
     "experiments_runs",
     metadata,
-    sa.Column("key", _KEY, primary_key=True),
-    sa.Column("id", _text(64), nullable=False, unique=True),
+    sa.Column("key", KEY, primary_key=True),
+    sa.Column("id", text(64), nullable=False, unique=True),
     sa.Column("experiment", sa.Integer, sa.ForeignKey("experiments_experiments.id"), nullable=False),
-    sa.Column("name", _text(), nullable=False),
+    sa.Column("name", text(), nullable=False),
     sa.Column("status", sa.String(12), nullable=False),
     sa.Column("started", sa.BigInteger, nullable=False),
     sa.Column("ended", sa.BigInteger),
     sa.Column("deleted", sa.BigInteger),  # since when; NULL while it is active
-    sa.Column("user_id", _text(250), nullable=False),  # as the caller gave it; `created_by` is who really asked
+    sa.Column("user_id", text(250), nullable=False),  # as the caller gave it; `created_by` is who really asked
     sa.Column("created_by", sa.String(200), nullable=False),
     sa.Column("inputs", sa.Text, nullable=False),
     sa.Column("outputs", sa.Text, nullable=False),
@@ -85,7 +85,7 @@ params = sa.Table(
     metadata,
     sa.Column("run", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("name", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("head", _text(HEAD), nullable=False),
+    sa.Column("head", text(HEAD), nullable=False),
     sa.Column("tail", sa.Text),
     sa.Column("json", sa.Text),  # the value as it was given, where it is not a text
     sa.Index("ix_experiments_params_name", "name", "head", "run"),
@@ -97,7 +97,7 @@ tags = sa.Table(
     metadata,
     sa.Column("run", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("name", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("head", _text(HEAD), nullable=False),
+    sa.Column("head", text(HEAD), nullable=False),
     sa.Column("tail", sa.Text),
     sa.Index("ix_experiments_tags_name", "name", "head", "run"),
     sqlite_with_rowid=False,
@@ -131,7 +131,7 @@ tails = sa.Table(  # the newest points of a run, one row for each call that logg
 blocks = sa.Table(  # older points, by metric, as compressed columns
     "experiments_blocks",
     metadata,
-    sa.Column("id", _KEY, primary_key=True),
+    sa.Column("id", KEY, primary_key=True),
     sa.Column("run", sa.BigInteger, nullable=False),
     sa.Column("name", sa.Integer, nullable=False),
     sa.Column("points", sa.Integer, nullable=False),
@@ -143,7 +143,7 @@ artifacts = sa.Table(
     "experiments_artifacts",
     metadata,
     sa.Column("run", sa.BigInteger, sa.ForeignKey("experiments_runs.key"), primary_key=True),
-    sa.Column("name", _text(500), primary_key=True),
+    sa.Column("name", text(500), primary_key=True),
     sa.Column("digest", sa.String(64), nullable=False),
     sa.Column("size", sa.BigInteger, nullable=False),
     sa.Column("media_type", sa.String(100), nullable=False),
@@ -163,8 +163,8 @@ datasets = sa.Table(  # as runs describe what they read; the versions that we ho
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("experiment", sa.Integer, sa.ForeignKey("experiments_experiments.id"), nullable=False),
-    sa.Column("name", _text(500), nullable=False),
-    sa.Column("digest", _text(64), nullable=False),
+    sa.Column("name", text(500), nullable=False),
+    sa.Column("digest", text(64), nullable=False),
     sa.Column("source_type", sa.Text, nullable=False),
     sa.Column("source", sa.Text, nullable=False),
     sa.Column("schema", sa.Text, nullable=False),
@@ -179,7 +179,7 @@ datasets_read = sa.Table(
     metadata,
     sa.Column("run", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("dataset", sa.Integer, sa.ForeignKey("experiments_datasets.id"), primary_key=True, autoincrement=False),
-    sa.Column("context", _text(500)),  # the tag mlflow.data.context, which searches ask for
+    sa.Column("context", text(500)),  # the tag mlflow.data.context, which searches ask for
     sa.Column("tags", sa.Text, nullable=False),
     sa.Index("ix_experiments_datasets_read_dataset", "dataset", "run"),
     sa.Index("ix_experiments_datasets_read_context", "context", "run"),

@@ -20,6 +20,7 @@ from modelwright.core.names import path_for
 from modelwright.core.refs import Ref
 from modelwright.core.wire import encode_text
 from modelwright.experiments import queries
+from modelwright.experiments.filenames import check_file_name
 from modelwright.experiments.points import Columns, by_metric, from_block, from_tails, merged, to_block, to_tail
 from modelwright.experiments.records import (
     CONTEXT_TAG,
@@ -396,9 +397,7 @@ def _block(columns: Columns) -> dict[str, Any]:
 def add_artifacts(tx: Transaction, run: int, new: Sequence[Artifact]) -> None:
     """Name objects as artifacts of the run; one of the same name is replaced."""
     for each in new:
-        parts = each.name.split("/")
-        if not each.name or len(each.name) > 500 or "\\" in each.name or any(part in ("", ".", "..") for part in parts):
-            raise Invalid(f"{each.name!r} cannot name an artifact.", mend="Use a relative path such as plots/roc.png.")
+        check_file_name(each.name)
         same = (artifacts.c.run == run, artifacts.c.name == each.name)
         tx.execute(artifacts.delete().where(*same))
         described = {"digest": each.digest, "size": each.size, "media_type": each.media_type}

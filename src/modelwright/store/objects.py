@@ -82,6 +82,10 @@ class Objects:
                 return self._put_known(digest_file(data), data.stat().st_size, data)
             return self._put_stream(data)
 
+    def incoming(self) -> Incoming:
+        """An object to be written piece by piece as it comes; see `Incoming`."""
+        return Incoming(self, self._folder)
+
     def read(self, digest: str) -> bytes:
         """The whole content, verified."""
         return b"".join(self.stream(digest))
@@ -89,6 +93,15 @@ class Objects:
     def stream(self, digest: str) -> Iterator[bytes]:
         """The content in pieces of about a megabyte; `Corrupt` at the end if the whole is not what its digest says."""
         return self._verified(digest, self._pieces(_key(digest)))
+
+    def part(self, digest: str, start: int, end: int) -> Iterator[bytes]:
+        """The bytes from `start` up to `end`, in pieces of about a megabyte. Only the whole can be verified, no part."""
+        key = _key(digest)
+        with _trouble(self.location):
+            try:
+                yield from self._pieces(key, start, end)
+            except FileNotFoundError:
+                raise self._not_found(digest) from None
 
     def fetch(self, digest: str, path: Path) -> Path:
         """Write the content to a file, which appears under its name only once it is verified."""
@@ -137,10 +150,17 @@ class Objects:
 
     # Writing
 
+    def _has(self, digest: str, size: int) -> bool:
+        """Whether it is here already and will stay: another writer may have been seen before its directory was flushed."""
+        if self._size(digest) != size:
+            return False
+        self._settle(digest)
+        return True
+
     def _put_known(self, digest: str, size: int, data: bytes | bytearray | memoryview | Path) -> str:
-        if self._size(digest) == size:
-            self._settle(digest)  # another writer may have been seen before its directory was flushed
-        elif self._folder is None:
+        if self._has(digest, size):
+            return digest
+        if self._folder is None:
             self._upload(digest, size, data)
         elif isinstance(data, Path):
             with data.open("rb") as file:
@@ -150,39 +170,31 @@ class Objects:
         return digest
 
     def _put_stream(self, pieces: Iterable[bytes]) -> str:
-        if self._folder is not None:
-            return self._write(iter(pieces))
-        with tempfile.NamedTemporaryFile(prefix="modelwright-") as spool:  # the name of an object is known at its end
-            hasher = _hasher()
+        with self.incoming() as incoming:
             for piece in pieces:
-                hasher.update(piece)
-                spool.write(piece)
-            spool.flush()
-            return self._put_known(hasher.hexdigest(), spool.tell(), Path(spool.name))
+                incoming.write(piece)
+            return incoming.keep()
 
-    def _write(self, pieces: Iterator[bytes | bytearray | memoryview], expected: str | None = None) -> str:
-        """Write into the folder: content flushed, then renamed, then the directories flushed."""
-        assert self._folder is not None
-        hasher, partial = _hasher(), self._folder / _INCOMING / secrets.token_hex(16)
-        try:
-            with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                for piece in pieces:
-                    hasher.update(piece)
-                    file.write(piece)
-                file.flush()
-                os.fsync(file.fileno())
-            digest = hasher.hexdigest()
-            if expected is not None and digest != expected:
+    def _write(self, pieces: Iterator[bytes | bytearray | memoryview], expected: str) -> None:
+        """Write into the folder what is known to have that digest."""
+        with self.incoming() as incoming:
+            for piece in pieces:
+                incoming.write(piece)
+            if incoming.digest != expected:
                 raise Corrupt(
                     "The file changed while it was being stored.", mend="Store it again when nothing writes to it."
                 )
-            target = self._folder / _key(digest)
-            _make_folder(target.parent)
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+            incoming.keep()
+
+    def _keep(self, partial: Path, digest: str, size: int) -> None:
+        """Give what was written, and has that digest, its place; it is flushed to the disk already if this is a folder."""
+        if self._folder is None:
+            self._put_known(digest, size, partial)
+            return
+        target = self._folder / _key(digest)
+        _make_folder(target.parent)
+        partial.replace(target)
         self._settle(digest)
-        return digest
 
     def _settle(self, digest: str) -> None:
         if self._folder is None:
@@ -213,14 +225,21 @@ class Objects:
             except FileNotFoundError:
                 return None
 
-    def _pieces(self, key: str) -> Iterator[bytes]:
+    def _pieces(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         if self._folder is not None:
-            with (self._folder / key).open("rb") as file:
-                while piece := file.read(CHUNK):
+            with (self._folder / key).open("rb", buffering=0) as file:
+                file.seek(start)
+                left = -1 if end is None else end - start
+                while piece := file.read(CHUNK if left < 0 else min(CHUNK, left)):
+                    left -= len(piece) if left > 0 else 0
                     yield piece
             return
         import obstore
 
+        if end is not None:
+            for begin in range(start, end, _PART):
+                yield bytes(obstore.get_range(self._store, key, start=begin, end=min(begin + _PART, end)))
+            return
         for part in obstore.get(self._store, key).stream(min_chunk_size=CHUNK):
             yield bytes(part)
 
@@ -242,6 +261,70 @@ class Objects:
 
     def _not_found(self, digest: str) -> NotFound:
         return NotFound(f"There is no object {digest} in {self.location}.", details={"digest": digest})
+
+
+class Incoming:
+    """An object on its way in. Its name is known at its end, so it is written beside the others and then moved to them.
+
+        with objects.incoming() as incoming:
+            incoming.write(piece)
+            digest = incoming.keep()
+
+    What is not kept is gone when the block ends. Memory use does not grow with size. Not for use by two threads at once,
+    but one after the other may call it.
+    """
+
+    def __init__(self, objects: Objects, folder: Path | None) -> None:
+        self._objects = objects
+        self._flush = folder is not None  # a bucket's spool is only read once more
+        self._partial = Path(tempfile.gettempdir() if folder is None else folder / _INCOMING) / secrets.token_hex(16)
+        self._hasher = _hasher()
+        self.size = 0
+        with _trouble(objects.location):
+            self._file: int | None = os.open(self._partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+
+    def __enter__(self) -> Incoming:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def write(self, piece: bytes | bytearray | memoryview) -> None:
+        """Add some bytes."""
+        assert self._file is not None, "written to after its end"
+        self._hasher.update(piece)
+        rest = memoryview(piece)
+        with _trouble(self._objects.location):
+            while len(rest):
+                rest = rest[os.write(self._file, rest) :]
+        self.size += len(piece)
+
+    @property
+    def digest(self) -> str:
+        """The digest of what was written so far."""
+        return self._hasher.hexdigest()
+
+    def keep(self) -> str:
+        """Keep it under its digest, which is returned once the content would survive a power cut."""
+        assert self._file is not None, "kept twice"
+        digest = self.digest
+        with _trouble(self._objects.location):
+            if not self._objects._has(digest, self.size):
+                if self._flush:
+                    os.fdatasync(self._file) if hasattr(os, "fdatasync") else os.fsync(self._file)
+                self._shut()
+                self._objects._keep(self._partial, digest, self.size)
+        return digest
+
+    def close(self) -> None:
+        """Let go of what was not kept."""
+        self._shut()
+        self._partial.unlink(missing_ok=True)
+
+    def _shut(self) -> None:
+        if self._file is not None:
+            descriptor, self._file = self._file, None
+            os.close(descriptor)
 
 
 def _hasher() -> blake3:

@@ -27,7 +27,7 @@ class Served:
         self.url = url
         self.http = httpx.Client(base_url=url, timeout=30)
 
-    def call(self, method: str, path: str, **fields: Any) -> httpx.Response:
+    def call(self, method: str, path: str, /, **fields: Any) -> httpx.Response:
         """A bare request below `/api/`: fields as the query of a GET, as JSON of anything else."""
         if method == "GET":
             return self.http.get(f"/api/{path}", params=fields)

@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import msgspec
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from modelwright.core.errors import Invalid, NotFound
@@ -20,11 +20,11 @@ from modelwright.server.api.openapi import openapi
 from modelwright.server.api.sessions import session_routes
 from modelwright.server.requests import Doorkeeper, json_arguments, json_body, json_response, speaks
 from modelwright.server.routing import SIGNED_IN, Guarded
+from modelwright.server.transfer import Transfer
 from modelwright.workspace import Workspace
 
 API = "/api/v1"
 OBJECTS = f"{API}/objects"
-UPLOADS = 8  # at once; each keeps a thread, and slow ones wait for each other rather than for everybody
 STORES = ("write", "evaluate", "validate", "register", "train")  # whoever may do one of these has content to store
 
 
@@ -43,7 +43,7 @@ def api_routes(workspace: Workspace, door: Doorkeeper) -> list[BaseRoute]:
     async def whoami(request: Request) -> Response:
         return json_response(await door.principal(request))
 
-    objects = _Objects(workspace, door)
+    objects = _Objects(door, Transfer(door.home.objects))
     return [
         *routes,
         *session_routes(door.home.authenticator),
@@ -73,37 +73,25 @@ def _endpoint(room: Room, operation: Operation[Any, Any, Any, Any], door: Doorke
 class _Objects:
     """Objects in and out, piece by piece."""
 
-    def __init__(self, workspace: Workspace, door: Doorkeeper) -> None:
-        self._workspace = workspace
+    def __init__(self, door: Doorkeeper, transfer: Transfer) -> None:
         self._door = door
-        self._uploads = anyio.CapacityLimiter(UPLOADS)
+        self._transfer = transfer
 
     async def put(self, request: Request) -> Response:
         principal = await self._door.principal(request)
         speaks(request, "application/octet-stream")
         await self._door.require(principal, Kind.OBJECT, *STORES)
-        stream, blobs = request.stream(), self._workspace.caller.blobs
-
-        def store() -> str:
-            """Pull the pieces as they come; should the sender go away, that is raised here and nothing is stored."""
-            return blobs.put(iter(lambda: anyio.from_thread.run(stream.__anext__), b""))
-
-        digest = await anyio.to_thread.run_sync(store, limiter=self._uploads)
+        digest = await self._transfer.receive(request.stream(), lambda digest, size: digest)
         return json_response({"digest": digest}, status=201)
 
     async def get(self, request: Request) -> Response:
         principal = await self._door.principal(request)
         await self._door.require(principal, Kind.OBJECT, "read")
-        digest, blobs = request.path_params["digest"], self._workspace.caller.blobs
+        digest = request.path_params["digest"]
         if len(digest) != DIGEST_LENGTH or not set(digest) <= set("0123456789abcdef"):
             raise NotFound("An object is named by its digest: 64 lower-case hexadecimal characters.")
-        size = await anyio.to_thread.run_sync(blobs.size, digest)
-        headers = {
-            "x-object-size": str(size),
-            "cache-control": "private, max-age=31536000, immutable",
-            "content-disposition": "attachment",
-        }
-        if request.method == "HEAD":
-            return Response(headers=headers)
-        headers["content-length"] = str(size)
-        return StreamingResponse(blobs.stream(digest), media_type="application/octet-stream", headers=headers)
+        size = await anyio.to_thread.run_sync(self._door.home.objects.size, digest)
+        answer = self._transfer.content(request, digest, size, name=digest, media_type="application/octet-stream")
+        answer.headers["x-object-size"] = str(size)
+        answer.headers["cache-control"] = "private, max-age=31536000, immutable"
+        return answer

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from modelwright.server.mlflow import about, unoffered
+from modelwright.server.mlflow import about, artifacts, logged_models, unoffered
 from modelwright.server.mlflow.routing import Endpoint, Mlflow
 from modelwright.server.requests import Doorkeeper
+from modelwright.server.transfer import Transfer
 from modelwright.workspace import Workspace
 
 
 def mlflow_app(workspace: Workspace, door: Doorkeeper) -> Mlflow:
     """Everything of MLflow's protocol over one workspace."""
-    offered: list[Endpoint] = [*about.endpoints()]
+    transfer = Transfer(door.home.objects)
+    offered: list[Endpoint] = [
+        *about.endpoints(),
+        *artifacts.endpoints(workspace.artifacts, transfer),
+        *logged_models.endpoints(workspace.logged_models, workspace.artifacts, transfer),
+    ]
     return Mlflow([*offered, *unoffered.endpoints(offered)], door)

@@ -80,5 +80,5 @@ def told(error: ModelwrightError) -> tuple[int, bytes]:
         status = _STATUS[code]
     else:
         code = next((code for kind, code in _CODES if isinstance(error, kind)), "INTERNAL_ERROR")
-        status = error.status if error.status in (405, 408, 413, 415) else _STATUS[code]
+        status = error.status if error.status in (405, 408, 413, 415, 416) else _STATUS[code]
     return status, msgspec.json.encode({"error_code": code, "message": str(error)})

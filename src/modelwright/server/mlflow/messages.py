@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import parse_qsl
 
@@ -28,6 +29,8 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 M = TypeVar("M", bound=Message)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 def read_body(body: bytes, wanted: type[M]) -> M:
@@ -70,6 +73,11 @@ def figure(value: float) -> float | str:
     if math.isnan(value):
         return "NaN"
     return math.copysign(1.7976931348623157e308, value)
+
+
+def milliseconds(moment: datetime) -> int:
+    """A time as it travels: milliseconds since 1970."""
+    return (moment - _EPOCH) // _MILLISECOND
 
 
 def _loads(body: bytes) -> Any:

@@ -20,13 +20,16 @@ from modelwright.core.principals import Principal
 from modelwright.server.mlflow.errors import NO_ENDPOINT, MlflowError, invalid, told
 from modelwright.server.mlflow.messages import Message, encode, read_body, read_query
 from modelwright.server.requests import Doorkeeper
+from modelwright.server.routing import PUBLIC
 
 logger = logging.getLogger("modelwright.server")
 
 PREFIXES = ("/api", "/ajax-api")
 ROOTS = ("/2.0/mlflow", "/2.0/mlflow-artifacts", "/3.0/mlflow")
 PLAIN = frozenset({"/health", "/version", "/get-artifact", "/model-versions/get-artifact", "/v1/traces", "/graphql"})
-STREAMED = tuple(f"{prefix}/2.0/mlflow-artifacts/artifacts/" for prefix in PREFIXES)  # bodies of any size, in pieces
+STREAMED = tuple(  # bodies of any size, in pieces
+    f"{prefix}/2.0/mlflow-artifacts/{below}/" for prefix in PREFIXES for below in ("artifacts", "mpu/part")
+)
 REALM = b'Basic realm="modelwright"'
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")
@@ -142,7 +145,10 @@ class Mlflow:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:
             endpoint, parts = self._find(scope)
-            reply = await endpoint.answer(Call(scope, receive, send, self._door, parts))
+            call = Call(scope, receive, send, self._door, parts)
+            if endpoint.needs != PUBLIC:
+                await call.principal()  # before anything else: a stranger is not even told what is wrong
+            reply = await endpoint.answer(call)
         except ModelwrightError as error:
             await _send_error(send, error)
             return

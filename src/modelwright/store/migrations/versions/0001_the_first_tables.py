@@ -185,6 +185,51 @@ def upgrade() -> None:
         sa.UniqueConstraint("title", name=op.f("uq_experiments_experiments_title")),
     )
     op.create_table(
+        "experiments_logged_metrics",
+        sa.Column("model", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column(
+            "name", sa.String(length=250).with_variant(sa.String(length=250, collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column("time", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("step", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column(
+            "run", sa.String(length=64).with_variant(sa.String(length=64, collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column("value", sa.Double(), nullable=True),
+        sa.Column(
+            "dataset",
+            sa.String(length=500).with_variant(sa.String(length=500, collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "dataset_digest",
+            sa.String(length=64).with_variant(sa.String(length=64, collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.PrimaryKeyConstraint("model", "name", "time", "step", "run", name=op.f("pk_experiments_logged_metrics")),
+    )
+    with op.batch_alter_table("experiments_logged_metrics", schema=None) as batch_op:
+        batch_op.create_index("ix_experiments_logged_metrics_name", ["name", "value", "model"], unique=False)
+
+    op.create_table(
+        "experiments_logged_params",
+        sa.Column("model", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column(
+            "name", sa.String(length=250).with_variant(sa.String(length=250, collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column("value", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
+        sa.PrimaryKeyConstraint("model", "name", name=op.f("pk_experiments_logged_params")),
+    )
+    op.create_table(
+        "experiments_logged_tags",
+        sa.Column("model", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column(
+            "name", sa.String(length=250).with_variant(sa.String(length=250, collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column("value", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
+        sa.PrimaryKeyConstraint("model", "name", name=op.f("pk_experiments_logged_tags")),
+    )
+    op.create_table(
         "experiments_metrics",
         sa.Column("run", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("name", sa.Integer(), autoincrement=False, nullable=False),
@@ -257,6 +302,17 @@ def upgrade() -> None:
         sa.Column("data", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("run", "seq", name=op.f("pk_experiments_tails")),
         sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "experiments_uploads",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("ref", sa.String(length=300), nullable=False),
+        sa.Column(
+            "name", sa.String(length=600).with_variant(sa.String(length=600, collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column("parts", sa.Integer(), nullable=False),
+        sa.Column("began", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_experiments_uploads")),
     )
     op.create_table(
         "experiments_views",
@@ -594,6 +650,58 @@ def upgrade() -> None:
         batch_op.create_index("ix_experiments_experiment_tags_key", ["key"], unique=False)
 
     op.create_table(
+        "experiments_files",
+        sa.Column("experiment", sa.Integer(), nullable=False),
+        sa.Column(
+            "path", sa.String(length=600).with_variant(sa.String(length=600, collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("media_type", sa.String(length=100), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["experiment"],
+            ["experiments_experiments.id"],
+            name=op.f("fk_experiments_files_experiment_experiments_experiments"),
+        ),
+        sa.PrimaryKeyConstraint("experiment", "path", name=op.f("pk_experiments_files")),
+    )
+    op.create_table(
+        "experiments_logged_models",
+        sa.Column("key", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "id", sa.String(length=64).with_variant(sa.String(length=64, collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column("experiment", sa.Integer(), nullable=False),
+        sa.Column(
+            "name", sa.String(length=500).with_variant(sa.String(length=500, collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "model_type",
+            sa.String(length=500).with_variant(sa.String(length=500, collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("status", sa.String(length=12), nullable=False),
+        sa.Column("status_message", sa.Text(), nullable=False),
+        sa.Column(
+            "run", sa.String(length=64).with_variant(sa.String(length=64, collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.Column("created_by", sa.String(length=200), nullable=False),
+        sa.Column("updated", sa.BigInteger(), nullable=False),
+        sa.Column("deleted", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["experiment"],
+            ["experiments_experiments.id"],
+            name=op.f("fk_experiments_logged_models_experiment_experiments_experiments"),
+        ),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_experiments_logged_models")),
+        sa.UniqueConstraint("id", name=op.f("uq_experiments_logged_models_id")),
+    )
+    with op.batch_alter_table("experiments_logged_models", schema=None) as batch_op:
+        batch_op.create_index("ix_experiments_logged_models_experiment", ["experiment", "created", "id"], unique=False)
+        batch_op.create_index("ix_experiments_logged_models_run", ["run"], unique=False)
+
+    op.create_table(
         "experiments_runs",
         sa.Column("key", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column(
@@ -629,6 +737,17 @@ def upgrade() -> None:
         )
         batch_op.create_index("ix_experiments_runs_started", ["started", "id"], unique=False)
 
+    op.create_table(
+        "experiments_upload_parts",
+        sa.Column("upload", sa.String(length=26), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["upload"], ["experiments_uploads.id"], name=op.f("fk_experiments_upload_parts_upload_experiments_uploads")
+        ),
+        sa.PrimaryKeyConstraint("upload", "number", name=op.f("pk_experiments_upload_parts")),
+    )
     op.create_table(
         "ledger_refs",
         sa.Column("seq", sa.BigInteger(), nullable=False),
@@ -752,11 +871,18 @@ def downgrade() -> None:
         batch_op.drop_index("ix_ledger_refs_ref")
 
     op.drop_table("ledger_refs")
+    op.drop_table("experiments_upload_parts")
     with op.batch_alter_table("experiments_runs", schema=None) as batch_op:
         batch_op.drop_index("ix_experiments_runs_started")
         batch_op.drop_index("ix_experiments_runs_experiment_started")
 
     op.drop_table("experiments_runs")
+    with op.batch_alter_table("experiments_logged_models", schema=None) as batch_op:
+        batch_op.drop_index("ix_experiments_logged_models_run")
+        batch_op.drop_index("ix_experiments_logged_models_experiment")
+
+    op.drop_table("experiments_logged_models")
+    op.drop_table("experiments_files")
     with op.batch_alter_table("experiments_experiment_tags", schema=None) as batch_op:
         batch_op.drop_index("ix_experiments_experiment_tags_key")
 
@@ -828,6 +954,7 @@ def downgrade() -> None:
 
     op.drop_table("governance_statements")
     op.drop_table("experiments_views")
+    op.drop_table("experiments_uploads")
     op.drop_table("experiments_tails")
     with op.batch_alter_table("experiments_tags", schema=None) as batch_op:
         batch_op.drop_index("ix_experiments_tags_name")
@@ -846,6 +973,12 @@ def downgrade() -> None:
         batch_op.drop_index("ix_experiments_metrics_name")
 
     op.drop_table("experiments_metrics")
+    op.drop_table("experiments_logged_tags")
+    op.drop_table("experiments_logged_params")
+    with op.batch_alter_table("experiments_logged_metrics", schema=None) as batch_op:
+        batch_op.drop_index("ix_experiments_logged_metrics_name")
+
+    op.drop_table("experiments_logged_metrics")
     op.drop_table("experiments_experiments")
     with op.batch_alter_table("experiments_blocks", schema=None) as batch_op:
         batch_op.drop_index("ix_experiments_blocks_run")

@@ -1,0 +1,187 @@
+"""The service of files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+
+from modelwright.core.errors import Conflict, Invalid, NotFound
+from modelwright.core.operations import Resource, Room, operation
+from modelwright.core.refs import Kind, Ref
+from modelwright.experiments.artifacts import queries
+from modelwright.experiments.artifacts.records import Entry, Located, Upload, UploadPart, media_type_of
+from modelwright.experiments.filenames import check_file_name, check_folder
+from modelwright.experiments.logged.tables import upload_parts, uploads
+from modelwright.experiments.records import Artifact
+from modelwright.experiments.tables import to_micros
+from modelwright.store import Transaction
+
+MAX_PARTS = 10_000
+ABANDONED = timedelta(days=2)  # an upload of which nothing was heard for so long is forgotten
+
+
+class Artifacts(Room):
+    """Files of runs, of logged models and of experiments: each a name for an object.
+
+    `ref` is what the files belong to. The right to them is the right to the runs of their experiment. A `place` is what
+    MLflow's addresses say: `<experiment>/<run>/artifacts/<name>`, `<experiment>/models/<model>/artifacts/<name>`, or
+    anything else below an experiment.
+    """
+
+    room: ClassVar[str] = "artifacts"
+    kind: ClassVar[Kind] = Kind.RUN
+
+    def resource_of(self, tx: Any, ref: Ref) -> Resource:
+        """The experiment stands for whatever lies below it."""
+        return Resource(Kind.RUN, queries.shelf(tx, ref).experiment_name)
+
+    def resource_named(self, tx: Any, parameter: str, value: str) -> Resource:
+        """The experiment that a place lies below, or the one that an upload goes to."""
+        if parameter == "upload":
+            return self.resource_of(tx, _upload(tx, value).ref)
+        return Resource(Kind.RUN, queries.experiment_at(tx, value)[0].name)
+
+    @operation("read", on="place")
+    def locate(self, tx: Transaction, place: str) -> Located:
+        """Say what a place belongs to, and which file is there."""
+        return queries.located(tx, place)
+
+    @operation("write", on="place")
+    def admit(self, tx: Transaction, place: str) -> Located:
+        """The same for who is about to write there: asked before the content comes."""
+        found = queries.located(tx, place)
+        _open(found.ref, queries.shelf(tx, found.ref))
+        return found
+
+    @operation("read", on="")
+    def numbers(self, tx: Transaction) -> Sequence[int]:
+        """The experiments that the caller may see, by number: the folders of the very root."""
+        return queries.numbers(tx)
+
+    @operation("read")
+    def find(self, tx: Transaction, ref: Ref, name: str) -> Artifact:
+        """One file, or `NotFound`."""
+        found = queries.file(tx, queries.shelf(tx, ref), check_file_name(name))
+        if found is None:
+            raise NotFound(f"{ref} has no file {name!r}.", mend=f"See what it has: artifacts.list({str(ref)!r}).")
+        return found
+
+    @operation("read")
+    def root(self, tx: Transaction, ref: Ref) -> str:
+        """The address of a thing's files in MLflow's words, such as `mlflow-artifacts:/1/<run>/artifacts`."""
+        return queries.root(tx, ref, queries.shelf(tx, ref))
+
+    @operation("read")
+    def list(self, tx: Transaction, ref: Ref, *, folder: str = "") -> Sequence[Entry]:
+        """List what lies right in a folder. Where there is no such folder, or a file of that name, the list is empty."""
+        return queries.listing(tx, queries.shelf(tx, ref), check_folder(folder))
+
+    @operation("read")
+    def all(self, tx: Transaction, ref: Ref, *, folder: str = "") -> Sequence[Artifact]:
+        """Every file below a folder, however deep."""
+        return queries.below(tx, queries.shelf(tx, ref), check_folder(folder))
+
+    @operation("write", data=True)
+    def add(self, tx: Transaction, ref: Ref, new: Sequence[Artifact]) -> None:
+        """Name stored objects as files. One of the same name is replaced, which leaves an event; a new one leaves none."""
+        of = queries.shelf(tx, ref)
+        _open(ref, of)
+        for each in new:
+            self._add(tx, ref, of, each)
+
+    @operation("write", event="experiments.artifact.removed")
+    def remove(self, tx: Transaction, ref: Ref, name: str, *, reason: str = "") -> int:
+        """Remove a file, or a folder with all that is in it; returns how many went. Objects stay for the collector."""
+        of = queries.shelf(tx, ref)
+        _open(ref, of)
+        name = check_folder(name)
+        gone = queries.below(tx, of, name)
+        single = queries.file(tx, of, name) if name else None
+        gone += [single] if single else []
+        for each in gone:
+            table, same = of.where(each.name)
+            tx.execute(table.delete().where(*same))
+        if gone:
+            shown = [f"{each.digest} {each.name}" for each in gone[:100]]
+            tx.note(resource=ref, before={"count": len(gone), "files": shown})
+        else:
+            tx.unchanged()
+        return len(gone)
+
+    # A file that comes in parts
+
+    @operation("write", data=True)
+    def begin_upload(self, tx: Transaction, ref: Ref, name: str, *, parts: int) -> Upload:
+        """Begin a file that comes in parts. What others began and left two days ago is forgotten on the way."""
+        _open(ref, queries.shelf(tx, ref))
+        if not 1 <= parts <= MAX_PARTS:
+            raise Invalid(f"A file comes in 1 to {MAX_PARTS} parts, not {parts}.")
+        now = to_micros(tx.now)
+        old = sa.select(uploads.c.id).where(uploads.c.began < to_micros(tx.now - ABANDONED))
+        tx.execute(upload_parts.delete().where(upload_parts.c.upload.in_(old)))
+        tx.execute(uploads.delete().where(uploads.c.began < to_micros(tx.now - ABANDONED)))
+        made = Upload(id=tx.new_id(), ref=ref, name=check_file_name(name), parts=parts)
+        tx.execute(uploads.insert().values(id=made.id, ref=str(ref), name=made.name, parts=parts, began=now))
+        return made
+
+    @operation("write", on="upload")
+    def upload(self, tx: Transaction, upload: str) -> Upload:
+        """An upload under way: asked before the content of a part comes."""
+        return _upload(tx, upload)
+
+    @operation("write", on="upload", data=True)
+    def add_part(self, tx: Transaction, upload: str, part: UploadPart) -> None:
+        """Say that a part is stored as an object; the same number again replaces it."""
+        begun = _upload(tx, upload)
+        if not 1 <= part.number <= begun.parts:
+            raise Invalid(f"The upload {upload} has parts 1 to {begun.parts}, not {part.number}.")
+        insert = tx.insert(upload_parts).values(upload=upload, number=part.number, digest=part.digest, size=part.size)
+        replaced = {"digest": insert.excluded.digest, "size": insert.excluded.size}
+        p = upload_parts.c
+        tx.execute(insert.on_conflict_do_update(index_elements=[p.upload, p.number], set_=replaced))
+
+    @operation("write", on="upload")
+    def parts(self, tx: Transaction, upload: str) -> Sequence[UploadPart]:
+        """The parts of an upload that are here, in order."""
+        _upload(tx, upload)
+        p = upload_parts.c
+        found = tx.execute(sa.select(upload_parts).where(p.upload == upload).order_by(p.number))
+        return [UploadPart(number=each.number, digest=each.digest, size=each.size) for each in found]
+
+    @operation("write", on="upload", data=True)
+    def end_upload(self, tx: Transaction, upload: str, *, whole: Artifact | None = None) -> None:
+        """End an upload: with the file that its parts have become, or without."""
+        begun = _upload(tx, upload)
+        if whole is not None:
+            of = queries.shelf(tx, begun.ref)
+            _open(begun.ref, of)
+            self._add(tx, begun.ref, of, whole)
+        tx.execute(upload_parts.delete().where(upload_parts.c.upload == upload))
+        tx.execute(uploads.delete().where(uploads.c.id == upload))
+
+    def _add(self, tx: Transaction, ref: Ref, of: queries.Shelf, new: Artifact) -> None:
+        name = check_file_name(new.name)
+        before = queries.file(tx, of, name)
+        values = {"digest": new.digest, "size": new.size, "media_type": new.media_type or media_type_of(name)}
+        table, same = of.where(name)
+        if before is None:
+            tx.execute(table.insert().values(**of.key(name), **values))
+        elif before.digest != new.digest:
+            tx.execute(table.update().where(*same).values(**values))
+            changed = ({"name": name, "digest": before.digest}, {"name": name, "digest": new.digest})
+            tx.record("experiments.artifact.replaced", ref, before=changed[0], after=changed[1])
+
+
+def _open(ref: Ref, of: queries.Shelf) -> None:
+    if of.discarded:
+        raise Conflict(f"{ref} is discarded and takes no files.", mend="Restore it first.")
+
+
+def _upload(tx: Transaction, identity: str) -> Upload:
+    found = tx.execute(sa.select(uploads).where(uploads.c.id == identity)).first()
+    if found is None:
+        raise NotFound(f"There is no upload {identity[:40]!r}.", mend="It has ended, or was left for two days.")
+    return Upload(id=found.id, ref=Ref.parse(found.ref), name=found.name, parts=found.parts)

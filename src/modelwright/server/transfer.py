@@ -1,0 +1,200 @@
+"""Content of any size, in and out, in constant memory: received into an object, sent from one.
+
+What comes is gathered to a megabyte and then written and hashed in a thread, while the next megabyte comes; what goes is
+read and hashed in a thread while the megabyte before it goes. A thread works only while there is something to do: a slow
+sender or reader holds none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import anyio
+from starlette.requests import Request
+from starlette.responses import Response
+
+from modelwright.core.errors import Invalid
+from modelwright.store.objects import Incoming, Objects
+
+T = TypeVar("T")
+BATCH = 1 << 20  # bytes
+THREADS = 16  # that write or read at once
+POLICY = "default-src 'none'; sandbox"  # of content that somebody else wrote, should a browser show it after all
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+
+
+class RangeNotSatisfiable(Invalid):
+    code = "range-not-satisfiable"
+    status = 416
+
+
+class Transfer:
+    """Objects in and out over HTTP."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+        self._threads = anyio.CapacityLimiter(THREADS)
+
+    async def receive(self, stream: AsyncIterator[bytes], done: Callable[[str, int], T]) -> T:
+        """Write a stream into an object, and call `done` with its digest and size (in the thread) once it is kept.
+
+        Should the sender go away, that is raised here, and nothing is kept.
+        """
+        incoming = await self._thread(self._objects.incoming)
+        batch: list[bytes] = []
+        size = 0
+        writing: asyncio.Future[None] | None = None
+        try:
+            async for piece in stream:
+                batch.append(piece)
+                size += len(piece)
+                if size >= BATCH:
+                    if writing is not None:
+                        await writing
+                    writing = self._begin(_writer(incoming, batch))
+                    batch, size = [], 0
+            if writing is not None:
+                await writing
+            return await self._thread(_finisher(incoming, batch, done))
+        finally:
+            await _settled(writing)
+            incoming.close()
+
+    async def join(self, digests: Sequence[str], done: Callable[[str, int], T]) -> T:
+        """Write several objects one after the other into one, and call `done` as `receive` does."""
+
+        def work() -> T:
+            with self._objects.incoming() as incoming:
+                for digest in digests:
+                    for piece in self._objects.stream(digest):
+                        incoming.write(piece)
+                return done(incoming.keep(), incoming.size)
+
+        return await self._thread(work)
+
+    def content(self, request: Request, digest: str, size: int, *, name: str, media_type: str) -> Content:
+        """An object as the answer to a request for it."""
+        return Content(self, request, digest, size, name=name, media_type=media_type)
+
+    async def send(self, send: Any, digest: str, start: int, end: int, size: int, head: Any) -> None:
+        """Send an answer's head and the bytes of an object from `start` up to `end`.
+
+        A piece goes out while the one after the next is read, and never before the next is there: so the last goes only
+        after the whole was verified, and what is missing is told before the head.
+        """
+        whole = end - start == size
+        pieces = self._objects.stream(digest) if whole else self._objects.part(digest, start, end)
+
+        def next_piece() -> bytes:
+            return next(pieces, b"")
+
+        piece = await self._thread(next_piece)
+        following = await self._thread(next_piece) if piece else b""
+        await send(head)
+        while piece:
+            reading = self._begin(next_piece) if following else None
+            try:
+                await send({"type": "http.response.body", "body": piece, "more_body": bool(following)})
+                piece, following = following, await reading if reading is not None else b""
+            finally:
+                await _settled(reading)
+
+    def _begin(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        return asyncio.ensure_future(self._thread(work))
+
+    async def _thread(self, work: Callable[[], T]) -> T:
+        return await anyio.to_thread.run_sync(work, limiter=self._threads)
+
+
+class Content(Response):
+    """An object as a download: whole or a range of it, as an attachment that no browser takes for a page.
+
+    The whole is verified while it is read: what is not what its digest says ends in a broken connection before the last of
+    it is sent. A range cannot be verified; the ETag is the digest of the whole.
+    """
+
+    def __init__(self, transfer: Transfer, request: Request, digest: str, size: int, *, name: str, media_type: str) -> None:
+        self.background = None
+        self._transfer, self._digest, self._size = transfer, digest, size
+        self._bare = request.method == "HEAD"
+        etag = f'"{digest}"'
+        self.start, self.end, self.status_code = 0, size, 200
+        if etag in [each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")]:
+            self.status_code, self.end, self._bare = 304, 0, True
+        elif "range" in request.headers and request.headers.get("if-range", etag) == etag:
+            self._cut(request.headers["range"])
+        headers = {
+            "content-disposition": disposition(name),
+            "content-type": media_type or "application/octet-stream",
+            "x-content-type-options": "nosniff",
+            "content-security-policy": POLICY,
+            "cache-control": "private, no-cache",  # a name may come to stand for another content: ask, with the ETag
+            "accept-ranges": "bytes",
+            "etag": etag,
+        }
+        if self.status_code != 304:
+            headers["content-length"] = str(self.end - self.start)
+        if self.status_code == 206:
+            headers["content-range"] = f"bytes {self.start}-{self.end - 1}/{size}"
+        self.raw_headers = [(key.encode(), value.encode("latin-1")) for key, value in headers.items()]
+
+    def _cut(self, wanted: str) -> None:
+        """Take in a Range header; one that asks for several ranges, or for something else than bytes, is passed over."""
+        found = _RANGE.fullmatch(wanted.strip())
+        if found is None or found.groups() == ("", ""):
+            return
+        first, last = found.groups()
+        if first:
+            start, end = int(first), min(int(last) + 1, self._size) if last else self._size
+        else:
+            start, end = max(0, self._size - int(last)), self._size
+        if start >= end:
+            raise RangeNotSatisfiable(f"The content has {self._size} bytes, and {wanted[:60]!r} is not among them.")
+        self.start, self.end, self.status_code = start, end, 206
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Send it."""
+        head = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+        if self._bare or self.end == self.start:
+            await send(head)
+            await send({"type": "http.response.body", "body": b""})
+        else:
+            await self._transfer.send(send, self._digest, self.start, self.end, self._size, head)
+
+
+def disposition(name: str) -> str:
+    """The header that has a browser save a file, under its own name."""
+    file = name.rpartition("/")[2]
+    plain = "".join(char if " " <= char <= "~" and char not in '"\\%' else "_" for char in file)
+    exact = f"; filename*=UTF-8''{quote(file, safe='')}" if plain != file else ""
+    return f'attachment; filename="{plain}"{exact}'
+
+
+def _writer(incoming: Incoming, batch: list[bytes]) -> Callable[[], None]:
+    def write() -> None:
+        for piece in batch:
+            incoming.write(piece)
+
+    return write
+
+
+def _finisher(incoming: Incoming, batch: list[bytes], done: Callable[[str, int], T]) -> Callable[[], T]:
+    write = _writer(incoming, batch)
+
+    def finish() -> T:
+        write()
+        return done(incoming.keep(), incoming.size)
+
+    return finish
+
+
+async def _settled(work: asyncio.Future[Any] | None) -> None:
+    """Wait for what is still at work in a thread, whatever comes of it: its file must not be closed under it."""
+    if work is not None and not work.done():
+        with anyio.CancelScope(shield=True), suppress(Exception):
+            await work
