@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from modelwright.pipelines import Pipelines, Triggers
     from modelwright.policy import Access, Policy
     from modelwright.store import Embedded, LedgerSettings, Record, Transaction
+    from modelwright.webhooks import Webhooks
 
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -80,6 +81,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     deployments: dict[str, Any] = {}
     serving: dict[str, Any] = {}
     predictions: dict[str, Any] = {}
+    webhooks: dict[str, Any] = {}
 
     def section(self, name: str, wanted: type[T]) -> T:
         """A room's own settings; `Invalid` names the key that is wrong."""
@@ -313,6 +315,16 @@ class Workspace:
         settings = self.settings.section("deployments", DeploymentSettings)
         changed = self.home.wake if self.home else _nothing
         return Deployments(self.caller, models=self.models, settings=settings, changed=changed)
+
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        from modelwright.webhooks import Webhooks, WebhookSettings
+
+        settings = self.settings.section("webhooks", WebhookSettings)
+        key = None
+        if self.home is not None:
+            key = Path(settings.key) if settings.key else self.home.folder / "keys" / "webhooks.key"
+        return Webhooks(self.caller, settings=settings, key=key)
 
     @cached_property
     def monitoring(self) -> Monitoring:

@@ -18,6 +18,7 @@ from modelwright.serving.http import HttpSettings
 from modelwright.serving.predictions import LogSettings
 from modelwright.store import LedgerSettings
 from modelwright.store.objects import S3Settings
+from modelwright.webhooks import WebhookSettings
 from modelwright.workspace import ProjectSettings, ServerSettings, Settings, WorkspaceSettings
 
 SECTIONS: dict[str, type[msgspec.Struct]] = {
@@ -32,6 +33,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "deployments": DeploymentSettings,
     "serving": HttpSettings,
     "predictions": LogSettings,
+    "webhooks": WebhookSettings,
 }
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
 

@@ -27,8 +27,11 @@ class Kind(StrEnum):
     EXPERIMENT = "experiment"
     RUN = "run"
     LOGGED_MODEL = "logged-model"  # as a run left it, before anybody registered it
+    TRACE = "trace"
     MODEL = "model"
     EVALUATION = "evaluation"
+    EVALSET = "evalset"  # examples with what should come out, to evaluate on
+    SCORER = "scorer"
     PIPELINE = "pipeline"
     EXECUTION = "execution"  # one run of a pipeline: its steps and their journal
     DEPLOYMENT = "deployment"
@@ -39,6 +42,7 @@ class Kind(StrEnum):
     POLICY = "policy"
     EVIDENCE = "evidence"
     PRINCIPAL = "principal"
+    WEBHOOK = "webhook"
     OBJECT = "object"
     WORKSPACE = "workspace"
 

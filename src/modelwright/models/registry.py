@@ -115,7 +115,7 @@ class Registry(Room):
         for key, value in _checked(tags).items():
             catalog.set_tag(tx, before.ref, key, value)
         catalog.touch(tx, before.ref)
-        tx.note(resource=before.ref, before={"tags": pairs(before.tags)}, after={"tags": pairs(tags)})
+        tx.note(resource=before.ref, before={"tags": pairs(before.tags)}, after=changed_tags(tags))
         return self._model(tx, before.ref)
 
     @operation("erase", event="registry.model.deleted")
@@ -139,6 +139,12 @@ class Registry(Room):
 def pairs(tags: Mapping[str, Any]) -> list[str]:
     """Tags as text: their keys are free, those of an event are not."""
     return [f"{key}={value}" for key, value in sorted(tags.items()) if value is not None]
+
+
+def changed_tags(tags: Mapping[str, Any]) -> dict[str, list[str]]:
+    """What an event says of a change of tags: those that were set, and the keys of those that were taken away."""
+    untagged = sorted(key for key, value in tags.items() if value is None)
+    return {"tags": pairs(tags), **({"untagged": untagged} if untagged else {})}
 
 
 def _live(tx: Transaction, whole: Ref) -> list[str]:

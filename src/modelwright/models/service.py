@@ -28,7 +28,7 @@ from modelwright.models.records import (
     check_parity,
     is_gated,
 )
-from modelwright.models.registry import pairs
+from modelwright.models.registry import changed_tags, pairs
 from modelwright.models.tables import profiles_of, set_origin, set_profile, set_stage, stages_of
 from modelwright.policy import require
 from modelwright.serving import Format
@@ -347,7 +347,7 @@ class Models(Room):
         for key, value in tags.items():
             catalog.set_tag(tx, version.ref, key, value)
         catalog.touch(tx, version.ref)
-        tx.note(resource=version.ref, before={"tags": pairs(version.tags)}, after={"tags": pairs(tags)})
+        tx.note(resource=version.ref, before={"tags": pairs(version.tags)}, after=changed_tags(tags))
         return self.show(version.ref)
 
     @operation("write", event="models.profile.described")

@@ -21,6 +21,7 @@ from modelwright.serving.plane import Plane
 from modelwright.serving.predictions import LogSettings, PredictionLog
 from modelwright.store import acting_as, due
 from modelwright.store.leases import Leadership
+from modelwright.webhooks import MlflowWords, Sender, WebhookTurn
 from modelwright.workspace import Home, Workspace
 
 
@@ -39,6 +40,10 @@ class Process:
         self.controller = Controller(workspace.deployments, self.plane, self.home.folder / "cache" / "models")
         self.runner = ProjectRunner(self.home.project)
         holder = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
+        hooks = workspace.webhooks
+        sender = Sender(hooks.settings.hosts, timeout=hooks.settings.timeout)
+        words = MlflowWords(workspace.models, workspace.registry)
+        self.webhooks = WebhookTurn(hooks, self.home.caller(), sender, words)
         reconcilers = self._reconcilers()
         self.figures = OperatorFigures(each.name for each in reconcilers)
         self.operator = Operator(
@@ -60,6 +65,7 @@ class Process:
         """Finish what is under way, seal the ledger, and stop."""
         self.home.wakers.remove(self.operator.wake)
         self.operator.stop()
+        self.webhooks.end()
         self.controller.report()
         self.log.stop()
         self.workspace.record.checkpoint()
@@ -86,6 +92,7 @@ class Process:
             PipelineReconciler(rooms.triggers, self.runner),
             Reminders(rooms),
             Seals(rooms),
+            self.webhooks,
         ]
 
     def _turned(self, turn: Turn) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from modelwright.server.mlflow import about, artifacts, logged_models, unoffered
+from modelwright.server.mlflow import about, artifacts, logged_models, unoffered, webhooks
 from modelwright.server.mlflow.routing import Endpoint, Mlflow
 from modelwright.server.requests import Doorkeeper
 from modelwright.server.transfer import Transfer
@@ -16,5 +16,6 @@ def mlflow_app(workspace: Workspace, door: Doorkeeper) -> Mlflow:
         *about.endpoints(),
         *artifacts.endpoints(workspace.artifacts, transfer),
         *logged_models.endpoints(workspace.logged_models, workspace.artifacts, transfer),
+        *webhooks.endpoints(workspace),
     ]
     return Mlflow([*offered, *unoffered.endpoints(offered)], door)

@@ -82,9 +82,11 @@ def milliseconds(moment: datetime) -> int:
 
 def _loads(body: bytes) -> Any:
     try:
-        return json.loads(body)
+        found = json.loads(body)
+        json.dumps(found, ensure_ascii=False).encode()  # half a character, which no database and no answer can hold
     except (ValueError, RecursionError):
         raise MlflowError("BAD_REQUEST", "The request body is not JSON.") from None
+    return found
 
 
 def _converted(given: Any, wanted: type[M]) -> M:

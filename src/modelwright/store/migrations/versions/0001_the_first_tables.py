@@ -607,6 +607,140 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_policy_roles")),
     )
     op.create_table(
+        "traces_assessments",
+        sa.Column("trace", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column(
+            "id", sa.String(length=64).with_variant(sa.String(length=64, collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "span", sa.String(length=64).with_variant(sa.String(length=64, collation="C"), "postgresql"), nullable=True
+        ),
+        sa.Column(
+            "name", sa.String(length=250).with_variant(sa.String(length=250, collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column("kind", sa.String(length=12), nullable=False),
+        sa.Column("text", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=True),
+        sa.Column("number", sa.Double(), nullable=True),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("rationale", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
+        sa.Column("source_type", sa.String(length=40), nullable=False),
+        sa.Column(
+            "source_id",
+            sa.String(length=250).with_variant(sa.String(length=250, collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.Column("updated", sa.BigInteger(), nullable=False),
+        sa.Column(
+            "overrides", sa.String(length=64).with_variant(sa.String(length=64, collation="C"), "postgresql"), nullable=True
+        ),
+        sa.Column("valid", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("trace", "id", name=op.f("pk_traces_assessments")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "traces_marks",
+        sa.Column("trace", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column(
+            "key", sa.String(length=250).with_variant(sa.String(length=250, collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column("value", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
+        sa.PrimaryKeyConstraint("trace", "key", name=op.f("pk_traces_marks")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "traces_prompts",
+        sa.Column("trace", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column(
+            "name", sa.String(length=250).with_variant(sa.String(length=250, collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "version", sa.String(length=64).with_variant(sa.String(length=64, collation="C"), "postgresql"), nullable=False
+        ),
+        sa.PrimaryKeyConstraint("trace", "name", "version", name=op.f("pk_traces_prompts")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "traces_runs",
+        sa.Column("trace", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column(
+            "run", sa.String(length=64).with_variant(sa.String(length=64, collation="C"), "postgresql"), nullable=False
+        ),
+        sa.PrimaryKeyConstraint("trace", "run", name=op.f("pk_traces_runs")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "traces_spans",
+        sa.Column("trace", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column(
+            "id", sa.String(length=16).with_variant(sa.String(length=16, collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "parent", sa.String(length=16).with_variant(sa.String(length=16, collation="C"), "postgresql"), nullable=True
+        ),
+        sa.Column("name", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
+        sa.Column("type", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
+        sa.Column("status", sa.String(length=8), nullable=False),
+        sa.Column("kind", sa.SmallInteger(), nullable=False),
+        sa.Column("start", sa.BigInteger(), nullable=False),
+        sa.Column("end", sa.BigInteger(), nullable=True),
+        sa.Column("content", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
+        sa.Column("usage", sa.Text(), nullable=True),
+        sa.Column("cost", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("trace", "id", name=op.f("pk_traces_spans")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "traces_tags",
+        sa.Column("trace", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column(
+            "key", sa.String(length=250).with_variant(sa.String(length=250, collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column("value", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
+        sa.PrimaryKeyConstraint("trace", "key", name=op.f("pk_traces_tags")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "traces_traces",
+        sa.Column("key", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "id", sa.String(length=64).with_variant(sa.String(length=64, collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column("experiment", sa.Integer(), nullable=False),
+        sa.Column("name", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("started", sa.BigInteger(), nullable=False),
+        sa.Column("milliseconds", sa.BigInteger(), nullable=True),
+        sa.Column("client_request_id", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=True),
+        sa.Column("request", sa.Text(), nullable=True),
+        sa.Column("response", sa.Text(), nullable=True),
+        sa.Column("told", sa.Boolean(), nullable=False),
+        sa.Column("spans", sa.Integer(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_traces_traces")),
+        sa.UniqueConstraint("id", name=op.f("uq_traces_traces_id")),
+    )
+    with op.batch_alter_table("traces_traces", schema=None) as batch_op:
+        batch_op.create_index("ix_traces_traces_experiment", ["experiment", "started", "key"], unique=False)
+
+    op.create_table(
+        "webhooks_webhooks",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("events", sa.Text(), nullable=False),
+        sa.Column("format", sa.String(length=20), nullable=False),
+        sa.Column("status", sa.String(length=10), nullable=False),
+        sa.Column("secret", sa.LargeBinary(), nullable=True),
+        sa.Column("seen", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", sa.String(length=27), nullable=False),
+        sa.Column("created_by", sa.String(length=200), nullable=False),
+        sa.Column("updated_at", sa.String(length=27), nullable=False),
+        sa.Column("deleted", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_webhooks_webhooks")),
+    )
+    op.create_table(
         "experiments_datasets",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("experiment", sa.Integer(), nullable=False),
@@ -791,6 +925,29 @@ def upgrade() -> None:
         batch_op.create_index("ix_pipelines_steps_key", ["key", "state"], unique=False)
 
     op.create_table(
+        "webhooks_deliveries",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("webhook", sa.String(length=26), nullable=False),
+        sa.Column("event", sa.String(length=100), nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=True),
+        sa.Column("payload", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(length=10), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.String(length=27), nullable=False),
+        sa.Column("due_at", sa.String(length=27), nullable=True),
+        sa.Column("finished_at", sa.String(length=27), nullable=True),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["webhook"], ["webhooks_webhooks.id"], name=op.f("fk_webhooks_deliveries_webhook_webhooks_webhooks")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_webhooks_deliveries")),
+    )
+    with op.batch_alter_table("webhooks_deliveries", schema=None) as batch_op:
+        batch_op.create_index("ix_webhooks_deliveries_due", ["state", "due_at"], unique=False)
+        batch_op.create_index("ix_webhooks_deliveries_webhook", ["webhook", "id"], unique=False)
+
+    op.create_table(
         "experiments_artifacts",
         sa.Column("run", sa.BigInteger(), nullable=False),
         sa.Column(
@@ -861,6 +1018,11 @@ def downgrade() -> None:
 
     op.drop_table("experiments_datasets_read")
     op.drop_table("experiments_artifacts")
+    with op.batch_alter_table("webhooks_deliveries", schema=None) as batch_op:
+        batch_op.drop_index("ix_webhooks_deliveries_webhook")
+        batch_op.drop_index("ix_webhooks_deliveries_due")
+
+    op.drop_table("webhooks_deliveries")
     with op.batch_alter_table("pipelines_steps", schema=None) as batch_op:
         batch_op.drop_index("ix_pipelines_steps_key")
         batch_op.drop_index("ix_pipelines_steps_cache_key")
@@ -892,6 +1054,17 @@ def downgrade() -> None:
         batch_op.drop_index("ix_experiments_datasets_digest")
 
     op.drop_table("experiments_datasets")
+    op.drop_table("webhooks_webhooks")
+    with op.batch_alter_table("traces_traces", schema=None) as batch_op:
+        batch_op.drop_index("ix_traces_traces_experiment")
+
+    op.drop_table("traces_traces")
+    op.drop_table("traces_tags")
+    op.drop_table("traces_spans")
+    op.drop_table("traces_runs")
+    op.drop_table("traces_prompts")
+    op.drop_table("traces_marks")
+    op.drop_table("traces_assessments")
     op.drop_table("policy_roles")
     with op.batch_alter_table("policy_principals", schema=None) as batch_op:
         batch_op.drop_index("ix_policy_principals_owner")
