@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 
 import pytest
 
 from modelwright.core.errors import Conflict
 from modelwright.core.refs import Ref
 from modelwright.models import MOVES, Parity, Stage
-from modelwright.models.records import check_move, is_gated
+from modelwright.models.records import check_move, is_gated, way
 
 REF = Ref.parse("model:delay@1")
 LEGAL = {
@@ -20,6 +20,11 @@ LEGAL = {
     ("candidate", "retired"),
     ("staging", "retired"),
     ("production", "retired"),
+    ("candidate", "archived"),
+    ("staging", "archived"),
+    ("production", "archived"),
+    ("archived", "candidate"),
+    ("archived", "retired"),
 }
 
 
@@ -40,12 +45,25 @@ def test_every_stage_has_its_moves_and_nothing_leaves_retirement() -> None:
 def test_an_illegal_move_says_where_the_version_may_go() -> None:
     with pytest.raises(Conflict) as refused:
         check_move(REF, Stage.CANDIDATE, Stage.PRODUCTION)
-    assert refused.value.mend == "From candidate it may move to retired or staging."
+    assert refused.value.mend == "From candidate it may move to archived or retired or staging."
 
 
 def test_the_way_up_is_gated_and_the_way_back_is_not() -> None:
     gated = {(before, after) for before, after in product(Stage, Stage) if is_gated(before, after)}
     assert gated & LEGAL == {("candidate", "staging"), ("staging", "production")}
+
+
+@pytest.mark.parametrize(("before", "after"), list(product(Stage, Stage)))
+def test_a_way_is_made_of_legal_moves_and_passes_every_gate_that_lies_between(before: Stage, after: Stage) -> None:
+    steps = way(before, after)
+    for one, other in pairwise([before, *steps]):
+        check_move(REF, one, other)
+    reachable = before is not after and Stage.RETIRED not in (before, after)
+    assert bool(steps) is reachable
+    if reachable:
+        assert steps[-1] is after and len(set(steps)) == len(steps)
+    if reachable and after is Stage.PRODUCTION and before in (Stage.CANDIDATE, Stage.ARCHIVED):
+        assert Stage.STAGING in steps
 
 
 @pytest.mark.parametrize(("difference", "holds"), [(0.0, True), (1e-6, True), (1.1e-5, False), (float("nan"), False)])

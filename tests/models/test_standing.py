@@ -50,6 +50,46 @@ def test_a_gate_that_refuses_names_every_unmet_requirement_and_changes_nothing(w
 
 
 @pytest.mark.usefixtures("open_gate")
+def test_a_version_is_placed_by_every_promotion_on_the_way(workspace: Workspace, log: Log) -> None:
+    ref = log().ref
+    assert workspace.models.place(ref, Stage.PRODUCTION, reason="ready").stage is Stage.PRODUCTION
+    promoted = [each for each in workspace.record.history(ref).items if each.action == "models.version.promoted"]
+    assert len(promoted) == 2
+    assert workspace.models.place(ref, Stage.CANDIDATE, reason="not so").stage is Stage.CANDIDATE
+    with pytest.raises(Invalid, match="retired with its successor"):
+        workspace.models.place(ref, Stage.RETIRED, reason="away")
+
+
+def test_placing_names_what_is_not_met_at_every_gate_on_the_way_and_moves_nothing(workspace: Workspace, log: Log) -> None:
+    ref = log().ref
+    with pytest.raises(Refused) as refused:
+        workspace.models.place(ref, Stage.PRODUCTION, reason="try")
+    assert {"data-checks", "staging-evaluation", "model-card", "approval"} <= set(refused.value.details["unmet"])
+    for requirement in refused.value.details["unmet"]:
+        assert requirement in refused.value.message
+    with pytest.raises(Refused, match="data-checks"):
+        workspace.models.make_champion(ref, promote=True, reason="try")
+    assert workspace.models.show(ref).stage is Stage.CANDIDATE
+    assert workspace.models.champion("delay") is None
+
+
+@pytest.mark.usefixtures("open_gate")
+def test_others_are_archived_for_a_version_unless_one_of_them_is_live(workspace: Workspace, log: Log) -> None:
+    first, second, third = (log(params={"n": number}).ref for number in range(3))
+    for ref in (first, second):
+        workspace.models.place(ref, Stage.PRODUCTION, reason="up")
+    assert workspace.models.place(third, Stage.PRODUCTION, instead=True, reason="better").stage is Stage.PRODUCTION
+    assert [workspace.models.show(ref).stage for ref in (first, second)] == [Stage.ARCHIVED, Stage.ARCHIVED]
+    workspace.models.make_champion(third, reason="goes live")
+    with pytest.raises(InUse, match="is the champion"):
+        workspace.models.place(first, Stage.PRODUCTION, instead=True, reason="after all")
+    assert workspace.models.show(first).stage is Stage.ARCHIVED
+    assert workspace.models.make_champion(first, promote=True, reason="after all").aliases == ["champion"]
+    with pytest.raises(Invalid, match="not on archived"):
+        workspace.models.place(second, Stage.ARCHIVED, instead=True, reason="no")
+
+
+@pytest.mark.usefixtures("open_gate")
 def test_promoting_to_where_it_stands_leaves_no_event(workspace: Workspace, log: Log) -> None:
     ref = log().ref
     workspace.models.promote(ref, Stage.STAGING, reason="try")

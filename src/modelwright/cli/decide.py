@@ -87,7 +87,7 @@ def gate(
 @carries_out("models.promote")
 def promote(
     ref: RefArgument,
-    stage: Annotated[str, typer.Argument(help="candidate, staging or production.")],
+    stage: Annotated[str, typer.Argument(help="candidate, staging, production or archived.")],
     reason: Why = "",
     where: Where = None,
     as_json: AsJson = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -24,13 +25,15 @@ class Stage(StrEnum):
     CANDIDATE = "candidate"
     STAGING = "staging"
     PRODUCTION = "production"
-    RETIRED = "retired"
+    ARCHIVED = "archived"  # set aside: may come back as a candidate, and then passes every gate again
+    RETIRED = "retired"  # for good
 
 
 MOVES: dict[Stage, frozenset[Stage]] = {
-    Stage.CANDIDATE: frozenset({Stage.STAGING, Stage.RETIRED}),
-    Stage.STAGING: frozenset({Stage.PRODUCTION, Stage.CANDIDATE, Stage.RETIRED}),
-    Stage.PRODUCTION: frozenset({Stage.STAGING, Stage.RETIRED}),
+    Stage.CANDIDATE: frozenset({Stage.STAGING, Stage.ARCHIVED, Stage.RETIRED}),
+    Stage.STAGING: frozenset({Stage.PRODUCTION, Stage.CANDIDATE, Stage.ARCHIVED, Stage.RETIRED}),
+    Stage.PRODUCTION: frozenset({Stage.STAGING, Stage.ARCHIVED, Stage.RETIRED}),
+    Stage.ARCHIVED: frozenset({Stage.CANDIDATE, Stage.RETIRED}),
     Stage.RETIRED: frozenset(),
 }
 GATED = frozenset({Stage.STAGING, Stage.PRODUCTION})  # on the way up, these stages ask the policy
@@ -48,6 +51,28 @@ def is_gated(before: Stage, after: Stage) -> bool:
     """Whether a move must pass the policy: the way up does, the way back does not."""
     order = list(Stage)
     return after in GATED and order.index(after) > order.index(before)
+
+
+def way(before: Stage, after: Stage) -> list[Stage]:
+    """The fewest moves that lead from one stage to another, none of them through retirement; empty if there are none."""
+    ways = {before: list[Stage]()}
+    for at in (queue := [before]):
+        for following in sorted(MOVES[at] - {Stage.RETIRED}, key=list(Stage).index):
+            if following not in ways:
+                ways[following] = [*ways[at], following]
+                queue.append(following)
+    return ways.get(after, [])
+
+
+def together(refusals: Sequence[Refused]) -> Refused:
+    """Several refusals as one, which says all that each of them says."""
+    if len(refusals) == 1:
+        return refusals[0]
+    return Refused(
+        "\n".join(each.message for each in refusals),
+        mend=refusals[0].mend,
+        details={"unmet": list(dict.fromkeys(name for each in refusals for name in each.details.get("unmet", ())))},
+    )
 
 
 class Parity(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -18,6 +19,7 @@ from modelwright.models import queries, titles
 from modelwright.models.diff import diff
 from modelwright.models.records import (
     CHAMPION,
+    GATED,
     ModelDiff,
     ModelRecord,
     ModelVersion,
@@ -27,9 +29,11 @@ from modelwright.models.records import (
     check_move,
     check_parity,
     is_gated,
+    together,
+    way,
 )
 from modelwright.models.registry import changed_tags, pairs
-from modelwright.models.tables import profiles_of, set_origin, set_profile, set_stage, stages_of
+from modelwright.models.tables import on_stage, profiles_of, set_origin, set_profile, set_stage, stages_of
 from modelwright.policy import require
 from modelwright.serving import Format
 from modelwright.serving.records import MLMODEL
@@ -113,8 +117,12 @@ class Models(Room):
         *,
         source: str = "",
         run: Ref | str | None = None,
+        datasets: Sequence[Ref | str] = (),
+        features: Sequence[Ref | str] = (),
+        params: Mapping[str, Any] | None = None,
         logged_as: str = "",
         link: str = "",
+        authors: Sequence[str] = (),
         description: str = "",
         tags: Mapping[str, str] | None = None,
         reason: str = "",
@@ -129,7 +137,17 @@ class Models(Room):
 
         content = self.blobs.read(files[MLMODEL]) if MLMODEL in files else None
         record = record_of(files, content, sizes={digest: self.blobs.size(digest) for digest in set(files.values())})
-        record = replace(record, source=source, run=convert(run, Ref | None), logged_as=logged_as, link=link)
+        record = replace(
+            record,
+            source=source,
+            run=convert(run, Ref | None),
+            datasets=convert(list(datasets), list[Ref]),
+            features=convert(list(features), list[Ref]),
+            params=dict(params or {}),
+            logged_as=logged_as,
+            link=link,
+            authors=list(authors),
+        )
         return self.register(name, record=record, description=description, tags=dict(tags or {}), anew=True, reason=reason)
 
     def load(self, ref: Ref | str, *, retired: bool = False) -> LoadedModel:
@@ -285,6 +303,34 @@ class Models(Room):
         )
         return self.show(before.ref)
 
+    @operation("deploy.{stage}", event="models.version.placed")
+    def place(self, tx: Transaction, ref: Ref, stage: Stage, *, instead: bool = False, reason: str) -> ModelVersion:
+        """Bring a version to a stage from wherever it is, by one promotion after the other, all of them or none.
+
+        Each asks its own right and its own gate; `Refused` names what is not met at any of them. With `instead`, every
+        other version on that stage is archived.
+        """
+        tx.unchanged()  # each promotion is an event
+        version = self._version(tx, catalog.get(tx, ref))
+        if instead and stage not in GATED:
+            raise Invalid(f"Versions are set aside for one on {' or '.join(sorted(GATED))}, not on {stage}.")
+        steps = way(version.stage, stage) or [stage]  # where no way leads there, promotion says why
+        refusals: list[Refused] = []
+        for before, after in pairwise([version.stage, *steps]):
+            try:
+                if not refusals:
+                    self.promote(version.ref, after, reason=reason)
+                elif is_gated(before, after):
+                    require(tx, version.ref, "promote", environment=after.value)
+            except Refused as refused:
+                refusals.append(refused)
+        if refusals:
+            raise together(refusals)
+        for other in on_stage(tx, ref.name, stage) if instead else ():
+            if other != version.ref:
+                self.promote(other, Stage.ARCHIVED, reason=reason)
+        return self.show(version.ref)
+
     @operation("register", event="models.alias.set")
     def alias(self, tx: Transaction, ref: Ref, alias: str, *, reason: str = "") -> ModelVersion:
         """Point an alias at a version. `champion` is protected: see `make_champion`, which this becomes for it."""
@@ -311,13 +357,16 @@ class Models(Room):
         return self.show(version.ref)
 
     @operation("deploy.production", event="models.champion.made")
-    def make_champion(self, tx: Transaction, ref: Ref, *, reason: str) -> ModelVersion:
+    def make_champion(self, tx: Transaction, ref: Ref, *, promote: bool = False, reason: str) -> ModelVersion:
         """Make a version the champion: what production answers with.
 
         `Refused` unless it is on the stage `production`, which it can only have reached through the gate; so going back to
-        an earlier champion is instant, and nothing that no gate let through is ever live.
+        an earlier champion is instant, and nothing that no gate let through is ever live. With `promote` it is brought
+        there first, if the gates on the way let it.
         """
         version = self._version(tx, catalog.get(tx, ref))
+        if promote and version.stage is not Stage.PRODUCTION:
+            version = self.place(version.ref, Stage.PRODUCTION, reason=reason)
         if version.stage is not Stage.PRODUCTION:
             raise Refused(
                 f"{version.ref} is on the stage {version.stage}, and a champion must be on {Stage.PRODUCTION}.",

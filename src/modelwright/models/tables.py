@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from modelwright.core.refs import Ref
+from modelwright.core.refs import Kind, Ref
 from modelwright.models.records import ModelRecord, Profile, Stage
 from modelwright.store import Transaction
 from modelwright.store.tables import metadata
@@ -62,6 +62,12 @@ def set_stage(tx: Transaction, ref: Ref, stage: Stage | None) -> None:
     if stage is not None:
         row = {"name": ref.name, "version": ref.version, "stage": stage, "since": tx.stamp}
         tx.execute(models_stages.insert().values(row))
+
+
+def on_stage(tx: Transaction, name: str, stage: Stage) -> list[Ref]:
+    """The versions of a model that were moved to a stage and are there now."""
+    query = sa.select(_s.version).where(_s.name == name, _s.stage == stage).order_by(_s.version)
+    return [Ref(Kind.MODEL, name, version) for version in tx.execute(query).scalars()]
 
 
 def profiles_of(tx: Transaction, names: Sequence[str]) -> dict[str, Profile]:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from modelwright.server.mlflow import about, artifacts, logged_models, unoffered, webhooks
+from modelwright.server.mlflow import (
+    about,
+    artifacts,
+    logged_models,
+    model_versions,
+    registered_models,
+    unoffered,
+    webhooks,
+)
 from modelwright.server.mlflow.routing import Endpoint, Mlflow
 from modelwright.server.requests import Doorkeeper
 from modelwright.server.transfer import Transfer
@@ -17,5 +25,7 @@ def mlflow_app(workspace: Workspace, door: Doorkeeper) -> Mlflow:
         *artifacts.endpoints(workspace.artifacts, transfer),
         *logged_models.endpoints(workspace.logged_models, workspace.artifacts, transfer),
         *webhooks.endpoints(workspace),
+        *registered_models.endpoints(workspace),
+        *model_versions.endpoints(workspace),
     ]
     return Mlflow([*offered, *unoffered.endpoints(offered)], door)
