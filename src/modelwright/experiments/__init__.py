@@ -6,7 +6,7 @@ runs and of whatever else lies below an experiment, `LoggedModels` the models th
 
 from modelwright.experiments.artifacts import Artifacts, Entry, Located, Upload, UploadPart, media_type_of
 from modelwright.experiments.filenames import BadFileName, check_file_name, check_folder
-from modelwright.experiments.logged import LoggedModel, LoggedModels, LoggedStatus, Measurement
+from modelwright.experiments.logged import LoggedModel, LoggedModels, LoggedStatus, Measurement, OnDataset, Sort
 from modelwright.experiments.records import (
     Artifact,
     Capture,
@@ -46,9 +46,11 @@ __all__ = [
     "Metric",
     "ModelRole",
     "ModelUse",
+    "OnDataset",
     "Point",
     "Run",
     "RunStatus",
+    "Sort",
     "Upload",
     "UploadPart",
     "check_file_name",

@@ -89,7 +89,7 @@ def list_experiments(tx: Transaction, where: Filter) -> Page[Experiment]:
     """The experiments that the caller may see, by name; `where.state` is active (as by default), deleted or all."""
     query = sa.select(experiments).where(visible(tx, _e.name), _alive(_e.deleted, where.state or Lifecycle.ACTIVE))
     if where.under is not None:
-        query = query.where(_under(_e.name, where.under))
+        query = query.where(under(_e.name, where.under))
     if where.text:
         words = _e.name + " " + _e.title + " " + _e.description
         query = query.where(sa.func.lower(words).contains(where.text.lower(), autoescape=True))
@@ -175,7 +175,7 @@ def list_runs(tx: Transaction, where: Filter, experiment: str | None) -> Page[Ru
         number = tx.execute(sa.select(_e.id).where(_e.name == experiment)).scalar()
         query = query.where(_r.experiment == (-1 if number is None else number))
     if where.under is not None:
-        query = query.where(_under(_e.name, where.under))
+        query = query.where(under(_e.name, where.under))
     if where.text:
         words = (_r.name, _r.id, _e.name, _e.title)
         matches = [sa.func.lower(each).contains(where.text.lower(), autoescape=True) for each in words]
@@ -321,10 +321,10 @@ def _alive(deleted: Any, state: str) -> Any:
 def visible(tx: Transaction, column: Any) -> Any:
     """Whether the caller may read the runs of an experiment, by its name."""
     may = tx.readable(Kind.RUN)
-    return sa.true() if may is None else sa.or_(sa.false(), *(_under(column, scope) for scope in may))
+    return sa.true() if may is None else sa.or_(sa.false(), *(under(column, scope) for scope in may))
 
 
-def _under(column: Any, path: str) -> Any:
+def under(column: Any, path: str) -> Any:
     if path in ("", "*"):
         return sa.true()
     return sa.or_(column == path, column.startswith(path.rstrip("/") + "/", autoescape=True))

@@ -16,6 +16,7 @@ FACES: Final[dict[Kind, str]] = {
     Kind.FEATURES: "data:FeaturesFace",
     Kind.EXPERIMENT: "training:ExperimentFace",
     Kind.RUN: "training:RunFace",
+    Kind.LOGGED_MODEL: "training:LoggedModelFace",
     Kind.PIPELINE: "training:PipelineFace",
     Kind.EXECUTION: "training:ExecutionFace",
     Kind.MODEL: "models:ModelFace",

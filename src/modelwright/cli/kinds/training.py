@@ -11,6 +11,7 @@ from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
 
 if TYPE_CHECKING:
+    from modelwright.experiments.logged.records import LoggedModel
     from modelwright.experiments.records import Comparison, Experiment, Run
     from modelwright.pipelines.records import Execution, PipelineVersion
     from modelwright.workspace import Workspace
@@ -118,6 +119,49 @@ class RunFace(Face):
 
     def tag(self, rooms: Workspace, ref: Ref, tags: dict[str, str | None], reason: str) -> dict[str, str]:
         return rooms.experiments.tag(ref, tags).tags
+
+
+class LoggedModelFace(Face):
+    """Models as runs logged them."""
+
+    kind = Kind.LOGGED_MODEL
+    columns = ("model", "name", "experiment", "status", "logged", "by")
+
+    def show(self, rooms: Workspace, ref: Ref) -> LoggedModel:
+        return rooms.logged_models.show(ref)
+
+    def tell(self, rooms: Workspace, found: LoggedModel) -> None:
+        facts(
+            str(found.ref),
+            {
+                "name": found.name,
+                "type": found.model_type,
+                "experiment": found.experiment,
+                "run": f"run:{found.run}" if found.run else None,
+                "status": found.status.value if found.lifecycle == "active" else f"{found.status.value}, deleted",
+                "said": found.status_message,
+                "logged": f"{when(found.created_at)} by {found.created_by}",
+                "files": found.artifact_location,
+                "tags": [f"{key}={value}"[:200] for key, value in found.tags.items()],
+            },
+        )
+        if found.params:
+            section(["parameter", "value"], [[name, value] for name, value in found.params.items()])
+        if found.metrics:
+            rows = [[each.name, number(float(each.value)), each.step, each.dataset] for each in found.metrics[:50]]
+            section(["metric", "value", "step", "dataset"], rows, right=("value", "step"))
+        files = rooms.artifacts.all(found.ref)
+        if files:
+            section(["file", "size"], [[each.name, size(each.size)] for each in files], right=("size",))
+
+    def list(self, rooms: Workspace, where: Filter) -> Page[LoggedModel]:
+        return rooms.logged_models.list(where)
+
+    def tag(self, rooms: Workspace, ref: Ref, tags: dict[str, str | None], reason: str) -> dict[str, str]:
+        return rooms.logged_models.tag(ref, tags).tags
+
+    def row(self, item: LoggedModel) -> Sequence[Any]:
+        return [item.id, item.name, item.experiment, item.status.value, when(item.created_at), item.created_by]
 
 
 class PipelineFace(Face):

@@ -60,3 +60,19 @@ class LoggedModel(msgspec.Struct, frozen=True, kw_only=True):
     def ref(self) -> Ref:
         """`logged-model:<id>`."""
         return Ref(Kind.LOGGED_MODEL, self.id)
+
+
+class Sort(msgspec.Struct, frozen=True, kw_only=True):
+    """One key to order by: an attribute, or `metrics.<name>`, which a dataset may narrow."""
+
+    field: str
+    ascending: bool = True
+    dataset: str = ""
+    dataset_digest: str = ""
+
+
+class OnDataset(msgspec.Struct, frozen=True, kw_only=True):
+    """A dataset that figures were taken on; without a digest, any of that name."""
+
+    name: str
+    digest: str = ""

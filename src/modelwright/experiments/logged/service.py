@@ -8,15 +8,19 @@ from typing import Any, ClassVar
 
 from modelwright.core.errors import Conflict, Invalid, NotFound
 from modelwright.core.operations import Resource, Room, operation
+from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
+from modelwright.core.search import Order, parse, parse_order
 from modelwright.experiments import queries as runs
 from modelwright.experiments.logged import queries, writing
-from modelwright.experiments.logged.records import MAX_NAME, LoggedModel, LoggedStatus, Measurement
+from modelwright.experiments.logged.language import MODELS
+from modelwright.experiments.logged.records import MAX_NAME, LoggedModel, LoggedStatus, Measurement, OnDataset, Sort
 from modelwright.experiments.logged.tables import logged
 from modelwright.experiments.names import name_for
 from modelwright.experiments.tables import to_micros
 from modelwright.store import Transaction
 
+MAX_LIMIT, MAX_SKIP = 50_000, 10_000_000
 FORBIDDEN = frozenset("/:.%\"'")  # in a name: MLflow's client makes a part of an address of it
 
 
@@ -68,7 +72,7 @@ class LoggedModels(Room):
                 mend=f"Use at most {MAX_NAME} characters, and none of / : . % and quotes.",
             )
         ref = Ref(Kind.LOGGED_MODEL, f"m-{secrets.token_hex(16)}")
-        now = to_micros(tx.now)
+        now = _now(tx)
         values = {
             "id": ref.name,
             "experiment": of.id,
@@ -132,11 +136,46 @@ class LoggedModels(Room):
         """Show one logged model with its parameters, tags and figures, discarded or not."""
         return self._of(tx, ref)
 
+    @operation("read", on="")
+    def list(self, tx: Transaction, where: Filter = Filter()) -> Page[LoggedModel]:
+        """List logged models, the newest first. `where.under` is a path of experiments, `where.state` a status."""
+        return queries.list_models(tx, where)
+
+    @operation("read", on="")
+    def search(
+        self,
+        tx: Transaction,
+        experiments: Sequence[int],
+        *,
+        where: str = "",
+        datasets: Sequence[OnDataset] = (),
+        order: Sequence[Sort] = (),
+        limit: int = 50,
+        skip: int = 0,
+    ) -> Sequence[LoggedModel]:
+        """Find logged models of experiments (by their numbers), the newest first unless `order` says otherwise.
+
+        `where` is a filter: `name = 'forest' AND metrics.auc > 0.9 AND tags.stage LIKE 'c%'`. A figure fits if one of that
+        name does, whenever it was taken; with `datasets`, only if it was taken on one of them. Discarded models are not
+        found, nor those that the caller may not read.
+        """
+        if not (1 <= limit <= MAX_LIMIT and 0 <= skip <= MAX_SKIP):
+            raise Invalid(f"A page holds 1 to {MAX_LIMIT} models, not {limit}, and begins within {MAX_SKIP}.")
+        ordered = []
+        for each in order:
+            if each.dataset_digest and not each.dataset:
+                raise Invalid("An order that names a dataset's digest names the dataset.")
+            found = parse_order([each.field if _plain(each.field) else f"metrics.`{each.field[8:]}`"], MODELS)
+            ordered.append((Order(found[0].entity, found[0].key, not each.ascending), each))
+        condition = parse(where, MODELS)
+        query = queries.search(tx, experiments, where=condition, datasets=datasets, order=ordered)
+        return queries.models_of(tx, tx.execute(query.offset(skip).limit(limit)).all())
+
     @operation("write", event="experiments.model.discarded")
     def discard(self, tx: Transaction, ref: Ref, *, reason: str = "") -> None:
         """Put a logged model out of sight until `restore`. Its files stay."""
         row = self._active(tx, ref)
-        self._change(tx, row, deleted=to_micros(tx.now))
+        self._change(tx, row, deleted=_now(tx))
         tx.note(resource=ref, before={"status": row.status})
 
     @operation("write", event="experiments.model.restored")
@@ -162,7 +201,7 @@ class LoggedModels(Room):
         return queries.models_of(tx, [queries.row(tx, ref)])[0]
 
     def _change(self, tx: Transaction, row: Any, **values: Any) -> None:
-        tx.execute(logged.update().where(logged.c.key == row.key).values(updated=to_micros(tx.now), **values))
+        tx.execute(logged.update().where(logged.c.key == row.key).values(updated=_now(tx), **values))
 
 
 def _experiment(tx: Transaction, number: int) -> Any:
@@ -170,3 +209,13 @@ def _experiment(tx: Transaction, number: int) -> Any:
     if found is None:
         raise NotFound(f"No Experiment with id={number} exists", mend="See what there is: mw list experiment")
     return found
+
+
+def _now(tx: Transaction) -> int:
+    """The time in whole milliseconds, so that what MLflow is told can be searched for."""
+    return to_micros(tx.now) // 1000 * 1000
+
+
+def _plain(field: str) -> bool:
+    """Whether a field to order by can be read as it is; the name of a metric may hold anything but a backtick."""
+    return not field.startswith("metrics.") or "`" in field

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
 from modelwright.core.errors import NotFound
+from modelwright.core.hashing import digest_value
 from modelwright.core.refs import Kind, Ref
-from modelwright.experiments import Artifacts, Lifecycle, LoggedModel, LoggedModels, LoggedStatus, Measurement
+from modelwright.experiments import (
+    Artifacts,
+    Lifecycle,
+    LoggedModel,
+    LoggedModels,
+    LoggedStatus,
+    Measurement,
+    OnDataset,
+    Sort,
+)
 from modelwright.server.mlflow.artifacts import checked_path, run_ref, shown
 from modelwright.server.mlflow.errors import MlflowError, invalid, missing
 from modelwright.server.mlflow.messages import Message, figure, lacking, milliseconds
@@ -17,6 +28,7 @@ from modelwright.server.mlflow.routing import Call, Endpoint
 from modelwright.server.transfer import Transfer
 
 T = TypeVar("T")
+PAGE, MAX_PAGE = 50, 10_000
 ROOT = "/2.0/mlflow/logged-models"
 STATUS = {
     LoggedStatus.PENDING: "LOGGED_MODEL_PENDING",
@@ -60,6 +72,34 @@ class One(Message):
     tag_key: str = ""
     artifact_directory_path: str = ""
     artifact_file_path: str = ""
+
+
+class OfDataset(Message):
+    """A dataset that figures were taken on."""
+
+    dataset_name: str = ""
+    dataset_digest: str = ""
+
+
+class OrderBy(Message):
+    """A key to order by."""
+
+    field_name: str = ""
+    ascending: bool = True
+    dataset_name: str = ""
+    dataset_digest: str = ""
+
+
+class Search(Message):
+    """A search."""
+
+    needs: ClassVar[Sequence[str]] = ("experiment_ids",)
+    experiment_ids: list[str] = msgspec.field(default_factory=list)
+    filter: str = ""
+    datasets: list[OfDataset] = msgspec.field(default_factory=list)
+    max_results: int = 0
+    order_by: list[OrderBy] = msgspec.field(default_factory=list)
+    page_token: str = ""
 
 
 class Models:
@@ -141,6 +181,34 @@ class Models:
         await call.run(_told(ref, lambda: self._models.discard(ref)))
         return {}
 
+    async def search(self, call: Call) -> Any:
+        """Find models. The token of a page belongs to its search: with another it is refused."""
+        wanted = await call.message(Search)
+        if not wanted.experiment_ids:
+            raise lacking("experiment_ids")
+        experiments = [_number(each) for each in wanted.experiment_ids]
+        if any(not each.dataset_name for each in wanted.datasets):
+            raise invalid("`dataset_name` in the `datasets` clause must be specified.")
+        limit = wanted.max_results or PAGE
+        if not 1 <= limit <= MAX_PAGE:
+            raise invalid(f"Invalid value {limit} for parameter 'max_results' supplied: it must be 1 to {MAX_PAGE}.")
+        same = digest_value(msgspec.to_builtins((wanted.experiment_ids, wanted.filter, wanted.datasets, wanted.order_by)))
+        skip = _skip(wanted.page_token, same)
+
+        def work() -> Sequence[LoggedModel]:
+            return self._models.search(
+                experiments,
+                where=wanted.filter,
+                datasets=[OnDataset(name=each.dataset_name, digest=each.dataset_digest) for each in wanted.datasets],
+                order=[_sort(each) for each in wanted.order_by],
+                limit=limit + 1,
+                skip=skip,
+            )
+
+        found = await call.run(work)
+        told: dict[str, Any] = {"models": [model_json(each) for each in found[:limit]]} if found else {}
+        return told | ({"next_page_token": _token(skip + limit, same)} if len(found) > limit else {})
+
     async def directory(self, call: Call) -> Any:
         """List a folder of a model; paths are relative to the model."""
         wanted, ref = await self._one(call)
@@ -171,6 +239,7 @@ def endpoints(models: LoggedModels, artifacts: Artifacts, transfer: Transfer) ->
     answers, one = Models(models, artifacts, transfer), ROOT + "/{model_id}"
     return [
         Endpoint("POST", ROOT, answers.create, needs="write"),
+        Endpoint("POST", ROOT + "/search", answers.search, needs="read"),
         Endpoint("PATCH", one, answers.finalise, needs="write"),
         Endpoint("GET", one, answers.get, needs="read"),
         Endpoint("DELETE", one, answers.delete, needs="write"),
@@ -209,6 +278,34 @@ def _number(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 11):
         raise invalid(f"Invalid experiment ID: {text[:64]!r}. It must be an integer.")
     return int(text)
+
+
+def _sort(given: OrderBy) -> Sort:
+    if not given.field_name:
+        raise lacking("field_name")
+    return Sort(
+        field=given.field_name,
+        ascending=given.ascending,
+        dataset=given.dataset_name,
+        dataset_digest=given.dataset_digest,
+    )
+
+
+def _token(skip: int, same: str) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode([skip, same])).decode()
+
+
+def _skip(token: str, same: str) -> int:
+    """How many models the pages before held."""
+    if not token:
+        return 0
+    try:
+        skip, of = msgspec.json.decode(base64.urlsafe_b64decode(token), type=tuple[int, str])
+    except (ValueError, msgspec.MsgspecError):
+        raise invalid("Invalid page token, could not base64-decode") from None
+    if of != same or skip < 0:
+        raise invalid("Invalid page token: it belongs to a search with another filter, order or list of experiments.")
+    return skip
 
 
 def _pairs(given: Sequence[Pair]) -> dict[str, str]:
