@@ -288,6 +288,14 @@ def points(tx: Transaction, run: int, name: str) -> Columns | None:
     return merged(parts) if parts else None
 
 
+def tag(tx: Transaction, run: int, key: str) -> str | None:
+    """The value of one tag of a run."""
+    t = tags.c
+    query = sa.select(t.head, t.tail).join(names, names.c.id == t.name)
+    row = tx.execute(query.where(t.run == run, names.c.name == key)).first()
+    return None if row is None else joined(row.head, row.tail)
+
+
 def metric_names(tx: Transaction, run: int) -> list[str]:
     """The metrics of a run by name."""
     m = metrics.c

@@ -34,16 +34,22 @@ class Series(Room):
         return Resource(Kind.RUN, path_for(value))
 
     @operation("write", event="experiments.experiment.created")
-    def create(self, tx: Transaction, name: str, *, description: str = "", artifact_location: str = "") -> Experiment:
+    def create(
+        self, tx: Transaction, name: str, *, description: str = "", artifact_location: str = "", new: bool = False
+    ) -> Experiment:
         """Create an experiment, or return the one of that name. Starting a run creates its experiment by itself.
 
         `name` may be any text: it becomes the title, and the name of the ref is made from it where it is none itself. An
-        experiment that was discarded holds its name, and is what is returned.
+        experiment that was discarded holds its name, and is what is returned; with `new`, a name that is taken is a
+        `Conflict`.
         """
         check_title(name)
         ref = Ref(Kind.EXPERIMENT, path_for(name))
         there = queries.experiment_named(tx, ref.name)
         if there is not None:
+            if new:
+                state = queries.lifecycle(there)
+                raise Conflict(f"There is an experiment {there.title!r} already.", details={"lifecycle": state.value})
             if name not in (there.title, there.name):
                 raise Conflict(
                     f"The name {ref.name} that {name!r} would get belongs to the experiment {there.title!r}.",

@@ -11,7 +11,7 @@ import threading
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import sqlalchemy as sa
 
@@ -54,6 +54,7 @@ from modelwright.experiments.tables import (
 )
 from modelwright.experiments.views.tables import views
 from modelwright.store import Database, Transaction
+from modelwright.store.driver import Prepared
 
 MAX_NAME = 250  # characters of a parameter's, metric's or tag's name
 MAX_PARAM = 64 * 1024  # characters of a parameter's value as JSON
@@ -191,6 +192,31 @@ def change_run(tx: Transaction, run: int, **values: Any) -> None:
     tx.execute(runs.update().where(runs.c.key == run).values(**values))
 
 
+class Target(NamedTuple):
+    """A run that something is to be written to."""
+
+    key: int
+    experiment: int
+    experiment_name: str
+    name: str
+    status: str
+    deleted: int | None
+
+
+_TARGET = Prepared(
+    sa.select(
+        runs.c.key, runs.c.experiment, experiments.c.name.label("of"), runs.c.name, runs.c.status, runs.c.deleted
+    ).where(runs.c.id == sa.bindparam("id"), experiments.c.id == runs.c.experiment),
+    "id",
+)
+
+
+def target(tx: Transaction, identity: str) -> Target | None:
+    """The run with that id, discarded or not."""
+    row = _TARGET.run(tx.connection, id=identity).fetchone()
+    return None if row is None else Target(*row)
+
+
 def add_params(tx: Transaction, run: int, new: Mapping[str, Any]) -> None:
     """Add parameters; one that is there with another value is a `Conflict`. Their text is what is compared."""
     if not new:
@@ -213,7 +239,10 @@ def add_params(tx: Transaction, run: int, new: Mapping[str, Any]) -> None:
         elif there != (head, tail):
             raise ParamTaken(name, old=there[0] + (there[1] or ""), new=text)
     if rows:
-        tx.execute(params.insert(), rows)
+        _PARAM.many(tx.connection, rows)
+
+
+_PARAM = Prepared(params.insert(), "run", "name", "head", "tail", "json")
 
 
 class ParamTaken(Conflict):
@@ -274,13 +303,30 @@ def add_points(tx: Transaction, run: int, new: Sequence[Point]) -> None:
 
 def add_rows(tx: Transaction, run: int, rows: Sequence[Row]) -> None:
     """Add metric points as they are stored: one row in the tail, and one upsert for each metric."""
-    t = tails.c
-    last = tx.execute(sa.select(t.seq, t.points).where(t.run == run).order_by(t.seq.desc()).limit(1)).first()
-    seq, held = (1, len(rows)) if last is None else (last.seq + 1, last.points + len(rows))
-    tx.execute(tails.insert().values(run=run, seq=seq, points=held, data=to_tail(rows)))
-    tx.execute(_upsert(tx), [summary.row(run, name) for name, summary in summarise(rows).items()])
+    last = _LAST.run(tx.connection, run=run).fetchone()
+    seq, held = (1, len(rows)) if last is None else (last[0] + 1, last[1] + len(rows))
+    _APPEND.run(tx.connection, run=run, seq=seq, points=held, data=to_tail(rows))
+    upsert = _upsert(tx)
+    if len(rows) == 1:
+        name, step, time, value = rows[0]
+        known = to_column(value)
+        glance = {"value": known, "step": step, "time": time, "low": known, "high": known, "count": 1}
+        upsert.run(tx.connection, run=run, name=name, **glance)
+    else:
+        upsert.many(tx.connection, [summary.row(run, name) for name, summary in summarise(rows).items()])
     if seq >= TAIL_ROWS or held >= TAIL_POINTS:
         fold(tx, run)
+
+
+_LAST = Prepared(
+    sa.select(tails.c.seq, tails.c.points)
+    .where(tails.c.run == sa.bindparam("run"))
+    .order_by(tails.c.seq.desc())
+    .limit(sa.literal_column("1")),
+    "run",
+)
+_APPEND = Prepared(tails.insert(), "run", "seq", "points", "data")
+_UPSERTS: dict[str, Prepared] = {}
 
 
 class Summary:
@@ -332,21 +378,25 @@ def summarise(rows: Iterable[Row]) -> dict[int, Summary]:
     return found
 
 
-def _upsert(tx: Transaction) -> Any:
+def _upsert(tx: Transaction) -> Prepared:
     """One statement: the last point by step, then time, then value; the extremes without NaN."""
-    insert = tx.insert(metrics)
-    new, m = insert.excluded, metrics.c
-    same = sa.and_(new.step == m.step, new.time == m.time)
-    later = sa.or_(
-        new.step > m.step,
-        sa.and_(new.step == m.step, new.time > m.time),
-        sa.and_(same, sa.or_(m.value.is_(None), new.value > m.value)),
-    )
-    values = {name: sa.case((later, new[name]), else_=m[name]) for name in ("value", "step", "time")}
-    values["low"] = sa.case((sa.or_(m.low.is_(None), new.low < m.low), new.low), else_=m.low)
-    values["high"] = sa.case((sa.or_(m.high.is_(None), new.high > m.high), new.high), else_=m.high)
-    values["count"] = m.count + new.count
-    return insert.on_conflict_do_update(index_elements=[m.run, m.name], set_=values)
+    dialect = tx.connection.dialect.name
+    if dialect not in _UPSERTS:
+        insert = tx.insert(metrics)
+        new, m = insert.excluded, metrics.c
+        same = sa.and_(new.step == m.step, new.time == m.time)
+        later = sa.or_(
+            new.step > m.step,
+            sa.and_(new.step == m.step, new.time > m.time),
+            sa.and_(same, sa.or_(m.value.is_(None), new.value > m.value)),
+        )
+        values = {name: sa.case((later, new[name]), else_=m[name]) for name in ("value", "step", "time")}
+        values["low"] = sa.case((sa.or_(m.low.is_(None), new.low < m.low), new.low), else_=m.low)
+        values["high"] = sa.case((sa.or_(m.high.is_(None), new.high > m.high), new.high), else_=m.high)
+        values["count"] = m.count + new.count
+        statement = insert.on_conflict_do_update(index_elements=[m.run, m.name], set_=values)
+        _UPSERTS[dialect] = Prepared(statement, *(column.name for column in m))
+    return _UPSERTS[dialect]
 
 
 def fold(tx: Transaction, run: int) -> None:

@@ -27,6 +27,19 @@ class Prepared:
         text, arranged = known
         return execute(connection, text, arranged(values))
 
+    def many(self, connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> None:
+        """Run it once for each row."""
+        known = self._compiled.get(connection.dialect.name)
+        if known is None:
+            known = self._compiled[connection.dialect.name] = self._compile(connection.dialect)
+        text, arranged = known
+        driver: Any = connection.connection.driver_connection
+        parameters = [arranged(values) for values in rows]
+        try:
+            driver.cursor().executemany(text, parameters)
+        except connection.dialect.loaded_dbapi.Error as error:
+            raise told(connection, text, parameters[0], error) from error
+
     def _compile(self, dialect: sa.Dialect) -> tuple[str, Callable[[dict[str, Any]], Any]]:
         columns = list(self._names) if isinstance(self._statement, sa.Insert | sa.Update) else None
         compiled = self._statement.compile(dialect=dialect, column_keys=columns)

@@ -57,6 +57,17 @@ def acting_as(principal: Principal) -> Iterator[None]:
         _acting.reset(token)
 
 
+@contextmanager
+def values_fit() -> Iterator[None]:
+    """What the database cannot hold is `Invalid`: PostgreSQL says it in one way, SQLite in others."""
+    try:
+        yield
+    except (sa.exc.DataError, OverflowError, UnicodeEncodeError) as error:
+        raise Invalid(
+            "A value is not one that the database can hold: a number or a text too large, or a NUL character."
+        ) from error
+
+
 class Embedded:
     """A `Caller` on a database in this process."""
 
@@ -96,16 +107,12 @@ class Embedded:
     def transaction(self, *, write: bool) -> Iterator[Transaction]:
         """A transaction as the acting principal, for the few callers that need several operations to be one."""
         try:
-            with self.database.transaction(self.principal, write=write) as tx:
+            with values_fit(), self.database.transaction(self.principal, write=write) as tx:
                 tx.readable = _reader(self._authorizer, tx)
                 yield tx
         except _DeniedHere as refusal:
             self._authorizer.denied(self.principal, refusal.verb, refusal.resource, refusal.rules)
             raise refusal.error from None
-        except (sa.exc.DataError, OverflowError) as error:  # PostgreSQL's way of saying it, and SQLite's
-            raise Invalid(
-                "A value is not one that the database can hold: a number or a text too large, or a NUL character."
-            ) from error
 
     def _run(self, tx: Transaction, room: Room, operation: Operation[Any, Any, Any, Any], arguments: dict[str, Any]) -> Any:
         verb = operation.verb_for(arguments)

@@ -11,7 +11,11 @@ from modelwright.server.mlflow import (
     unoffered,
     webhooks,
 )
+from modelwright.server.mlflow.experiments import ExperimentEndpoints
+from modelwright.server.mlflow.metrics import MetricEndpoints
 from modelwright.server.mlflow.routing import Endpoint, Mlflow
+from modelwright.server.mlflow.runs import RunEndpoints
+from modelwright.server.mlflow.tracking import Tracking
 from modelwright.server.requests import Doorkeeper
 from modelwright.server.transfer import Transfer
 from modelwright.workspace import Workspace
@@ -20,8 +24,12 @@ from modelwright.workspace import Workspace
 def mlflow_app(workspace: Workspace, door: Doorkeeper) -> Mlflow:
     """Everything of MLflow's protocol over one workspace."""
     transfer = Transfer(door.home.objects)
+    tracking = Tracking(workspace, door)
     offered: list[Endpoint] = [
         *about.endpoints(),
+        *ExperimentEndpoints(tracking).endpoints(),
+        *RunEndpoints(tracking).endpoints(),
+        *MetricEndpoints(tracking).endpoints(),
         *artifacts.endpoints(workspace.artifacts, transfer),
         *logged_models.endpoints(workspace.logged_models, workspace.artifacts, transfer),
         *webhooks.endpoints(workspace),
