@@ -15,7 +15,8 @@ from modelwright.core.refs import Kind, Ref
 from modelwright.deployments.records import Deployment, Live
 from modelwright.deployments.tables import deployments_deployments, deployments_of
 from modelwright.store import Transaction, Verdict, evidence
-from modelwright.store.tables import ledger_events, ledger_refs
+from modelwright.store.queries import naming
+from modelwright.store.tables import ledger_events
 
 LIVE, GONE = "deployments.release.live", "deployments.release.gone"
 
@@ -51,15 +52,10 @@ def list_deployments(tx: Transaction, where: Filter) -> Page[Deployment]:
 
 def live_at(tx: Transaction, moment: datetime, name: str | None) -> list[Live]:
     """What the ledger says was live at a moment, in every environment of one deployment or of all that may be read."""
-    e, r = ledger_events.c, ledger_refs.c
-    query = (
-        sa.select(e.seq, e.ts, e.body)
-        .join(ledger_refs, sa.and_(r.seq == e.seq, r.role == "subject"))
-        .where(e.action.in_([LIVE, GONE]), e.ts <= isoformat(moment))
-        .order_by(e.seq)
-    )
+    e = ledger_events.c
+    query = sa.select(e.seq, e.ts, e.body).where(e.action.in_([LIVE, GONE]), e.ts <= isoformat(moment)).order_by(e.seq)
     if name is not None:
-        query = query.where(r.thing == str(Ref(Kind.DEPLOYMENT, name)))
+        query = query.where(e.seq.in_(naming(Ref(Kind.DEPLOYMENT, name), role="subject")))
     standing: dict[tuple[str, str], Live] = {}
     for row in tx.execute(query):
         event = msgspec.json.decode(row.body)

@@ -13,8 +13,8 @@ from modelwright.governance.records import Statement
 from modelwright.governance.tables import statements, to_statement
 from modelwright.monitoring import Monitor
 from modelwright.store import Event, Evidence, Transaction, evidence
-from modelwright.store.queries import event_of
-from modelwright.store.tables import ledger_events, ledger_refs
+from modelwright.store.queries import event_of, naming
+from modelwright.store.tables import ledger_events
 
 
 def statements_about(tx: Transaction, ref: Ref) -> dict[str, Statement]:
@@ -67,20 +67,9 @@ def latest_by_kind(tx: Transaction, ref: Ref, as_of: datetime | None = None) -> 
 
 def deployments_of(tx: Transaction, ref: Ref) -> list[Ref]:
     """The deployments that any version of a model was ever put on."""
-    here, there = ledger_refs.alias(), ledger_refs.alias()
-    query = (
-        sa.select(there.c.thing)
-        .join(here, here.c.seq == there.c.seq)
-        .join(ledger_events, ledger_events.c.seq == here.c.seq)
-        .where(
-            here.c.thing == str(ref.whole),
-            there.c.role == "subject",
-            ledger_events.c.action == "deployments.release.live",
-        )
-        .distinct()
-        .order_by(there.c.thing)
-    )
-    return [Ref.parse(text) for text in tx.execute(query).scalars()]
+    e = ledger_events.c
+    query = sa.select(e.body).where(e.seq.in_(naming(ref.whole)), e.action == "deployments.release.live")
+    return sorted({Ref.parse(event_of(body).resource).whole for body in tx.execute(query).scalars()})
 
 
 def watching(monitors: Sequence[Monitor], deployments: Sequence[Ref]) -> list[Monitor]:

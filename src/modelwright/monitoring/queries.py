@@ -27,8 +27,8 @@ from modelwright.monitoring.records import (
     WindowResult,
 )
 from modelwright.store import Event, Transaction, Version
-from modelwright.store.queries import event_of
-from modelwright.store.tables import ledger_events, ledger_refs
+from modelwright.store.queries import event_of, naming
+from modelwright.store.tables import ledger_events
 
 _BATCH = 500  # rows per statement: below the number of parameters that SQLite takes
 
@@ -269,8 +269,10 @@ def _number(ref: Ref, kind: Kind) -> int:
 
 def timeline(tx: Transaction, things: Sequence[Ref], since: datetime, until: datetime | None) -> list[Event]:
     """Every event about any of these things in a stretch of time, in order."""
-    e, r = ledger_events.c, ledger_refs.c
-    about = sa.select(r.seq).where(r.thing.in_([str(thing.whole) for thing in things]))
+    if not things:
+        return []
+    e = ledger_events.c
+    about = naming(*(thing.whole for thing in things))
     query = sa.select(ledger_events).where(e.seq.in_(about), e.ts >= isoformat(since))
     if until is not None:
         query = query.where(e.ts <= isoformat(until))

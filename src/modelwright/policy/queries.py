@@ -20,6 +20,7 @@ from modelwright.policy.records import Grant, Role, Scope
 from modelwright.policy.requirements import APPROVAL, WAIVER
 from modelwright.policy.tables import ACCESS, credentials, epoch, grants, principals, roles
 from modelwright.store import Evidence, Transaction, evidence
+from modelwright.store.queries import inputs_of
 from modelwright.store.tables import catalog_dependencies, catalog_versions, ledger_events, ledger_refs
 from modelwright.store.tables import evidence as evidence_table
 
@@ -151,15 +152,9 @@ def evidence_of(tx: Transaction, kind: str, *, since: datetime | None = None) ->
 
 def sources(tx: Transaction, made: Collection[str]) -> list[str]:
     """One step upstream: the refs that went into the events these came out of, and those they depend on."""
-    out, source, d = ledger_refs.alias("made"), ledger_refs.alias("source"), catalog_dependencies.c
-    steps = (
-        sa.select(source.c.ref)
-        .join(out, sa.and_(out.c.seq == source.c.seq, out.c.role == "out"))
-        .where(out.c.ref.in_(made), source.c.role == "in")
-        .order_by(source.c.seq, source.c.ref)
-    )
+    d = catalog_dependencies.c
     needs = sa.select(d.needs).where(d.dependant.in_(made)).order_by(d.needs)
-    return [*tx.execute(steps).scalars(), *tx.execute(needs).scalars()]
+    return [*inputs_of(tx, made), *tx.execute(needs).scalars()]
 
 
 def registrars(tx: Transaction, kind: Kind, digest: str) -> list[str]:

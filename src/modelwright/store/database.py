@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
+from functools import lru_cache
 from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
@@ -25,7 +26,7 @@ from modelwright.core.principals import Principal
 from modelwright.core.refs import Ref
 from modelwright.core.wire import to_plain
 from modelwright.store.commits import Group, Writers
-from modelwright.store.driver import execute
+from modelwright.store.driver import Prepared, execute
 from modelwright.store.ledger import log
 from modelwright.store.tables import catalog_versions, metadata
 from modelwright.store.upsert import insert
@@ -38,10 +39,13 @@ MOST_WAITING = 10_000  # pieces of work submitted and not begun; further ones ar
 
 T = TypeVar("T")
 
-_DIGEST = sa.select(catalog_versions.c.digest).where(
-    catalog_versions.c.kind == sa.bindparam("kind"),
-    catalog_versions.c.name == sa.bindparam("name"),
-    catalog_versions.c.version == sa.bindparam("version"),
+_DIGEST = Prepared(
+    sa.select(catalog_versions.c.digest).where(
+        catalog_versions.c.kind == sa.bindparam("kind"),
+        catalog_versions.c.name == sa.bindparam("name"),
+        catalog_versions.c.version == sa.bindparam("version"),
+    ),
+    *("kind", "name", "version"),
 )
 
 
@@ -427,11 +431,8 @@ class Transaction:
         rules: Sequence[str] = (),
     ) -> int:
         """Write one more event beside the operation's own; returns its sequence number."""
-        p = self.principal
-        actor = {"type": p.kind.value, "id": p.id, "on_behalf_of": p.on_behalf_of, "auth": p.auth}
-        actor |= {"token_id": p.token_id, "session": p.session, "ip": p.ip}
         fields = {
-            "actor": actor,
+            "actor": _actor(self.principal),
             "action": action,
             "resource": self._resource(resource),
             "env": environment,
@@ -455,7 +456,8 @@ class Transaction:
     def _resource(self, ref: Ref) -> dict[str, Any]:
         digest = None
         if ref.version is not None:
-            digest = self.execute(_DIGEST, {"kind": ref.kind, "name": ref.name, "version": ref.version}).scalar()
+            row = _DIGEST.run(self.connection, kind=ref.kind.value, name=ref.name, version=ref.version).fetchone()
+            digest = None if row is None else row[0]
         project = ref.name.rpartition("/")[0]
         return {
             "ref": str(ref),
@@ -511,6 +513,20 @@ class Transaction:
         """The sequence number that the next event will get: rows written before their event point at it."""
         head = self.head
         return 0 if head is None else head.size
+
+
+@lru_cache(maxsize=256)
+def _actor(p: Principal) -> dict[str, Any]:
+    """Who did it, as an event says it."""
+    return {
+        "type": p.kind.value,
+        "id": p.id,
+        "on_behalf_of": p.on_behalf_of,
+        "auth": p.auth,
+        "token_id": p.token_id,
+        "session": p.session,
+        "ip": p.ip,
+    }
 
 
 def _sqlite_engine(url: sa.URL) -> sa.Engine:

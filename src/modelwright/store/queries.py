@@ -20,6 +20,7 @@ from modelwright.store.tables import catalog_things, ledger_events, ledger_refs
 
 MAX_NODES = 2000
 _MICROSECOND = timedelta(microseconds=1)
+_PAST_VERSIONS = chr(ord("@") + 1)  # what comes next to the sign between a thing and its version
 _e, _r = ledger_events.c, ledger_refs.c
 
 
@@ -42,9 +43,7 @@ def history(tx: Transaction, ref: Ref, where: EventFilter) -> Page[Event]:
     """The events that name a thing (without a selector: any version of it) as subject, input or output; newest first."""
     if ref.alias is not None or ref.digest is not None:
         ref = catalog.resolve(tx, ref)
-    named = _r.thing == str(ref) if ref.selector is None else _r.ref == str(ref)
-    seqs = sa.select(_r.seq).where(named, *_within(tx, _r.seq, where)).distinct()
-    query = sa.select(_e.seq, _e.body).where(_e.seq.in_(seqs))
+    query = sa.select(_e.seq, _e.body).where(_e.seq.in_(naming(ref, within=_within(tx, _r.seq, where))))
     page = _page(tx, query, where)
     if not page.items and where == EventFilter() and not _versioned(tx, ref):
         catalog.resolve(tx, ref)  # says that there is no such thing, and what comes near
@@ -72,6 +71,23 @@ def lineage(tx: Transaction, ref: Ref, direction: Direction, depth: int, as_of: 
                 nodes |= {edge.source: None, edge.target: None}
     ordered = sorted(edges.values(), key=lambda edge: (edge.seq, edge.source, edge.target))
     return Lineage(of=start, nodes=list(nodes), edges=ordered, complete=complete)
+
+
+def naming(*refs: Ref, role: str | None = None, within: Sequence[Any] = ()) -> Any:
+    """The sequence numbers of the events that name any of these; a thing without a selector stands for every version."""
+    also = [*within, *([] if role is None else [_r.role == role])]
+    parts = [sa.select(_r.seq).where(_r.ref == str(ref), *also) for ref in refs]
+    for ref in refs:
+        if ref.selector is None:
+            parts.append(sa.select(_r.seq).where(_r.ref > f"{ref}@", _r.ref < f"{ref}{_PAST_VERSIONS}", *also))
+    return sa.union_all(*parts)
+
+
+def inputs_of(tx: Transaction, made: Collection[str]) -> list[str]:
+    """What went into the events that these came out of, in the order of the events."""
+    out = sa.select(_r.seq).where(_r.ref.in_(list(made)), _r.role == "out")
+    bodies = tx.execute(sa.select(_e.body).where(_e.seq.in_(out)).order_by(_e.seq)).scalars()
+    return [ref for body in bodies for ref in sorted(set(_named(body).inputs))]
 
 
 def readable(tx: Transaction, refs: Collection[Ref]) -> list[Ref]:
@@ -119,24 +135,35 @@ def _walk(tx: Transaction, start: Ref, way: Direction, depth: int, last: int | N
 
 
 def _step(tx: Transaction, frontier: Sequence[Ref], way: Direction, last: int | None) -> list[Edge]:
-    here, there = ledger_refs.alias("here"), ledger_refs.alias("there")
-    role, other = ("out", "in") if way is Direction.UP else ("in", "out")
+    role = "out" if way is Direction.UP else "in"
     edges: list[Edge] = []
     for at in range(0, len(frontier), 500):  # databases bound the number of parameters
         query = (
-            sa.select(here.c.ref.label("near"), there.c.ref.label("far"), _e.seq, _e.action, _e.ts)
-            .join(there, sa.and_(there.c.seq == here.c.seq, there.c.role == other))
-            .join(ledger_events, _e.seq == here.c.seq)
-            .where(here.c.ref.in_([str(ref) for ref in frontier[at : at + 500]]), here.c.role == role)
+            sa.select(_r.ref, _e.seq, _e.action, _e.ts, _e.body)
+            .join(ledger_events, _e.seq == _r.seq)
+            .where(_r.ref.in_([str(ref) for ref in frontier[at : at + 500]]), _r.role == role)
         )
         if last is not None:
-            query = query.where(here.c.seq <= last)
+            query = query.where(_r.seq <= last)
         for row in tx.execute(query):
-            near, far = Ref.parse(row.near), Ref.parse(row.far)
-            source, target = (far, near) if way is Direction.UP else (near, far)
-            if source != target:
-                edges.append(Edge(source=source, target=target, action=row.action, seq=row.seq, at=parse_time(row.ts)))
+            near, named = Ref.parse(row.ref), _named(row.body)
+            for text in dict.fromkeys(named.inputs if way is Direction.UP else named.outputs):
+                far = Ref.parse(text)
+                source, target = (far, near) if way is Direction.UP else (near, far)
+                if source != target:
+                    moment = parse_time(row.ts)
+                    edges.append(Edge(source=source, target=target, action=row.action, seq=row.seq, at=moment))
     return edges
+
+
+class _Named(msgspec.Struct):
+    """The part of an event's body that lineage reads."""
+
+    inputs: list[str]
+    outputs: list[str]
+
+
+_named = msgspec.json.Decoder(_Named).decode
 
 
 def _page(tx: Transaction, query: Any, where: EventFilter) -> Page[Event]:
@@ -170,9 +197,26 @@ def _within(tx: Transaction, column: Any, where: EventFilter) -> list[Any]:
 
 
 def _last_seq(tx: Transaction, moment: datetime) -> int:
-    query = sa.select(_e.seq).where(_e.ts <= isoformat(moment)).order_by(_e.ts.desc(), _e.seq.desc()).limit(1)
-    found = tx.execute(query).scalar()
-    return -1 if found is None else int(found)
+    """The number of the last event up to a moment; -1 if there is none. Found by halving: the log is in order of time."""
+    found = tx.execute(_HALVING, {"moment": isoformat(moment)}).scalar_one()
+    return int(found)
+
+
+def _halving() -> Any:
+    none = sa.literal(-1, sa.BigInteger)
+    past = sa.select(sa.func.coalesce(sa.func.max(_e.seq), none) + 1).scalar_subquery()
+    search = sa.select(none.label("low"), past.label("high")).cte("search", recursive=True)
+    early = _e.ts <= sa.bindparam("moment")
+    step = (
+        sa.select(sa.case((early, _e.seq), else_=search.c.low), sa.case((early, search.c.high), else_=_e.seq))
+        .join(ledger_events, _e.seq == (search.c.low + search.c.high) // 2)
+        .where(search.c.high - search.c.low > 1)
+    )
+    search = search.union_all(step)
+    return sa.select(sa.func.max(search.c.low))
+
+
+_HALVING = _halving()
 
 
 def _versioned(tx: Transaction, ref: Ref) -> bool:
@@ -181,7 +225,7 @@ def _versioned(tx: Transaction, ref: Ref) -> bool:
 
 
 def _mentioned(tx: Transaction, ref: Ref) -> bool:
-    return tx.execute(sa.select(_r.seq).where(_r.thing == str(ref.whole)).limit(1)).first() is not None
+    return tx.execute(naming(ref.whole).limit(1)).first() is not None
 
 
 def _under(name: str, scope: str) -> bool:

@@ -16,6 +16,7 @@ metadata = sa.MetaData(
 
 # Compared byte by byte on both databases, so that everything that begins with `models.` is one range of the index.
 _BYTEWISE = sa.String(100).with_variant(sa.String(100, collation="C"), "postgresql")
+_REF = sa.String(300).with_variant(sa.String(300, collation="C"), "postgresql")
 
 # On SQLite the sequence number is then the key of the row itself, and needs no index beside it.
 _SEQUENCE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
@@ -34,7 +35,7 @@ ledger_events = sa.Table(
     "ledger_events",
     metadata,
     sa.Column("seq", _SEQUENCE, primary_key=True, autoincrement=False),
-    sa.Column("ts", sa.String(27), nullable=False, index=True),
+    sa.Column("ts", sa.String(27), nullable=False),  # in order of `seq`, so a moment is found without an index
     sa.Column("action", _BYTEWISE, nullable=False),
     sa.Column("actor", sa.String(200), nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
@@ -67,15 +68,15 @@ ledger_checkpoints = sa.Table(
     sa.Column("at", sa.String(27), nullable=False),
 )
 
+# Which events name a ref: an index of their bodies, in one tree (on SQLite without rows beside it), since every change pays
+# for each. The versions of a thing lie together: `model:m@` begins the range of them (see `queries.naming`).
 ledger_refs = sa.Table(
     "ledger_refs",
     metadata,
-    sa.Column("seq", sa.BigInteger, sa.ForeignKey("ledger_events.seq"), primary_key=True),
-    sa.Column("role", sa.String(8), primary_key=True),
-    sa.Column("ref", sa.String(300), primary_key=True),
-    sa.Column("thing", sa.String(300), nullable=False),
-    sa.Index("ix_ledger_refs_ref", "ref", "seq"),
-    sa.Index("ix_ledger_refs_thing", "thing", "seq"),
+    sa.Column("ref", _REF, primary_key=True),
+    sa.Column("seq", sa.BigInteger, primary_key=True),
+    sa.Column("role", sa.String(8), primary_key=True),  # subject, in, out
+    sqlite_with_rowid=False,
 )
 
 catalog_things = sa.Table(

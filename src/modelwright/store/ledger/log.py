@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -61,22 +60,27 @@ def check_domain(value: Any, depth: int = 0) -> None:
     """Raise `Invalid` for what an event must not hold: floats, large integers, lone surrogates, deep nesting."""
     if depth > MAX_DEPTH:
         raise Invalid(f"An event is nested more than {MAX_DEPTH} deep.")
-    if isinstance(value, str):
-        _check_text(value)
-    elif isinstance(value, bool) or value is None:
+    kind = type(value)
+    if kind is dict:
+        for key, each in value.items():
+            if key not in _KEYS:
+                _check_key(key)
+            if each is not None and not (type(each) is str and each.isascii()):  # most are, and need no further look
+                check_domain(each, depth + 1)
+    elif kind is list or kind is tuple:
+        for each in value:
+            check_domain(each, depth + 1)
+    elif kind is bool or value is None:
         return
+    elif isinstance(value, str):
+        _check_text(value)
     elif isinstance(value, int):
         if abs(value) > MAX_INTEGER:
             raise Invalid(f"The integer {value} in an event is beyond 2^53 - 1.", mend="Write it as text.")
-    elif isinstance(value, dict) or isinstance(value, Mapping):  # noqa: SIM101 - the first is far the quicker question
-        for key, each in value.items():
-            if not _is_key(key):
-                raise Invalid(f"The event key {key!r} is not of [a-z0-9_]+.")
-            if not (type(each) is str and each.isascii()):  # most are, and that is all there is to see about them
-                check_domain(each, depth + 1)
+    elif isinstance(value, Mapping):
+        check_domain(dict(value), depth)
     elif isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
-        for each in value:
-            check_domain(each, depth + 1)
+        check_domain(list(value), depth)
     else:
         raise Invalid(f"An event cannot hold a {type(value).__name__} ({value!r}).", mend="Write decimals as text.")
 
@@ -89,9 +93,15 @@ def _check_text(text: str) -> None:
             raise Invalid("An event holds a lone surrogate, which has no bytes in UTF-8.") from None
 
 
-@lru_cache(maxsize=4096)
-def _is_key(key: object) -> bool:
-    return isinstance(key, str) and key.isascii() and key.replace("_", "a").isalnum() and key == key.lower()
+_KEYS: set[object] = set()  # those that were looked at already
+MOST_KEYS = 4096
+
+
+def _check_key(key: object) -> None:
+    if not (isinstance(key, str) and key.isascii() and key.replace("_", "a").isalnum() and key == key.lower()):
+        raise Invalid(f"The event key {key!r} is not of [a-z0-9_]+.")
+    if len(_KEYS) < MOST_KEYS:
+        _KEYS.add(key)
 
 
 def lock(connection: sa.Connection, now: str) -> Head:
@@ -135,10 +145,10 @@ def append(connection: sa.Connection, head: Head, ts: str, fields: Mapping[str, 
     leaf = leaf_hash(body)
     seq, frontier = head.size, extend(head.frontier, head.size, leaf)
     _ADD_EVENT.run(connection, seq=seq, ts=ts, action=fields["action"], actor=fields["actor"]["id"], body=body, leaf=leaf)
-    refs = [("subject", fields["resource"]["ref"]), *(("in", r) for r in fields.get("inputs", ()))]
-    refs += [("out", r) for r in fields.get("outputs", ())]
-    for role, ref in dict.fromkeys(refs):
-        _ADD_REF.run(connection, seq=seq, role=role, ref=ref, thing=ref.partition("@")[0])
+    _ADD_REF.run(connection, ref=fields["resource"]["ref"], seq=seq, role="subject")
+    for role, refs in (("in", fields.get("inputs")), ("out", fields.get("outputs"))):
+        for ref in dict.fromkeys(refs or ()):
+            _ADD_REF.run(connection, ref=ref, seq=seq, role=role)
     head.size, head.frontier, head.last_ts = seq + 1, frontier, ts
     return seq
 

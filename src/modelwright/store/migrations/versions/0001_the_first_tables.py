@@ -374,7 +374,6 @@ def upgrade() -> None:
     with op.batch_alter_table("ledger_events", schema=None) as batch_op:
         batch_op.create_index("ix_ledger_events_action", ["action", "seq"], unique=False)
         batch_op.create_index("ix_ledger_events_actor", ["actor", "seq"], unique=False)
-        batch_op.create_index(batch_op.f("ix_ledger_events_ts"), ["ts"], unique=False)
 
     op.create_table(
         "ledger_head",
@@ -391,6 +390,16 @@ def upgrade() -> None:
         sa.Column("position", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
         sa.PrimaryKeyConstraint("level", "position", name=op.f("pk_ledger_nodes")),
+    )
+    op.create_table(
+        "ledger_refs",
+        sa.Column(
+            "ref", sa.String(length=300).with_variant(sa.String(length=300, collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("role", sa.String(length=8), nullable=False),
+        sa.PrimaryKeyConstraint("ref", "seq", "role", name=op.f("pk_ledger_refs")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "models_origins",
@@ -883,19 +892,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("upload", "number", name=op.f("pk_experiments_upload_parts")),
     )
     op.create_table(
-        "ledger_refs",
-        sa.Column("seq", sa.BigInteger(), nullable=False),
-        sa.Column("role", sa.String(length=8), nullable=False),
-        sa.Column("ref", sa.String(length=300), nullable=False),
-        sa.Column("thing", sa.String(length=300), nullable=False),
-        sa.ForeignKeyConstraint(["seq"], ["ledger_events.seq"], name=op.f("fk_ledger_refs_seq_ledger_events")),
-        sa.PrimaryKeyConstraint("seq", "role", "ref", name=op.f("pk_ledger_refs")),
-    )
-    with op.batch_alter_table("ledger_refs", schema=None) as batch_op:
-        batch_op.create_index("ix_ledger_refs_ref", ["ref", "seq"], unique=False)
-        batch_op.create_index("ix_ledger_refs_thing", ["thing", "seq"], unique=False)
-
-    op.create_table(
         "pipelines_steps",
         sa.Column("execution", sa.String(length=26), nullable=False),
         sa.Column("key", sa.String(length=200), nullable=False),
@@ -1028,11 +1024,6 @@ def downgrade() -> None:
         batch_op.drop_index("ix_pipelines_steps_cache_key")
 
     op.drop_table("pipelines_steps")
-    with op.batch_alter_table("ledger_refs", schema=None) as batch_op:
-        batch_op.drop_index("ix_ledger_refs_thing")
-        batch_op.drop_index("ix_ledger_refs_ref")
-
-    op.drop_table("ledger_refs")
     op.drop_table("experiments_upload_parts")
     with op.batch_alter_table("experiments_runs", schema=None) as batch_op:
         batch_op.drop_index("ix_experiments_runs_started")
@@ -1111,10 +1102,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_models_origins_logged_as"))
 
     op.drop_table("models_origins")
+    op.drop_table("ledger_refs")
     op.drop_table("ledger_nodes")
     op.drop_table("ledger_head")
     with op.batch_alter_table("ledger_events", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_ledger_events_ts"))
         batch_op.drop_index("ix_ledger_events_actor")
         batch_op.drop_index("ix_ledger_events_action")
 
