@@ -92,9 +92,11 @@ def test_a_file_that_is_not_stored_is_refused(workspace: Workspace, log: Log) ->
 
 
 def test_an_unknown_format_names_the_known_ones(log: Log) -> None:
-    with pytest.raises(Invalid, match="'pickle' is not a model format") as refused:
-        log(format="pickle")
+    with pytest.raises(Invalid, match="'joblib' is not a model format") as refused:
+        log(format="joblib")
     assert "skops, onnx" in refused.value.mend
+    with pytest.raises(Refused, match="A pickle runs whatever is written in it"):
+        log(format="pickle")
 
 
 def test_the_same_record_again_is_the_same_version(workspace: Workspace, log: Log) -> None:

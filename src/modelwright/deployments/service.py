@@ -347,6 +347,7 @@ class Deployments(Room):
         if model.kind is not Kind.MODEL:
             raise Invalid(f"{model} is not a model.", mend="Deploy a model version, for example model:delay@3.")
         version = self._models.show(model)
+        self._models.check_servable(version)
         admit(tx, version, environment)
         return version
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from modelwright.core.errors import Refused
 from modelwright.models.columns import as_batch, as_table
 from modelwright.models.records import ModelVersion
 from modelwright.serving import Predictor, check_batch
@@ -15,18 +16,36 @@ SCORES = ("probability", "prediction")
 
 
 class LoadedModel:
-    """One exact version, ready to predict in this process. Holds no state between calls."""
+    """One exact version in this process. Holds no state between calls.
 
-    def __init__(self, version: ModelVersion, predictor: Predictor) -> None:
+    `content` is what the file itself holds, where that is no predictor of ours: arrays by name for safetensors, whatever
+    was unpickled, or what MLflow made of a folder.
+    """
+
+    def __init__(
+        self,
+        version: ModelVersion,
+        predictor: Predictor | None,
+        *,
+        content: Any = None,
+        metadata: dict[str, str] | None = None,
+    ) -> None:
         self.version = version
+        self.content = content
+        self.metadata = metadata or {}
         self._predictor = predictor
 
     def predict(self, data: Any) -> dict[str, npt.NDArray[Any]]:
         """Every output by name, one value for each row, in order.
 
         `data` is an Arrow table, a data frame, or columns by name; columns that are no inputs stay behind. `Invalid` names
-        the column and row that the signature does not allow.
+        the column and row that the signature does not allow; `Refused` where the file alone cannot predict.
         """
+        if self._predictor is None:
+            raise Refused(
+                f"{self.version.ref} ({self.version.record.format}) does not predict by itself.",
+                mend="Use its `content`: tensors go into the network they came from.",
+            )
         signature = self.version.record.signature
         return self._predictor.predict(check_batch(signature, as_batch(as_table(data), signature)))
 

@@ -78,9 +78,15 @@ def together(refusals: Sequence[Refused]) -> Refused:
 class Parity(msgspec.Struct, frozen=True, kw_only=True):
     """How far the stored model's predictions lie from those of the estimator it was made of, on the same rows."""
 
-    rows: int
+    rows: int  # of the example
+    sampled: int = 0  # further ones, made like them
     max_difference: float
     tolerance: float
+
+    @property
+    def n(self) -> int:
+        """How many rows were compared."""
+        return self.rows + self.sampled
 
     @property
     def holds(self) -> bool:
@@ -92,7 +98,7 @@ def check_parity(ref: Ref, parity: Parity) -> None:
     """`Refused` unless the stored model repeats its estimator."""
     if not parity.holds:
         raise Refused(
-            f"{ref}: the stored model differs from the estimator by {parity.max_difference:g} on {parity.rows} rows, "
+            f"{ref}: the stored model differs from the estimator by {parity.max_difference:g} on {parity.n} rows, "
             f"more than {parity.tolerance:g}.",
             mend='Log it with format="skops", or accept the difference with a larger tolerance.',
             details={"max_difference": parity.max_difference, "tolerance": parity.tolerance},
@@ -116,6 +122,7 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
     logged_as: str = ""  # the id of MLflow's logged model, if it is one
     link: str = ""  # to the run, as that program gave it
     flavours: list[str] = []  # of an MLflow folder: the ways in which it says that it can be loaded
+    entry: str = ""  # of an MLflow folder: the file that serving loads; none, if all of them are code or pickles
     licence: str = ""
     authors: list[str] = []  # whoever made it; none of them may approve it
 

@@ -11,12 +11,14 @@ from msgspec.structs import replace
 
 from modelwright.core.errors import Conflict, InUse, Invalid, NotFound, Refused
 from modelwright.core.hashing import digest_value
-from modelwright.core.operations import Room, operation
+from modelwright.core.operations import Caller, Room, operation
 from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import convert
 from modelwright.models import queries, titles
 from modelwright.models.diff import diff
+from modelwright.models.files import check_paths
+from modelwright.models.folders import pickles_named
 from modelwright.models.records import (
     CHAMPION,
     GATED,
@@ -33,6 +35,7 @@ from modelwright.models.records import (
     way,
 )
 from modelwright.models.registry import changed_tags, pairs
+from modelwright.models.scan import Scan, joined, scan_file
 from modelwright.models.tables import on_stage, profiles_of, set_origin, set_profile, set_stage, stages_of
 from modelwright.policy import require
 from modelwright.serving import Format
@@ -45,12 +48,18 @@ if TYPE_CHECKING:
     from modelwright.models.loaded import LoadedModel
 
 PARITY = "parity"  # the kind of evidence that a comparison of stored model and estimator becomes
+_REMEMBERED = 10_000  # files whose scan is kept
+SCAN = "security-scan"  # the kind of evidence that a look into a package becomes
 
 
 class Models(Room):
     """Model versions: what they are made of, how far they have come, and which of them is the champion."""
 
     room, kind = "models", Kind.MODEL
+
+    def __init__(self, caller: Caller) -> None:
+        super().__init__(caller)
+        self._scans: dict[tuple[str, str, bool], Scan] = {}  # files do not change: each is looked into once
 
     # At the caller's side
 
@@ -59,11 +68,13 @@ class Models(Room):
         name: str,
         estimator: Any,
         *,
-        example: Any,
+        example: Any = None,
         run: Ref | str | None = None,
         datasets: Sequence[Ref | str] = (),
         features: Sequence[Ref | str] = (),
-        format: str = Format.SKOPS,
+        format: str | None = None,
+        allow_unsafe: bool = False,
+        metadata: Mapping[str, str] | None = None,
         params: Mapping[str, Any] | None = None,
         nullable: Sequence[str] = (),
         categories: Mapping[str, Sequence[str]] | None = None,
@@ -74,31 +85,36 @@ class Models(Room):
         tags: Mapping[str, str] | None = None,
         reason: str = "",
     ) -> ModelVersion:
-        """Register a fitted scikit-learn estimator as the next version of a model.
+        """Register a fitted model as the next version: an estimator of scikit-learn, LightGBM or XGBoost, or tensors.
 
         `example` is a table of inputs (Arrow, a data frame, or columns by name): the signature is read off it, and the
-        stored model must repeat the estimator's predictions on all of its rows within `tolerance`, or it is `Refused`. Its
-        first five rows are kept. `nullable` and `categories` say what the example may not show. `params` stand in for the
-        estimator's own. Nothing is stored in a format that runs code when it is read.
+        stored model must repeat the estimator's predictions on all of its rows, and on as many sampled like them, within
+        `tolerance`, or it is `Refused`. Its first five rows are kept. `nullable` and `categories` say what the example may
+        not show. `params` stand in for the estimator's own. Without a `format` the library's own is taken. Named tensors,
+        or a network of torch, become safetensors with `metadata`, and need no example. A pickle is made only for
+        `format="pickle"` with `allow_unsafe`: it runs code when it is read, and no server ever reads it.
         """
         from modelwright.models.package import build
 
         built = build(
             estimator,
             example,
-            format=_format(format),
+            format=None if format is None else _format(format),
             nullable=nullable,
             categories=categories,
             tolerance=tolerance,
+            allow_unsafe=allow_unsafe,
+            metadata=metadata or {},
         )
-        check_parity(Ref(Kind.MODEL, name), built.parity)
+        if built.parity is not None:
+            check_parity(Ref(Kind.MODEL, name), built.parity)
         record = ModelRecord(
             format=built.format,
             files={path: self.blobs.put(content) for path, content in built.files.items()},
             signature=built.signature,
             size=sum(map(len, built.files.values())),
             framework=built.framework,
-            example=self.blobs.put(built.example),
+            example=None if built.example is None else self.blobs.put(built.example),
             run=convert(run, Ref | None),
             datasets=convert(list(datasets), list[Ref]),
             features=convert(list(features), list[Ref]),
@@ -148,13 +164,24 @@ class Models(Room):
             link=link,
             authors=list(authors),
         )
+        self._scanned(record)  # before the database is locked; where this is no server, the server looks again
         return self.register(name, record=record, description=description, tags=dict(tags or {}), anew=True, reason=reason)
 
-    def load(self, ref: Ref | str, *, retired: bool = False) -> LoadedModel:
+    def load(
+        self,
+        ref: Ref | str,
+        *,
+        retired: bool = False,
+        allow_unsafe: bool = False,
+        flavour: str | None = None,
+        trust: Sequence[str] = (),
+    ) -> LoadedModel:
         """The version as something that predicts; every file is verified against its digest first.
 
         A retired version is `Refused`, with its successor in the message, unless `retired` says that it is wanted for the
-        record, to repeat what it once answered.
+        record, to repeat what it once answered. Safetensors come as arrays in `content`. What runs code when it is read is
+        read in this process alone, and only with `allow_unsafe`: a pickle whose scan finds nothing beyond the names in
+        `trust`, or an MLflow folder in the `flavour` that is named, by MLflow itself.
         """
         from modelwright.models.loaded import LoadedModel
         from modelwright.serving import load
@@ -163,13 +190,50 @@ class Models(Room):
         if version.stage is Stage.RETIRED and not retired:
             instead = f"Load its successor: {version.successor}." if version.successor else "It has no successor."
             raise Refused(f"{version.ref} is retired.", mend=instead, details={"successor": str(version.successor or "")})
-        if version.record.format is Format.EXTERNAL:
+        format = version.record.format
+        if format is Format.EXTERNAL:
             raise Refused(
                 f"{version.ref} is only an address, {version.record.source}: nothing of it is stored here.",
                 mend="Load it with the program that registered it.",
             )
+        unsafe = format is Format.PICKLE or flavour is not None
+        if unsafe and not allow_unsafe:
+            raise Refused(
+                f"Reading {version.ref} may run whatever is written in it.",
+                mend="If you trust whoever made it, pass allow_unsafe=True.",
+            )
         files = {path: self.blobs.read(digest) for path, digest in version.record.files.items()}
+        if unsafe:
+            from modelwright.models import unpickling
+
+            if flavour is not None:
+                return LoadedModel(version, None, content=unpickling.load_folder(version, files, flavour, trust=trust))
+            found = unpickling.load(version, files, trust=trust)
+            return LoadedModel(version, found if version.record.signature.outputs else None, content=found.model)
+        if format is Format.SAFETENSORS:
+            from modelwright.models import tensors
+
+            arrays, metadata = tensors.read(files[tensors.PATH])
+            return LoadedModel(version, None, content=arrays, metadata=metadata)
         return LoadedModel(version, load(version.manifest, files))
+
+    def check_servable(self, version: ModelVersion) -> None:
+        """`Refused`, with the reason, for a version that no server would load: before it is put live, not after."""
+        from modelwright.serving import check_servable
+
+        check_servable(version.manifest)
+        record = version.record
+        if record.format is Format.MLFLOW and not record.entry:
+            raise Refused(
+                f"{version.ref} cannot be served: its flavours ({', '.join(record.flavours)}) hold code or pickles, "
+                f"which no server runs.",
+                mend="Log the model as skops, ONNX, LightGBM or XGBoost.",
+            )
+        if not (record.signature.inputs and record.signature.outputs):
+            raise Refused(
+                f"{version.ref} cannot be served: it has no signature of columns, so no request could be checked.",
+                mend="Log it with a signature, or with an example of its input.",
+            )
 
     def champion(self, name: str) -> ModelVersion | None:
         """The version of a model that is live in production, or None while there is none."""
@@ -243,6 +307,7 @@ class Models(Room):
         )
         if parity is not None:
             _attach_parity(tx, version, parity)
+        _attach_scan(tx, version, record, self._scanned(record))
         return self._version(tx, version)
 
     @operation("read")
@@ -445,7 +510,24 @@ class Models(Room):
 
     # Inside
 
+    def _scanned(self, record: ModelRecord) -> Scan:
+        """What speaks against the files of a record. Formats that run nothing hold nothing to look for."""
+        if record.format not in (Format.PICKLE, Format.MLFLOW):
+            return Scan()
+        content = self.blobs.read(record.files[MLMODEL]) if MLMODEL in record.files else None
+        named = record.files.keys() if content is None else pickles_named(content)
+        scans = []
+        for path, digest in record.files.items():
+            key = (path, digest, path in named)
+            if key not in self._scans:
+                if len(self._scans) > _REMEMBERED:
+                    self._scans.clear()
+                self._scans[key] = scan_file(path, self.blobs.read(digest), named=path in named)
+            scans.append(self._scans[key])
+        return joined(scans)
+
     def _check_stored(self, record: ModelRecord) -> None:
+        check_paths(record.files)
         if record.format is Format.EXTERNAL:
             if record.files or not record.source:
                 raise Invalid("An external version has an address and no files.", mend="Give its `source`.")
@@ -487,8 +569,40 @@ def _attach_parity(tx: Transaction, version: Version, parity: Parity) -> None:
         version.ref,
         subject_digest=version.digest,
         verdict=Verdict.PASS,
-        figures={"n": parity.rows, "max_difference": parity.max_difference, "tolerance": parity.tolerance},
-        summary=f"the stored model repeats the estimator on {parity.rows} rows within {parity.tolerance:g}",
+        figures={
+            "n": parity.n,
+            "sampled": parity.sampled,
+            "max_difference": parity.max_difference,
+            "tolerance": parity.tolerance,
+        },
+        summary=f"the stored model repeats the estimator on {parity.n} rows within {parity.tolerance:g}",
+    )
+
+
+def _attach_scan(tx: Transaction, version: Version, record: ModelRecord, found: Scan) -> None:
+    """The format stands in it too, so that a policy can say which ones a risk tier allows."""
+    if record.format is Format.EXTERNAL:
+        verdict, said = Verdict.WARN, "nothing of it is here to be looked at"
+    elif found.findings:
+        verdict, said = Verdict.FAIL, f"{len(found.findings)} findings; the first: {found.findings[0]}"
+    elif found.pickles:
+        verdict, said = Verdict.PASS, f"{len(found.pickles)} pickles, which use only names on the list"
+    else:
+        verdict, said = Verdict.PASS, "nothing in it runs code when it is read"
+    evidence.attach(
+        tx,
+        SCAN,
+        version.ref,
+        subject_digest=version.digest,
+        verdict=verdict,
+        figures={
+            "format": record.format.value,
+            "n": len(record.files),
+            "pickles": len(found.pickles),
+            "findings": len(found.findings),
+            "first": [str(finding) for finding in found.findings[:20]],
+        },
+        summary=said,
     )
 
 

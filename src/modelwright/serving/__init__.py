@@ -15,10 +15,11 @@ from modelwright.serving.records import Arm, Call, Extras, Format, Intake, Manif
 
 if TYPE_CHECKING:
     from modelwright.serving.checks import check_batch, conform_outputs
+    from modelwright.serving.formats.objectives import gives_chances
     from modelwright.serving.http import PREFIXES, HttpSettings, create_app
-    from modelwright.serving.loaders import Predictor, load
+    from modelwright.serving.loaders import Predictor, check_servable, load
     from modelwright.serving.metrics import ServingMetrics
-    from modelwright.serving.mlmodel import MlModel, read_mlmodel
+    from modelwright.serving.mlmodel import MlModel, native, read_mlmodel
     from modelwright.serving.plane import Answer, Plane
     from modelwright.serving.predictions import LogSettings, PredictionLog
 
@@ -26,8 +27,11 @@ _LAZY = {
     "check_batch": "checks",
     "conform_outputs": "checks",
     "Predictor": "loaders",
+    "check_servable": "loaders",
+    "gives_chances": "formats.objectives",
     "load": "loaders",
     "MlModel": "mlmodel",
+    "native": "mlmodel",
     "read_mlmodel": "mlmodel",
     "Answer": "plane",
     "Plane": "plane",
@@ -60,9 +64,12 @@ __all__ = [
     "Tally",
     "Variant",
     "check_batch",
+    "check_servable",
     "conform_outputs",
     "create_app",
+    "gives_chances",
     "load",
+    "native",
     "read_mlmodel",
 ]
 

@@ -9,7 +9,7 @@ from typing import Protocol, TypeAlias
 from modelwright.core.errors import Corrupt, Invalid, NotFound, Refused
 from modelwright.core.hashing import digest_bytes
 from modelwright.serving.checks import Columns
-from modelwright.serving.formats import onnx, skops
+from modelwright.serving.formats import lightgbm, onnx, skops, xgboost
 from modelwright.serving.mlmodel import native, read_mlmodel
 from modelwright.serving.records import MLMODEL, Format, Manifest
 
@@ -33,6 +33,28 @@ class Predictor(Protocol):
 _FORMATS: dict[Format, Callable[[Manifest, bytes], Predictor]] = {
     Format.SKOPS: skops.load,
     Format.ONNX: onnx.load,
+    Format.LIGHTGBM: lightgbm.load,
+    Format.XGBOOST: xgboost.load,
+}
+_SUFFIXES: dict[Format, tuple[str, ...]] = {
+    Format.SKOPS: (".skops",),
+    Format.ONNX: (".onnx",),
+    Format.LIGHTGBM: (".lgb", ".txt"),
+    Format.XGBOOST: (".ubj", ".json"),
+}
+_NEVER: dict[Format, tuple[str, str]] = {
+    Format.EXTERNAL: (
+        "only an address is known; there is nothing to load",
+        "Load it with the program that registered it.",
+    ),
+    Format.PICKLE: (
+        "it is a pickle, which runs whatever it says when it is read; no server reads one",
+        "Log the model as skops, ONNX, LightGBM or XGBoost.",
+    ),
+    Format.SAFETENSORS: (
+        "it holds tensors and nothing that predicts with them",
+        "Export the network as ONNX to serve it; load the tensors with models.load.",
+    ),
 }
 
 
@@ -42,19 +64,26 @@ def load(manifest: Manifest, package: Package) -> Predictor:
     Every file that the manifest names is verified against its digest first (`Corrupt`); a file that is not there is
     `NotFound`; a model whose content is not allowed, or not what the format promises, is `Invalid`.
     """
-    if manifest.format is Format.EXTERNAL:
-        raise Refused(f"Of {manifest.name}@{manifest.version} only an address is known; there is nothing to load.")
+    check_servable(manifest)
     files = {path: _read(package, path, digest) for path, digest in manifest.files.items()}
     if manifest.format is Format.MLFLOW:
         return _from_folder(manifest, files)
-    suffix = f".{manifest.format.value}"
-    models = [path for path in files if path.endswith(suffix)]
+    suffixes = _SUFFIXES[manifest.format]
+    models = [path for path in files if path.endswith(suffixes)]
     if len(models) != 1:
+        told = " or ".join(suffixes)
         raise Invalid(
-            f"The package of {manifest.name}@{manifest.version} holds {len(models)} files that end in {suffix}.",
+            f"The package of {manifest.name}@{manifest.version} holds {len(models)} files that end in {told}.",
             mend="A package of this format holds exactly one.",
         )
     return _FORMATS[manifest.format](manifest, files[models[0]])
+
+
+def check_servable(manifest: Manifest) -> None:
+    """`Refused`, with the reason, for what no server loads whatever is in it."""
+    if manifest.format in _NEVER:
+        why, mend = _NEVER[manifest.format]
+        raise Refused(f"{manifest.name}@{manifest.version} cannot be served: {why}.", mend=mend)
 
 
 def _from_folder(manifest: Manifest, files: Mapping[str, bytes]) -> Predictor:

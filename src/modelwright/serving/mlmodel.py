@@ -89,7 +89,21 @@ def _sklearn(flavour: Mapping[str, Any]) -> tuple[Format, str] | None:
     return (Format.SKOPS, path) if flavour.get("serialization_format") == "skops" and isinstance(path, str) else None
 
 
-_NATIVE = {"onnx": _onnx, "sklearn": _sklearn}
+def _lightgbm(flavour: Mapping[str, Any]) -> tuple[Format, str] | None:
+    path = flavour.get("data")
+    if not isinstance(path, str):
+        return None
+    if str(flavour.get("model_class", "")).endswith(".Booster"):
+        return Format.LIGHTGBM, path
+    return (Format.SKOPS, path) if flavour.get("serialization_format") == "skops" else None
+
+
+def _xgboost(flavour: Mapping[str, Any]) -> tuple[Format, str] | None:
+    path = flavour.get("data")
+    return (Format.XGBOOST, path) if isinstance(path, str) and path.endswith((".ubj", ".json")) else None
+
+
+_NATIVE = {"onnx": _onnx, "sklearn": _sklearn, "lightgbm": _lightgbm, "xgboost": _xgboost}
 
 
 def _plain(data: bytes) -> dict[str, Any]:

@@ -17,10 +17,14 @@ BUCKETS = 10_000  # units are dealt into so many: a weight has a hundredth of a 
 
 
 class Format(StrEnum):
-    """How a model is written down. Formats that run code when they are read (pickle, joblib) are none of ours."""
+    """How a model is written down. What runs code when it is read (pickle) is kept, and never read by serving."""
 
     SKOPS = "skops"
     ONNX = "onnx"
+    LIGHTGBM = "lightgbm"  # LightGBM's own text
+    XGBOOST = "xgboost"  # XGBoost's own UBJSON or JSON
+    SAFETENSORS = "safetensors"  # named tensors; what computes with them is code, and not in the file
+    PICKLE = "pickle"
     MLFLOW = "mlflow"  # a folder with an `MLmodel` file, kept as it came
     EXTERNAL = "external"  # only an address, given by another program: nothing of it is here
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from modelwright.core.errors import Invalid
-from modelwright.core.signature import Signature
+from modelwright.core.signature import DataType, Signature
 from modelwright.serving.checks import Array, Columns
 from modelwright.serving.formats.outputs import name_outputs
 from modelwright.serving.records import Manifest
@@ -21,6 +21,9 @@ FEW_ROWS = 2_000  # up to so many, more threads than one cost more than they bri
 TRUSTED = frozenset(
     {
         "collections.OrderedDict",
+        "lightgbm.basic.Booster",  # its state is the library's own text
+        "lightgbm.sklearn.LGBMClassifier",
+        "lightgbm.sklearn.LGBMRegressor",
         "numpy.dtype",
         "scipy.interpolate._bsplines.BSpline",
         "sklearn.calibration._CalibratedClassifier",
@@ -75,6 +78,9 @@ class SkopsPredictor:
         if rows == 0:
             return _empty(self.manifest.signature)
         table = as_features(columns, named=hasattr(self._estimator, "feature_names_in_"))
+        if type(self._estimator).__module__.startswith("lightgbm"):  # knows levels by what pandas calls categories
+            texts = [column.name for column in self.manifest.signature.inputs if column.dtype is DataType.STRING]
+            table = table.astype(dict.fromkeys(texts, "category")) if texts else table
         with self._threads.limit(limits=1 if rows <= FEW_ROWS else None, user_api="openmp"):
             return name_outputs(
                 self.manifest.signature,
