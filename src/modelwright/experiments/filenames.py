@@ -15,7 +15,11 @@ from modelwright.core.errors import Invalid
 MAX_FILE_NAME = 500  # characters of a whole name
 MAX_SEGMENT = 255  # bytes of one part of it: what file systems take
 
-_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\\%#?\u2028\u2029\ufeff\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_FORBIDDEN = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\\%#?\ud800-\udfff"  # no text, or one that an address would be cut at
+    r"\u2044\u2215\u2216\u29f5\u29f8"  # slashes of other trades
+    r"\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"  # not to be seen, or turning round what is
+)
 _DOTS = re.compile(r"[\s.]*(;.*)?", re.DOTALL)  # `.`, `..`, `...`, `.. ` and `..;x`: each is a way up to somebody
 _DRIVE = re.compile(r"[A-Za-z]:.*", re.DOTALL)
 MEND = "Use a relative path such as plots/roc.png: no part may be . or .., none of \\ % # ? or control characters."

@@ -13,6 +13,7 @@ from modelwright.core.blobs import Blobs
 from modelwright.core.errors import Denied, Invalid, NotFound
 from modelwright.core.operations import Operation, Resource, Room
 from modelwright.core.principals import Principal
+from modelwright.core.refs import Ref
 from modelwright.store.database import Database, Transaction, current_transaction
 
 
@@ -119,7 +120,7 @@ class Embedded:
         resource = operation.resource_for(room, tx, arguments)
         decision = self._authorizer.decide(tx, tx.principal, verb, resource)
         if not decision.allow:
-            raise _DeniedHere(tx.principal, verb, resource, decision)
+            raise _DeniedHere(tx.principal, verb, resource, decision, asked=arguments.get(operation.on))
         with tx.operation(
             operation.event,
             resource,
@@ -137,7 +138,10 @@ def _reader(authorizer: Authorizer, tx: Transaction) -> Callable[[str], Sequence
 class _DeniedHere(Exception):
     """Carries a refusal out of the transaction, so that it can be recorded in one of its own."""
 
-    def __init__(self, principal: Principal, verb: str, resource: Resource, decision: Decision) -> None:
+    def __init__(
+        self, principal: Principal, verb: str, resource: Resource, decision: Decision, *, asked: object = None
+    ) -> None:
+        """`asked` is what the caller named: who may not know that a thing exists is not told the name it has here."""
         self.verb, self.resource, self.rules = verb, resource, list(decision.rules)
         if decision.visible:
             self.error: Exception = Denied(
@@ -146,4 +150,6 @@ class _DeniedHere(Exception):
                 details={"verb": verb, "resource": str(resource), "rules": self.rules},
             )
         else:
-            self.error = NotFound(f"There is no {resource.kind.value} named {resource.name!r}.")
+            kind = asked.kind if isinstance(asked, Ref) else resource.kind
+            name = asked.name if isinstance(asked, Ref) else resource.name if asked is None else str(asked)
+            self.error = NotFound(f"There is no {kind.value} {name!r}.", mend=f"See what there is: mw list {kind.value}")

@@ -28,7 +28,7 @@ def row(tx: Transaction, ref: Ref) -> Any:
         raise Invalid(f"{ref} is not a logged model.", mend="A logged model is named logged-model:m-<id>.")
     found = tx.execute(rows().where(_l.id == ref.name)).first()
     if found is None:
-        raise NotFound(f"There is no logged model {ref.name!r}.", mend="See its run: mw show run:<id>")
+        raise NotFound(f"There is no logged-model {ref.name!r}.", mend="See what there is: mw list logged-model")
     return found
 
 

@@ -43,8 +43,8 @@ class Proxy:
     async def put(self, call: Call) -> Any:
         """Take a file in. The right is asked before the first byte of it is read, and again when the last is stored."""
         place = _place(call)
-        if call.scope["query_string"]:
-            raise invalid("Invalid path: a file's name cannot hold a question mark.")
+        if call.scope["query_string"] or place != call.parts["path"]:  # `x?y` would become x, and so would `x/`
+            raise invalid("Invalid path: a file's name holds no question mark, and no slash at its end.")
         await self._take(call, place)
         return {}
 
