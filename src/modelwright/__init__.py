@@ -4,6 +4,8 @@ import modelwright as mw
 
 workspace = mw.connect()                  # the project around the working directory, or connect("http://...")
 workspace.datasets.add("flights", "flights.csv")
+with mw.start_run("delay"):               # a training script tells its run what it does, and never waits for that
+    mw.log_metric("auc", 0.71)
 """
 
 from __future__ import annotations
@@ -17,10 +19,54 @@ if TYPE_CHECKING:
     from modelwright.core.refs import Ref
     from modelwright.features import FeatureView
     from modelwright.pipelines import pipeline, step
+    from modelwright.tracking import (
+        active_run,
+        end_run,
+        log_artifact,
+        log_artifacts,
+        log_dict,
+        log_figure,
+        log_input,
+        log_metric,
+        log_metrics,
+        log_output,
+        log_param,
+        log_params,
+        log_table,
+        log_text,
+        set_tag,
+        set_tags,
+        start_run,
+    )
     from modelwright.workspace import Workspace
 
 __version__ = "0.1.0"
-__all__ = ["FeatureView", "ModelwrightError", "Ref", "Workspace", "connect", "pipeline", "step"]
+__all__ = [
+    "FeatureView",
+    "ModelwrightError",
+    "Ref",
+    "Workspace",
+    "connect",
+    "pipeline",
+    "step",
+    "active_run",
+    "end_run",
+    "log_artifact",
+    "log_artifacts",
+    "log_dict",
+    "log_figure",
+    "log_input",
+    "log_metric",
+    "log_metrics",
+    "log_output",
+    "log_param",
+    "log_params",
+    "log_table",
+    "log_text",
+    "set_tag",
+    "set_tags",
+    "start_run",
+]
 
 _HOMES = {
     "FeatureView": "modelwright.features",
@@ -30,6 +76,23 @@ _HOMES = {
     "connect": "modelwright.client",
     "pipeline": "modelwright.pipelines",
     "step": "modelwright.pipelines",
+    "active_run": "modelwright.tracking",
+    "end_run": "modelwright.tracking",
+    "log_artifact": "modelwright.tracking",
+    "log_artifacts": "modelwright.tracking",
+    "log_dict": "modelwright.tracking",
+    "log_figure": "modelwright.tracking",
+    "log_input": "modelwright.tracking",
+    "log_metric": "modelwright.tracking",
+    "log_metrics": "modelwright.tracking",
+    "log_output": "modelwright.tracking",
+    "log_param": "modelwright.tracking",
+    "log_params": "modelwright.tracking",
+    "log_table": "modelwright.tracking",
+    "log_text": "modelwright.tracking",
+    "set_tag": "modelwright.tracking",
+    "set_tags": "modelwright.tracking",
+    "start_run": "modelwright.tracking",
 }
 
 

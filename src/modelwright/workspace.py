@@ -82,10 +82,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     serving: dict[str, Any] = {}
     predictions: dict[str, Any] = {}
     webhooks: dict[str, Any] = {}
+    tracking: dict[str, Any] = {}
 
     def section(self, name: str, wanted: type[T]) -> T:
         """A room's own settings; `Invalid` names the key that is wrong."""
         return config.section(getattr(self, name), wanted, name)
+
+
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the environment says to a script that is run in it."""
+
+    workspace: str = ""  # MODELWRIGHT_WORKSPACE: a project folder or a server's address
+    mode: str = ""  # MODELWRIGHT_MODE: see `[tracking]`
+
+
+def surroundings() -> Surroundings:
+    """Read them. They are for scripts: what belongs to a workspace stands in its `modelwright.toml`."""
+    import os
+
+    return Surroundings(workspace=os.environ.get("MODELWRIGHT_WORKSPACE", ""), mode=os.environ.get("MODELWRIGHT_MODE", ""))
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):

@@ -52,6 +52,11 @@ def decode(data: bytes | str, wanted: type[T]) -> T:
         raise _invalid(error) from None
 
 
+def decoder(wanted: Any) -> msgspec.json.Decoder[Any]:
+    """A decoder to keep, for many values of one type; what does not fit raises msgspec's own error."""
+    return msgspec.json.Decoder(wanted, dec_hook=_rich)
+
+
 def convert(value: Any, wanted: Any) -> Any:
     """Make plain values (and text refs) into the type wanted; values that already fit pass through."""
     try:

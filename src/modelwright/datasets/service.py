@@ -12,6 +12,7 @@ from modelwright.core.errors import Invalid, NotFound
 from modelwright.core.hashing import digest_value
 from modelwright.core.operations import Caller, Room, operation
 from modelwright.core.paging import Filter, Page
+from modelwright.core.reading import noticed
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import decode, encode
 from modelwright.datasets.checks import Check, load_checks
@@ -218,21 +219,21 @@ class Datasets(Room):
         """The rows of a version in their order: all or some columns, and only where a condition in SQL holds."""
         from modelwright.datasets.rows import read_rows
 
-        version = self.show(_ref(ref))
+        version = self._read(ref)
         return read_rows(version, self._files(version), columns, where)
 
     def head(self, ref: Ref | str, n: int = 10) -> pa.Table:
         """The first rows."""
         from modelwright.datasets.rows import read_head
 
-        version = self.show(_ref(ref))
+        version = self._read(ref)
         return read_head(version, self._files(version), n)
 
     def relation(self, ref: Ref | str) -> duckdb.DuckDBPyRelation:
         """The rows as a DuckDB relation, to filter, join and aggregate without reading them all into memory."""
         from modelwright.datasets.engine import connect
 
-        version = self.show(_ref(ref))
+        version = self._read(ref)
         return connect({"dataset": self._files(version)}).table("dataset")
 
     def profile(self, ref: Ref | str) -> Profile:
@@ -272,6 +273,12 @@ class Datasets(Room):
 
     def _files(self, version: DatasetVersion) -> Sequence[Path]:
         return [self._cache.file(part.digest) for part in version.parts]
+
+    def _read(self, ref: Ref | str) -> DatasetVersion:
+        """The version whose rows are about to be read: who keeps account of that is told."""
+        version = self.show(_ref(ref))
+        noticed(version.ref)
+        return version
 
     def _newest(self, name: str) -> DatasetVersion | None:
         try:

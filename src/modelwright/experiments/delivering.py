@@ -25,14 +25,11 @@ from modelwright.experiments.entries import (
     Started,
     Tags,
 )
-from modelwright.experiments.records import Point, RunStatus
+from modelwright.experiments.records import PARENT_TAG, Point, RunStatus
 from modelwright.store import Transaction
 
 if TYPE_CHECKING:
     from modelwright.experiments.service import Experiments
-
-PARENT = "parent"  # the tag that names the run which another is a part of
-
 
 class Delivery:
     """One batch of one writer.
@@ -97,7 +94,7 @@ class Delivery:
                     self.experiment,
                     id=ref.name,
                     name=entry.name,
-                    tags={PARENT: entry.parent} if entry.parent else {},
+                    tags={PARENT_TAG: entry.parent} if entry.parent else {},
                     capture=entry.capture,
                     started_at=self.began,
                     reason=entry.reason,

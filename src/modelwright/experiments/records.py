@@ -209,6 +209,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         metrics = {name: [metric.value, metric.step] for name, metric in self.metrics.items()}
         return digest_value({"params": self.params, "metrics": metrics, "artifacts": artifacts})
 
+    def _repr_html_(self) -> str:
+        from modelwright.experiments.display import run
+
+        return run(self)
+
 
 class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     """A named series of runs.
@@ -250,6 +255,11 @@ class Curve(msgspec.Struct, frozen=True, kw_only=True):
     total: int
     sampled: bool = False
 
+    def _repr_html_(self) -> str:
+        from modelwright.experiments.display import curve
+
+        return curve(self)
+
 
 class Compared(msgspec.Struct, frozen=True, kw_only=True):
     """One parameter or metric across the runs compared; None where a run has none of that name.
@@ -276,6 +286,10 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     params: list[Compared]
     metrics: list[Compared]
 
+    def _repr_html_(self) -> str:
+        from modelwright.experiments.display import comparison
+
+        return comparison(self)
 
 def _difference(value: Any, base: Any) -> float | None:
     if not all(isinstance(each, int | float) and math.isfinite(each) for each in (value, base)):

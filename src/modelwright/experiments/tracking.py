@@ -20,6 +20,7 @@ from modelwright.core.blobs import Blobs
 from modelwright.core.errors import Invalid, Unavailable
 from modelwright.core.refs import Ref
 from modelwright.experiments.records import Artifact, Point, Run, RunStatus
+from modelwright.experiments.values import plain
 
 EVERY = 1.0  # seconds between two batches
 MOST = 10_000  # points in one batch
@@ -54,9 +55,9 @@ class ActiveRun:
 
     def log_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Log parameters: plain values, lists and dicts of them; anything else by its text. Returns them as stored."""
-        plain = {name: _plain(value) for name, value in params.items()}
-        self._log(self.ref, params=plain)
-        return plain
+        made = {name: plain(value) for name, value in params.items()}
+        self._log(self.ref, params=made)
+        return made
 
     def log_metric(self, name: str, value: float, *, step: int | None = None) -> None:
         """Log a figure; without a step, one after the metric's last. NaN and infinities are kept as such."""
@@ -166,17 +167,3 @@ class ActiveRun:
                 continue  # kept, and sent with the next batch; the end of the run tries once more and says so
             except Exception:  # noqa: BLE001 - kept too: `close` meets the same error and raises it where it is seen
                 return
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return str(value)
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if hasattr(value, "item") and hasattr(value, "dtype") and getattr(value, "ndim", 1) == 0:
-        return _plain(value.item())
-    return str(value)

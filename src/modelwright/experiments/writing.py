@@ -52,13 +52,11 @@ from modelwright.experiments.tables import (
     to_micros,
     writers,
 )
+from modelwright.experiments.values import MAX_PARAM, MAX_TAG, check_file_name, check_name
 from modelwright.experiments.views.tables import views
 from modelwright.store import Database, Transaction
 from modelwright.store.driver import Prepared
 
-MAX_NAME = 250  # characters of a parameter's, metric's or tag's name
-MAX_PARAM = 64 * 1024  # characters of a parameter's value as JSON
-MAX_TAG = 64 * 1024  # characters of a tag's value
 TAIL_ROWS, TAIL_POINTS = 512, 128 * 1024  # a tail that has grown so long is folded into blocks
 BLOCK_POINTS = 32 * 1024  # a block that has grown so long is not merged with the next
 
@@ -88,7 +86,7 @@ def name_ids(tx: Transaction, wanted: Iterable[str], *, make: bool = False) -> d
     fresh = [{"name": name} for name in missing if name not in read]
     if fresh and make:
         for each in fresh:
-            _check_name(each["name"])
+            check_name(each["name"])
         tx.execute(tx.insert(names).on_conflict_do_nothing(index_elements=[names.c.name]), fresh)
         found |= _read_names(tx, [each["name"] for each in fresh])
     return found
@@ -139,7 +137,7 @@ def set_experiment_tags(tx: Transaction, number: int, new: Mapping[str, str | No
     """Set tags of an experiment; None takes one away."""
     t = experiment_tags.c
     for key, value in new.items():
-        _check_name(key)
+        check_name(key)
         tx.execute(experiment_tags.delete().where(t.experiment == number, t.key == key))
         if value is not None:
             tx.execute(experiment_tags.insert().values(experiment=number, key=key, value=value))
@@ -514,8 +512,3 @@ def erase(tx: Transaction, run: int) -> None:
     for table in (tails, blocks, metrics, params, tags, artifacts, datasets_read, models_used, writers):
         tx.execute(table.delete().where(table.c.run == run))
     tx.execute(runs.delete().where(runs.c.key == run))
-
-
-def _check_name(name: str) -> None:
-    if not name or len(name) > MAX_NAME:
-        raise Invalid(f"The name of a parameter, metric or tag has 1 to {MAX_NAME} characters, not {len(name)}.")

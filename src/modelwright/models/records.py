@@ -188,6 +188,11 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
             digest=self.digest,
         )
 
+    def _repr_html_(self) -> str:
+        from modelwright.models.display import version
+
+        return version(self)
+
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
     """A model as a whole, with or without versions."""

@@ -357,13 +357,13 @@ class Transaction:
     @contextmanager
     def attempt(self) -> Iterator[None]:
         """A part that may fail by itself: if the block raises, what it wrote is undone, events too, and the rest stands."""
-        head, told = self._head, len(self.committed)
+        head, told = self._head, list(self.committed)
         before = None if head is None else (head.size, list(head.frontier), head.last_ts)
         try:
             with self.connection.begin_nested():
                 yield
         except BaseException:
-            del self.committed[told:]
+            self.committed[:] = told
             if head is not None and before is not None:
                 head.size, head.frontier, head.last_ts = before
             raise

@@ -12,14 +12,14 @@ from modelwright.workspace import Workspace
 
 
 @contextmanager
-def serving(workspace: Workspace) -> Iterator[str]:
-    """Serve a workspace on a free port of the loopback address while the block runs; yields the address."""
+def serving(workspace: Workspace, *, port: int = 0) -> Iterator[str]:
+    """Serve a workspace on the loopback address while the block runs, by default on a free port; yields the address."""
     import uvicorn
 
     from modelwright.server.app import create_app
     from modelwright.server.listening import address_of, listening, take
 
-    with take("127.0.0.1", 0) as listener:
+    with take("127.0.0.1", port) as listener:
         server = uvicorn.Server(listening(create_app(workspace)))
         thread = threading.Thread(target=server.run, args=([listener],), name="modelwright-server", daemon=True)
         thread.start()

@@ -1,0 +1,267 @@
+"""Training never waits and never dies for the tracker: a process killed, a server away, a disk full; and `mw sync` after."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import modelwright as mw
+from modelwright.cli.entry import run as run_command
+from modelwright.client import connect
+from modelwright.core.errors import Conflict, Invalid, NotFound, Unavailable
+from modelwright.core.refs import Kind, Ref
+from modelwright.experiments import RunStatus
+from modelwright.testing import serving
+from modelwright.tracking import spool, syncing
+from modelwright.tracking.journal import read
+from modelwright.tracking.syncing import State
+from modelwright.workspace import Workspace
+
+NONE = {"capture": False, "system_metrics": False}
+Told = Callable[[], list[str]]
+
+
+def sync(to: str | None = None, **options: bool) -> list[syncing.Pending]:
+    return syncing.sync(spool.pending_folders(Path.cwd()), connect, to=to, **options)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize("mode", ["online", "offline"])
+def test_all_that_a_killed_process_has_logged_is_delivered(mode: str, script, here: Workspace) -> None:
+    process = script(
+        """
+        run = mw.start_run("delay", capture=False)
+        print(run.id, flush=True)
+        mw.log_param("depth", 6)
+        mw.log_text("hello", "log.txt")
+        for i in range(100_000):
+            mw.log_metric("loss", i)
+            print(i, flush=True)
+        """,
+        MODELWRIGHT_MODE=mode,
+    )
+    ref, last = Ref(Kind.RUN, process.stdout.readline().strip()), 0
+    for line in process.stdout:
+        last = int(line)
+        if last >= 3000:
+            process.send_signal(signal.SIGKILL)
+            break
+    process.wait()
+    last = max([last, *(int(line) for line in process.stdout if line.endswith("\n"))])
+    (done,) = sync()
+    assert (done.state, done.refused) == (State.DELIVERED, [])
+    curve = here.experiments.curve(ref, "loss")
+    assert curve.total - 1 in (last, last + 1)  # what was printed had been logged; one more may have been
+    assert curve.values == [float(i) for i in range(curve.total)]
+    run = here.experiments.show(ref)
+    assert run.status is RunStatus.KILLED and run.params == {"depth": 6} and "without a word" in run.error
+    assert here.experiments.blobs.read(run.artifacts[0].digest) == b"hello"
+    assert sync() == [] and list(Path(".modelwright/pending").iterdir()) == []
+
+
+def test_a_server_that_goes_away_in_the_middle_and_returns_misses_nothing(here: Workspace, told: Told) -> None:
+    port = free_port()
+    with serving(here, port=port) as url:
+        run = mw.start_run("delay", workspace=url, **NONE)
+        mw.log_metric("loss", 0)
+        assert run.flush()
+    for i in range(1, 200):
+        mw.log_metric("loss", i)
+    mw.log_text("meanwhile", "log.txt")
+    assert not run.flush() and "does not answer" in told()[-1]
+    with serving(here, port=port):
+        mw.log_metric("loss", 200)
+        deadline = time.monotonic() + 20
+        while not run.flush() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        mw.end_run()
+    assert here.experiments.curve(run.ref, "loss").values == [float(i) for i in range(201)]
+    assert here.experiments.show(run.ref).status is RunStatus.FINISHED
+    assert [text for text in told() if "answers again" in text]
+
+
+def test_a_run_whose_server_never_answers_ends_without_an_error_and_is_delivered_later(here: Workspace, told: Told) -> None:
+    port = free_port()
+    before = time.monotonic()
+    with mw.start_run("delay", workspace=f"http://127.0.0.1:{port}", **NONE) as run:
+        mw.log_metric("loss", 0.5)
+    assert time.monotonic() - before < run.patience
+    assert len([text for text in told() if "mw sync" in text]) == 1
+    (waiting,) = [each for _, each in syncing.pending(spool.pending_folders(Path.cwd()))]
+    assert waiting.run == run.ref
+    with serving(here, port=port):
+        assert run.flush()
+    assert here.experiments.show(run.ref).metrics["loss"].figure == 0.5
+
+
+def test_the_same_log_sent_twice_is_applied_once(here: Workspace) -> None:
+    with mw.start_run("delay", mode="offline", **NONE) as run:
+        mw.log_metrics({"loss": 0.5})
+        mw.log_text("hello", "log.txt")
+        mw.log_metrics({"loss": 0.25})
+    folder = Path(".modelwright/pending") / run.id
+    shutil.copytree(folder, "kept")
+    (first,) = sync()
+    shutil.copytree("kept", folder)
+    (second,) = sync()
+    assert (first.state, second.state, first.refused, second.refused) == ("delivered", "delivered", [], [])
+    found = here.experiments.show(run.ref)
+    assert here.experiments.curve(run.ref, "loss").values == [0.5, 0.25] and found.status is RunStatus.FINISHED
+    started = [each.action for each in here.record.history(run.ref).items]
+    assert started.count("experiments.run.started") == started.count("experiments.run.finished") == 1
+
+
+def test_a_delivery_whose_answer_was_lost_is_sent_again_and_applied_once(here: Workspace) -> None:
+    with mw.start_run("delay", mode="offline", **NONE) as run:
+        mw.log_metrics({"loss": 0.5})
+    (log,) = (Path(".modelwright/pending") / run.id).glob("*.log")
+    shutil.copytree(log.parent, "kept")
+    sync()
+    again = shutil.copytree("kept", log.parent) / log.name
+    whole = again.read_bytes()
+    again.write_bytes(whole[: whole.index(b"\n", whole.index(b"started")) + 1])  # as far as a first portion might go
+    sync()
+    assert here.experiments.curve(run.ref, "loss").total == 1
+    assert here.experiments.show(run.ref).status is RunStatus.FINISHED
+
+
+def test_torn_and_damaged_lines_cost_no_more_than_themselves(here: Workspace) -> None:
+    with mw.start_run("delay", mode="offline", **NONE) as run:
+        for i in range(5):
+            mw.log_metrics({"loss": float(i)})
+    (log,) = (Path(".modelwright/pending") / run.id).glob("*.log")
+    lines = log.read_bytes().splitlines(keepends=True)
+    lines[3] = lines[3].replace(b'"loss"', b'"lost"')  # its checksum does not fit any more
+    log.write_bytes(b"".join(lines) + b'12345678 {"what": "figu')  # and a process was killed in the middle of a write
+    assert [found.line is None for found in read(log)].count(True) == 1
+    (done,) = sync()
+    assert [each.code for each in done.refused] == ["corrupt"]
+    assert here.experiments.curve(run.ref, "loss").values == [0.0, 2.0, 3.0, 4.0]
+
+
+def test_a_full_disk_stops_the_log_and_not_the_training(script, here: Workspace) -> None:
+    process = script(
+        """
+        import resource
+        run = mw.start_run("delay", capture=False, mode="offline")
+        mw.log_metric("loss", 0)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4000, resource.RLIM_INFINITY))  # as if the disk were full
+        for i in range(1, 500):
+            mw.log_metric("loss", i)
+        mw.log_text("x" * 10_000, "log.txt")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        mw.log_metric("after", 1)
+        mw.end_run()
+        print(run.id)
+        """
+    )
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    sync()
+    run = here.experiments.show(Ref(Kind.RUN, out.strip()))
+    assert run.status is RunStatus.FINISHED and 0 < run.metrics["loss"].step < 499
+    assert run.metrics["after"].figure == 1
+    assert "are lost" in err and "log.txt is not kept" in err
+
+
+def test_a_process_that_ends_without_ending_its_run_ends_it_as_it_ended_itself(script, here: Workspace) -> None:
+    calm = script("print(mw.start_run('delay', capture=False).id)")
+    wild = script("print(mw.start_run('delay', capture=False).id, flush=True)\nraise ValueError('no rows')")
+    for process, status, error in ((calm, "finished", ""), (wild, "failed", "ValueError: no rows")):
+        out, _ = process.communicate(timeout=60)
+        run = here.experiments.show(Ref(Kind.RUN, out.strip()))
+        assert (run.status, run.error) == (status, error)
+
+
+def test_disabled_nothing_is_written_and_nothing_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELWRIGHT_MODE", "disabled")
+    before = set(tmp_path.rglob("*"))
+    with mw.start_run("delay", inputs=["dataset:flights"], tags={"a": "b"}) as run:
+        mw.log_params({"depth": 6})
+        mw.log_metric("loss", 0.5)
+        mw.log_text("x", "y.txt")
+        mw.log_artifact(__file__)
+        assert not run.flush()
+    assert set(tmp_path.rglob("*")) == before and run.status is RunStatus.FINISHED
+
+
+def test_offline_nothing_is_sent_and_no_workspace_need_be_known(
+    tmp_path: Path, here: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    monkeypatch.setenv("MODELWRIGHT_MODE", "offline")
+    with mw.start_run("delay", **NONE) as run:
+        mw.log_metric("loss", 0.5)
+    with pytest.raises(NotFound):
+        here.experiments.show(run.ref)
+    (nowhere,) = sync()
+    assert nowhere.state is State.FAILED and "where" in nowhere.error
+    (done,) = sync(to=here.address)
+    assert done.state is State.DELIVERED and here.experiments.show(run.ref).metrics["loss"].figure == 0.5
+
+
+def test_a_mode_that_is_none_is_refused_with_those_that_are(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELWRIGHT_MODE", "of-line")
+    with pytest.raises(Invalid, match="online, offline, disabled"):
+        mw.start_run("delay")
+
+
+def test_a_run_that_is_running_is_left_to_its_own_process(here: Workspace) -> None:
+    with mw.start_run("delay", **NONE) as run:
+        mw.log_metric("loss", 0.5)
+        (found,) = sync()
+        assert found.state is State.RUNNING
+        with pytest.raises(NotFound):
+            syncing.discard(spool.pending_folders(Path.cwd()), run.ref)
+    assert here.experiments.show(run.ref).status is RunStatus.FINISHED
+
+
+def test_a_run_goes_to_the_workspace_it_was_meant_for_unless_it_is_said(here: Workspace) -> None:
+    with mw.start_run("delay", workspace="http://127.0.0.1:9", mode="offline", **NONE) as run:
+        mw.log_metric("loss", 0.5)
+    assert [each.state for each in sync(to=here.address)] == [State.ELSEWHERE]
+    (away,) = sync()
+    assert (away.state, away.code) == (State.FAILED, Unavailable.code)
+    assert [each.state for each in sync(to=here.address, any_address=True)] == [State.DELIVERED]
+    assert here.experiments.show(run.ref).metrics["loss"].figure == 0.5
+
+
+def test_the_command_delivers_lists_and_throws_away(here: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = []
+    for _ in range(2):
+        with mw.start_run("delay", mode="offline", **NONE) as run:
+            mw.log_metric("loss", 0.5)
+        runs.append(run)
+    assert run_command(["sync", "--list"]) == 0
+    listed = capsys.readouterr().out
+    assert all(each.id in listed for each in runs)
+    assert run_command(["sync", "--discard", str(runs[1].ref), "--yes"]) == 0
+    assert run_command(["sync", "--json"]) == 0
+    assert '"state": "delivered"' in capsys.readouterr().out
+    assert here.experiments.show(runs[0].ref).status is RunStatus.FINISHED
+    with pytest.raises(NotFound):
+        here.experiments.show(runs[1].ref)
+    with mw.start_run("delay", workspace="http://127.0.0.1:9", mode="offline", **NONE):
+        pass
+    assert run_command(["sync"]) == Unavailable.exit_code
+    assert "keep waiting" in capsys.readouterr().err
+
+
+def test_refused_entries_make_the_command_say_so(here: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    with mw.start_run("delay", **NONE) as run:
+        mw.log_param("depth", 6)
+    with mw.start_run("delay", run=run.ref, mode="offline", **NONE):
+        mw.log_param("depth", 7)
+    assert run_command(["sync"]) == Conflict.exit_code
+    assert "cannot become 7" in capsys.readouterr().out
