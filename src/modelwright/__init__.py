@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from modelwright.pipelines import pipeline, step
     from modelwright.tracking import (
         active_run,
+        autolog,
         end_run,
         log_artifact,
         log_artifacts,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         set_tag,
         set_tags,
         start_run,
+        watch,
     )
     from modelwright.workspace import Workspace
 
@@ -50,6 +52,7 @@ __all__ = [
     "pipeline",
     "step",
     "active_run",
+    "autolog",
     "end_run",
     "log_artifact",
     "log_artifacts",
@@ -66,6 +69,7 @@ __all__ = [
     "set_tag",
     "set_tags",
     "start_run",
+    "watch",
 ]
 
 _HOMES = {
@@ -77,6 +81,7 @@ _HOMES = {
     "pipeline": "modelwright.pipelines",
     "step": "modelwright.pipelines",
     "active_run": "modelwright.tracking",
+    "autolog": "modelwright.tracking",
     "end_run": "modelwright.tracking",
     "log_artifact": "modelwright.tracking",
     "log_artifacts": "modelwright.tracking",
@@ -93,6 +98,7 @@ _HOMES = {
     "set_tag": "modelwright.tracking",
     "set_tags": "modelwright.tracking",
     "start_run": "modelwright.tracking",
+    "watch": "modelwright.tracking",
 }
 
 

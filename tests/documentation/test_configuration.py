@@ -19,6 +19,7 @@ from modelwright.serving.predictions import LogSettings
 from modelwright.store import LedgerSettings
 from modelwright.store.objects import S3Settings
 from modelwright.webhooks import WebhookSettings
+from modelwright.tracking import TrackingSettings
 from modelwright.workspace import ProjectSettings, ServerSettings, Settings, WorkspaceSettings
 
 SECTIONS: dict[str, type[msgspec.Struct]] = {
@@ -34,6 +35,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "serving": HttpSettings,
     "predictions": LogSettings,
     "webhooks": WebhookSettings,
+    "tracking": TrackingSettings,
 }
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
 

@@ -1,4 +1,4 @@
-"""Training never waits and never dies for the tracker: a process killed, a server away, a disk full; and `mw sync` after."""
+"""Training never waits and never dies for the tracker: a process killed, a server away, a disk full; then `mw sync`."""
 
 from __future__ import annotations
 

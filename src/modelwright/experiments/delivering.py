@@ -31,6 +31,7 @@ from modelwright.store import Transaction
 if TYPE_CHECKING:
     from modelwright.experiments.service import Experiments
 
+
 class Delivery:
     """One batch of one writer.
 

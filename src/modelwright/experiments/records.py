@@ -291,6 +291,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
         return comparison(self)
 
+
 def _difference(value: Any, base: Any) -> float | None:
     if not all(isinstance(each, int | float) and math.isfinite(each) for each in (value, base)):
         return None

@@ -5,6 +5,7 @@ The calls check, append to a log on this machine, and return; a thread in the ba
 """
 
 from modelwright.tracking.active import active_run
+from modelwright.tracking.autologging import autolog, watch
 from modelwright.tracking.fluent import (
     end_run,
     log_artifact,
@@ -30,6 +31,7 @@ __all__ = [
     "TrackedRun",
     "TrackingSettings",
     "active_run",
+    "autolog",
     "end_run",
     "log_artifact",
     "log_artifacts",
@@ -46,4 +48,5 @@ __all__ = [
     "set_tag",
     "set_tags",
     "start_run",
+    "watch",
 ]
