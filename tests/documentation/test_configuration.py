@@ -18,8 +18,8 @@ from modelwright.serving.http import HttpSettings
 from modelwright.serving.predictions import LogSettings
 from modelwright.store import LedgerSettings
 from modelwright.store.objects import S3Settings
-from modelwright.webhooks import WebhookSettings
 from modelwright.tracking import TrackingSettings
+from modelwright.webhooks import WebhookSettings
 from modelwright.workspace import ProjectSettings, ServerSettings, Settings, WorkspaceSettings
 
 SECTIONS: dict[str, type[msgspec.Struct]] = {

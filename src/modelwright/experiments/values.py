@@ -12,7 +12,6 @@ from modelwright.experiments.records import Number, number
 MAX_NAME = 250  # characters of a parameter's, metric's or tag's name
 MAX_PARAM = 64 * 1024  # characters of a parameter's value as JSON
 MAX_TAG = 64 * 1024  # characters of a tag's value
-MAX_FILE = 500  # characters of an artifact's name
 _NOT_FINITE = (float("inf"), float("-inf"))
 
 
@@ -22,13 +21,6 @@ def check_name(name: str) -> None:
         raise Invalid(f"The name of a parameter, metric or tag is text, not {name!r}.")
     if not name or len(name) > MAX_NAME:
         raise Invalid(f"The name of a parameter, metric or tag has 1 to {MAX_NAME} characters, not {len(name)}.")
-
-
-def check_file_name(name: str) -> None:
-    """Raise `Invalid` for what cannot name an artifact."""
-    parts = name.split("/")
-    if not name or len(name) > MAX_FILE or "\\" in name or any(part in ("", ".", "..") for part in parts):
-        raise Invalid(f"{name!r} cannot name an artifact.", mend="Use a relative path such as plots/roc.png.")
 
 
 def plain(value: Any) -> Any:

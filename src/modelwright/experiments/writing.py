@@ -52,7 +52,7 @@ from modelwright.experiments.tables import (
     to_micros,
     writers,
 )
-from modelwright.experiments.values import MAX_PARAM, MAX_TAG, check_file_name, check_name
+from modelwright.experiments.values import MAX_PARAM, MAX_TAG, check_name
 from modelwright.experiments.views.tables import views
 from modelwright.store import Database, Transaction
 from modelwright.store.driver import Prepared

@@ -18,6 +18,7 @@ from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import encode
 from modelwright.experiments import values as rules
 from modelwright.experiments.entries import Ended, Figures, Linked, Params, Tags
+from modelwright.experiments.filenames import check_file_name
 from modelwright.experiments.records import Number, RunStatus
 from modelwright.tracking import spool
 from modelwright.tracking.courier import Courier, Followed
@@ -138,9 +139,12 @@ class TrackedRun:
         folder = Path(folder)
         if not folder.is_dir():
             raise Invalid(f"There is no folder {folder}.", mend="Give the path of a folder; of a file use log_artifact.")
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                self._keep(path, "/".join([*([under] if under else []), *path.relative_to(folder).parts]))
+        found = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+        names = ["/".join([*([under] if under else []), *path.relative_to(folder).parts]) for path in found]
+        for name in names:
+            check_file_name(name)
+        for path, name in zip(found, names, strict=True):
+            self._keep(path, name)
 
     def log_bytes(self, content: bytes, name: str, *, media_type: str = "") -> None:
         """Keep bytes as an artifact."""
@@ -251,7 +255,7 @@ class TrackedRun:
         journal = self._open_journal()
         if journal is None:
             return
-        rules.check_file_name(name)
+        check_file_name(name)
         file = new_id(SystemClock().now())
         try:
             if isinstance(content, Path):
