@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from modelwright.pipelines import Pipelines, Triggers
     from modelwright.policy import Access, Policy
     from modelwright.store import Embedded, LedgerSettings, Record, Transaction
+    from modelwright.traces import Traces
     from modelwright.webhooks import Webhooks
 
 
@@ -330,6 +331,12 @@ class Workspace:
         settings = self.settings.section("deployments", DeploymentSettings)
         changed = self.home.wake if self.home else _nothing
         return Deployments(self.caller, models=self.models, settings=settings, changed=changed)
+
+    @cached_property
+    def traces(self) -> Traces:
+        from modelwright.traces import Traces
+
+        return Traces(self.caller, experiments=self.experiments)
 
     @cached_property
     def webhooks(self) -> Webhooks:

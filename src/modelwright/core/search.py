@@ -49,11 +49,15 @@ NULLS: Final = frozenset({Op.IS_NULL, Op.IS_NOT_NULL})
 
 @dataclass(frozen=True)
 class Field:
-    """One key, or all keys, of an entity: how it may be compared, whether with numbers, whether it may order."""
+    """One key, or all keys, of an entity: how it may be compared, whether with numbers, whether it may order.
+
+    With `either` a value is a number where it stands without quotes, and a text where it has them.
+    """
 
     ops: frozenset[Op]
     number: bool = False
     orders: bool = True
+    either: bool = False
 
 
 @dataclass(frozen=True)
@@ -332,7 +336,7 @@ class _Parser:
         if op in LISTS:
             return self._list()
         token = self.token
-        if known.number:
+        if known.number or (known.either and token.kind == "number"):
             if token.kind != "number":
                 self._fail("a number without quotes is expected here")
             self.position += 1

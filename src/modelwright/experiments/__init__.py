@@ -7,6 +7,7 @@ runs and of whatever else lies below an experiment, `LoggedModels` the models th
 from modelwright.experiments.artifacts import Artifacts, Entry, Located, Upload, UploadPart, media_type_of
 from modelwright.experiments.filenames import BadFileName, check_file_name, check_folder
 from modelwright.experiments.logged import LoggedModel, LoggedModels, LoggedStatus, Measurement, OnDataset, Sort
+from modelwright.experiments.queries import experiment_ids, experiment_names
 from modelwright.experiments.records import (
     Artifact,
     Capture,
@@ -56,4 +57,6 @@ __all__ = [
     "check_file_name",
     "check_folder",
     "media_type_of",
+    "experiment_ids",
+    "experiment_names",
 ]

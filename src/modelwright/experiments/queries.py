@@ -75,6 +75,18 @@ def experiment_named(tx: Transaction, name: str) -> Any | None:
     return tx.execute(sa.select(experiments).where(_e.name == name)).first()
 
 
+def experiment_ids(tx: Transaction, names: Iterable[str]) -> dict[str, int]:
+    """The ids of experiments by the names of their refs; those that are not there are left out."""
+    found = tx.execute(sa.select(_e.name, _e.id).where(_e.name.in_(list(names))))
+    return {each.name: each.id for each in found}
+
+
+def experiment_names(tx: Transaction, ids: Iterable[int]) -> dict[int, str]:
+    """The names of the refs of experiments by their ids."""
+    found = tx.execute(sa.select(_e.id, _e.name).where(_e.id.in_(list(ids))))
+    return {each.id: each.name for each in found}
+
+
 def experiment_titled(tx: Transaction, title: str) -> Any | None:
     """The row of the experiment with exactly that title, discarded or not."""
     return tx.execute(sa.select(experiments).where(_e.title == title)).first()

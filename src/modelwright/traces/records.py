@@ -141,6 +141,7 @@ class TraceInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     experiment: str  # the name of its ref
+    experiment_id: int
     state: TraceState = TraceState.UNSPECIFIED
     started: int = 0  # milliseconds since 1970
     milliseconds: int | None = None  # how long it took

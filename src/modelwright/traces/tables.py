@@ -186,6 +186,7 @@ def info_of(
     return TraceInfo(
         id=row.id,
         experiment=experiment,
+        experiment_id=row.experiment,
         state=TraceState(row.state),
         started=row.started,
         milliseconds=row.milliseconds,

@@ -13,8 +13,10 @@ from modelwright.server.mlflow import (
 )
 from modelwright.server.mlflow.experiments import ExperimentEndpoints
 from modelwright.server.mlflow.metrics import MetricEndpoints
+from modelwright.server.mlflow.otlp import Otlp
 from modelwright.server.mlflow.routing import Endpoint, Mlflow
 from modelwright.server.mlflow.runs import RunEndpoints
+from modelwright.server.mlflow.traces import TraceEndpoints
 from modelwright.server.mlflow.tracking import Tracking
 from modelwright.server.requests import Doorkeeper
 from modelwright.server.transfer import Transfer
@@ -32,6 +34,8 @@ def mlflow_app(workspace: Workspace, door: Doorkeeper) -> Mlflow:
         *MetricEndpoints(tracking).endpoints(),
         *artifacts.endpoints(workspace.artifacts, transfer),
         *logged_models.endpoints(workspace.logged_models, workspace.artifacts, transfer),
+        *TraceEndpoints(tracking).endpoints(),
+        *Otlp(tracking).endpoints(),
         *webhooks.endpoints(workspace),
         *registered_models.endpoints(workspace),
         *model_versions.endpoints(workspace),
