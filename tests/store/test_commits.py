@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -288,3 +291,118 @@ def test_a_submitted_write_that_changes_no_ledger_is_fine(database: Database):
     row = leases.insert().values(name="x", holder="y", fence=1, until="2026")
     database.submit(lambda tx: tx.execute(row), ADA).result(20)
     assert events(database) == 0
+
+
+# Other processes, and the end of this one
+
+WRITER = """
+import sys, threading
+from modelwright.core.clock import SystemClock
+from modelwright.core.principals import Principal
+from modelwright.core.refs import Ref
+from modelwright.store import Database
+from modelwright.store.tables import catalog_tags
+
+database, name = Database(sys.argv[1], SystemClock()), sys.argv[2]
+said = threading.Lock()
+
+def acknowledge(row):
+    with said:
+        sys.stdout.write(row + "\\n")
+        sys.stdout.flush()
+
+def work(tx, row):
+    tx.execute(catalog_tags.insert().values(ref=row, key="k", value="v"))
+    tx.record("test.row.put", Ref.parse("model:m"), reason=row)
+    return row
+
+def stream(place):
+    for number in range(int(sys.argv[3])):
+        row = f"{name}/{place}/{number}"
+        if place % 2:
+            database.submit(lambda tx, row=row: work(tx, row), Principal(id="ada", trusted=True)).result()
+        else:
+            with database.transaction(Principal(id="ada", trusted=True), write=True) as tx:
+                work(tx, row)
+        acknowledge(row)
+
+threads = [threading.Thread(target=stream, args=(place,)) for place in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+def writer(database: Database, name: str, count: int) -> subprocess.Popen[str]:
+    url = database.url.render_as_string(hide_password=False)
+    command = [sys.executable, "-c", WRITER, url, name, str(count)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def test_what_was_acknowledged_is_there_after_a_kill(database: Database):
+    with writer(database, "a", 10**6) as process:
+        assert process.stdout is not None
+        acknowledged = [process.stdout.readline().strip() for _ in range(60)]
+        process.kill()
+        acknowledged += [line.strip() for line in process.stdout if line.endswith("\n")]
+    rows = names(database)
+    assert set(acknowledged) <= rows
+    assert events(database) == len(rows)  # no change without its event, no event without its change
+
+
+def test_two_processes_write_by_turns(database: Database):
+    """Neither starves, and the ledger is one."""
+    with writer(database, "a", 15) as one, writer(database, "b", 15) as other:
+        assert one.stdout is not None and other.stdout is not None
+        told = set(one.stdout.read().split()) | set(other.stdout.read().split())
+        assert (one.wait(60), other.wait(60)) == (0, 0)
+    assert len(told) == 120 and names(database) == told and events(database) == 120
+
+
+INTERRUPTED = """
+import sys, threading, time
+from modelwright.core.clock import SystemClock
+from modelwright.core.principals import Principal
+from modelwright.store import Database
+
+database, ada = Database(sys.argv[1], SystemClock()), Principal(id="ada", trusted=True)
+held, go = threading.Event(), threading.Event()
+
+def first():
+    with database.transaction(ada, write=True):
+        held.set()
+        go.wait()
+
+def behind():
+    with database.transaction(ada, write=True):
+        print("behind", flush=True)
+
+threads = [threading.Thread(target=first)]
+threads[0].start()
+held.wait()
+try:
+    print("waiting", flush=True)
+    with database.transaction(ada, write=True):
+        print("never", flush=True)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+threads.append(threading.Thread(target=behind))
+threads[1].start()
+time.sleep(0.1)
+go.set()
+for thread in threads:
+    thread.join()
+with database.transaction(ada, write=True):
+    print("after", flush=True)
+"""
+
+
+def test_one_that_is_interrupted_while_it_waits_holds_nobody_up(database: Database):
+    url = database.url.render_as_string(hide_password=False)
+    with subprocess.Popen([sys.executable, "-c", INTERRUPTED, url], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "waiting\n"
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30)[0].split() == ["interrupted", "behind", "after"]
+        assert process.returncode == 0
