@@ -46,12 +46,12 @@ def audited_write(setting: Setting) -> Iterator[Case]:
     insert, numbers = notes.insert(), count(1)
     runs = setting.size(600, 30)
 
-    def durability(engine: sa.Engine, *, flushed: bool) -> None:
-        @sa.event.listens_for(engine, "connect")
+    def durability(base: Database, *, flushed: bool) -> None:
+        @sa.event.listens_for(base.engine, "connect")
         def _configure(connection: Any, _: Any) -> None:
             connection.execute(f"PRAGMA synchronous={'FULL' if flushed else 'OFF'}")
 
-        engine.dispose()
+        base.dispose()  # whoever connects from now on
 
     def plain(engine: sa.Engine) -> Callable[[object], object]:
         def write(number: object) -> None:
@@ -64,13 +64,12 @@ def audited_write(setting: Setting) -> Iterator[Case]:
         how = "flushed to disk" if flushed else "not flushed"
         with _workspace(setting, how) as workspace:
             assert workspace.home is not None
-            engine = workspace.home.database.engine
-            durability(engine, flushed=flushed)
-            notes.create(engine)
+            durability(workspace.home.database, flushed=flushed)
+            notes.create(workspace.home.database.engine)
             room = Notes(workspace.caller)
             room.add("notes", next(numbers))
             other = Database(f"sqlite:///{setting.folder / how.replace(' ', '-')}.db", SystemClock())
-            durability(other.engine, flushed=flushed)
+            durability(other, flushed=flushed)
             notes.create(other.engine)
             metadata.create_all(other.engine)
             yield Case(

@@ -133,7 +133,7 @@ _IN_TRANSACTION, _IN_ERROR = 2, 3  # libpq's PQTRANS_INTRANS and PQTRANS_INERROR
 class Writers:
     """The queue at the write lock, first come, first served."""
 
-    def __init__(self, begin: Callable[[], Group], *, lasts: float = LASTS) -> None:
+    def __init__(self, begin: Callable[[], Group], *, lasts: float) -> None:
         self.lasts = lasts
         self._begin = begin
         self._mutex = threading.Lock()

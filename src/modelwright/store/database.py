@@ -25,7 +25,7 @@ from modelwright.core.operations import Resource
 from modelwright.core.principals import Principal
 from modelwright.core.refs import Ref
 from modelwright.core.wire import to_plain
-from modelwright.store.commits import Group, Writers
+from modelwright.store.commits import LASTS, Group, Writers
 from modelwright.store.driver import Prepared, execute
 from modelwright.store.ledger import log
 from modelwright.store.tables import catalog_versions, metadata
@@ -117,14 +117,17 @@ class _Job(NamedTuple):
 class Database:
     """Engine, clock and the write lock. `transaction` and `submit` are the only ways in."""
 
-    def __init__(self, url: str, clock: Clock) -> None:
+    def __init__(self, url: str, clock: Clock, *, lasts: float = LASTS) -> None:
+        """`lasts` are the seconds for which a commit may be put off for those who wait; 0: each write has its own."""
         self.url = sa.make_url(url)
         self.clock = clock
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = _sqlite_engine(self.url) if self.is_sqlite else sa.create_engine(self.url, pool_pre_ping=True)
         # A reading transaction sees one state of the database throughout, as it does in SQLite by itself.
         self._reading: dict[str, Any] = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
-        self._writers = Writers(self._begin)  # fair among threads; the database itself keeps other processes out
+        self._writers = Writers(
+            self._begin, lasts=lasts
+        )  # fair among threads; the database itself keeps other processes out
         self._connection: sa.Connection | None = None  # the one that writes
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._worker: threading.Thread | None = None
