@@ -18,6 +18,7 @@ from modelwright.server.mlflow.routing import Endpoint, Mlflow
 from modelwright.server.mlflow.runs import RunEndpoints
 from modelwright.server.mlflow.traces import TraceEndpoints
 from modelwright.server.mlflow.tracking import Tracking
+from modelwright.server.mlflow.version_files import VersionFiles
 from modelwright.server.requests import Doorkeeper
 from modelwright.server.transfer import Transfer
 from modelwright.workspace import Workspace
@@ -32,12 +33,12 @@ def mlflow_app(workspace: Workspace, door: Doorkeeper) -> Mlflow:
         *ExperimentEndpoints(tracking).endpoints(),
         *RunEndpoints(tracking).endpoints(),
         *MetricEndpoints(tracking).endpoints(),
-        *artifacts.endpoints(workspace.artifacts, transfer),
+        *artifacts.endpoints(workspace.artifacts, VersionFiles(workspace.models), transfer),
         *logged_models.endpoints(workspace.logged_models, workspace.artifacts, transfer),
         *TraceEndpoints(tracking).endpoints(),
         *Otlp(tracking).endpoints(),
         *webhooks.endpoints(workspace),
         *registered_models.endpoints(workspace),
-        *model_versions.endpoints(workspace),
+        *model_versions.endpoints(workspace, transfer),
     ]
     return Mlflow([*offered, *unoffered.endpoints(offered)], door)

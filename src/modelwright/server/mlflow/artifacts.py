@@ -24,6 +24,7 @@ from modelwright.experiments import (
 from modelwright.server.mlflow.errors import NOT_OFFERED, MlflowError, invalid, missing
 from modelwright.server.mlflow.messages import Message, lacking, read_body, read_query
 from modelwright.server.mlflow.routing import Call, Endpoint
+from modelwright.server.mlflow.version_files import VersionFiles
 from modelwright.server.routing import SIGNED_IN
 from modelwright.server.transfer import Transfer
 from modelwright.store import acting_as
@@ -36,8 +37,9 @@ _RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,255}")
 class Proxy:
     """What answers below `mlflow-artifacts`, and the older addresses of the same files."""
 
-    def __init__(self, artifacts: Artifacts, transfer: Transfer) -> None:
+    def __init__(self, artifacts: Artifacts, versions: VersionFiles, transfer: Transfer) -> None:
         self._artifacts = artifacts
+        self._versions = versions
         self._transfer = transfer
 
     async def put(self, call: Call) -> Any:
@@ -51,13 +53,17 @@ class Proxy:
     async def get(self, call: Call) -> Any:
         """Give a file out."""
         place = _place(call)
+        if self._versions.covers(place):
+            found = await call.run(_named(place, lambda: self._versions.find(place)))
+            return self._content(call, found)
         return await self._give(call, place, await call.run(_named(place, lambda: self._artifacts.locate(place))))
 
     async def folder(self, call: Call) -> Any:
         """List a folder; paths are relative to it."""
         query = await call.message(Folder)
         place = checked_path(query.path)
-        found = await call.run(_named(place, lambda: self._listed(place)))
+        listed = self._versions.list if self._versions.covers(place) else self._listed
+        found = await call.run(_named(place, lambda: listed(place)))
         return {"files": found} if found else {}
 
     async def delete(self, call: Call) -> Any:
@@ -111,6 +117,9 @@ class Proxy:
 
     async def _file(self, call: Call, ref: Ref, name: str) -> Response:
         found = await call.run(_named(name, lambda: self._artifacts.find(ref, name)))
+        return self._content(call, found)
+
+    def _content(self, call: Call, found: Artifact) -> Response:
         return self._transfer.content(call.request, found.digest, found.size, name=found.name, media_type=found.media_type)
 
     async def _give(self, call: Call, place: str, at: Located) -> Response:
@@ -267,9 +276,9 @@ class Abort(Message):
     upload_id: str = ""
 
 
-def endpoints(artifacts: Artifacts, transfer: Transfer) -> list[Endpoint]:
+def endpoints(artifacts: Artifacts, versions: VersionFiles, transfer: Transfer) -> list[Endpoint]:
     """Every endpoint of the proxy."""
-    proxy, parts = Proxy(artifacts, transfer), Parts(artifacts, transfer)
+    proxy, parts = Proxy(artifacts, versions, transfer), Parts(artifacts, transfer)
     file = ROOT + "/artifacts/{path*}"
     return [
         Endpoint("PUT", file, proxy.put, needs="write"),

@@ -7,9 +7,12 @@ from typing import Any, ClassVar
 
 from msgspec.structs import replace
 
+from modelwright.core.errors import NotFound
+from modelwright.experiments import Artifact
 from modelwright.models import ModelVersion
 from modelwright.server.mlflow import prompts
-from modelwright.server.mlflow.errors import invalid
+from modelwright.server.mlflow.artifacts import checked_path
+from modelwright.server.mlflow.errors import invalid, missing
 from modelwright.server.mlflow.folders import Folders
 from modelwright.server.mlflow.messages import Message
 from modelwright.server.mlflow.registry import (
@@ -25,10 +28,12 @@ from modelwright.server.mlflow.registry import (
     tags_of,
 )
 from modelwright.server.mlflow.registry_search import Found, search_versions
-from modelwright.server.mlflow.routing import Endpoint
+from modelwright.server.mlflow.routing import Call, Endpoint
 from modelwright.server.mlflow.sources import Origin, Source, check_claims, check_link, check_placeholder, read_source
 from modelwright.server.mlflow.stages import ACTIVE, STAGES, canonical, said
+from modelwright.server.mlflow.version_files import VersionFiles
 from modelwright.server.routing import SIGNED_IN
+from modelwright.server.transfer import Transfer
 from modelwright.workspace import Workspace
 
 _AT = "/2.0/mlflow/model-versions"
@@ -59,6 +64,11 @@ class DeleteTag(Numbered):
     key: str = ""
 
 
+class File(Numbered):
+    needs: ClassVar[Sequence[str]] = ("name", "version", "path")
+    path: str = ""
+
+
 class Transition(Numbered):
     needs: ClassVar[Sequence[str]] = ("name", "version", "stage")
     stage: str = ""
@@ -72,7 +82,7 @@ class Search(Message):
     page_token: str = ""
 
 
-def endpoints(workspace: Workspace) -> list[Endpoint]:
+def endpoints(workspace: Workspace, transfer: Transfer) -> list[Endpoint]:
     """Everything below `model-versions/`."""
     doing = ModelVersions(workspace)
     table: tuple[tuple[str, str, type[Message], Any], ...] = (
@@ -86,7 +96,16 @@ def endpoints(workspace: Workspace) -> list[Endpoint]:
         ("POST", "set-tag", SetTag, doing.set_tag),
         ("DELETE", "delete-tag", DeleteTag, doing.delete_tag),
     )
-    return [Endpoint(method, f"{_AT}/{end}", answering(asked, work), needs=SIGNED_IN) for method, end, asked, work in table]
+    offered = [
+        Endpoint(method, f"{_AT}/{end}", answering(asked, work), needs=SIGNED_IN) for method, end, asked, work in table
+    ]
+
+    async def file(call: Call) -> Any:
+        asked = await call.message(File)
+        found = await call.run(lambda: doing.file(asked))
+        return transfer.content(call.request, found.digest, found.size, name=found.name, media_type=found.media_type)
+
+    return [*offered, Endpoint("GET", "/model-versions/get-artifact", file, needs=SIGNED_IN)]
 
 
 class ModelVersions:
@@ -97,6 +116,7 @@ class ModelVersions:
         self._registry = workspace.registry
         self._models = workspace.models
         self._folders = Folders(workspace, self._look)
+        self._files = VersionFiles(workspace.models)
 
     def create(self, asked: Create) -> Any:
         check_name(asked.name, reading=True)
@@ -163,6 +183,14 @@ class ModelVersions:
     def where(self, asked: Numbered) -> Any:
         """Where a client finds the files: an address that it can download from."""
         return {"artifact_uri": self._folders.where(self._look.version(asked.name, asked.version))}
+
+    def file(self, asked: File) -> Artifact:
+        """One file of a version."""
+        name = checked_path(asked.path)
+        try:
+            return self._files.file(self._look.version(asked.name, asked.version), name)
+        except NotFound:
+            raise missing(f"No such artifact: {name!r} of version {asked.version} of {asked.name}") from None
 
     def update(self, asked: Update) -> Any:
         ref = self._look.version(asked.name, asked.version).ref

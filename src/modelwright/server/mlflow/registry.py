@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, ClassVar, TypeVar
 
 from modelwright.core.errors import BadRef, NotFound
 from modelwright.core.refs import LATEST, Kind, Ref
 from modelwright.models import Model, ModelVersion
 from modelwright.server.mlflow.errors import invalid, missing
-from modelwright.server.mlflow.messages import Message, lacking
+from modelwright.server.mlflow.messages import Message, lacking, milliseconds
 from modelwright.server.mlflow.routing import Call
 from modelwright.server.mlflow.stages import canonical, said
 from modelwright.workspace import Workspace
@@ -262,11 +261,6 @@ def newest_of(versions: Sequence[ModelVersion]) -> list[ModelVersion]:
     for each in sorted(versions, key=lambda version: version.ref.version or 0, reverse=True):
         found.setdefault(said(each.stage), each)
     return list(found.values())
-
-
-def milliseconds(moment: datetime) -> int:
-    """A moment as MLflow counts: milliseconds since 1970."""
-    return int(moment.timestamp() * 1000)
 
 
 def _pairs(tags: Mapping[str, str]) -> list[Pair]:
