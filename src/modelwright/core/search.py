@@ -239,7 +239,7 @@ class _Parser:
     def order(self) -> Order:
         entity, key, known = self._field()
         if not known.orders:
-            self._fail(f"results cannot be ordered by {key!r}", self.tokens[0].at)
+            self._fail(f"results cannot be ordered by {key[:80]!r}", self.tokens[0].at)
         descending = self._word("DESC")
         if not descending:
             self._word("ASC")
@@ -281,7 +281,7 @@ class _Parser:
         op = self._operator()
         if op not in known.ops:
             names = ", ".join(sorted(known.ops))
-            self._fail(f"{self.text[start:at].strip()} can be compared with {names}, not {op.value}", at)
+            self._fail(f"{self.text[start:at].strip()[:80]} can be compared with {names}, not {op.value}", at)
         return Clause(entity.name, key, op, self._value(op, known))
 
     def _field(self) -> tuple[Entity, str, Field]:
@@ -308,7 +308,7 @@ class _Parser:
             words = [head, ".".join(tail)] if tail else [head]
         found = self.language.locate(words)
         if found is None:
-            self._fail(f"there is no field {name!r}", start.at)
+            self._fail(f"there is no field {name[:80]!r}", start.at)
         return found
 
     def _operator(self) -> Op:

@@ -1,4 +1,4 @@
-"""What carries traffic moves only through its gate, through MLflow's client as through every other door; and who may what."""
+"""What carries traffic moves only through its gate, through MLflow's client as through every other door; who may what."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ class Lookup:
         try:
             return self._registry.show(Ref(Kind.MODEL, name)) if "/" in name else self._registry.titled(name)
         except (NotFound, BadRef):
-            raise missing(f"Registered Model with name={name} not found") from None
+            raise missing(f"Registered Model with name={name[:300]} not found") from None
 
     def version(self, name: str, version: str | int) -> ModelVersion:
         """One version by its number."""
@@ -124,7 +124,7 @@ class Lookup:
         try:
             return self._models.show(ref.at(number))
         except NotFound:
-            raise missing(f"Model Version (name={name}, version={version}) not found") from None
+            raise missing(f"Model Version (name={name[:300]}, version={version}) not found") from None
 
     def chosen(self, name: str, selector: str) -> ModelVersion:
         """One version as `models:/` names it: by its number, a stage, `latest`, or `@` and an alias."""
@@ -139,7 +139,7 @@ class Lookup:
         for each in newest_of(model.latest):
             if said(each.stage) == stage:
                 return each
-        raise missing(f"Model Version (name={name}, stage={stage}) not found")
+        raise missing(f"Model Version (name={name[:300]}, stage={stage}) not found")
 
     def by_alias(self, model: Model, alias: str) -> ModelVersion:
         """The version that an alias stands for, `latest` included, in any case."""
@@ -149,7 +149,7 @@ class Lookup:
             return max(model.latest, key=lambda version: version.ref.version or 0)
         number = model.aliases.get(check_alias(alias))
         if number is None:
-            raise invalid(f"Registered model alias {alias} not found.")
+            raise invalid(f"Registered model alias {alias[:80]} not found.")
         return self._models.show(model.ref.at(number))
 
 
