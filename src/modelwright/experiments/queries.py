@@ -99,7 +99,7 @@ def experiment(tx: Transaction, ref: Ref) -> Experiment:
 
 def list_experiments(tx: Transaction, where: Filter) -> Page[Experiment]:
     """The experiments that the caller may see, by name; `where.state` is active (as by default), deleted or all."""
-    query = sa.select(experiments).where(visible(tx, _e.name), _alive(_e.deleted, where.state or Lifecycle.ACTIVE))
+    query = sa.select(experiments).where(visible(tx, _e.name), alive(_e.deleted, where.state or Lifecycle.ACTIVE))
     if where.under is not None:
         query = query.where(under(_e.name, where.under))
     if where.text:
@@ -174,6 +174,12 @@ def run_identified(tx: Transaction, identity: str) -> Any | None:
     return tx.execute(_rows().where(_r.id == identity)).first()
 
 
+def runs_keyed(tx: Transaction, keys: Sequence[int]) -> list[Any]:
+    """The rows of runs by their numbers, in that order."""
+    found = {row.key: row for row in tx.execute(_rows().where(_r.key.in_(list(keys))))}
+    return [found[key] for key in keys]
+
+
 def run(tx: Transaction, ref: Ref) -> Run:
     """One run."""
     return runs_of(tx, [run_row(tx, ref)])[0]
@@ -182,7 +188,7 @@ def run(tx: Transaction, ref: Ref) -> Run:
 def list_runs(tx: Transaction, where: Filter, experiment: str | None) -> Page[Run]:
     """The runs that the caller may see, newest first; discarded ones only where `where.state` says deleted or all."""
     state = where.state if where.state in ("deleted", "all") else "active"
-    query = _rows().where(visible(tx, _e.name), _alive(_r.deleted, state))
+    query = _rows().where(visible(tx, _e.name), alive(_r.deleted, state))
     if experiment is not None:
         number = tx.execute(sa.select(_e.id).where(_e.name == experiment)).scalar()
         query = query.where(_r.experiment == (-1 if number is None else number))
@@ -332,7 +338,8 @@ def _after(text: str) -> tuple[int, str]:
     return int(at), identity
 
 
-def _alive(deleted: Any, state: str) -> Any:
+def alive(deleted: Any, state: str) -> Any:
+    """Whether a row is in use, discarded, or either, by the column that says since when it is discarded."""
     if state == "all":
         return sa.true()
     return deleted.is_(None) if state == Lifecycle.ACTIVE else deleted.is_not(None)

@@ -12,7 +12,7 @@ from modelwright.core.errors import Conflict, InUse, Invalid, NotFound
 from modelwright.core.ids import is_id
 from modelwright.core.names import path_for
 from modelwright.core.operations import operation
-from modelwright.core.paging import Filter, Page
+from modelwright.core.paging import MAX_LIMIT, Filter, Page
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import encode_text
 from modelwright.experiments import queries, writing
@@ -33,8 +33,11 @@ from modelwright.experiments.records import (
     Point,
     Run,
     RunStatus,
+    View,
     number,
 )
+from modelwright.experiments.search.queries import Scope, find
+from modelwright.experiments.search.series.queries import numbers_of
 from modelwright.experiments.series import Series
 from modelwright.experiments.tables import from_micros, to_micros
 from modelwright.experiments.tracking import ActiveRun
@@ -221,6 +224,33 @@ class Experiments(Series):
     def list(self, tx: Transaction, where: Filter = Filter(), *, experiment: str | None = None) -> Page[Run]:
         """List runs, the newest first. `where.state` is a status, `where.under` a path of experiments."""
         return queries.list_runs(tx, where, experiment)
+
+    @operation("read", on="")
+    def search(
+        self,
+        tx: Transaction,
+        where: str = "",
+        *,
+        experiments: Sequence[str] | None = None,
+        order: Sequence[str] = (),
+        view: View = View.ACTIVE,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> Page[Run]:
+        """Search runs: `metrics.auc > 0.9 AND (params.depth = '6' OR tags.team LIKE 'ops%')`, in any order, page by page.
+
+        `experiments` are names or titles (None: every one that may be seen), `order` items such as `metrics.auc DESC`;
+        what lacks the value comes last. By default the newest come first. `limit` is 1 to 1000.
+        """
+        if not 1 <= limit <= MAX_LIMIT:
+            raise Invalid(f"A page holds 1 to {MAX_LIMIT} items, not {limit}.")
+        named = None
+        if experiments is not None:
+            rows = [queries.experiment_named(tx, path_for(each)) for each in experiments]
+            named = [row.id for row in rows if row is not None]
+        page = find(tx, where, order, Scope(numbers_of(tx, named), view), limit=limit, after=after)
+        rows = queries.runs_keyed(tx, [head.key for head in page.heads])
+        return Page(items=queries.runs_of(tx, rows), next=page.next)
 
     @operation("read")
     def curve(self, tx: Transaction, ref: Ref, metric: str, *, most: int | None = None) -> Curve:

@@ -16,6 +16,7 @@ from modelwright.server.mlflow.metrics import MetricEndpoints
 from modelwright.server.mlflow.otlp import Otlp
 from modelwright.server.mlflow.routing import Endpoint, Mlflow
 from modelwright.server.mlflow.runs import RunEndpoints
+from modelwright.server.mlflow.search import SearchEndpoints
 from modelwright.server.mlflow.traces import TraceEndpoints
 from modelwright.server.mlflow.tracking import Tracking
 from modelwright.server.mlflow.version_files import VersionFiles
@@ -33,6 +34,7 @@ def mlflow_app(workspace: Workspace, door: Doorkeeper) -> Mlflow:
         *ExperimentEndpoints(tracking).endpoints(),
         *RunEndpoints(tracking).endpoints(),
         *MetricEndpoints(tracking).endpoints(),
+        *SearchEndpoints(tracking).endpoints(),
         *artifacts.endpoints(workspace.artifacts, VersionFiles(workspace.models), transfer),
         *logged_models.endpoints(workspace.logged_models, workspace.artifacts, transfer),
         *TraceEndpoints(tracking).endpoints(),

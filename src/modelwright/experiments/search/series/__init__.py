@@ -1,0 +1,1 @@
+"""Searching experiments, and what their runs have read."""

@@ -1,0 +1,43 @@
+"""Where the next page begins: the values that the last run was sorted by, bound to the search that gave them. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+import msgspec
+
+from modelwright.core.errors import Invalid
+from modelwright.core.hashing import digest_value
+
+_MARK = 12  # hexadecimal digits that tell searches apart
+
+
+class BadToken(Invalid):
+    """A token that no page of this search gave."""
+
+    code = "bad-token"
+
+
+def mark_of(*parts: Any) -> str:
+    """What a search is told by."""
+    return digest_value(parts)[:_MARK]
+
+
+def write(mark: str, values: tuple[Any, ...]) -> str:
+    """The token for the page after a run that was sorted by these values."""
+    return base64.urlsafe_b64encode(msgspec.msgpack.encode([mark, *values])).decode().rstrip("=")
+
+
+def read(token: str, mark: str, count: int) -> tuple[Any, ...]:
+    """The values in a token; `BadToken` where it is of another search, or none at all."""
+    try:
+        padded = token.encode("ascii") + b"=" * (-len(token) % 4)
+        given, *values = msgspec.msgpack.decode(base64.b64decode(padded, altchars=b"-_", validate=True), type=list[Any])
+    except (binascii.Error, UnicodeError, msgspec.MsgspecError, ValueError):
+        raise BadToken("Invalid page token, could not base64-decode.", mend="Give the token of the page before.") from None
+    plain = all(isinstance(value, str | int | float) for value in values)
+    if given != mark or len(values) != count or not plain:
+        raise BadToken("Invalid page token: it is of another search.", mend="Begin again, without a token.")
+    return tuple(values)
