@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from modelwright.experiments.views import Views
     from modelwright.features import Features
     from modelwright.governance import Governance
-    from modelwright.models import Models, Registry
+    from modelwright.models import Models, Registry, Signatures
     from modelwright.monitoring import Monitoring
     from modelwright.pipelines import Pipelines, Triggers
     from modelwright.policy import Access, Policy
@@ -78,6 +78,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     objects: dict[str, Any] = {}
     roles: dict[str, dict[str, Any]] = {}
     features: dict[str, Any] = {}
+    models: dict[str, Any] = {}
     pipelines: dict[str, Any] = {}
     deployments: dict[str, Any] = {}
     serving: dict[str, Any] = {}
@@ -316,7 +317,18 @@ class Workspace:
     def models(self) -> Models:
         from modelwright.models import Models
 
-        return Models(self.caller)
+        return Models(self.caller, signatures=self.signatures)
+
+    @cached_property
+    def signatures(self) -> Signatures:
+        from modelwright.models import ModelSettings, Signatures
+
+        settings = self.settings.section("models", ModelSettings)
+        if self.home is not None:  # paths of keys are relative to the project
+            own, project = settings.signing_key, self.home.project
+            trusted = [str(project / each) for each in settings.trusted_keys]
+            settings = ModelSettings(signing_key=str(project / own) if own else "", trusted_keys=trusted)
+        return Signatures(self.caller, settings=settings)
 
     @cached_property
     def registry(self) -> Registry:

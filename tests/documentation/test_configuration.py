@@ -12,6 +12,7 @@ import pytest
 
 from modelwright.deployments import DeploymentSettings
 from modelwright.features import FeatureSettings
+from modelwright.models import ModelSettings
 from modelwright.pipelines import PipelineSettings
 from modelwright.policy import Role
 from modelwright.serving.http import HttpSettings
@@ -30,6 +31,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "objects": S3Settings,
     "roles": Role,
     "features": FeatureSettings,
+    "models": ModelSettings,
     "pipelines": PipelineSettings,
     "deployments": DeploymentSettings,
     "serving": HttpSettings,

@@ -1,4 +1,4 @@
-"""`gate`, `promote`, `approve`, `waive`, `tag`, `retire`, `classify`, `policy`: who decides what, on which grounds."""
+"""`gate`, `promote`, `approve`, `waive`, `tag`, `retire`, `sign`, `classify`, `policy`: who decides what, and why."""
 
 from __future__ import annotations
 
@@ -46,6 +46,8 @@ def register(app: typer.Typer) -> None:
             "waive": waive,
             "tag": tag,
             "retire": retire,
+            "sign": sign,
+            "verify-model": verify_model,
             "classify": classify,
         },
     )
@@ -190,6 +192,55 @@ def retire(
         print_json(made)
     else:
         say(f"{made.ref} is retired{f'; its successor is {made.successor}' if made.successor else ''}.")
+
+
+def sign(
+    ref: RefArgument,
+    key: Annotated[Path, typer.Option("--key", metavar="FILE", help="A private key, in PEM: ECDSA or Ed25519.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write the bundle there too.", show_default=False)
+    ] = None,
+    reason: Reason = "",
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Sign a model version with a key of yours.
+
+    The key stays here; the signature goes on the record, and every load verifies it. If the key has a password, it is
+    asked for. The bundle is what OpenSSF's model-signing verifies.
+    """
+    parsed = parse_ref(ref, Kind.MODEL)
+    password = None
+    if b"ENCRYPTED" in key.read_bytes() if key.is_file() else False:
+        password = typer.prompt("The key's password", hide_input=True, err=True)
+    with workspace(where) as rooms:
+        made = rooms.signatures.sign(parsed, key, password=password, reason=reason)
+    if out is not None and made.seal is not None:
+        out.write_text(made.seal.bundle, encoding="utf-8")
+    if as_json:
+        print_json(made)
+    else:
+        say(f"{made.ref} is signed: {len(made.record.files)} file{'s' if len(made.record.files) > 1 else ''}.")
+
+
+@carries_out("signatures.verify")
+def verify_model(
+    ref: RefArgument,
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", metavar="FILE", help="The public key that must have signed it.", show_default=False),
+    ] = None,
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Verify the signature over a version: every file, and that its key counts."""
+    parsed = parse_ref(ref, Kind.MODEL)
+    with workspace(where) as rooms:
+        found = rooms.signatures.verify(parsed, key=key.read_text(encoding="utf-8") if key else "")
+    if as_json:
+        print_json(found)
+    else:
+        say(f"{found.ref} is as it was signed: {len(found.record.files)} file{'s' if len(found.record.files) > 1 else ''}.")
 
 
 @carries_out("policy.classify")

@@ -20,6 +20,7 @@ ROOMS: Final = {
     "access": "modelwright.policy:Access",
     "policy": "modelwright.policy:Policy",
     "models": "modelwright.models:Models",
+    "signatures": "modelwright.models:Signatures",
     "deployments": "modelwright.deployments:Deployments",
     "monitoring": "modelwright.monitoring:Monitoring",
     "governance": "modelwright.governance:Governance",

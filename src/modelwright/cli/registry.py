@@ -61,6 +61,8 @@ SECTIONS: Final[dict[str, dict[str, Command]]] = {
         "waive": Command("decide", "waive", "Set one requirement aside for one version.", "policy.waive"),
         "tag": Command("decide", "write", "Set or remove tags."),
         "retire": Command("decide", "register", "Take a version out of use for good, naming its successor."),
+        "sign": Command("decide", "register", "Sign a model version with a key of yours."),
+        "verify-model": Command("decide", "read", "Verify the signature over a version.", "signatures.verify"),
         "classify": Command("decide", "evaluate", "Set the risk tier of a thing.", "policy.classify"),
         "policy": Command("decide", "policy.edit", "Show, adopt, compare, simulate policies; waivers, gates."),
     },

@@ -10,6 +10,7 @@ from modelwright.models.records import (
     Model,
     ModelDiff,
     ModelRecord,
+    ModelSettings,
     ModelVersion,
     Parity,
     Profile,
@@ -18,6 +19,7 @@ from modelwright.models.records import (
 from modelwright.models.registry import Registry
 from modelwright.models.searching import Compare, Condition, Every, Not, Order, Search, Some, Test
 from modelwright.models.service import Models
+from modelwright.models.signing import Signatures
 
 __all__ = [
     "CHAMPION",
@@ -29,6 +31,7 @@ __all__ = [
     "Model",
     "ModelDiff",
     "ModelRecord",
+    "ModelSettings",
     "ModelVersion",
     "Models",
     "Not",
@@ -37,6 +40,7 @@ __all__ = [
     "Profile",
     "Registry",
     "Search",
+    "Signatures",
     "Some",
     "Stage",
     "Test",

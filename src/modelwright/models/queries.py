@@ -14,7 +14,15 @@ from modelwright.core.refs import Kind
 from modelwright.core.wire import decode, encode_text
 from modelwright.models.records import Model, ModelVersion, Stage
 from modelwright.models.searching import Compare, Condition, Every, Not, Order, Search, Some, Test
-from modelwright.models.tables import models_origins, models_stages, models_titles, profiles_of, stages_of, titles_of
+from modelwright.models.tables import (
+    models_origins,
+    models_stages,
+    models_titles,
+    profiles_of,
+    seals_of,
+    stages_of,
+    titles_of,
+)
 from modelwright.store import State, Thing, Transaction, Version, catalog, things
 from modelwright.store.tables import catalog_tags, catalog_things, catalog_versions
 
@@ -70,9 +78,15 @@ def search_versions(tx: Transaction, search: Search) -> Page[Version]:
 
 def complete(tx: Transaction, found: Sequence[Version]) -> list[ModelVersion]:
     """Versions as the registry shows them."""
-    names = [each.ref.name for each in found]
-    stages, profiles, titles = stages_of(tx, [each.ref for each in found]), profiles_of(tx, names), titles_of(tx, names)
-    return [ModelVersion.of(each, stages[each.ref], profiles[each.ref.name], titles[each.ref.name]) for each in found]
+    refs, names = [each.ref for each in found], [each.ref.name for each in found]
+    stages, profiles = stages_of(tx, refs), profiles_of(tx, names)
+    titles, seals = titles_of(tx, names), seals_of(tx, refs)
+    return [
+        ModelVersion.of(
+            each, stages[each.ref], profiles[each.ref.name], title=titles[each.ref.name], seal=seals.get(each.ref)
+        )
+        for each in found
+    ]
 
 
 def models(tx: Transaction, found: Sequence[Thing]) -> list[Model]:

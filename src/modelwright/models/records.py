@@ -13,7 +13,7 @@ from modelwright.core.errors import Conflict, Refused
 from modelwright.core.refs import Ref
 from modelwright.core.signature import Signature
 from modelwright.core.wire import convert
-from modelwright.serving.records import Format, Manifest
+from modelwright.serving.records import Format, Manifest, Seal
 from modelwright.store.records import State, Version
 
 CHAMPION = "champion"  # what is live in production; it moves only to a version that the production gate let through
@@ -152,12 +152,13 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
     created_by: str
     changed_at: datetime  # when its standing, tags or description last changed
     description: str = ""
+    seal: Seal | None = None  # the signature over its files
     successor: Ref | None = None  # of a retired version: what to use in its place
     aliases: list[str] = []
     tags: dict[str, str] = {}
 
     @classmethod
-    def of(cls, version: Version, stage: Stage, profile: Profile, title: str) -> ModelVersion:
+    def of(cls, version: Version, stage: Stage, profile: Profile, *, title: str, seal: Seal | None = None) -> ModelVersion:
         """Put together what the catalog and this room's tables say."""
         return cls(
             ref=version.ref,
@@ -170,6 +171,7 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
             created_by=version.created_by,
             changed_at=version.changed_at,
             description=version.description,
+            seal=seal,
             successor=version.successor,
             aliases=version.aliases,
             tags=version.tags,
@@ -186,6 +188,7 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
             files=self.record.files,
             signature=self.record.signature,
             digest=self.digest,
+            seal=self.seal,
         )
 
     def _repr_html_(self) -> str:
@@ -225,3 +228,10 @@ class ModelDiff(msgspec.Struct, frozen=True, kw_only=True):
     after: Ref
     changes: list[Change]
     compatible: bool  # whoever calls the earlier version may call the later one as they do now
+
+
+class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[models]`: who signs versions here, and whose signatures count."""
+
+    signing_key: str = ""  # the PEM file of a private key: what is registered here is signed with it
+    trusted_keys: list[str] = []  # PEM files of public keys, besides that of `signing_key`

@@ -36,7 +36,8 @@ from modelwright.models.records import (
 )
 from modelwright.models.registry import changed_tags, pairs
 from modelwright.models.scan import Scan, joined, scan_file
-from modelwright.models.tables import on_stage, profiles_of, set_origin, set_profile, set_stage, stages_of
+from modelwright.models.signing import Signatures
+from modelwright.models.tables import on_stage, profiles_of, set_origin, set_profile, set_seal, set_stage, stages_of
 from modelwright.policy import require
 from modelwright.serving import Format
 from modelwright.serving.records import MLMODEL
@@ -57,8 +58,9 @@ class Models(Room):
 
     room, kind = "models", Kind.MODEL
 
-    def __init__(self, caller: Caller) -> None:
+    def __init__(self, caller: Caller, *, signatures: Signatures) -> None:
         super().__init__(caller)
+        self._signatures = signatures
         self._scans: dict[tuple[str, str, bool], Scan] = {}  # files do not change: each is looked into once
 
     # At the caller's side
@@ -122,9 +124,10 @@ class Models(Room):
             licence=licence,
             authors=list(authors),
         )
-        return self.register(
+        version = self.register(
             name, record=record, parity=built.parity, description=description, tags=dict(tags or {}), reason=reason
         )
+        return self._signatures.sign_as_configured(version)
 
     def log_folder(
         self,
@@ -165,7 +168,10 @@ class Models(Room):
             authors=list(authors),
         )
         self._scanned(record)  # before the database is locked; where this is no server, the server looks again
-        return self.register(name, record=record, description=description, tags=dict(tags or {}), anew=True, reason=reason)
+        version = self.register(
+            name, record=record, description=description, tags=dict(tags or {}), anew=True, reason=reason
+        )
+        return self._signatures.sign_as_configured(version)
 
     def load(
         self,
@@ -184,7 +190,7 @@ class Models(Room):
         `trust`, or an MLflow folder in the `flavour` that is named, by MLflow itself.
         """
         from modelwright.models.loaded import LoadedModel
-        from modelwright.serving import load
+        from modelwright.serving import check_seal, load
 
         version = self.show(convert(ref, Ref))
         if version.stage is Stage.RETIRED and not retired:
@@ -203,6 +209,7 @@ class Models(Room):
                 mend="If you trust whoever made it, pass allow_unsafe=True.",
             )
         files = {path: self.blobs.read(digest) for path, digest in version.record.files.items()}
+        check_seal(version.manifest, files)
         if unsafe:
             from modelwright.models import unpickling
 
@@ -222,6 +229,7 @@ class Models(Room):
         from modelwright.serving import check_servable
 
         check_servable(version.manifest)
+        self._signatures.check(version)
         record = version.record
         if record.format is Format.MLFLOW and not record.entry:
             raise Refused(
@@ -505,6 +513,7 @@ class Models(Room):
         version = catalog.delete(tx, ref)
         set_stage(tx, version.ref, None)
         set_origin(tx, version.ref, None)
+        set_seal(tx, version.ref, None)
         tx.note(resource=version.ref, before={"digest": version.digest})
         return version.ref
 

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from modelwright.core.refs import Kind, Ref
 from modelwright.models.records import ModelRecord, Profile, Stage
+from modelwright.serving.records import Seal
 from modelwright.store import Transaction
 from modelwright.store.tables import metadata
 
@@ -43,6 +44,15 @@ models_origins = sa.Table(  # what versions are searched by; the record of the v
     sa.Column("run", sa.String(200), nullable=False, index=True),
     sa.Column("source", sa.Text, nullable=False),
     sa.Column("logged_as", sa.String(64), nullable=False, index=True),
+)
+
+models_seals = sa.Table(  # the signature over a version's files, the newest one
+    "models_seals",
+    metadata,
+    sa.Column("name", sa.String(200), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("bundle", sa.Text, nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
 )
 
 _s, _p, _t, _o = models_stages.c, models_profiles.c, models_titles.c, models_origins.c
@@ -114,5 +124,22 @@ def set_origin(tx: Transaction, ref: Ref, record: ModelRecord | None) -> None:
 
 def forget(tx: Transaction, name: str) -> None:
     """A model was deleted as a whole: nothing of it stays here."""
-    for table in (models_stages, models_profiles, models_titles, models_origins):
+    for table in (models_stages, models_profiles, models_titles, models_origins, models_seals):
         tx.execute(table.delete().where(table.c.name == name))
+
+
+def seals_of(tx: Transaction, refs: Sequence[Ref]) -> dict[Ref, Seal]:
+    """The signature over each of the versions that has one."""
+    c = models_seals.c
+    rows = tx.execute(sa.select(models_seals).where(c.name.in_({ref.name for ref in refs}))).all()
+    found = {(row.name, row.version): Seal(bundle=row.bundle, key=row.key) for row in rows}
+    return {ref: found[ref.name, ref.version] for ref in refs if (ref.name, ref.version) in found}
+
+
+def set_seal(tx: Transaction, ref: Ref, seal: Seal | None) -> None:
+    """Put a signature over a version in place of the one before, or with None forget it."""
+    c = models_seals.c
+    tx.execute(models_seals.delete().where(c.name == ref.name, c.version == ref.version))
+    if seal is not None:
+        row = {"name": ref.name, "version": ref.version, "bundle": seal.bundle, "key": seal.key}
+        tx.execute(models_seals.insert().values(row))

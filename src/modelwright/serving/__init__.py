@@ -11,28 +11,31 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from modelwright.serving.records import Arm, Call, Extras, Format, Intake, Manifest, Route, Switch, Tally, Variant
+from modelwright.serving.records import Arm, Call, Extras, Format, Intake, Manifest, Route, Seal, Switch, Tally, Variant
 
 if TYPE_CHECKING:
     from modelwright.serving.checks import check_batch, conform_outputs
     from modelwright.serving.formats.objectives import gives_chances
     from modelwright.serving.http import PREFIXES, HttpSettings, create_app
-    from modelwright.serving.loaders import Predictor, check_servable, load
+    from modelwright.serving.loaders import Predictor, check_seal, check_servable, load
     from modelwright.serving.metrics import ServingMetrics
     from modelwright.serving.mlmodel import MlModel, native, read_mlmodel
     from modelwright.serving.plane import Answer, Plane
     from modelwright.serving.predictions import LogSettings, PredictionLog
+    from modelwright.serving.seals import private_key, public_key, public_pem, same_key, sign, signed_files, verify
 
 _LAZY = {
     "check_batch": "checks",
     "conform_outputs": "checks",
     "Predictor": "loaders",
+    "check_seal": "loaders",
     "check_servable": "loaders",
     "gives_chances": "formats.objectives",
     "load": "loaders",
     "MlModel": "mlmodel",
     "native": "mlmodel",
     "read_mlmodel": "mlmodel",
+    **dict.fromkeys(("private_key", "public_key", "public_pem", "same_key", "sign", "signed_files", "verify"), "seals"),
     "Answer": "plane",
     "Plane": "plane",
     "PREFIXES": "http",
@@ -59,18 +62,27 @@ __all__ = [
     "PredictionLog",
     "Predictor",
     "Route",
+    "Seal",
     "ServingMetrics",
     "Switch",
     "Tally",
     "Variant",
     "check_batch",
+    "check_seal",
     "check_servable",
     "conform_outputs",
     "create_app",
     "gives_chances",
     "load",
     "native",
+    "private_key",
+    "public_key",
+    "public_pem",
     "read_mlmodel",
+    "same_key",
+    "sign",
+    "signed_files",
+    "verify",
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol, TypeAlias
@@ -12,6 +13,7 @@ from modelwright.serving.checks import Columns
 from modelwright.serving.formats import lightgbm, onnx, skops, xgboost
 from modelwright.serving.mlmodel import native, read_mlmodel
 from modelwright.serving.records import MLMODEL, Format, Manifest
+from modelwright.serving.seals import verify
 
 Package: TypeAlias = Path | Mapping[str, bytes | Path]
 
@@ -62,10 +64,12 @@ def load(manifest: Manifest, package: Package) -> Predictor:
     """Load a package from its folder, or from a mapping of its paths to bytes or files.
 
     Every file that the manifest names is verified against its digest first (`Corrupt`); a file that is not there is
-    `NotFound`; a model whose content is not allowed, or not what the format promises, is `Invalid`.
+    `NotFound`; a signed package must hold exactly what was signed; a model whose content is not allowed, or not what the
+    format promises, is `Invalid`.
     """
     check_servable(manifest)
     files = {path: _read(package, path, digest) for path, digest in manifest.files.items()}
+    check_seal(manifest, files)
     if manifest.format is Format.MLFLOW:
         return _from_folder(manifest, files)
     suffixes = _SUFFIXES[manifest.format]
@@ -77,6 +81,12 @@ def load(manifest: Manifest, package: Package) -> Predictor:
             mend="A package of this format holds exactly one.",
         )
     return _FORMATS[manifest.format](manifest, files[models[0]])
+
+
+def check_seal(manifest: Manifest, files: Mapping[str, bytes]) -> None:
+    """`Corrupt`, naming the file, unless a signed package holds exactly what was signed."""
+    if manifest.seal is not None:
+        verify(manifest.seal, {path: hashlib.sha256(data).hexdigest() for path, data in files.items()})
 
 
 def check_servable(manifest: Manifest) -> None:

@@ -29,6 +29,13 @@ class Format(StrEnum):
     EXTERNAL = "external"  # only an address, given by another program: nothing of it is here
 
 
+class Seal(msgspec.Struct, frozen=True, kw_only=True):
+    """A signature over the files of a package: a Sigstore bundle as JSON, and the public key it is checked with, as PEM."""
+
+    bundle: str
+    key: str
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What a model package is: a named version, its files (path to BLAKE3 digest), its format and its signature."""
 
@@ -38,6 +45,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     files: dict[str, str]
     signature: Signature
     digest: str  # of the version, as the registry has it
+    seal: Seal | None = None  # if it is signed; every load verifies it
 
 
 class Extras(StrEnum):

@@ -15,6 +15,7 @@ from modelwright.store.database import Transaction
 from modelwright.store.records import AliasMove, Direction, Event, EventFilter, Evidence, Lineage, Verdict, Version
 
 DECISIONS = ("approval", "waiver")  # evidence that only `policy` makes, after asking who may
+FOUND = ("signature", "security-scan", "parity")  # evidence that only whoever looked at the files can give
 
 
 class Record(Audit):
@@ -103,6 +104,8 @@ class Record(Audit):
         """Attach evidence of your own to an exact version; the ledger says who did, and approvals are not made so."""
         if kind in DECISIONS:
             raise Refused(f"An {kind} is not attached.", mend="Decide it where separation of duties is asked: mw approve.")
+        if kind in FOUND:
+            raise Refused(f"Evidence of the kind {kind} is not attached: it is found by looking at the files themselves.")
         version = catalog.get(tx, ref)
         return evidence.attach(
             tx,

@@ -422,6 +422,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_models_profiles")),
     )
     op.create_table(
+        "models_seals",
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("bundle", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name", "version", name=op.f("pk_models_seals")),
+    )
+    op.create_table(
         "models_stages",
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
@@ -1096,6 +1104,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_models_stages_stage"))
 
     op.drop_table("models_stages")
+    op.drop_table("models_seals")
     op.drop_table("models_profiles")
     with op.batch_alter_table("models_origins", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_models_origins_run"))

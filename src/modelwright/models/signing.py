@@ -1,0 +1,143 @@
+"""Signing versions: with a key that need not leave its holder, checked by whoever keeps the record and at every load."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from modelwright.core.errors import Invalid, NotFound, Refused
+from modelwright.core.operations import Caller, Room, operation
+from modelwright.core.refs import Kind, Ref
+from modelwright.models import queries
+from modelwright.models.records import ModelSettings, ModelVersion
+from modelwright.models.tables import set_seal
+from modelwright.serving import Seal
+from modelwright.store import Transaction, Verdict, catalog, evidence
+
+SIGNATURE = "signature"  # the kind of evidence
+_REMEMBERED = 100_000  # files whose SHA-256 is kept
+
+
+class Signatures(Room):
+    """Signatures over the files of model versions: what OpenSSF's model-signing writes and verifies."""
+
+    room, kind = "signatures", Kind.MODEL
+
+    def __init__(self, caller: Caller, *, settings: ModelSettings = ModelSettings()) -> None:
+        super().__init__(caller)
+        self._settings = settings
+        self._known: dict[str, str] = {}  # BLAKE3 to SHA-256: files do not change, so each is read once
+
+    # At the caller's side
+
+    def sign(self, ref: Ref | str, key: Path | str, *, password: str | None = None, reason: str = "") -> ModelVersion:
+        """Sign a version with the private key in a PEM file. The key stays here; the signature goes on the record."""
+        from modelwright.core.wire import convert
+        from modelwright.serving import private_key, sign
+
+        try:
+            pem = Path(key).read_bytes()
+        except OSError as error:
+            raise NotFound(f"The key {key} cannot be read: {error.strerror}.") from None
+        own = private_key(pem, password.encode() if password is not None else None)
+        pinned, digests = self.digests(convert(ref, Ref))
+        if not digests:
+            raise Invalid(f"{pinned} has no files that could be signed.")
+        return self.put(pinned, sign(f"{pinned.name}@{pinned.version}", digests, own), reason=reason)
+
+    def sign_as_configured(self, version: ModelVersion) -> ModelVersion:
+        """Sign what was just registered, where this workspace has a key of its own; else leave it as it is."""
+        if not self._settings.signing_key or version.seal is not None or not version.record.files:
+            return version
+        return self.sign(version.ref, self._settings.signing_key, reason="signed when it was registered")
+
+    # On the record
+
+    @operation("read")
+    def digests(self, tx: Transaction, ref: Ref) -> tuple[Ref, dict[str, str]]:
+        """The SHA-256 of every file of a version, which is what a signature is about."""
+        version = catalog.get(tx, ref)
+        (found,) = queries.complete(tx, [version])
+        return version.ref, self._sha256(found.record.files)
+
+    @operation("register", event="signatures.version.signed")
+    def put(self, tx: Transaction, ref: Ref, seal: Seal, *, reason: str = "") -> ModelVersion:
+        """Put a signature over a version on the record, once it verifies for exactly the files that are stored.
+
+        It becomes evidence of the kind `signature`: a pass if its key is among those that this workspace trusts, else a
+        warning. `Corrupt` names the file that is not as it was signed.
+        """
+        from modelwright.serving import public_key, verify
+
+        version = catalog.get(tx, ref)
+        (found,) = queries.complete(tx, [version])
+        verify(seal, self._sha256(found.record.files))
+        set_seal(tx, version.ref, seal)
+        catalog.touch(tx, version.ref)
+        trusted = self._trusts(seal)
+        kind = type(public_key(seal.key)).__name__.removesuffix("PublicKey")
+        fingerprint = hashlib.sha256(seal.key.encode()).hexdigest()
+        tx.note(resource=version.ref, after={"key": fingerprint, "trusted": trusted})
+        evidence.attach(
+            tx,
+            SIGNATURE,
+            version.ref,
+            subject_digest=version.digest,
+            verdict=Verdict.PASS if trusted else Verdict.WARN,
+            figures={"n": len(found.record.files), "key": fingerprint, "kind": kind, "trusted": trusted},
+            summary=f"signed with the key {fingerprint[:12]}{'' if trusted else ', which is none of the trusted ones'}",
+        )
+        return queries.complete(tx, [catalog.get(tx, version.ref)])[0]
+
+    @operation("read")
+    def verify(self, tx: Transaction, ref: Ref, *, key: str = "") -> ModelVersion:
+        """Verify the signature over a version.
+
+        `Corrupt` names the file that was changed; `Refused` says why a signature does not count. `key`, a public key as
+        PEM, stands in for those that the workspace trusts.
+        """
+        from modelwright.serving import same_key
+
+        (found,) = queries.complete(tx, [catalog.get(tx, ref)])
+        if found.seal is None:
+            raise Refused(f"{found.ref} is not signed.", mend=f"Sign it: mw sign {found.ref} --key KEY.pem")
+        self.check(found)
+        if not (same_key(found.seal.key, [key]) if key else self._trusts(found.seal)):
+            whose = "the one that was given" if key else "one that this workspace trusts"
+            raise Refused(
+                f"{found.ref} is signed, but its key is not {whose}.",
+                mend="Name the PEM file of that key in [models] trusted_keys, if you trust whoever holds it.",
+            )
+        return found
+
+    def check(self, version: ModelVersion) -> None:
+        """`Corrupt`, naming the file, unless what is stored is what was signed; nothing to say where it is not signed."""
+        from modelwright.serving import verify
+
+        if version.seal is not None:
+            verify(version.seal, self._sha256(version.record.files))
+
+    def _sha256(self, files: Mapping[str, str]) -> dict[str, str]:
+        for digest in files.values():
+            if digest not in self._known:
+                hasher = hashlib.sha256()
+                for piece in self.blobs.stream(digest):
+                    hasher.update(piece)
+                if len(self._known) > _REMEMBERED:
+                    self._known.clear()
+                self._known[digest] = hasher.hexdigest()
+        return {path: self._known[digest] for path, digest in files.items()}
+
+    def _trusts(self, seal: Seal) -> bool:
+        from modelwright.serving import public_pem, same_key
+
+        own = [public_pem(_read(self._settings.signing_key))] if self._settings.signing_key else []
+        return same_key(seal.key, [*own, *(_read(path).decode() for path in self._settings.trusted_keys)])
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise NotFound(f"The key {path}, which [models] names, cannot be read: {error.strerror}.") from None
