@@ -22,7 +22,7 @@ from types import TracebackType
 from benchmarks.cases import Skip
 from benchmarks.wire import Address, Connection, request
 
-STARTS_WITHIN = 120.0  # seconds
+STARTS_WITHIN = 300.0  # seconds: on a busy machine the supervisor of several workers kills some for being slow
 HEALTH = request("GET", "/health")
 KIBIBYTE = 1024
 MIBIBYTE = 2**20

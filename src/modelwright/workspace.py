@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from modelwright.deployments import Deployments
     from modelwright.evaluation import Evaluation
     from modelwright.experiments import Artifacts, Experiments, LoggedModels
+    from modelwright.experiments.intake import Intake
     from modelwright.experiments.views import Views
     from modelwright.features import Features
     from modelwright.governance import Governance
     from modelwright.models import Models, Registry, Signatures
+    from modelwright.models.intake import ModelIntake
     from modelwright.monitoring import Monitoring
     from modelwright.pipelines import Pipelines, Triggers
     from modelwright.policy import Access, Policy
@@ -298,6 +300,18 @@ class Workspace:
         from modelwright.experiments import LoggedModels
 
         return LoggedModels(self.caller)
+
+    @cached_property
+    def intake(self) -> Intake:
+        from modelwright.experiments.intake import Intake
+
+        return Intake(self.caller)
+
+    @cached_property
+    def model_intake(self) -> ModelIntake:
+        from modelwright.models.intake import ModelIntake
+
+        return ModelIntake(self.caller)
 
     @cached_property
     def evaluation(self) -> Evaluation:

@@ -84,6 +84,9 @@ SECTIONS: Final[dict[str, dict[str, Command]]] = {
         "backup": Command("keep", LOCAL, "Copy database, objects and keys into one folder, verified."),
         "restore": Command("keep", LOCAL, "Restore a backup into an empty folder, verified."),
     },
+    "Come and go": {
+        "import": Command("exchange", "write", "Bring a store of MLflow's over: runs, files, models."),
+    },
     "People": {
         "user": Command("account", "grant", "Create people and service accounts, grant and revoke roles."),
         "token": Command("account", "use", "Create, list and revoke tokens."),

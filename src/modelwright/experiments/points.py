@@ -19,6 +19,7 @@ Columns: TypeAlias = "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarr
 """Steps, times in microseconds, values."""
 
 _POINT = struct.Struct("<iqqd")
+POINT_BYTES = _POINT.size  # of a tail
 _HEAD = struct.Struct("<BI")
 _COLUMN = struct.Struct("<BqI")  # bytes of an item, the first value, bytes that follow
 _VERSION = 1

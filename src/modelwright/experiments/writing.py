@@ -404,7 +404,10 @@ def fold(tx: Transaction, run: int) -> None:
     written again more often than the logarithm of their number.
     """
     t, b = tails.c, blocks.c
-    newest = by_metric(from_tails(list(tx.execute(sa.select(t.data).where(t.run == run).order_by(t.seq)).scalars())))
+    tail = list(tx.execute(sa.select(t.data).where(t.run == run).order_by(t.seq)).scalars())
+    if not tail:
+        return
+    newest = by_metric(from_tails(tail))
     short: dict[int, list[Any]] = {}
     for row in tx.execute(sa.select(b.name, b.id, b.points).where(b.run == run).order_by(b.id)):
         if row.points >= BLOCK_POINTS:
@@ -421,12 +424,17 @@ def fold(tx: Transaction, run: int) -> None:
             parts.append(from_block(data))
             gone.append(last.id)
             count += last.points
-        made += [{"run": run, "name": name, **_block(part)} for part in _split(merged(parts))]
+        made += [{"run": run, "name": name, **block} for block in blocks_of(merged(parts))]
     for start in range(0, len(gone), 500):
         tx.execute(blocks.delete().where(b.id.in_(gone[start : start + 500])))
     if made:
         tx.execute(blocks.insert(), made)
     tx.execute(tails.delete().where(t.run == run))
+
+
+def blocks_of(columns: Columns) -> list[dict[str, Any]]:
+    """The points of a metric as rows of `blocks`, without run and name."""
+    return [{"points": len(part[0]), "data": to_block(part)} for part in _split(columns)]
 
 
 def _split(columns: Columns) -> list[Columns]:
@@ -436,10 +444,6 @@ def _split(columns: Columns) -> list[Columns]:
     return [
         (columns[0][start:end], columns[1][start:end], columns[2][start:end]) for start, end in itertools.pairwise(edges)
     ]
-
-
-def _block(columns: Columns) -> dict[str, Any]:
-    return {"points": len(columns[0]), "data": to_block(columns)}
 
 
 def add_artifacts(tx: Transaction, run: int, new: Sequence[Artifact]) -> None:

@@ -7,11 +7,12 @@ it come again, its next version has a number that no other ever had, and a ref i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from modelwright.core.clock import parse_time
+from modelwright.core.clock import isoformat, parse_time
 from modelwright.core.errors import Conflict, InUse, NotFound
 from modelwright.core.refs import Ref
 from modelwright.store import catalog
@@ -35,6 +36,26 @@ def create(tx: Transaction, ref: Ref, *, description: str = "") -> Thing:
         again = catalog_things.update().where(_t.kind == ref.kind, _t.name == ref.name)
         tx.execute(again.values(gone_at=None, **fresh))
     return get(tx, ref)
+
+
+def count_from(tx: Transaction, ref: Ref, number: int) -> bool:
+    """Let the next version have this number, as it had where it was made; False where one so high was given already."""
+    row = _row(tx, ref)
+    if row is None or row.versions >= number:
+        return False
+    counted = catalog_things.update().where(_t.kind == ref.kind, _t.name == ref.name)
+    tx.execute(counted.values(versions=number - 1))
+    return True
+
+
+def date(tx: Transaction, ref: Ref, *, created: datetime, changed: datetime) -> None:
+    """Say since when a thing, or a version of it, has been, if it was made elsewhere; the ledger says when it came."""
+    values = {"created_at": isoformat(created), "changed_at": isoformat(changed)}
+    if ref.version is None:
+        tx.execute(catalog_things.update().where(_t.kind == ref.kind, _t.name == ref.name).values(**values))
+    else:
+        key = (_v.kind == ref.kind, _v.name == ref.name, _v.version == ref.version)
+        tx.execute(catalog_versions.update().where(*key).values(**values))
 
 
 def get(tx: Transaction, ref: Ref) -> Thing:

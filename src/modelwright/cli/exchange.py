@@ -1,0 +1,99 @@
+"""`import`: coming from elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from modelwright.cli.explain import add_group
+from modelwright.cli.options import AsJson, Where, workspace
+from modelwright.cli.output import print_json, say, section, table
+
+if TYPE_CHECKING:
+    from modelwright.exchange import Outcome
+
+DIFFERS = 4  # the exit code where both sides do not count the same
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group."""
+    add_group(app, "import", "Bring over what was kept elsewhere.", {"mlflow": import_mlflow})
+
+
+def import_mlflow(
+    uri: Annotated[
+        str,
+        typer.Argument(metavar="URI", help="A database (sqlite:///..., postgresql://...), a folder mlruns, or http://..."),
+    ],
+    artifacts: Annotated[
+        str | None,
+        typer.Option(metavar="ROOT", help="Where its artifact root lies: a folder, s3://...", show_default=False),
+    ] = None,
+    token: Annotated[
+        str,
+        typer.Option(envvar="MLFLOW_TRACKING_TOKEN", help="For a server that asks who you are.", show_default=False),
+    ] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be brought.")] = False,
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring a whole store of MLflow's over: experiments, runs, curves, files, models, versions, aliases.
+
+    A database and a folder are read as they lie, and never written; MLflow need not be installed. What is here already is
+    left alone, so an import that was stopped goes on when it is started again, and a second one brings only what has
+    changed there. In the end both sides are counted; exit code 4 where they differ. Traces stay where they are.
+    """
+    from modelwright.exchange import Bringing, open_source
+
+    source = open_source(uri, artifacts=artifacts, token=token)
+    try:
+        with workspace(where) as rooms, _bars() as told:
+            bringing = Bringing(source, rooms.intake, rooms.model_intake, told=told, dry_run=dry_run)
+            outcome = bringing.run(target=rooms.address)
+    finally:
+        source.close()
+    _tell(outcome, as_json=as_json)
+
+
+def _tell(outcome: Outcome, *, as_json: bool) -> None:
+    if as_json:
+        lines = [
+            {"what": each.what, "there": each.there, "here": each.here, "verdict": each.verdict} for each in outcome.check
+        ]
+        print_json({**{name: getattr(outcome, name) for name in outcome.__struct_fields__}, "check": lines})
+    else:
+        verb = "would be brought" if outcome.dry_run else "brought"
+        rows = [[what, added, outcome.same.get(what, 0)] for what, added in outcome.added.items()]
+        table(["what", verb, "here already"], rows, right=(verb, "here already"))
+        shown = [[each.what, each.there, each.here, each.verdict] for each in outcome.check if each.there or each.here]
+        section(["what", "there", "here", "verdict"], shown, right=("there", "here"))
+        for note in outcome.notes:
+            say(note)
+    if not outcome.agrees:
+        raise typer.Exit(DIFFERS)
+
+
+@contextmanager
+def _bars() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for each part, on a terminal; yields what is called with the part, how much is done, and how much there is."""
+    if not sys.stderr.isatty():
+        yield lambda what, done, total: None
+        return
+    from rich import progress as rich
+
+    from modelwright.cli.output import console
+
+    columns = [rich.TextColumn("{task.description}"), rich.BarColumn(), rich.MofNCompleteColumn(), rich.TimeElapsedColumn()]
+    with rich.Progress(*columns, console=console(error=True), transient=True) as bars:
+        tasks: dict[str, rich.TaskID] = {}
+
+        def told(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total or None)
+            bars.update(tasks[what], completed=done)
+
+        yield told

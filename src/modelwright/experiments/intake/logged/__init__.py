@@ -1,0 +1,1 @@
+"""Logged models on their way in."""

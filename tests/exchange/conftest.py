@@ -1,0 +1,149 @@
+"""A store of MLflow's, made by the real client: every test works on a copy of it."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+LONG = 60_001  # points of one curve: more than go in one call
+
+
+class Store(NamedTuple):
+    """A copy of the store."""
+
+    folder: Path
+    runs: dict[str, str]  # ids by what they are here for
+
+    @property
+    def uri(self) -> str:
+        return f"sqlite:///{self.folder / 'mlflow.db'}"
+
+    @property
+    def artifacts(self) -> str:
+        return str(self.folder / "artifacts")
+
+    def sql(self, statement: str, *values: Any) -> None:
+        with sqlite3.connect(self.folder / "mlflow.db") as connection:
+            connection.execute(statement, values)
+        connection.close()
+
+
+@pytest.fixture(scope="session")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Made once: MLflow takes seconds to make its tables."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        return Store(folder, _fill(folder))
+    finally:
+        os.chdir(before)
+
+
+@pytest.fixture
+def store(original: Store, tmp_path: Path) -> Store:
+    """A copy that a test may change. Its artifacts are where the database does not say: below `artifacts`."""
+    folder = tmp_path / "theirs"
+    shutil.copytree(original.folder, folder)
+    return Store(folder, original.runs)
+
+
+def _fill(folder: Path) -> dict[str, str]:
+    import mlflow
+    from mlflow import MlflowClient
+    from mlflow.data.http_dataset_source import HTTPDatasetSource
+    from mlflow.data.meta_dataset import MetaDataset
+    from mlflow.entities import Metric, Param, RunTag
+
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    client = MlflowClient()
+    artifacts = folder / "artifacts"
+    churn = client.create_experiment("Churn, 2026", artifact_location=str(artifacts / "1"), tags={"team": "growth"})
+    old = client.create_experiment("old", artifact_location=str(artifacts / "2"))
+
+    runs: dict[str, str] = {}
+    full = client.create_run(churn, start_time=1_700_000_000_123, run_name="first try", tags={"mlflow.user": "ada"})
+    runs["full"] = identity = full.info.run_id
+    points = [Metric("loss", 1 / (step + 1), 1_700_000_000_000 + step, step) for step in range(500)]
+    odd = [
+        Metric("odd", math.nan, 1_700_000_000_001, 0),
+        Metric("odd", math.inf, 1_700_000_000_002, 1),
+        Metric("odd", -3.5, 1_700_000_000_003, -2),
+        Metric("val loss", 0.25, 1_700_000_000_004, 7),
+        Metric("only nan", math.nan, 1_700_000_000_005, 0),
+    ]
+    client.log_batch(
+        identity, metrics=points + odd, params=[Param("depth", "6"), Param("empty", ""), Param("long", "x" * 5000)]
+    )
+    client.log_batch(
+        identity, metrics=odd[:1], tags=[RunTag("note", "ünï ✓ 'quoted'"), RunTag("mlflow.note.content", "a" * 300)]
+    )
+    client.log_text(identity, "hello", "notes/read me.txt")
+    client.log_text(identity, "<svg/>", "plots/roc.svg")
+    client.log_dict(identity, {"a": [1, 2]}, "config.json")
+    source = HTTPDatasetSource("https://example.com/churn.csv")
+    with mlflow.start_run(run_id=identity):
+        mlflow.log_input(MetaDataset(source, name="churn", digest="abc123"), context="training", tags={"k": "v"})
+    client.set_terminated(identity, "FINISHED", end_time=1_700_000_100_456)
+
+    nested = client.create_run(churn, run_name="child", tags={"mlflow.parentRunId": identity})
+    runs["failed"] = nested.info.run_id
+    client.set_terminated(nested.info.run_id, "FAILED")
+    runs["running"] = client.create_run(churn, run_name="still at it").info.run_id
+    client.log_metric(runs["running"], "loss", 0.5, step=1)
+    gone = client.create_run(churn, run_name="mistake")
+    runs["deleted"] = gone.info.run_id
+    client.log_param(gone.info.run_id, "depth", 1)
+    client.log_text(gone.info.run_id, "still here", "why.txt")
+    client.delete_run(gone.info.run_id)
+    runs["in deleted"] = client.create_run(old, run_name="ancient").info.run_id
+    client.log_metric(runs["in deleted"], "loss", 2.0)
+    client.delete_experiment(old)
+
+    runs["long"] = client.create_run(churn, run_name="long").info.run_id
+    with sqlite3.connect(folder / "mlflow.db") as connection:
+        rows = [("loss", step / 7, 1_700_000_000_000 + step, runs["long"], step, 0) for step in range(LONG)]
+        connection.executemany(
+            "INSERT INTO metrics (key, value, timestamp, run_uuid, step, is_nan) VALUES (?, ?, ?, ?, ?, ?)", rows
+        )
+        connection.execute(
+            "INSERT INTO latest_metrics (key, value, timestamp, run_uuid, step, is_nan) VALUES (?, ?, ?, ?, ?, ?)", rows[-1]
+        )
+    connection.close()
+
+    _models(mlflow, client, churn, runs)
+    return runs
+
+
+def _models(mlflow: Any, client: Any, experiment: str, runs: dict[str, str]) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    mlflow.set_experiment(experiment_id=experiment)
+    with mlflow.start_run(run_name="model") as run:
+        runs["model"] = run.info.run_id
+        fitted = LogisticRegression().fit([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1])
+        logged = mlflow.sklearn.log_model(
+            fitted, name="churn", pip_requirements=["scikit-learn"], params={"C": 1.0}, tags={"kind": "linear"}
+        )
+        mlflow.log_metric("auc", 0.9, step=3, model_id=logged.model_id)
+    runs["logged model"] = logged.model_id
+    client.create_registered_model("churn", tags={"owner": "ada"}, description="Who leaves.")
+    for number in (1, 2, 3):
+        client.create_model_version(
+            "churn", f"models:/{logged.model_id}", run.info.run_id, tags={"n": str(number)}, model_id=logged.model_id,
+            description=f"the {number}th",
+        )  # fmt: skip
+    client.delete_model_version("churn", "2")
+    client.set_registered_model_alias("churn", "shadow", "1")
+    client.set_registered_model_alias("churn", "champion", "3")
+    client.transition_model_version_stage("churn", "3", "Production")
+    client.create_registered_model("Fraud detector")
+    client.create_model_version("Fraud detector", "https://models.example.com/fraud/1")

@@ -1,0 +1,178 @@
+"""Bringing a real store of MLflow's over: whole, again, after changes, after being stopped."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from modelwright.core.paging import Filter
+from modelwright.core.refs import Ref
+from modelwright.exchange import Bringing, Outcome, open_source
+from modelwright.store.records import EventFilter
+from modelwright.workspace import Workspace
+from tests.exchange.conftest import LONG, Store
+
+
+def bring(store: Store, rooms: Workspace, *, uri: str = "", **how: Any) -> Outcome:
+    source = open_source(uri or store.uri, artifacts=store.artifacts)
+    try:
+        return Bringing(source, rooms.intake, rooms.model_intake, **how).run()
+    finally:
+        source.close()
+
+
+def events(rooms: Workspace) -> int:
+    return len(rooms.record.events(EventFilter(limit=1000)).items)
+
+
+def test_a_whole_store_comes_over_and_both_sides_count_the_same(store: Store, workspace: Workspace) -> None:
+    outcome = bring(store, workspace)
+
+    assert {line.what: (line.there, line.here) for line in outcome.check if line.verdict != "pass"} == {}
+    counted = {line.what: line.here for line in outcome.check}
+    assert (counted["experiments"], counted["experiments deleted"]) == (3, 1)
+    assert (counted["runs"], counted["runs deleted"]) == (7, 2)
+    assert counted["points"] == 500 + 5 + 1 + 1 + LONG + 1
+    assert counted["artifacts"] == 4
+    assert (counted["logged models"], counted["logged params"], counted["logged figures"]) == (1, 1, 1)
+    assert counted["logged files"] > 3
+    assert (counted["registered models"], counted["versions"], counted["aliases"]) == (2, 3, 2)
+
+
+def test_a_run_is_what_it_was(store: Store, embedded: Workspace) -> None:
+    bring(store, embedded)
+
+    run = embedded.experiments.show(Ref.parse(f"run:{store.runs['full']}"))
+    assert (run.name, run.status, run.user, run.experiment_id) == ("first try", "finished", "ada", 1)
+    assert run.started_at.timestamp() == 1_700_000_000.123
+    assert run.ended_at is not None and run.ended_at.timestamp() == 1_700_000_100.456
+    assert run.params == {"depth": "6", "empty": "", "long": "x" * 5000}
+    assert run.tags["note"] == "ünï ✓ 'quoted'"
+    assert "mlflow.runName" not in run.tags
+    assert [(each.name, each.digest, each.tags) for each in run.datasets] == [
+        ("churn", "abc123", {"k": "v", "mlflow.data.context": "training"})
+    ]
+    assert sorted(each.name for each in run.artifacts) == ["config.json", "notes/read me.txt", "plots/roc.svg"]
+    assert embedded.intake.blobs.read({a.name: a.digest for a in run.artifacts}["notes/read me.txt"]) == b"hello"
+    assert run.metrics["odd"].step == 1  # the highest step, not the last written
+    assert math.isnan(run.metrics["only nan"].figure)
+    curve = embedded.experiments.curve(run.ref, "loss")
+    assert (curve.total, curve.values[0], curve.steps[-1]) == (500, 1.0, 499)
+    long = embedded.experiments.curve(Ref.parse(f"run:{store.runs['long']}"), "loss")
+    assert long.total == LONG
+    assert long.values == [step / 7 for step in range(LONG)]
+
+
+def test_what_was_deleted_is_deleted_and_can_be_restored(store: Store, embedded: Workspace) -> None:
+    bring(store, embedded)
+
+    names = {each.title: each.lifecycle for each in embedded.experiments.list_experiments(Filter(state="all")).items}
+    assert names == {"Default": "active", "Churn, 2026": "active", "old": "deleted"}
+    gone = Ref.parse(f"run:{store.runs['deleted']}")
+    assert embedded.experiments.show(gone).lifecycle == "deleted"
+    embedded.experiments.restore(gone)
+    assert [each.name for each in embedded.experiments.show(gone).artifacts] == ["why.txt"]
+    embedded.experiments.restore(Ref.parse("experiment:old"))
+    assert embedded.experiments.show(Ref.parse(f"run:{store.runs['in deleted']}")).lifecycle == "active"
+
+
+def test_versions_keep_their_numbers_and_nothing_gets_past_a_gate(store: Store, embedded: Workspace) -> None:
+    outcome = bring(store, embedded)
+
+    versions = embedded.models.versions(Ref.parse("model:churn")).items
+    assert [each.ref.version for each in versions] == [3, 1]
+    newest = versions[0]
+    assert newest.record.run == Ref.parse(f"run:{store.runs['model']}")
+    assert newest.tags == {"n": "3", "mlflow.stage": "Production"}
+    assert (newest.stage, newest.description) == ("candidate", "the 3th")
+    model = embedded.registry.show(Ref.parse("model:churn"))
+    assert model.aliases == {"shadow": 1}
+    assert model.tags == {"owner": "ada", "mlflow.alias.champion": "3"}
+    assert any("champion" in note for note in outcome.notes)
+    address = embedded.registry.titled("Fraud detector").latest[0]
+    assert (address.record.format, address.record.source) == ("external", "https://models.example.com/fraud/1")
+
+
+def test_a_second_import_changes_nothing(store: Store, embedded: Workspace) -> None:
+    bring(store, embedded)
+    before = events(embedded)
+
+    outcome = bring(store, embedded)
+
+    assert set(outcome.added.values()) == {0}
+    assert outcome.agrees
+    assert events(embedded) == before
+
+
+def test_each_call_is_one_event_that_names_source_and_counts(store: Store, embedded: Workspace) -> None:
+    bring(store, embedded)
+
+    found = embedded.record.events(EventFilter(action="intake.runs.brought")).items
+    assert 0 < len(found) < 7
+    assert sum(each.after["runs"] for each in found) == 7
+    assert {each.after["source"] for each in found} == {store.uri}
+    assert any(f"run:{store.runs['full']}" in each.outputs for each in found)
+
+
+def test_a_dry_run_tells_and_does_nothing(store: Store, embedded: Workspace) -> None:
+    before = events(embedded)
+
+    outcome = bring(store, embedded, dry_run=True)
+
+    assert outcome.added["runs"] == 7
+    assert outcome.check == []
+    assert events(embedded) == before
+
+
+def test_what_has_moved_on_there_is_brought_and_what_only_we_have_stays(store: Store, embedded: Workspace) -> None:
+    bring(store, embedded)
+    running = store.runs["running"]
+    embedded.experiments.tag(Ref.parse(f"run:{store.runs['full']}"), {"ours": "kept"})
+    store.sql("UPDATE runs SET status = 'FINISHED', end_time = 1700000000999 WHERE run_uuid = ?", running)
+    store.sql("INSERT INTO metrics VALUES ('loss', 0.1, 1700000001000, ?, 2, 0)", running)
+    store.sql("UPDATE latest_metrics SET value = 0.1, step = 2, timestamp = 1700000001000 WHERE run_uuid = ?", running)
+    store.sql("UPDATE tags SET value = 'new' WHERE key = 'note'")
+
+    outcome = bring(store, embedded)
+
+    assert outcome.added["runs"] == 2
+    run = embedded.experiments.show(Ref.parse(f"run:{running}"))
+    assert (run.status, run.metrics["loss"].figure) == ("finished", 0.1)
+    assert embedded.experiments.curve(run.ref, "loss").steps == [1, 2]
+    full = embedded.experiments.show(Ref.parse(f"run:{store.runs['full']}"))
+    assert (full.tags["note"], full.tags["ours"]) == ("new", "kept")
+    assert embedded.experiments.curve(full.ref, "loss").total == 500
+
+
+class Stopped(Exception):
+    """As if the process had been killed."""
+
+
+@pytest.mark.parametrize("after", [1, 2, 3, 4, 5, 6, 8])
+def test_an_import_that_was_stopped_goes_on(store: Store, embedded: Workspace, after: int) -> None:
+    calls = 0
+
+    class Stopping:
+        """A caller that works so many times, and then no more."""
+
+        blobs, principal = embedded.caller.blobs, embedded.caller.principal
+
+        def call(self, room: Any, operation: Any, arguments: dict[str, Any]) -> Any:
+            nonlocal calls
+            if operation.writes:
+                calls += 1
+                if calls > after:
+                    raise Stopped
+            return embedded.caller.call(room, operation, arguments)
+
+    source = open_source(store.uri, artifacts=store.artifacts)
+    stopping = Stopping()
+    with pytest.raises(Stopped):
+        Bringing(source, type(embedded.intake)(stopping), type(embedded.model_intake)(stopping)).run()
+
+    outcome = Bringing(source, embedded.intake, embedded.model_intake).run()
+    source.close()
+
+    assert outcome.agrees, [line for line in outcome.check if line.verdict != "pass"]
