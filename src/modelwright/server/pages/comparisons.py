@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from modelwright.core.errors import Invalid, ModelwrightError, Unauthenticated
 from modelwright.core.refs import Kind, Ref
 from modelwright.experiments import Comparison, Run
-from modelwright.experiments.comparing import best
+from modelwright.experiments.comparing import best, compared
 from modelwright.experiments.records import Compared
 from modelwright.experiments.views import Page
 from modelwright.server.pages.charts import drawn, parallel_chart, scatter_chart
@@ -62,6 +62,12 @@ def dimensions(runs: Sequence[Run], rows: Sequence[Compared]) -> list[str]:
     """Parameters and metrics that differ, as names of axes, those that most runs have first."""
     differing = [row.name for row in rows if not row.same]
     return sorted(differing, key=lambda name: -sum(name in run.params or name in run.metrics for run in runs))
+
+
+def varying(runs: Sequence[Run]) -> tuple[list[str], list[str]]:
+    """The parameters and the metrics whose values differ among runs, those that most runs have first."""
+    found = compared(runs)
+    return dimensions(runs, found.params), dimensions(runs, found.metrics)
 
 
 def values_of(run: Run) -> dict[str, Any]:

@@ -3,35 +3,118 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
-from modelwright.core.paging import Filter
+from modelwright.core.errors import Invalid
+from modelwright.core.names import path_for
+from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
 from modelwright.experiments import Run
 from modelwright.server.pages.charts import curve_chart, drawn
 from modelwright.server.pages.lineage import lineage_of
-from modelwright.server.pages.render import PER_PAGE, named, turning
+from modelwright.server.pages.render import PER_PAGE, allowed, named, turning
 from modelwright.workspace import Workspace
 
 OUTLINE = 300  # points drawn of a curve
 CURVES = 12  # drawn on a page
 SHOWN = 3  # metrics in the list
+CHARTED = 200  # runs drawn as lines and points: the first of the list's order
+
+
+class Asked(NamedTuple):
+    """What the list of runs was asked for."""
+
+    where: str
+    order: str
+    columns: list[str]
+    experiment: str
+
+    @classmethod
+    def of(cls, query: QueryParams) -> Asked:
+        """From the address of the page: `q` and `state` become clauses of the filter."""
+        parts = []
+        if query.get("q"):
+            word = query["q"].replace("'", "''")
+            parts.append(f"(run_name ILIKE '%{word}%' OR run_id LIKE '{word}%')")
+        if query.get("state"):
+            parts.append("status = '{}'".format(query["state"].upper().replace("'", "''")))
+        if query.get("where", "").strip():
+            parts.append(f"({query['where']})" if parts else query["where"])
+        columns = [each for each in query.getlist("column") if each.startswith(("metrics.", "params."))]
+        return cls(" AND ".join(parts), query.get("order", ""), list(dict.fromkeys(columns)), query.get("experiment", ""))
 
 
 def index(workspace: Workspace, request: Request) -> dict[str, Any]:
-    """Runs, newest first, of one experiment or of all, with the metrics that most of them have."""
-    asked = request.query_params
-    where = Filter(text=asked.get("q") or None, state=asked.get("state") or None, after=asked.get("after"), limit=PER_PAGE)
-    page = workspace.experiments.list(where, experiment=asked.get("experiment") or None)
+    """Runs by a filter and in an order, with the columns asked for; or the newest, with what most of them have."""
+    query = request.query_params
+    asked = Asked.of(query)
+    page, wrong = _found(workspace, asked, limit=PER_PAGE, after=query.get("after"))
+    columns = asked.columns or [f"metrics.{name}" for name in common_metrics(page.items)]
+    many: Sequence[Run] = ()
+    if query.get("charts"):
+        many = _found(workspace, asked, limit=CHARTED, after=None)[0].items
+    charts = _charts_of(many, query) if many else {"parallel": None, "scatter": None, "names": [], "x": "", "y": ""}
     return {
         "page": page,
-        "metrics": common_metrics(page.items),
+        "wrong": wrong,
+        "columns": [_column(each, asked.order, query) for each in columns],
+        "names": _names_in(page.items),
+        "charts": charts,
+        "charted": bool(charts["parallel"] or charts["scatter"]),
+        "drawn": len(many),
         "experiments": workspace.experiments.list_experiments(Filter(limit=100)).items,
         "turning": turning(request, page.next),
-        "query": asked,
+        "query": query,
+        "views": (allowed(lambda: workspace.views.list(path_for(asked.experiment))) or ()) if asked.experiment else (),
+        "address": urlencode([(k, v) for k, v in query.multi_items() if v and k not in ("view", "after")]),
+        "chart_address": urlencode([*((k, v) for k, v in query.multi_items() if v and k not in ("after", "charts")), ("charts", "on")]),
     }
+
+
+def _found(workspace: Workspace, asked: Asked, *, limit: int, after: str | None) -> tuple[Page[Run], str]:
+    """The page of the list, or what is wrong with the filter: said beside it, and not as a page of its own."""
+    try:
+        found = workspace.experiments.search(
+            asked.where,
+            experiments=[asked.experiment] if asked.experiment else None,
+            order=[asked.order] if asked.order else [],
+            limit=limit,
+            after=after,
+        )
+    except Invalid as error:
+        return Page(items=[]), str(error)
+    return found, ""
+
+
+def _column(name: str, order: str, query: QueryParams) -> dict[str, Any]:
+    """A column of the list: its kind and key, and the address that orders by it, the other way round the next time."""
+    kind, _, key = name.partition(".")
+    field = f"{kind}.`{key.replace('`', '``')}`"
+    turned = f"{field} ASC" if order == f"{field} DESC" else f"{field} DESC"
+    kept = [(k, v) for k, v in query.multi_items() if v and k not in ("order", "after")]
+    return {
+        "kind": kind,
+        "key": key,
+        "address": "?" + urlencode([*kept, ("order", turned)]),
+        "sorted": "descending" if order == f"{field} DESC" else "ascending" if order == f"{field} ASC" else "",
+    }
+
+
+def _names_in(runs: Sequence[Run]) -> list[str]:
+    """Every metric and parameter of these runs, as names of columns."""
+    metrics = sorted({f"metrics.{name}" for run in runs for name in run.metrics})
+    return [*metrics, *sorted({f"params.{name}" for run in runs for name in run.params})]
+
+
+def _charts_of(runs: Sequence[Run], query: QueryParams) -> dict[str, Any]:
+    from modelwright.server.pages.comparisons import run_charts, varying
+
+    params, metrics = varying(runs)
+    return run_charts(runs, query.getlist("axis"), query.get("x", ""), query.get("y", ""), params=params, metrics=metrics)
 
 
 def common_metrics(runs: Sequence[Run]) -> list[str]:
