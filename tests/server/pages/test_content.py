@@ -130,3 +130,27 @@ def test_a_baseline_is_chosen_on_the_page(site: Any, browse: httpx.Client) -> No
     turned = said(browse, "/runs/compare" + other[1].replace("&amp;", "&"))
     before, after = (re.search(r"measured against (\S+)", text) for text in (text_of(page), turned))
     assert before is not None and after is not None and before[1] != after[1]
+
+
+def test_runs_are_found_by_what_they_logged_and_put_in_order(browse: httpx.Client) -> None:
+    everything = browse.get("/runs").text
+    names = re.findall(r'Compare ([\w-]+)"', everything)
+    assert len(names) > 1
+    ordered = browse.get("/runs", params={"order": "attributes.run_name ASC"}).text
+    assert re.findall(r'Compare ([\w-]+)"', ordered) == sorted(names)
+    one = browse.get("/runs", params={"where": f"run_name = '{names[0]}'"}).text
+    assert re.findall(r'Compare ([\w-]+)"', one) == [names[0]]
+    assert "No run is like that" in browse.get("/runs", params={"where": "run_name = 'nobody'"}).text
+
+
+def test_a_filter_that_is_wrong_is_explained_beside_it(browse: httpx.Client) -> None:
+    answer = browse.get("/runs", params={"where": "metrics.auc > 'high' <script>"})
+    assert answer.status_code == 200
+    assert 'aria-invalid="true"' in answer.text and "<script>" not in answer.text.partition("<main")[2]
+    assert "Invalid" in text_of(answer.text)
+
+
+def test_all_runs_of_a_list_are_drawn_at_once(browse: httpx.Client) -> None:
+    page = browse.get("/runs", params={"charts": "on"})
+    assert page.status_code == 200
+    assert "Every run a line" in page.text or "Nothing differs among these runs" in page.text

@@ -14,6 +14,7 @@ from modelwright.core.names import path_for
 from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
 from modelwright.experiments import Run
+from modelwright.experiments.views import View
 from modelwright.server.pages.charts import curve_chart, drawn
 from modelwright.server.pages.lineage import lineage_of
 from modelwright.server.pages.render import PER_PAGE, allowed, named, turning
@@ -69,10 +70,18 @@ def index(workspace: Workspace, request: Request) -> dict[str, Any]:
         "experiments": workspace.experiments.list_experiments(Filter(limit=100)).items,
         "turning": turning(request, page.next),
         "query": query,
-        "views": (allowed(lambda: workspace.views.list(path_for(asked.experiment))) or ()) if asked.experiment else (),
-        "address": urlencode([(k, v) for k, v in query.multi_items() if v and k not in ("view", "after")]),
-        "chart_address": urlencode([*((k, v) for k, v in query.multi_items() if v and k not in ("after", "charts")), ("charts", "on")]),
+        "views": _views(workspace, asked.experiment),
+        "address": _address(query, leave=("view", "after")),
+        "chart_address": f"{_address(query, leave=('after', 'charts'))}&charts=on".lstrip("&"),
     }
+
+
+def _views(workspace: Workspace, experiment: str) -> Sequence[View]:
+    return (allowed(lambda: workspace.views.list(path_for(experiment))) or ()) if experiment else ()
+
+
+def _address(query: QueryParams, *, leave: Sequence[str]) -> str:
+    return urlencode([(key, value) for key, value in query.multi_items() if value and key not in leave])
 
 
 def _found(workspace: Workspace, asked: Asked, *, limit: int, after: str | None) -> tuple[Page[Run], str]:
