@@ -162,7 +162,7 @@ CONTRAST = """() => {
 
 def test_runs_are_compared_from_the_list(desk: Reader) -> None:
     desk.open("/runs?experiment=delay")
-    for box in desk.page.query_selector_all("input[type=checkbox]")[:2]:
+    for box in desk.page.query_selector_all("input[name=run]")[:2]:
         box.check()
     desk.page.click("text=Compare the chosen")
     desk.page.wait_for_selector("html[data-charts=done]", state="attached")
