@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from modelwright.policy import Access, Policy
     from modelwright.store import Embedded, LedgerSettings, Record, Transaction
     from modelwright.traces import Traces
+    from modelwright.traces.evalsets import EvaluationSets
+    from modelwright.traces.scorers import Scorers
     from modelwright.webhooks import Webhooks
 
 
@@ -363,6 +365,18 @@ class Workspace:
         from modelwright.traces import Traces
 
         return Traces(self.caller, experiments=self.experiments)
+
+    @cached_property
+    def evaluation_sets(self) -> EvaluationSets:
+        from modelwright.traces.evalsets import EvaluationSets
+
+        return EvaluationSets(self.caller, experiments=self.experiments)
+
+    @cached_property
+    def scorers(self) -> Scorers:
+        from modelwright.traces.scorers import Scorers
+
+        return Scorers(self.caller, experiments=self.experiments)
 
     @cached_property
     def webhooks(self) -> Webhooks:

@@ -11,11 +11,13 @@ from modelwright.server.mlflow import (
     unoffered,
     webhooks,
 )
+from modelwright.server.mlflow.evalsets import EvalsetEndpoints
 from modelwright.server.mlflow.experiments import ExperimentEndpoints
 from modelwright.server.mlflow.metrics import MetricEndpoints
 from modelwright.server.mlflow.otlp import Otlp
 from modelwright.server.mlflow.routing import Endpoint, Mlflow
 from modelwright.server.mlflow.runs import RunEndpoints
+from modelwright.server.mlflow.scorers import ScorerEndpoints
 from modelwright.server.mlflow.search import SearchEndpoints
 from modelwright.server.mlflow.traces import TraceEndpoints
 from modelwright.server.mlflow.tracking import Tracking
@@ -39,6 +41,8 @@ def mlflow_app(workspace: Workspace, door: Doorkeeper) -> Mlflow:
         *logged_models.endpoints(workspace.logged_models, workspace.artifacts, transfer),
         *TraceEndpoints(tracking).endpoints(),
         *Otlp(tracking).endpoints(),
+        *EvalsetEndpoints(tracking).endpoints(),
+        *ScorerEndpoints(tracking).endpoints(),
         *webhooks.endpoints(workspace),
         *registered_models.endpoints(workspace),
         *model_versions.endpoints(workspace, transfer),

@@ -19,6 +19,7 @@ UNOFFERED: tuple[tuple[str, str], ...] = (
     *((method, "/3.0/mlflow/label-schemas/{rest*}") for method in ("GET", "POST", "PATCH", "DELETE")),
     *((method, "/3.0/mlflow/prompt-optimization/{rest*}") for method in ("GET", "POST", "DELETE")),
     *((method, "/3.0/mlflow/review-queues/{rest*}") for method in ("GET", "POST")),
+    ("PUT", "/3.0/mlflow/scorers/online-config"),
     *((method, "/3.0/mlflow/workspaces") for method in ("GET", "POST")),
     *((method, "/3.0/mlflow/workspaces/{rest*}") for method in ("GET", "PATCH", "DELETE")),
     *((method, "/3.0/mlflow/jobs/{rest*}") for method in ("GET", "POST", "PATCH")),

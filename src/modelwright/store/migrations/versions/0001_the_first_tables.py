@@ -131,6 +131,79 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_deployments_rollouts_name"), ["name"], unique=False)
 
     op.create_table(
+        "evalsets_examples",
+        sa.Column("key", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("evalset", sa.BigInteger(), nullable=False),
+        sa.Column(
+            "id", sa.String(length=64).with_variant(sa.String(length=64, collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column("inputs", sa.String(length=64), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.Column("updated", sa.BigInteger(), nullable=False),
+        sa.Column(
+            "created_by",
+            sa.String(length=200).with_variant(sa.String(length=200, collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "updated_by",
+            sa.String(length=200).with_variant(sa.String(length=200, collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_evalsets_examples")),
+        sa.UniqueConstraint("evalset", "id", name=op.f("uq_evalsets_examples_evalset_id")),
+        sa.UniqueConstraint("evalset", "inputs", name=op.f("uq_evalsets_examples_evalset_inputs")),
+    )
+    op.create_table(
+        "evalsets_homes",
+        sa.Column("evalset", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("experiment", sa.Integer(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("evalset", "experiment", name=op.f("pk_evalsets_homes")),
+    )
+    with op.batch_alter_table("evalsets_homes", schema=None) as batch_op:
+        batch_op.create_index("ix_evalsets_homes_experiment", ["experiment"], unique=False)
+
+    op.create_table(
+        "evalsets_sets",
+        sa.Column("key", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "id", sa.String(length=64).with_variant(sa.String(length=64, collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "title", sa.String(length=500).with_variant(sa.String(length=500, collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("fields", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.String(length=27), nullable=False),
+        sa.Column(
+            "created_by",
+            sa.String(length=200).with_variant(sa.String(length=200, collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("updated_at", sa.String(length=27), nullable=False),
+        sa.Column(
+            "updated_by",
+            sa.String(length=200).with_variant(sa.String(length=200, collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_evalsets_sets")),
+        sa.UniqueConstraint("id", name=op.f("uq_evalsets_sets_id")),
+    )
+    with op.batch_alter_table("evalsets_sets", schema=None) as batch_op:
+        batch_op.create_index("ix_evalsets_sets_title", ["title"], unique=False)
+
+    op.create_table(
+        "evalsets_tags",
+        sa.Column("evalset", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column(
+            "key", sa.String(length=250).with_variant(sa.String(length=250, collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column("value", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
+        sa.PrimaryKeyConstraint("evalset", "key", name=op.f("pk_evalsets_tags")),
+    )
+    op.create_table(
         "evidence",
         sa.Column("id", sa.String(length=26), nullable=False),
         sa.Column("kind", sa.String(length=60), nullable=False),
@@ -624,6 +697,28 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_policy_roles")),
     )
     op.create_table(
+        "scorers_scorers",
+        sa.Column("key", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("experiment", sa.Integer(), nullable=False),
+        sa.Column(
+            "name", sa.String(length=250).with_variant(sa.String(length=250, collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column("versions", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_scorers_scorers")),
+        sa.UniqueConstraint("experiment", "name", name=op.f("uq_scorers_scorers_experiment_name")),
+        sa.UniqueConstraint("id", name=op.f("uq_scorers_scorers_id")),
+    )
+    op.create_table(
+        "scorers_versions",
+        sa.Column("scorer", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("serialized", sa.Text(), nullable=False),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.Column("created_by", sa.String(length=200), nullable=False),
+        sa.PrimaryKeyConstraint("scorer", "version", name=op.f("pk_scorers_versions")),
+    )
+    op.create_table(
         "traces_assessments",
         sa.Column("trace", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column(
@@ -1064,6 +1159,8 @@ def downgrade() -> None:
     op.drop_table("traces_prompts")
     op.drop_table("traces_marks")
     op.drop_table("traces_assessments")
+    op.drop_table("scorers_versions")
+    op.drop_table("scorers_scorers")
     op.drop_table("policy_roles")
     with op.batch_alter_table("policy_principals", schema=None) as batch_op:
         batch_op.drop_index("ix_policy_principals_owner")
@@ -1163,6 +1260,16 @@ def downgrade() -> None:
         batch_op.drop_index("ix_evidence_created_at")
 
     op.drop_table("evidence")
+    op.drop_table("evalsets_tags")
+    with op.batch_alter_table("evalsets_sets", schema=None) as batch_op:
+        batch_op.drop_index("ix_evalsets_sets_title")
+
+    op.drop_table("evalsets_sets")
+    with op.batch_alter_table("evalsets_homes", schema=None) as batch_op:
+        batch_op.drop_index("ix_evalsets_homes_experiment")
+
+    op.drop_table("evalsets_homes")
+    op.drop_table("evalsets_examples")
     with op.batch_alter_table("deployments_rollouts", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_deployments_rollouts_name"))
 
