@@ -24,7 +24,7 @@ from modelwright.server.pages.render import Pages, wants_html
 from modelwright.server.pages.routes import page_routes
 from modelwright.server.process import Process
 from modelwright.server.requests import Doorkeeper
-from modelwright.server.routing import check_routes
+from modelwright.server.routing import Directory, check_routes
 from modelwright.server.security import LOOPBACK, Guard, error_body, error_headers, failure
 from modelwright.workspace import Workspace
 
@@ -70,7 +70,8 @@ def create_app(workspace: Workspace, *, host: str = "") -> Guard:
         HTTPException: _http_error(pages),
         Exception: _failure(pages),
     }
-    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
+    app = Starlette(exception_handlers=handlers)
+    app.router = Directory(routes, lifespan=lifespan)
     hosts = frozenset({*LOOPBACK, settings.host, *settings.hosts, *([host] if host else [])})
     entrance = Entrance(inference, mlflow, app)
     return Guard(entrance, hosts=hosts, max_body=settings.max_body, streamed=(OBJECTS, *STREAMED))
