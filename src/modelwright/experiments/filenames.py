@@ -28,6 +28,8 @@ MEND = "Use a relative path such as plots/roc.png: no part may be . or .., none 
 class BadFileName(Invalid):
     """A text that cannot name a file."""
 
+    code = "bad-file-name"
+
 
 def check_file_name(name: str) -> str:
     """The name itself, if it can name a file; `BadFileName` says what is wrong with it."""
