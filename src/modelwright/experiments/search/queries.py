@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import weakref
 from collections.abc import Iterable, Sequence
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from modelwright.core.search import And, Condition, Order, clauses_of, parse, parse_order
+from modelwright.core.search import And, Clause, Condition, Op, Order, clauses_of, parse, parse_order
 from modelwright.experiments import queries
 from modelwright.experiments.places import location
 from modelwright.experiments.records import NAME_TAG, ModelRole, ModelUse, View
@@ -107,6 +108,8 @@ class Effort(NamedTuple):
 
 
 USUAL = Effort()
+SAMPLE = 192  # runs from which it is told how many a filter lets through
+SURE = 3  # of them at the least, for the sample to say anything
 
 
 class Found(NamedTuple):
@@ -172,15 +175,17 @@ class _Search:
 
     def page(self, count: int, last: Sequence[Any] | None) -> list[Any]:
         """The first rows after `last`: the columns of a head, then what the run was sorted by."""
-        drivers = [self._compiler.driver(part) for part in self._parts]
+        stretches = self._stretches()
+        if not self._filters:
+            return self._along_all(stretches, count, last)
+        drivers = self._drivers()
         counts = [None if each is None else self._count(each.runs) for each in drivers]
         few = min((each for each in counts if each is not None), default=self._effort.few)
         if few == 0:
             return []
-        walks = self._stretches()
-        passed = self._passed(count, counts)
-        if walks and few >= passed:
-            found = self._walked(walks, count, last, passed)
+        passed = self._passed(count)
+        if stretches and passed is not None and passed <= few:
+            found = self._walked(stretches, count, last, max(self._effort.probed, 2 * passed))
             if found is not None:
                 return found
         if few < self._effort.few:
@@ -189,21 +194,43 @@ class _Search:
         keys = self._intersection([each for each in drivers if each is not None])
         if keys is not None and len(keys) < self._effort.few:
             return self._sorted(count, last, Driver(_listed(keys)), leaving=None)
-        if walks:
-            return self._walked(walks, count, last, None) or []
+        return self._along_all(stretches, count, last)
+
+    def _drivers(self) -> list[Driver | None]:
+        """The way to the runs of each clause, if it has one. Clauses about one metric share theirs."""
+        ranges: dict[str, list[Clause]] = {}
+        for part in self._parts:
+            if isinstance(part, Clause) and part.entity == "metric" and part.op is not Op.UNEQUAL:
+                ranges.setdefault(part.key, []).append(part)
+        return [
+            self._compiler.between(ranges[part.key])
+            if isinstance(part, Clause) and part.entity == "metric" and part.op is not Op.UNEQUAL
+            else self._compiler.driver(part)
+            for part in self._parts
+        ]
+
+    def _along_all(self, stretches: Sequence[_Stretch], count: int, last: Sequence[Any] | None) -> list[Any]:
+        """However far it is."""
+        if stretches:
+            return self._walked(stretches, count, last, None) or []
         return self._sorted(count, last, None, leaving=None)
 
     def _count(self, runs: Sql) -> int:
         text = f"SELECT count(*) FROM (SELECT 1 AS one FROM ({runs.text}) c LIMIT {self._effort.few}) b"
         return int(rows(self._tx, text, runs.values)[0][0])
 
-    def _passed(self, count: int, counts: Sequence[int | None]) -> int:
-        """How many runs a walk along the order will pass, if the clauses have nothing to do with each other."""
-        total = max(1, int(rows(self._tx, "SELECT coalesce(max(key), 0) FROM experiments_runs")[0][0]))
-        share = 1.0
-        for each in counts:
-            share *= 0.5 if each is None else min(1.0, each / total)
-        return max(self._effort.probed, int(min(total, count / max(share, 1e-9))))
+    def _passed(self, count: int) -> int | None:
+        """How many runs a walk will pass until so many are let through, told from a sample; None where hardly any are."""
+        highest = int(rows(self._tx, "SELECT coalesce(max(key), 0) FROM experiments_runs")[0][0])
+        if highest <= self._effort.probed:
+            return highest
+        dice = random.Random(highest)  # noqa: S311 - the same sample for the same runs
+        keys = sorted({dice.randint(1, highest) for _ in range(SAMPLE)})
+        conditions = [*self._scoped(), *self._filters]
+        let = " AND ".join(f"({each.text})" for each in conditions)
+        text = f"SELECT count(*) FROM ({_listed(keys).text}) d CROSS JOIN experiments_runs r WHERE r.key = d.run AND {let}"
+        hits = int(rows(self._tx, text, [value for each in conditions for value in each.values])[0][0])
+        return None if hits < SURE else count * len(keys) // hits
 
     def _intersection(self, drivers: Sequence[Driver]) -> list[int] | None:
         """The runs that all of these lead to; None where there is nothing to intersect."""

@@ -89,6 +89,16 @@ class Compiler:
             text, values = found
         return Driver(Sql(f"SELECT v.run AS run FROM {table} v WHERE v.name = {number} AND {text}", values))
 
+    def between(self, clauses: Sequence[Clause]) -> Driver:
+        """The way to the runs that several clauses about one metric let through: one range of its index."""
+        number = self._ids.get(clauses[0].key)
+        if number is None:
+            return Driver(Sql(f"SELECT r.key AS run FROM experiments_runs r WHERE {_NEVER}"))
+        figures = [self._figure("v", clause) for clause in clauses]
+        text = " AND ".join(each.text for each in figures)
+        values = tuple(value for each in figures for value in each.values)
+        return Driver(Sql(f"SELECT v.run AS run FROM experiments_metrics v WHERE v.name = {number} AND {text}", values))
+
     def _joined(self, word: str, parts: Sequence[Condition]) -> Sql:
         compiled = [self.condition(part) for part in parts]
         return Sql(word.join(f"({each.text})" for each in compiled), tuple(v for each in compiled for v in each.values))
@@ -121,7 +131,9 @@ class Compiler:
         """A text that is cut in two."""
         if clause.op in (Op.EQUAL, Op.UNEQUAL):
             head, tail = cut(str(clause.value))
-            if tail is None:
+            if len(head) < HEAD:  # then nothing that was cut has this head, and the index says it all
+                same = Sql(f"({alias}.head = ?)", (head,))
+            elif tail is None:
                 same = Sql(f"({alias}.head = ? AND {alias}.tail IS NULL)", (head,))
             else:
                 same = Sql(f"({alias}.head = ? AND coalesce({alias}.tail, '') = ?)", (head, tail))
