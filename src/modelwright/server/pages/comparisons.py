@@ -16,8 +16,8 @@ from modelwright.experiments.comparing import best, compared
 from modelwright.experiments.records import Compared
 from modelwright.experiments.views import Page
 from modelwright.server.pages.charts import drawn, parallel_chart, scatter_chart
+from modelwright.server.pages.curves import CURVES, curves_of
 from modelwright.server.pages.render import Pages, allowed
-from modelwright.server.pages.runs import CURVES, curves_of
 from modelwright.workspace import Workspace
 
 MOST = 20  # runs set side by side on a page

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -12,16 +12,15 @@ from starlette.requests import Request
 from modelwright.core.errors import Invalid
 from modelwright.core.names import path_for
 from modelwright.core.paging import Filter, Page
-from modelwright.core.refs import Kind, Ref
+from modelwright.core.refs import Kind
 from modelwright.experiments import Run
 from modelwright.experiments.views import View
-from modelwright.server.pages.charts import curve_chart, drawn
+from modelwright.server.pages.comparisons import run_charts, varying
+from modelwright.server.pages.curves import CURVES, curves_of
 from modelwright.server.pages.lineage import lineage_of
 from modelwright.server.pages.render import PER_PAGE, allowed, named, turning
 from modelwright.workspace import Workspace
 
-OUTLINE = 300  # points drawn of a curve
-CURVES = 12  # drawn on a page
 SHOWN = 3  # metrics in the list
 CHARTED = 200  # runs drawn as lines and points: the first of the list's order
 
@@ -120,8 +119,6 @@ def _names_in(runs: Sequence[Run]) -> list[str]:
 
 
 def _charts_of(runs: Sequence[Run], query: QueryParams) -> dict[str, Any]:
-    from modelwright.server.pages.comparisons import run_charts, varying
-
     params, metrics = varying(runs)
     return run_charts(runs, query.getlist("axis"), query.get("x", ""), query.get("y", ""), params=params, metrics=metrics)
 
@@ -146,12 +143,4 @@ def run(workspace: Workspace, request: Request) -> dict[str, Any]:
         "charted": bool(charts),
         "lineage": lineage_of(workspace, found.ref),
         "events": workspace.record.history(found.ref).items[:20],
-    }
-
-
-def curves_of(workspace: Workspace, runs: Mapping[str, Ref], metrics: Sequence[str]) -> dict[str, Any]:
-    """A chart for each metric, with a line for each run."""
-    return {
-        metric: drawn(curve_chart, {n: workspace.experiments.curve(ref, metric, most=OUTLINE) for n, ref in runs.items()})
-        for metric in metrics
     }
