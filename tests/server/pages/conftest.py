@@ -22,10 +22,12 @@ from modelwright.pipelines import load_pipelines
 from modelwright.policy.requirements import Tier
 from modelwright.store import acting_as
 from modelwright.testing import serving
+from modelwright.traces import Assessment, AssessmentKind, Span, SpanBatch, SpanStatus
 from modelwright.workspace import Settings, Workspace, WorkspaceSettings, open_workspace
 
 START = datetime(2013, 5, 1, tzinfo=UTC)
 ADA, BEN, OLGA = (Principal(id=name, trusted=True) for name in ("ada", "ben", "olga"))
+TRACE = "5" * 32
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PIPELINE = """
 from modelwright import Ref, pipeline, step
@@ -74,6 +76,7 @@ class Site(NamedTuple):
 def fill(workspace: Workspace, folder: Path) -> None:
     """One model's life in small: data, features, pipeline, run, evaluation, approval, canary, drift, incident."""
     models = _data_to_models(workspace, folder)
+    _trace(workspace)
     _to_production(workspace, models[0], strategy=None)
     _to_production(workspace, models[1], strategy="canary")
     _watch(workspace, models[0])
@@ -128,6 +131,36 @@ def _data_to_models(workspace: Workspace, folder: Path) -> list[Ref]:
         workspace.models.describe(made[0], Profile(owner="ada", purpose="Warn of late arrivals."))
         workspace.governance.state(Ref.parse("model:delay"), "intended_use", "Warn of late arrivals.")
     return made
+
+
+def _trace(workspace: Workspace) -> None:
+    """One answer, of three steps, of which one failed; judged by two."""
+    at = int(START.timestamp() * 1000) * 1_000_000
+    steps = [
+        ("answer", None, 0, 2400, {"mlflow.spanType": "CHAIN", "mlflow.spanInputs": {"question": "When does it leave?"}}),
+        ("look up", 1, 40, 700, {"mlflow.spanType": "RETRIEVER", "mlflow.spanInputs": "departure" + " of a late one" * 60}),
+        ("ask the model", 1, 760, 1600, {"mlflow.spanType": "LLM", "gen_ai.usage.input_tokens": 812}),
+    ]
+    spans = [
+        Span(
+            trace=TRACE,
+            id=f"{number:016x}",
+            parent=None if parent is None else f"{parent:016x}",
+            name=name,
+            start=at + begin * 1_000_000,
+            end=at + (begin + took) * 1_000_000,
+            attributes=attributes,
+            status=SpanStatus.ERROR if name == "look up" else SpanStatus.OK,
+            message="the index did not answer" if name == "look up" else "",
+        )
+        for number, (name, parent, begin, took, attributes) in enumerate(steps, 1)
+    ]
+    workspace.experiments.create("chat")
+    workspace.traces.log(Ref.parse("experiment:chat"), [SpanBatch(spans=spans, resource={"service.name": "desk"})])
+    ref = Ref.parse(f"trace:tr-{TRACE}")
+    for name, value, by in (("helpful", False, "ada"), ("tone", "kind", "judge")):
+        made = Assessment(name=name, kind=AssessmentKind.FEEDBACK, value=value, source_id=by, rationale="It says when.")
+        workspace.traces.assess(ref, made)
 
 
 def _to_production(workspace: Workspace, model: Ref, *, strategy: str | None) -> None:
@@ -212,7 +245,8 @@ def _paths(workspace: Workspace) -> tuple[str, ...]:
         f"/runs/{runs[0]}", f"/runs/compare?{compared}", "/models", "/models/delay", "/models/delay@1", "/deployments",
         "/deployments/delay", "/monitors", "/monitors/delay", "/alerts", "/alerts/1", "/incidents", "/incidents/1",
         "/policies", "/policies/standard", "/audit", "/audit?verify=1", "/audit?actor=ada&action=models", "/audit/3",
-        "/record/model:delay@1", "/record/deployment:delay",
+        "/record/model:delay@1", "/record/deployment:delay", "/traces", "/traces?experiment=chat&q=late&state=OK",
+        f"/traces/tr-{TRACE}",
     )  # fmt: skip
 
 

@@ -154,3 +154,21 @@ def test_all_runs_of_a_list_are_drawn_at_once(browse: httpx.Client) -> None:
     page = browse.get("/runs", params={"charts": "on"})
     assert page.status_code == 200
     assert "Every run a line" in page.text or "Nothing differs among these runs" in page.text
+
+
+def test_a_trace_is_a_tree_of_spans_along_time(browse: httpx.Client, site: Any) -> None:
+    path = next(path for path in site.paths if path.startswith("/traces/"))
+    said_there = said(browse, path)
+    for word in ("look up", "RETRIEVER", "the index did not answer", "When does it leave?", "helpful", "false", "desk"):
+        assert word in said_there, word
+    assert browse.get(path).text.count('<details class="span">') == 3
+
+
+def test_traces_are_found_by_a_word_and_by_a_filter(browse: httpx.Client) -> None:
+    for query in ("late one", "feedback.helpful = 'false'", "span.status = 'ERROR' AND span.type = 'LLM'"):
+        assert "When does it leave?" in browse.get("/traces", params={"q": query}).text, query
+    for query in ("nowhere to be found", "feedback.helpful = 'true'"):
+        assert "When does it leave?" not in browse.get("/traces", params={"q": query}).text, query
+    wrong = browse.get("/traces", params={"q": "nothing = 'a'"})
+    assert wrong.status_code == 200
+    assert "there is no field" in wrong.text

@@ -12,11 +12,12 @@ import pytest
 from modelwright.core.refs import Ref
 from modelwright.store import Verdict
 from modelwright.testing import serving
+from modelwright.traces import Assessment, AssessmentKind, Span, SpanBatch, SpanEvent
 from modelwright.workspace import Workspace
 
 LISTS = (
-    "/datasets", "/features", "/pipelines", "/runs", "/models", "/deployments", "/monitors", "/alerts", "/incidents",
-    "/policies", "/audit",
+    "/datasets", "/features", "/pipelines", "/runs", "/traces", "/models", "/deployments", "/monitors", "/alerts",
+    "/incidents", "/policies", "/audit",
 )  # fmt: skip
 HARM = "</td></script><script>alert(1)</script><img src=x onerror=alert(2)>\"'"
 
@@ -46,7 +47,22 @@ def test_what_people_write_is_never_markup(embedded: Workspace, browse: httpx.Cl
             run.log_metric("loss", 1.0 / (step + 1), step=step)
     embedded.deployments.create("harm", description=HARM)
     incident = embedded.monitoring.report(Ref.parse("deployment:harm"), HARM, reason=HARM)
-    paths = ["/", *LISTS, "/datasets/harm", f"/runs/{run.ref.name}", "/deployments/harm", f"/incidents/{incident.ref.name}"]
+    attributes = {"mlflow.spanInputs": HARM, HARM: HARM, "mlflow.spanType": HARM}
+    raised = SpanEvent(name=HARM, time=1, attributes={HARM: HARM})
+    span = Span(trace="a" * 32, id="b" * 16, name=HARM, message=HARM, attributes=attributes, events=[raised])
+    embedded.traces.log(Ref.parse("experiment:harm"), [SpanBatch(spans=[span], resource={"service.name": HARM})])
+    judged = Assessment(name=HARM, kind=AssessmentKind.FEEDBACK, value=HARM, rationale=HARM, source_id=HARM)
+    embedded.traces.assess(Ref.parse(f"trace:{span.trace_id}"), judged)
+    paths = [
+        "/",
+        *LISTS,
+        f"/traces/{span.trace_id}",
+        f"/traces?q={HARM}",
+        "/datasets/harm",
+        f"/runs/{run.ref.name}",
+        "/deployments/harm",
+        f"/incidents/{incident.ref.name}",
+    ]
     paths += [
         "/record/dataset:harm@1",
         "/audit/0",

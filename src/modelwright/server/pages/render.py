@@ -41,6 +41,7 @@ NAVIGATION = (
     Door("features", "/features", "Features"),
     Door("pipeline", "/pipelines", "Pipelines"),
     Door("run", "/runs", "Runs"),
+    Door("trace", "/traces", "Traces"),
     Door("model", "/models", "Models"),
     Door("deployment", "/deployments", "Deployments"),
     Door("monitor", "/monitors", "Monitors"),

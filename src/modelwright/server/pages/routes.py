@@ -18,6 +18,7 @@ from modelwright.server.pages import (
     pipelines,
     policies,
     runs,
+    traces,
 )
 from modelwright.server.pages.render import Gather, Pages
 from modelwright.server.pages.signin import SignIn
@@ -47,6 +48,8 @@ def page_routes(pages: Pages, metrics: Callable[[], str]) -> list[BaseRoute]:
         ("/runs", "runs.html", "run", runs.index),
         ("/runs/compare", "compare.html", "run", comparisons.compare),
         ("/runs/{name}", "run.html", "run", runs.run),
+        ("/traces", "traces.html", "trace", traces.index),
+        ("/traces/{name}", "trace.html", "trace", traces.trace),
         ("/models", "models.html", "model", models.index),
         ("/models/{name:path}", "model.html", "model", models.version),
         ("/deployments", "deployments.html", "deployment", deployments.index(serving)),
