@@ -100,13 +100,19 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
 
     workspace: str = ""  # MODELWRIGHT_WORKSPACE: a project folder or a server's address
     mode: str = ""  # MODELWRIGHT_MODE: see `[tracking]`
+    run: str = ""  # MODELWRIGHT_RUN: the id that a run gets which does another again,
+    position: int = 0  # MODELWRIGHT_POSITION: and after how many of the process it comes
+    reproduces: str = ""  # MODELWRIGHT_REPRODUCES: the run that is done again
+    pins: list[str] = []  # MODELWRIGHT_PINS: versions to read of what is asked for without one, apart by spaces
 
 
 def surroundings() -> Surroundings:
     """Read them. They are for scripts: what belongs to a workspace stands in its `modelwright.toml`."""
     import os
 
-    return Surroundings(workspace=os.environ.get("MODELWRIGHT_WORKSPACE", ""), mode=os.environ.get("MODELWRIGHT_MODE", ""))
+    said = {name: os.environ.get(f"MODELWRIGHT_{name.upper()}", "") for name in Surroundings.__struct_fields__}
+    pins, position = said.pop("pins").split(), said.pop("position")
+    return Surroundings(**said, pins=pins, position=int(position) if position.isdigit() else 0)
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -277,7 +283,8 @@ class Workspace:
     def datasets(self) -> Datasets:
         from modelwright.datasets import Datasets
 
-        return Datasets(self.caller, cache=self.home.folder / "cache" / "datasets" if self.home else None)
+        cache = self.home.folder / "cache" / "datasets" if self.home else None
+        return Datasets(self.caller, cache=cache, address=self.address)
 
     @cached_property
     def experiments(self) -> Experiments:

@@ -52,6 +52,7 @@ SECTIONS: Final[dict[str, dict[str, Command]]] = {
         "data": Command("data", "write", "Add a dataset version, check it, suggest checks, compare."),
         "features": Command("data", "write", "Apply feature views, put them online, verify that."),
         "run": Command("run", "train", "Run a pipeline; finished steps are not run again."),
+        "reproduce": Command("track", "evaluate", "Run a past run again as it was, and compare."),
         "sync": Command("track", "write", "Deliver what runs logged here and could not send."),
     },
     "Decide": {

@@ -1,25 +1,28 @@
-"""`mw sync`: what runs have left on this machine, delivered."""
+"""`mw sync`: what runs have left on this machine, delivered. `mw reproduce`: a past run, run again."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelwright.cli.options import AsJson, Where, Yes, confirm, parse_ref, workspace
-from modelwright.cli.output import print_json, say, size, table
+from modelwright.cli.options import AsJson, Reason, RefArgument, Where, Yes, confirm, parse_ref, workspace
+from modelwright.cli.output import print_json, say, section, size, table
 from modelwright.cli.progress import progress
-from modelwright.core.errors import Conflict, Unavailable
+from modelwright.core.errors import Conflict, Refused, Unavailable
 from modelwright.core.refs import Kind
 
 if TYPE_CHECKING:
+    from modelwright.experiments.reproduction import Reproduction, Row
     from modelwright.tracking.syncing import Pending
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add the commands."""
     app.command("sync")(sync)
+    app.command("reproduce")(reproduce)
 
 
 def sync(
@@ -69,6 +72,73 @@ def sync(
         _tell(found)
     if not list_:
         _judge(found)
+
+
+def reproduce(
+    ref: RefArgument,
+    command: Annotated[
+        list[str] | None, typer.Argument(help="The command, in place of the captured one; after --.", show_default=False)
+    ] = None,
+    use_current: Annotated[
+        bool, typer.Option("--use-current", help="Run with the packages that are here, and say which differ.")
+    ] = False,
+    tolerance: Annotated[float, typer.Option(help="How far two figures may be apart, relative to the larger.")] = 1e-9,
+    repository: Annotated[
+        Path | None, typer.Option(help="A clone of the run's repository; by default the one here.", show_default=False)
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Show what is the same, too.")] = False,
+    reason: Reason = "",
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a past run again as it was, compare metrics and artifacts, and put the verdict on the record as evidence.
+
+    Checks out the captured commit in a temporary worktree, applies the uncommitted changes, builds an environment of the
+    captured packages, reads the same versions of data, and runs the captured command. The exit code is 0 if all is the same
+    or only a warning remains, 10 if a figure or a parameter differs or the command made no run.
+    """
+    from modelwright.store import Verdict
+    from modelwright.tracking.reproducing import Step
+    from modelwright.tracking.reproducing import reproduce as run_again
+
+    steps = list(Step)
+    with workspace(where) as rooms, progress("reproducing", len(steps)) as bar:
+        found = run_again(
+            rooms,
+            parse_ref(ref, Kind.RUN),
+            command=command or [],
+            use_current=use_current,
+            tolerance=tolerance,
+            folder=repository,
+            output=sys.stderr,
+            told=lambda step: bar(steps.index(step)),
+            reason=reason,
+        )
+    if as_json:
+        print_json(found)
+    else:
+        _tell_reproduction(found, everything=everything)
+    if found.verdict is Verdict.FAIL:
+        raise typer.Exit(Refused.exit_code)
+
+
+def _tell_reproduction(found: Reproduction, *, everything: bool) -> None:
+    from modelwright.store import Verdict
+
+    report = found.report
+    shown = [row for row in found.rows if everything or row.verdict is not Verdict.PASS]
+    say(f"{report.original} again as {report.again}: {found.verdict}", style="bold")
+    say(found.summary)
+    section(
+        ["what", "name", "then", "now", "apart", "verdict"],
+        [[r.part, r.name, _brief(r, r.before), _brief(r, r.after), r.apart, r.verdict.value] for r in shown],
+        right=("then", "now", "apart"),
+    )
+    section(["package", "then", "now"], [[name, *versions] for name, versions in report.environment.items()])
+
+
+def _brief(row: Row, text: str) -> str:
+    return text[:12] if row.part.value == "artifact" else text[:40]
 
 
 def _tell(found: list[Pending]) -> None:

@@ -12,7 +12,7 @@ from modelwright.core.errors import Invalid, NotFound
 from modelwright.core.hashing import digest_value
 from modelwright.core.operations import Caller, Room, operation
 from modelwright.core.paging import Filter, Page
-from modelwright.core.reading import noticed
+from modelwright.core.reading import noticed, pinned
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import decode, encode
 from modelwright.datasets.checks import Check, load_checks
@@ -40,9 +40,13 @@ class Datasets(Room):
 
     room, kind = "datasets", Kind.DATASET
 
-    def __init__(self, caller: Caller, *, cache: Path | None = None) -> None:
-        """`cache` is a folder for files that were fetched and verified; without one, a temporary folder is used."""
+    def __init__(self, caller: Caller, *, cache: Path | None = None, address: str = "") -> None:
+        """`cache` is a folder for files that were fetched and verified; without one, a temporary folder is used.
+
+        `address` is what the workspace is called by whoever keeps account of what is read from it.
+        """
         super().__init__(caller)
+        self._address = address
         self._cache = ObjectCache(caller.blobs, cache)
 
     # On the record
@@ -276,8 +280,8 @@ class Datasets(Room):
 
     def _read(self, ref: Ref | str) -> DatasetVersion:
         """The version whose rows are about to be read: who keeps account of that is told."""
-        version = self.show(_ref(ref))
-        noticed(version.ref)
+        version = self.show(pinned(_ref(ref)))
+        noticed(version.ref, self._address)
         return version
 
     def _newest(self, name: str) -> DatasetVersion | None:

@@ -22,13 +22,14 @@ _SECRET = re.compile(r"(pass(word|wd)?|secret|token|api[-_]?key|credential)", re
 _SECRET_URL = re.compile(r"(://[^/:@\s]*:)[^@/\s]+@")
 
 
-def capture(blobs: Blobs, folder: Path, *, seeds: Mapping[str, int] | None = None) -> Capture:
+def capture(blobs: Blobs, folder: Path, *, seeds: Mapping[str, int] | None = None, position: int = 0) -> Capture:
     """The state of the code in `folder` (with its uncommitted changes), the packages, the machine and the command."""
     commit = _git(folder, "rev-parse", "HEAD").decode().strip()
     patch, left_out = _uncommitted(folder) if commit else (b"", [])
     return Capture(
         commit=commit,
         branch=_git(folder, "rev-parse", "--abbrev-ref", "HEAD").decode().strip() if commit else "",
+        folder=_git(folder, "rev-parse", "--show-prefix").decode(errors="replace").strip().rstrip("/") if commit else "",
         dirty=bool(patch or left_out),
         diff=blobs.put(patch) if patch else None,
         left_out=left_out,
@@ -37,6 +38,7 @@ def capture(blobs: Blobs, folder: Path, *, seeds: Mapping[str, int] | None = Non
         seeds=dict(seeds or {}),
         hardware=hardware(),
         python=platform.python_version(),
+        position=position,
     )
 
 

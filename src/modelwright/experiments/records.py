@@ -122,6 +122,7 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
 
     commit: str = ""  # empty outside a Git repository
     branch: str = ""
+    folder: str = ""  # where the command ran, below the repository's top
     dirty: bool = False
     diff: str | None = None  # digest of the object that holds the uncommitted changes, as a patch for `git apply`
     left_out: list[str] = []  # untracked files too large for the patch
@@ -130,6 +131,7 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
     seeds: dict[str, int] = {}
     hardware: Hardware | None = None
     python: str = ""
+    position: int = 0  # how many runs the same process had started before
 
 
 class DatasetRead(msgspec.Struct, frozen=True, kw_only=True):

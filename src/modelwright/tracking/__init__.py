@@ -24,6 +24,7 @@ from modelwright.tracking.fluent import (
     set_tags,
     start_run,
 )
+from modelwright.tracking.reproducing import reproduce
 from modelwright.tracking.run import TrackedRun
 from modelwright.tracking.settings import TrackingSettings
 
@@ -45,6 +46,7 @@ __all__ = [
     "log_params",
     "log_table",
     "log_text",
+    "reproduce",
     "set_tag",
     "set_tags",
     "start_run",

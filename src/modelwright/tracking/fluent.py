@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import itertools
 import os
 import socket
 import sys
@@ -31,9 +32,11 @@ from modelwright.tracking.spool import Waiting
 if TYPE_CHECKING:
     from modelwright.workspace import Workspace
 
+REPRODUCES = "reproduces"  # the tag of a run that does another again, with the id of that
 DEFAULT = "default"  # the experiment of runs that name none
 
 _running: weakref.WeakSet[TrackedRun] = weakref.WeakSet()
+_started = itertools.count()  # runs of this process
 
 
 def start_run(
@@ -75,13 +78,17 @@ def start_run(
     above_id = _id_of(parent) if parent is not None else above.id if above is not None and nested else ""
     known = None if run is None else _id_of(run)
     experiment = Ref(Kind.EXPERIMENT, experiment or (above.experiment if above is not None else "") or DEFAULT).name
-    made = _made(place, experiment, name, known, parent=above_id)
+    position = next(_started) if known is None else 0
+    again = known is None and bool(place.again.run) and place.again.position == position
+    made = _made(place, experiment, name, known or (place.again.run if again else None), parent=above_id)
+    made.resumed = known is not None
     if made._journal is not None:
         journal = made._journal
         if known is None:
             made_capture = Capture()
             if capture:
-                made_capture = capturing.capture(Waiting(journal.folder), folder or Path.cwd(), seeds=seeds)
+                where = Waiting(journal.folder)
+                made_capture = capturing.capture(where, folder or Path.cwd(), seeds=seeds, position=position)
             journal.append(Started, name=made.name, capture=made_capture, parent=above_id, reason=reason)
         else:
             journal.append(Resumed, reason=reason)
@@ -94,7 +101,10 @@ def start_run(
     enter(made)
     if tags:
         made.set_tags(tags)
-    for ref in refs(inputs):
+    if again:
+        made.set_tag(REPRODUCES, place.again.reproduces)
+    before = [] if _interactive() or known is not None else reading.seen(place.address)
+    for ref in [*refs(inputs), *before]:
         made.log_input(ref)
     reading.listen(_noticed)
     return made
@@ -178,9 +188,9 @@ def log_output(ref: Ref | str) -> None:
     needed().log_output(ref)
 
 
-def _made(place: Place, experiment: str, name: str, known: str | None, *, parent: str) -> TrackedRun:
+def _made(place: Place, experiment: str, name: str, given: str | None, *, parent: str) -> TrackedRun:
     now = SystemClock().now()
-    identity = known or new_id(now)
+    identity = given or new_id(now)
     name = name or name_for(identity)
     journal = None
     if place.mode != "disabled":
@@ -196,7 +206,6 @@ def _made(place: Place, experiment: str, name: str, known: str | None, *, parent
         )
         journal = Journal(place.pending[0] / identity, opening)
     made = TrackedRun(id=identity, experiment=experiment, name=name, journal=journal, parent=parent)
-    made.resumed = known is not None
     made.patience = place.settings.patience
     return made
 
@@ -229,10 +238,15 @@ def _id_of(run: TrackedRun | Ref | str) -> str:
     return ref.name
 
 
-def _noticed(ref: Ref) -> None:
+def _noticed(ref: Ref, address: str) -> None:
     run = active_run()
-    if run is not None and run.status is RunStatus.RUNNING:
+    if run is not None and run.status is RunStatus.RUNNING and address in ("", run.address):
         run.log_input(ref)
+
+
+def _interactive() -> bool:
+    """Whether somebody types: then what was read before a run began may have been for something else."""
+    return hasattr(sys, "ps1") or "ipykernel" in sys.modules
 
 
 def _end_all() -> None:

@@ -9,7 +9,7 @@ from modelwright.core.config import HOME, PROJECT_FILE, find_project, load
 from modelwright.core.errors import Invalid, NotFound
 from modelwright.tracking import spool
 from modelwright.tracking.settings import Mode, TrackingSettings
-from modelwright.workspace import Settings, Workspace, surroundings
+from modelwright.workspace import Settings, Surroundings, Workspace, surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +22,7 @@ class Place(NamedTuple):
     opened: Workspace | None  # given by the caller
     mode: Mode
     settings: TrackingSettings
+    again: Surroundings  # whether another run is done again here
     pending: list[Path]  # where runs wait: the first for this one, all to look for what was left
 
 
@@ -42,7 +43,7 @@ def place_of(workspace: Workspace | Path | str | None, mode: Mode | None) -> Pla
             "There is no project here, and no workspace is named.",
             mend="Go to a project, name one (MODELWRIGHT_WORKSPACE), or say MODELWRIGHT_MODE=offline.",
         )
-    return Place(address, opened, chosen, settings, list(dict.fromkeys(pending)))
+    return Place(address, opened, chosen, settings, around, list(dict.fromkeys(pending)))
 
 
 def _project(given: Workspace | Path | str | None) -> Path | None:

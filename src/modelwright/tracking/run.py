@@ -56,6 +56,11 @@ class TrackedRun:
         self._followed: Followed | None = None
         self._linked: set[Ref] = set()
 
+    @property
+    def address(self) -> str:
+        """The workspace that it goes to; empty where nobody has said yet."""
+        return "" if self._journal is None else self._journal.opening.address
+
     def begin(self, courier: Courier) -> None:
         """Have it delivered from now on."""
         if self._journal is not None:

@@ -1,0 +1,159 @@
+"""Whether a run, done again, came to the same: the comparison, and the verdict over it. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from modelwright.core.refs import Ref
+from modelwright.experiments.records import ENDED, Run, RunStatus
+from modelwright.store.records import Verdict
+
+KIND = "reproduction"  # of the evidence
+SYSTEM = "system/"  # metrics of the machine are another every time
+LOOSE = 1e-9  # the tolerance where none is given, relative to the larger of two figures
+
+
+class Part(StrEnum):
+    """What of a run was compared."""
+
+    STATUS = "status"
+    INPUT = "input"
+    PARAM = "parameter"
+    METRIC = "metric"
+    ARTIFACT = "artifact"
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One comparison. `before` and `after` are texts, empty where a run has none; of artifacts, they are digests."""
+
+    part: Part
+    name: str
+    before: str
+    after: str
+    verdict: Verdict
+    apart: float | None = None  # how far two figures are from each other, relative to the larger
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What `attest` is given: which run was done again as which, and what was not as it had been."""
+
+    original: Ref
+    again: Ref
+    tolerance: float = LOOSE
+    code: str = ""  # the commit that was checked out
+    environment: dict[str, list[str]] = {}  # packages with other versions: then, and now (empty: not there)
+    notes: list[str] = []  # what could not be made as it was
+
+
+class Reproduction(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcome."""
+
+    report: Report
+    rows: list[Row]
+    verdict: Verdict
+    summary: str
+    evidence: list[str] = []  # ids
+
+
+def compare(original: Run, again: Run, *, tolerance: float) -> list[Row]:
+    """Everything that either run has, what differs first. Metrics by their last value, artifacts by their digest.
+
+    Other figures or parameters fail; another artifact is a warning, since many a file holds the time it was written, and
+    so is another input.
+    """
+    rows = []
+    if again.status is not original.status:
+        fails = Verdict.FAIL if again.status is not RunStatus.FINISHED else Verdict.WARN
+        rows.append(Row(part=Part.STATUS, name="status", before=original.status, after=again.status, verdict=fails))
+    read = [{str(each): str(each) for each in run.inputs} for run in (original, again)]
+    rows += _same(Part.INPUT, read[0], read[1], Verdict.WARN)
+    rows += _same(Part.PARAM, _texts(original.params), _texts(again.params), Verdict.FAIL)
+    for name in sorted({*original.metrics, *again.metrics}):
+        if not name.startswith(SYSTEM):
+            rows.append(_metric(name, original, again, tolerance))
+    files = [{each.name: each.digest for each in run.artifacts} for run in (original, again)]
+    rows += _same(Part.ARTIFACT, files[0], files[1], Verdict.WARN)
+    return sorted(rows, key=lambda row: (row.verdict is Verdict.PASS, row.verdict is Verdict.WARN))
+
+
+def judge(report: Report, rows: Sequence[Row]) -> tuple[Verdict, str]:
+    """Fail where a figure or parameter is another; warn where a file is, or anything was not made as it had been."""
+    failed = [row for row in rows if row.verdict is Verdict.FAIL]
+    warned = [row for row in rows if row.verdict is Verdict.WARN]
+    metrics, artifacts = (sum(row.part is part for row in rows) for part in (Part.METRIC, Part.ARTIFACT))
+    counted = f"{metrics} metrics, {artifacts} artifacts"
+    if failed:
+        named = ", ".join(f"{row.part} {row.name}" for row in failed[:3])
+        return Verdict.FAIL, f"{len(failed)} of what was compared ({counted}) differ: {named}."
+    aside = [f"{len(warned)} differ that may" if warned else ""]
+    aside += [f"{len(report.environment)} packages have other versions" if report.environment else "", *report.notes]
+    told = "; ".join(each for each in aside if each)
+    if told:
+        return Verdict.WARN, f"The figures are the same ({counted}); but {told}."
+    return Verdict.PASS, f"Everything is the same: {counted}."
+
+
+def figures(report: Report, rows: Sequence[Row]) -> dict[str, Any]:
+    """The figures of the evidence."""
+    apart = [row.apart for row in rows if row.apart is not None]
+    return {
+        "tolerance": report.tolerance,
+        "metrics": sum(row.part is Part.METRIC for row in rows),
+        "artifacts": sum(row.part is Part.ARTIFACT for row in rows),
+        "differing": sum(row.verdict is not Verdict.PASS for row in rows),
+        "largest_difference": max(apart, default=0.0),
+        "packages_differing": len(report.environment),
+    }
+
+
+def ended(run: Run) -> bool:
+    """Whether it can be compared."""
+    return run.status in ENDED
+
+
+def _metric(name: str, original: Run, again: Run, tolerance: float) -> Row:
+    before, after = original.metrics.get(name), again.metrics.get(name)
+    if before is None or after is None:
+        shown = ["" if each is None else f"{each.figure:.17g}" for each in (before, after)]
+        return Row(part=Part.METRIC, name=name, before=shown[0], after=shown[1], verdict=Verdict.FAIL)
+    one, two = before.figure, after.figure
+    apart = _apart(one, two)
+    same = before.step == after.step and (apart is None or apart <= tolerance) and math.isnan(one) == math.isnan(two)
+    same = same and (apart is not None or one == two or math.isnan(one))
+    steps = ["", ""] if before.step == after.step else [f" at step {before.step}", f" at step {after.step}"]
+    return Row(
+        part=Part.METRIC,
+        name=name,
+        before=f"{one:.17g}{steps[0]}",
+        after=f"{two:.17g}{steps[1]}",
+        verdict=Verdict.PASS if same else Verdict.FAIL,
+        apart=apart,
+    )
+
+
+def _apart(one: float, two: float) -> float | None:
+    """How far two figures are apart, relative to the larger; None where one is not finite."""
+    if not (math.isfinite(one) and math.isfinite(two)):
+        return None
+    return 0.0 if one == two else abs(one / 2 - two / 2) / (max(abs(one), abs(two)) / 2)
+
+
+def _same(part: Part, before: Mapping[str, str], after: Mapping[str, str], otherwise: Verdict) -> list[Row]:
+    rows = []
+    for name in sorted({*before, *after}):
+        one, two = before.get(name, ""), after.get(name, "")
+        there = name in before and name in after
+        verdict = Verdict.PASS if there and one == two else otherwise
+        rows.append(Row(part=part, name=name, before=one, after=two, verdict=verdict))
+    return rows
+
+
+def _texts(params: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        name: value if isinstance(value, str) else msgspec.json.encode(value).decode() for name, value in params.items()
+    }

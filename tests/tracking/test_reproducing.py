@@ -1,0 +1,185 @@
+"""A past run is run again: its code to the last uncommitted line, its data, its packages; and the outcome is evidence."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+import modelwright as mw
+from modelwright.cli.entry import run as run_command
+from modelwright.core.errors import NotFound, Refused
+from modelwright.core.refs import Ref
+from modelwright.experiments import Run, reproduction
+from modelwright.store import Verdict
+from modelwright.tracking import environments
+from modelwright.tracking.reproducing import reproduce
+from modelwright.workspace import Workspace
+
+TRAIN = """
+import sys
+import time
+
+import modelwright as mw
+
+SLOPE = 1.0
+workspace = mw.connect()
+rows = workspace.datasets.read("dataset:flights").to_pydict()["delay"]
+if "--warm-up" in sys.argv:
+    with mw.start_run("warm-up", capture=False):
+        pass
+with mw.start_run("delay", system_metrics=False) as run:
+    mw.log_param("slope", SLOPE)
+    for step in range(3):
+        mw.log_metric("loss", sum(rows) * SLOPE / (step + 1))
+    mw.log_text(f"{len(rows)} rows", "about.txt")
+    if "--clock" in sys.argv:
+        mw.log_metric("seconds", time.time())
+    if "--stamp" in sys.argv:
+        mw.log_text(str(time.time()), "stamp.txt")
+print("trained", run.ref)
+"""
+
+
+def git(folder: Path, *arguments: str) -> None:
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture
+def repository(project: Path, here: Workspace) -> Path:
+    """A project in Git with a training script that has an uncommitted change, and a version of data."""
+    git(project, "init", "-q")
+    (project / ".gitignore").write_text(".modelwright/\n")
+    (project / "code").mkdir()
+    (project / "code" / "train.py").write_text(TRAIN)
+    git(project, "add", ".")
+    git(project, "commit", "-qm", "first")
+    (project / "code" / "train.py").write_text(TRAIN.replace("SLOPE = 1.0", "SLOPE = 2.0"))
+    here.datasets.add("flights", pa.table({"delay": [1.0, 2.0, 3.0]}))
+    return project
+
+
+def train(repository: Path, *options: str) -> Ref:
+    done = subprocess.run(
+        [sys.executable, "train.py", *options], cwd=repository / "code", env=os.environ, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return Ref.parse(done.stdout.split()[-1])
+
+
+def test_what_was_changed_since_does_not_matter_and_the_outcome_is_evidence(repository: Path, here: Workspace) -> None:
+    ref = train(repository, "--warm-up")
+    (repository / "code" / "train.py").write_text("raise SystemExit('other code')")
+    here.datasets.add("flights", pa.table({"delay": [100.0, 200.0]}))
+    found = reproduce(here, ref, use_current=True)
+    assert found.verdict is Verdict.PASS, (found.summary, found.rows)
+    assert {row.name: row.after for row in found.rows}["loss"] == "4"
+    again = here.experiments.show(found.report.again)
+    assert again.tags["reproduces"] == ref.name and again.inputs == [Ref.parse("dataset:flights@1")]
+    (piece,) = here.record.evidence(ref, "reproduction")
+    assert (piece.verdict, piece.inputs, piece.figures["metrics"]) == (Verdict.PASS, [again.ref], 1)
+    assert piece.subject_digest == here.experiments.show(ref).digest
+    assert subprocess.run(["git", "worktree", "list"], cwd=repository, capture_output=True).stdout.count(b"\n") == 1
+
+
+def test_the_command_tells_a_difference_by_its_exit_code(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ref = train(repository, "--clock")
+    assert run_command(["reproduce", str(ref), "--use-current"]) == Refused.exit_code
+    printed = capsys.readouterr()
+    assert "metric seconds" in printed.out and "trained run:" in printed.err
+    assert run_command(["reproduce", str(ref), "--use-current", "--tolerance", "0.01", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["verdict"] == "pass"
+
+
+def test_another_file_is_a_warning(repository: Path, here: Workspace) -> None:
+    found = reproduce(here, train(repository, "--stamp"), use_current=True)
+    assert found.verdict is Verdict.WARN
+    assert next((row.name, row.verdict) for row in found.rows) == ("stamp.txt", Verdict.WARN)
+
+
+def test_a_model_made_from_the_run_gets_the_evidence_too(repository: Path, here: Workspace) -> None:
+    from sklearn.linear_model import LinearRegression
+
+    ref = train(repository)
+    table = pa.table({"x": [0.0, 1.0, 2.0]})
+    fitted = LinearRegression().fit(table.to_pandas(), [0.0, 1.0, 2.0])
+    model = here.models.log("delay", fitted, example=table, run=ref)
+    found = reproduce(here, ref, use_current=True)
+    (piece,) = here.record.evidence(model.ref, "reproduction")
+    assert piece.verdict is Verdict.PASS and len(found.evidence) == 2
+
+
+def test_what_cannot_be_run_again_says_why(repository: Path, here: Workspace, tmp_path: Path) -> None:
+    ref = train(repository)
+    with pytest.raises(Refused, match="made no run"):
+        reproduce(here, ref, use_current=True, command=["python", "-c", "print('nothing')"])
+    with pytest.raises(NotFound, match="no Git repository"):
+        reproduce(here, ref, use_current=True, folder=tmp_path)
+    other = tmp_path / "other"
+    other.mkdir()
+    git(other, "init", "-q")
+    with pytest.raises(NotFound, match="no commit"):
+        reproduce(here, ref, use_current=True, folder=other)
+    with mw.start_run("delay", folder=tmp_path, system_metrics=False) as outside:
+        pass
+    with pytest.raises(Refused, match="outside a Git repository"):
+        reproduce(here, outside.ref, use_current=True)
+
+
+def test_an_environment_gets_just_the_packages_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wheel = tmp_path / "wheels" / "quokka-1.2-py3-none-any.whl"
+    wheel.parent.mkdir()
+    with zipfile.ZipFile(wheel, "w") as file:
+        file.writestr("quokka.py", "SIZE = 54\n")
+        file.writestr("quokka-1.2.dist-info/METADATA", "Metadata-Version: 2.1\nName: quokka\nVersion: 1.2\n")
+        file.writestr("quokka-1.2.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        file.writestr("quokka-1.2.dist-info/RECORD", "")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheel.parent))
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    packages = environments.parse("quokka==1.2\npip==1.0\n")
+    python = environments.build(tmp_path / "environment", packages, "")
+    code = "import quokka, modelwright, importlib.util as u; print(quokka.SIZE, modelwright.__file__, u.find_spec('numpy'))"
+    size, where, numpy = subprocess.run([python, "-c", code], capture_output=True, text=True).stdout.split()
+    assert (size, where, numpy) == ("54", mw.__file__, "None")
+    with pytest.raises(Exception, match="cannot be installed"):
+        environments.build(tmp_path / "second", {"quokka": "9.9"}, "")
+    assert environments.differences({"a": "1", "b": "2", "pip": "1"}, {"a": "1", "b": "3"}) == {"b": ["2", "3"]}
+
+
+def test_runs_are_compared_by_their_figures_and_files() -> None:
+    def run(**fields: object) -> Run:
+        plain = {"id": "a", "experiment": "e", "experiment_id": 1, "name": "n", "status": "finished", "created_by": "me"}
+        return _convert({**plain, "started_at": "2026-01-01T00:00:00Z", **fields})
+
+    def metric(value: object, step: int = 0) -> dict[str, object]:
+        return {"name": "m", "value": value, "step": step, "time": "2026-01-01T00:00:00Z"}
+
+    def verdict(before: object, after: object, tolerance: float = 1e-9) -> Verdict:
+        (row,) = reproduction.compare(run(metrics={"m": before}), run(metrics={"m": after}), tolerance=tolerance)
+        return row.verdict
+
+    assert verdict(metric(1.0), metric(1.0)) is verdict(metric("NaN"), metric("NaN")) is Verdict.PASS
+    assert verdict(metric("Infinity"), metric("Infinity")) is Verdict.PASS
+    assert verdict(metric(1.0), metric(1.0 + 1e-12)) is Verdict.PASS
+    assert verdict(metric(1.0), metric(1.1), tolerance=0.1) is Verdict.PASS
+    assert verdict(metric(1e308), metric(-1e308), tolerance=0.5) is Verdict.FAIL
+    for other in (metric(1.1), metric("NaN"), metric("Infinity"), metric(1.0, step=3)):
+        assert verdict(metric(1.0), other) is Verdict.FAIL
+    (missing,) = reproduction.compare(run(params={"depth": 6}), run(), tolerance=0)
+    assert missing.verdict is Verdict.FAIL
+    assert reproduction.compare(run(metrics={"system/cpu": metric(1.0)}), run(), tolerance=0) == []
+
+
+def _convert(fields: dict[str, object]) -> Run:
+    from modelwright.core.wire import convert
+
+    made: Run = convert(fields, Run)
+    return made
