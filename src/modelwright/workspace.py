@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from modelwright.evaluation import Evaluation
     from modelwright.experiments import Artifacts, Experiments, LoggedModels
     from modelwright.experiments.intake import Intake
+    from modelwright.experiments.reproduction import Reproductions
     from modelwright.experiments.views import Views
     from modelwright.features import Features
     from modelwright.governance import Governance
@@ -291,6 +292,12 @@ class Workspace:
         from modelwright.experiments import Experiments
 
         return Experiments(self.caller)
+
+    @cached_property
+    def reproductions(self) -> Reproductions:
+        from modelwright.experiments.reproduction import Reproductions
+
+        return Reproductions(self.caller, experiments=self.experiments)
 
     @cached_property
     def views(self) -> Views:

@@ -16,7 +16,8 @@ import modelwright as mw
 from modelwright.cli.entry import run as run_command
 from modelwright.core.errors import NotFound, Refused
 from modelwright.core.refs import Ref
-from modelwright.experiments import Run, reproduction
+from modelwright.experiments import Run
+from modelwright.experiments.reproduction import records as reproduction
 from modelwright.store import Verdict
 from modelwright.tracking import environments
 from modelwright.tracking.reproducing import reproduce
@@ -83,7 +84,7 @@ def test_what_was_changed_since_does_not_matter_and_the_outcome_is_evidence(repo
     assert {row.name: row.after for row in found.rows}["loss"] == "4"
     again = here.experiments.show(found.report.again)
     assert again.tags["reproduces"] == ref.name and again.inputs == [Ref.parse("dataset:flights@1")]
-    (piece,) = here.record.evidence(ref, "reproduction")
+    (piece,) = here.reproductions.list(ref)
     assert (piece.verdict, piece.inputs, piece.figures["metrics"]) == (Verdict.PASS, [again.ref], 1)
     assert piece.subject_digest == here.experiments.show(ref).digest
     assert subprocess.run(["git", "worktree", "list"], cwd=repository, capture_output=True).stdout.count(b"\n") == 1

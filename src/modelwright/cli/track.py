@@ -15,7 +15,7 @@ from modelwright.core.errors import Conflict, Refused, Unavailable
 from modelwright.core.refs import Kind
 
 if TYPE_CHECKING:
-    from modelwright.experiments.reproduction import Reproduction, Row
+    from modelwright.experiments.reproduction.records import Reproduction, Row
     from modelwright.tracking.syncing import Pending
 
 

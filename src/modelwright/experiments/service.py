@@ -14,8 +14,8 @@ from modelwright.core.names import path_for
 from modelwright.core.operations import operation
 from modelwright.core.paging import MAX_LIMIT, Filter, Page
 from modelwright.core.refs import Kind, Ref
-from modelwright.core.wire import decode, encode_text
-from modelwright.experiments import queries, reproduction, writing
+from modelwright.core.wire import encode_text
+from modelwright.experiments import queries, writing
 from modelwright.experiments.curves import thin
 from modelwright.experiments.delivering import Delivery
 from modelwright.experiments.entries import Delivered, Entry
@@ -38,11 +38,10 @@ from modelwright.experiments.records import (
 )
 from modelwright.experiments.search.queries import Scope, find
 from modelwright.experiments.search.series.queries import numbers_of
-from modelwright.experiments.reproduction import Report, Reproduction
 from modelwright.experiments.series import Series
 from modelwright.experiments.tables import from_micros, to_micros
 from modelwright.experiments.tracking import ActiveRun
-from modelwright.store import Transaction, catalog, evidence
+from modelwright.store import Transaction, catalog
 
 
 class Experiments(Series):
@@ -215,38 +214,6 @@ class Experiments(Series):
             writing.change_run(tx, row.key, status=RunStatus.RUNNING.value, ended=None, error="")
             tx.note(resource=ref, before={"status": row.status}, after={"status": RunStatus.RUNNING})
         return queries.run(tx, ref)
-
-    @operation("evaluate", event="experiments.run.attested")
-    def attest(self, tx: Transaction, ref: Ref, *, report: str, reason: str = "") -> Reproduction:
-        """Compare a run with one that did it again, and put the outcome on the record as evidence about it.
-
-        `report` is the digest of a stored `Report`. The runs are compared here, as they are on the record; of the report,
-        the tolerance counts, and what it says could not be made as it was. `InUse` while either runs still.
-        """
-        told = decode(self.blobs.read(report), Report)
-        if told.original != ref:
-            raise Invalid(f"The report is about {told.original}, not {ref}.")
-        if told.again == ref or not 0 <= told.tolerance < 1:
-            raise Invalid("A run is compared with another one, and within a tolerance of 0 to 1.")
-        original, again = queries.run(tx, ref), self.show(told.again)
-        running = [str(each.ref) for each in (original, again) if each.status not in ENDED]
-        if running:
-            raise InUse(f"{', '.join(running)} is running still.", mend="Wait until it has ended.")
-        rows = reproduction.compare(original, again, tolerance=told.tolerance)
-        verdict, summary = reproduction.judge(told, rows)
-        tx.note(resource=ref, inputs=[ref, told.again], after={"verdict": verdict, "report": report})
-        made = evidence.attach(
-            tx,
-            reproduction.KIND,
-            ref,
-            subject_digest=original.digest,
-            verdict=verdict,
-            figures=reproduction.figures(told, rows),
-            summary=summary,
-            report=report,
-            inputs=[told.again],
-        )
-        return Reproduction(report=told, rows=rows, verdict=verdict, summary=summary, evidence=[made.id])
 
     @operation("read")
     def show(self, tx: Transaction, ref: Ref) -> Run:

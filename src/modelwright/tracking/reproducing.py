@@ -20,7 +20,7 @@ from modelwright.core.ids import new_id
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import encode
 from modelwright.experiments import Capture, Run
-from modelwright.experiments.reproduction import KIND, LOOSE, Report, Reproduction, ended, figures
+from modelwright.experiments.reproduction.records import KIND, LOOSE, Report, Reproduction, ended, figures
 from modelwright.tracking import environments, worktrees
 from modelwright.workspace import Workspace
 
@@ -113,7 +113,7 @@ def reproduce(
 def attest(workspace: Workspace, report: Report, *, reason: str = "") -> Reproduction:
     """Put the outcome on the record: about the original run, and about each model version that came from it."""
     stored = workspace.experiments.blobs.put(encode(report))
-    found = workspace.experiments.attest(report.original, report=stored, reason=reason)
+    found = workspace.reproductions.attest(report.original, report=stored, reason=reason)
     evidence = list(found.evidence)
     for model in workspace.record.dependants(report.original):
         if model.kind is Kind.MODEL and model.version is not None:
