@@ -7,18 +7,19 @@ STAMP := $(VENV)/.installed
 # Compiled modules are kept: where the environment says otherwise, every process would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check bench browser format clean help
+.PHONY: demo test check bench browser format lock clean help
 
 help:
 	@echo "make demo    the whole story on a generated data set, in under two minutes"
 	@echo "make test    every test, on SQLite and PostgreSQL, embedded and over HTTP, in a real browser"
 	@echo "make check   lint, types, floors"
 	@echo "make bench   the benchmarks, as a table and JSON"
+	@echo "make lock    write down the newest versions of what the tests need"
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable . --group dev
+	$(BIN)/python -m pip install --quiet --editable . --group dev --constraint constraints.txt
 	touch $@
 
 demo: $(STAMP)
@@ -45,6 +46,15 @@ bench: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The newest versions that pyproject.toml allows, written down once the tests pass with them.
+lock:
+	rm -rf $(VENV)/lock && $(PYTHON) -m venv $(VENV)/lock
+	$(VENV)/lock/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(VENV)/lock/bin/python -m pip install --quiet --editable . --group dev
+	head -1 constraints.txt > $(VENV)/constraints
+	$(VENV)/lock/bin/python -m pip list --format=freeze --exclude-editable --exclude pip --exclude setuptools | sed 's/+cpu$$//' >> $(VENV)/constraints
+	mv $(VENV)/constraints constraints.txt
 
 clean:
 	rm -rf $(VENV) .demo .bench .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
