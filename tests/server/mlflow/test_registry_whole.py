@@ -1,0 +1,164 @@
+"""From a run to a version that answers: logged, registered and loaded by MLflow's own client, and ours on the way."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from modelwright.core.refs import Kind, Ref
+from modelwright.serving import Format
+
+_numbers = itertools.count()
+FRAME = pd.DataFrame({"distance": [100.0, 200.0, 300.0, 400.0], "hour": [1, 2, 3, 4]})
+LATE = np.array([1.0, 2.0, 3.0, 4.5])
+REQUIRED = ["scikit-learn"]  # told, so that the client does not find out, which takes it half a minute
+
+
+@pytest.fixture
+def name() -> str:
+    return f"whole-{next(_numbers)}"
+
+
+@pytest.fixture(scope="module")
+def estimator() -> Any:
+    from sklearn.linear_model import LinearRegression
+
+    return LinearRegression().fit(FRAME, LATE)
+
+
+def log(mlflow: Any, estimator: Any, **further: Any) -> tuple[Any, Any]:
+    """A run that has logged the estimator; the run and what `log_model` gives."""
+    mlflow.set_experiment("whole")
+    with mlflow.start_run() as run:
+        mlflow.log_param("depth", 3)
+        signature = mlflow.models.infer_signature(FRAME, LATE)
+        info = mlflow.sklearn.log_model(estimator, name="model", signature=signature, pip_requirements=REQUIRED, **further)
+    return run, info
+
+
+def same(mlflow: Any, address: str, estimator: Any) -> None:
+    np.testing.assert_allclose(mlflow.pyfunc.load_model(address).predict(FRAME), estimator.predict(FRAME))
+
+
+def test_a_model_is_logged_registered_and_loaded_by_every_address(
+    mlflow: Any, client: Any, served: Any, estimator: Any, name: str
+) -> None:
+    run, info = log(mlflow, estimator, registered_model_name=name)
+    assert info.registered_model_version == "1"
+    version = client.get_model_version(name, "1")
+    assert (version.run_id, version.source) == (run.info.run_id, f"models:/{info.model_id}")
+    client.set_registered_model_alias(name, "live", "1")
+    client.transition_model_version_stage(name, "1", "Archived")
+    for address in ("1", "latest", "Archived"):
+        same(mlflow, f"models:/{name}/{address}", estimator)
+    same(mlflow, f"models:/{name}@live", estimator)
+
+    ours = served.here.models.show(Ref(Kind.MODEL, name, 1))
+    assert ours.record.format is Format.MLFLOW and "sklearn" in ours.record.flavours
+    assert (ours.record.run, ours.record.logged_as) == (Ref(Kind.RUN, run.info.run_id), info.model_id)
+    assert [(column.name, column.dtype.value) for column in ours.record.signature.inputs] == [
+        ("distance", "FP64"),
+        ("hour", "INT64"),
+    ]
+    assert "MLmodel" in ours.record.files and ours.record.size > 0
+
+
+def test_a_model_is_registered_from_its_run_and_from_its_own_address(
+    mlflow: Any, client: Any, estimator: Any, name: str
+) -> None:
+    run, info = log(mlflow, estimator)
+    first = mlflow.register_model(f"runs:/{run.info.run_id}/model", name)
+    second = mlflow.register_model(info.model_uri, name)
+    assert (first.version, second.version) == ("1", "2")
+    assert client.get_model_version(name, "1").run_id == run.info.run_id
+    assert client.get_model_version(name, "2").run_id == run.info.run_id
+    same(mlflow, f"models:/{name}/1", estimator)
+    same(mlflow, f"models:/{name}/2", estimator)
+
+
+def test_a_source_may_be_a_folder_of_a_run(
+    mlflow: Any, client: Any, served: Any, estimator: Any, name: str, tmp_path: Path
+) -> None:
+    mlflow.set_experiment("whole")
+    mlflow.sklearn.save_model(estimator, str(tmp_path / "saved"), pip_requirements=REQUIRED)
+    with mlflow.start_run() as run:
+        mlflow.log_artifacts(str(tmp_path / "saved"), "deep/model")
+    client.create_registered_model(name)
+    client.create_model_version(name, f"runs:/{run.info.run_id}/deep/model", run.info.run_id)
+    same(mlflow, f"models:/{name}/1", estimator)
+    mlflow.register_model(f"runs:/{run.info.run_id}/deep/model", name)
+    same(mlflow, f"models:/{name}/2", estimator)
+    record = served.here.models.show(Ref(Kind.MODEL, name, 2)).record
+    assert record.files == served.here.models.show(Ref(Kind.MODEL, name, 1)).record.files
+
+
+def test_what_was_registered_stays_what_it_was(mlflow: Any, client: Any, served: Any, estimator: Any, name: str) -> None:
+    """Files of a run may be replaced and removed; a version keeps those that it was made of."""
+    run, info = log(mlflow, estimator, registered_model_name=name)
+    served.here.artifacts.remove(Ref(Kind.LOGGED_MODEL, info.model_id), "MLmodel")
+    client.delete_logged_model(info.model_id)
+    client.delete_run(run.info.run_id)
+    same(mlflow, f"models:/{name}/1", estimator)
+    answer = served.http.get("/model-versions/get-artifact", params={"name": name, "version": "1", "path": "MLmodel"})
+    assert answer.status_code == 200 and b"flavors" in answer.content
+    assert "attachment" in answer.headers["content-disposition"]
+    assert served.call("GET", "2.0/mlflow-artifacts/artifacts", path=f"registered/{name}@1/env").json() == {}
+    place = f"/api/2.0/mlflow-artifacts/artifacts/registered/{name}@1/MLmodel"
+    assert served.http.put(place, content=b"other").status_code == 404
+    assert served.http.delete(place).status_code == 404
+
+
+def test_a_copy_is_made_of_the_same_files(mlflow: Any, client: Any, served: Any, estimator: Any, name: str) -> None:
+    log(mlflow, estimator, registered_model_name=name)
+    copy = client.copy_model_version(f"models:/{name}/1", f"{name}-copy")
+    assert (copy.version, copy.run_id) == ("1", client.get_model_version(name, "1").run_id)
+    same(mlflow, f"models:/{name}-copy/1", estimator)
+    here = served.here.models
+    assert here.show(Ref(Kind.MODEL, f"{name}-copy", 1)).record.files == here.show(Ref(Kind.MODEL, name, 1)).record.files
+
+
+def test_a_source_must_be_of_the_run_that_is_named_and_there(mlflow: Any, client: Any, estimator: Any, name: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    run, info = log(mlflow, estimator)
+    with mlflow.start_run() as other:
+        pass
+    client.create_registered_model(name)
+    for source, run_id, model_id in (
+        (f"runs:/{run.info.run_id}/model", other.info.run_id, None),
+        (f"runs:/{run.info.run_id}/model", None, None),
+        (f"models:/{info.model_id}", run.info.run_id, None),
+        (f"{run.info.artifact_uri}/model", other.info.run_id, None),
+        (f"models:/{info.model_id}", other.info.run_id, info.model_id),
+    ):
+        with pytest.raises(MlflowException, match="Invalid model version source") as raised:
+            client._create_model_version(name, source, run_id, model_id=model_id)
+        assert raised.value.error_code == "INVALID_PARAMETER_VALUE"
+    for source, run_id, model_id in (
+        (f"runs:/{'0' * 32}/model", "0" * 32, None),
+        (f"models:/m-{'0' * 32}", None, f"m-{'0' * 32}"),
+        ("s3://bucket/x", "0" * 32, None),
+    ):
+        with pytest.raises(MlflowException, match="not found") as raised:
+            client._create_model_version(name, source, run_id, model_id=model_id)
+        assert raised.value.error_code == "RESOURCE_DOES_NOT_EXIST"
+
+
+def test_lineage_leads_from_a_version_to_what_its_run_has_read(
+    mlflow: Any, client: Any, served: Any, estimator: Any, name: str
+) -> None:
+    import pyarrow as pa
+
+    data = served.here.datasets.add(f"{name}-flights", pa.table(FRAME))
+    mlflow.set_experiment("whole")
+    with mlflow.start_run() as run:
+        served.here.experiments.link(Ref(Kind.RUN, run.info.run_id), inputs=[data.ref])
+        mlflow.sklearn.log_model(estimator, name="model", pip_requirements=REQUIRED, registered_model_name=name)
+    record = served.here.models.show(Ref(Kind.MODEL, name, 1)).record
+    assert record.datasets == [data.ref]
+    assert client.search_model_versions(f"run_id = '{run.info.run_id}'")[0].name == name
