@@ -21,6 +21,7 @@ from modelwright.server.mlflow.scorers import ScorerEndpoints
 from modelwright.server.mlflow.search import SearchEndpoints
 from modelwright.server.mlflow.traces import TraceEndpoints
 from modelwright.server.mlflow.tracking import Tracking
+from modelwright.server.mlflow.users import Users
 from modelwright.server.mlflow.version_files import VersionFiles
 from modelwright.server.requests import Doorkeeper
 from modelwright.server.transfer import Transfer
@@ -46,5 +47,6 @@ def mlflow_app(workspace: Workspace, door: Doorkeeper) -> Mlflow:
         *webhooks.endpoints(workspace),
         *registered_models.endpoints(workspace),
         *model_versions.endpoints(workspace, transfer),
+        *Users(workspace).endpoints(),
     ]
     return Mlflow([*offered, *unoffered.endpoints(offered)], door)

@@ -9,6 +9,8 @@ from modelwright.server.mlflow.errors import NOT_OFFERED, MlflowError
 from modelwright.server.mlflow.routing import Call, Endpoint
 from modelwright.server.routing import SIGNED_IN
 
+_ALL = ("GET", "POST", "PATCH", "DELETE")
+
 # Method and path, as in `docs/mlflow.md`, which says what to use instead.
 UNOFFERED: tuple[tuple[str, str], ...] = (
     ("POST", "/graphql"),
@@ -24,6 +26,11 @@ UNOFFERED: tuple[tuple[str, str], ...] = (
     *((method, "/3.0/mlflow/workspaces/{rest*}") for method in ("GET", "PATCH", "DELETE")),
     *((method, "/3.0/mlflow/jobs/{rest*}") for method in ("GET", "POST", "PATCH")),
     *((method, "/3.0/mlflow/mcp-servers/{rest*}") for method in ("GET", "POST", "PATCH", "DELETE")),
+    *((method, "/2.0/mlflow/users/{rest*}") for method in ("POST", "PATCH", "DELETE")),
+    *((method, "/3.0/mlflow/users/{rest*}") for method in _ALL),
+    *((method, "/3.0/mlflow/roles/{rest*}") for method in _ALL),
+    *((method, "/2.0/mlflow/experiments/permissions/{rest*}") for method in _ALL),
+    *((method, "/2.0/mlflow/registered-models/permissions/{rest*}") for method in _ALL),
     ("GET", "/2.0/mlflow/get-online-trace-details"),
     ("GET", "/2.0/mlflow/unified-traces"),
 )
