@@ -1,7 +1,7 @@
 """Who asks, and who there is: the part of MLflow's accounts that means the same here.
 
 Its permissions (READ, EDIT, MANAGE on single things) and ours (roles on paths) do not, and a password is set by nobody but
-its owner: accounts and rights are kept with `mw user`, `mw grant` and `mw token`.
+its owner: accounts and rights are kept with `mw user` and `mw token`.
 """
 
 from __future__ import annotations
