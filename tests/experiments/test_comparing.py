@@ -25,6 +25,7 @@ def run(name: str, metrics: dict[str, tuple[Any, Any, Any]], **params: Any) -> R
     return Run(
         id=name,
         experiment="e",
+        experiment_id=1,
         name=name,
         status=RunStatus.FINISHED,
         started_at=AT,
