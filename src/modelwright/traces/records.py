@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -205,10 +205,50 @@ class Correlation(msgspec.Struct, frozen=True, kw_only=True):
     total: int
 
 
+class View(StrEnum):
+    """What figures are of."""
+
+    TRACES = "traces"
+    SPANS = "spans"
+    ASSESSMENTS = "assessments"
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """How many values become one."""
+
+    how: Literal["count", "sum", "avg", "min", "max", "percentile"]
+    percentile: float | None = None  # 0 to 100
+
+    @property
+    def name(self) -> str:
+        """As it stands in the values of a figure: `avg`, `p95.0`."""
+        return self.how if self.percentile is None else f"p{self.percentile}"
+
+
+class FigureQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which figures to sum up; docs/traces.md lists the metrics, and what they are told apart by."""
+
+    view: View
+    metric: str
+    how: list[Summary]
+    by: list[str] = []
+    where: list[str] = []  # filters that all hold
+    every: int | None = None  # seconds: a figure for each span of time
+    since: int | None = None  # milliseconds since 1970, both ends included
+    until: int | None = None
+
+
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
     """One point of a summary over traces, spans or assessments."""
 
     metric: str
     dimensions: dict[str, str]
     values: dict[str, float]
-    time: datetime | None = None
+    time: datetime | None = None  # when its span of time begins
+
+
+class FigurePage(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of figures."""
+
+    items: list[Figure]
+    next: str | None = None

@@ -16,6 +16,8 @@ from modelwright.core.wire import encode_text
 from modelwright.experiments import Experiment, Experiments, Lifecycle
 from modelwright.store import Transaction
 from modelwright.traces import queries, writing
+from modelwright.traces.figures import queries as summed
+from modelwright.traces.figures.metrics import MAX_LIMIT
 from modelwright.traces.records import (
     MAX_KEY,
     NAME_TAG,
@@ -23,6 +25,8 @@ from modelwright.traces.records import (
     AssessmentChange,
     AssessmentKind,
     Correlation,
+    FigurePage,
+    FigureQuery,
     PromptUse,
     SpanBatch,
     Trace,
@@ -115,6 +119,19 @@ class Traces(Room):
     ) -> Correlation:
         """Say how two filters go together over the traces that a third leaves."""
         return queries.correlate(tx, experiments, first, second, where)
+
+    @operation("read", on="")
+    def figures(
+        self,
+        tx: Transaction,
+        experiments: Sequence[Ref],
+        asked: FigureQuery,
+        *,
+        limit: int = MAX_LIMIT,
+        after: str | None = None,
+    ) -> FigurePage:
+        """Sum up traces, spans or assessments of some experiments: how many, how long, tokens, costs; by time and name."""
+        return summed.page(tx, queries.readable(tx, experiments), asked, limit, after)
 
     @operation("write", data=True)
     def tag(self, tx: Transaction, ref: Ref, key: str, value: str | None) -> None:

@@ -181,6 +181,24 @@ def test_filters_are_correlated(mlflow: Any, answered: str, experiment: str) -> 
     assert (found.filter1_count, found.joint_count, found.total_count) == (1, 1, 1)
 
 
+def test_traces_are_summed_up_for_the_client(mlflow: Any, answered: str, experiment: str) -> None:
+    from mlflow.entities.trace_metrics import AggregationType, MetricAggregation, MetricViewType
+    from mlflow.tracking._tracking_service.utils import _get_store
+
+    store, count = _get_store(), [MetricAggregation(AggregationType.COUNT)]
+    (found,) = store.query_trace_metrics(
+        [experiment], MetricViewType.TRACES, "trace_count", count, ["trace_name"], ["trace.status = 'OK'"], 60
+    )
+    assert (found.metric_name, found.values, found.dimensions["trace_name"]) == ("trace_count", {"COUNT": 1.0}, "answer")
+    assert found.dimensions["time_bucket"].endswith(":00+00:00")
+    both = [MetricAggregation(AggregationType.SUM), MetricAggregation(AggregationType.PERCENTILE, 50)]
+    (tokens,) = store.query_trace_metrics([experiment], MetricViewType.TRACES, "total_tokens", both)
+    assert tokens.values == {"SUM": 12.0, "P50.0": 12.0}
+    with pytest.raises(MlflowException) as raised:
+        store.query_trace_metrics([experiment], MetricViewType.SPANS, "trace_count", count)
+    assert raised.value.error_code == "INVALID_PARAMETER_VALUE"
+
+
 # Any OpenTelemetry SDK
 
 

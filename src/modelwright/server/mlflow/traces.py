@@ -32,7 +32,7 @@ from modelwright.server.mlflow.trace_forms import (
 )
 from modelwright.server.mlflow.tracking import Tracking, not_active
 from modelwright.server.routing import SIGNED_IN
-from modelwright.traces import PromptUse, Trace, TraceGiven, TraceInfo
+from modelwright.traces import FigureQuery, PromptUse, Summary, Trace, TraceGiven, TraceInfo, View
 
 T = TypeVar("T")
 V2, V3 = "/2.0/mlflow/traces", "/3.0/mlflow/traces"
@@ -110,6 +110,26 @@ class Correlate(Message):
     base_filter: str = ""
 
 
+class Metrics(Message):
+    needs: ClassVar[Sequence[str]] = ("experiment_ids", "view_type", "metric_name", "aggregations")
+
+    class Aggregation(Message):
+        aggregation_type: str = ""
+        percentile_value: float | None = None
+
+    experiment_ids: list[str] = []
+    view_type: str = ""
+    metric_name: str = ""
+    aggregations: list[Aggregation] = []
+    dimensions: list[str] = []
+    filters: list[str] = []
+    time_interval_seconds: int | None = None
+    start_time_ms: int | None = None
+    end_time_ms: int | None = None
+    max_results: int = 1000
+    page_token: str | None = None
+
+
 class Assess(Message):
     needs: ClassVar[Sequence[str]] = ("assessment",)
     trace_id: str = ""
@@ -143,6 +163,7 @@ class TraceEndpoints:
             ("GET", f"{V3}/batchGet", self.batch),
             ("POST", f"{V3}/batchGetInfos", self.infos),
             ("POST", f"{V3}/calculate-filter-correlation", self.correlate),
+            ("POST", f"{V3}/metrics", self.figures),
             ("POST", f"{V3}/link-to-run", self.link_run),
             ("POST", f"{V2}/link-to-run", self.link_run),
             ("POST", f"{V3}/link-prompts", self.link_prompts),
@@ -220,6 +241,27 @@ class TraceEndpoints:
             "filter2_count": found.second,
             "joint_count": found.both,
             "total_count": found.total,
+        }
+
+    async def figures(self, call: Call) -> Any:
+        """Traces, spans or assessments, summed up."""
+        asked = await call.message(Metrics)
+        refs = await self._refs(call, asked.experiment_ids)
+        query = _query(asked)
+        page = await call.run(
+            lambda: self._traces.figures(refs, query, limit=asked.max_results, after=asked.page_token or None)
+        )
+        points = [
+            {
+                "metric_name": each.metric,
+                "dimensions": each.dimensions | ({} if each.time is None else {"time_bucket": each.time.isoformat()}),
+                "values": {name.upper(): value for name, value in each.values.items()},
+            }
+            for each in page.items
+        ]
+        return {
+            **({"data_points": points} if points else {}),
+            **({"next_page_token": page.next} if page.next else {}),
         }
 
     async def tag(self, call: Call) -> Any:
@@ -429,6 +471,25 @@ class TraceEndpoints:
             return Ref(Kind.RUN, identity)
         except BadRef:
             raise missing(f"Run with id={identity[:80]} not found") from None
+
+
+def _query(asked: Metrics) -> FigureQuery:
+    how = [{"how": each.aggregation_type.lower(), "percentile": each.percentile_value} for each in asked.aggregations]
+    try:
+        view = msgspec.convert(asked.view_type.lower(), View)
+        summaries = msgspec.convert(how, list[Summary])
+    except msgspec.ValidationError as error:
+        raise invalid(f"Not a view or an aggregation of traces' metrics: {error}.") from None
+    return FigureQuery(
+        view=view,
+        metric=asked.metric_name,
+        how=summaries,
+        by=asked.dimensions,
+        where=asked.filters,
+        every=asked.time_interval_seconds,
+        since=asked.start_time_ms,
+        until=asked.end_time_ms,
+    )
 
 
 def _complete(trace: Trace) -> bool:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import base64
 import binascii
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
 from modelwright.core.errors import Invalid
-from modelwright.core.search import And, Clause, Condition, Not, Op, Or, Order, parse, parse_order
+from modelwright.core.search import And, Clause, Condition, Language, Not, Op, Or, Order, parse, parse_order
 from modelwright.core.wire import encode_text
 from modelwright.store import Transaction
 from modelwright.traces.records import RUN_KEY, Correlation
@@ -22,6 +22,8 @@ from modelwright.traces.tables import assessments, marks, prompts, runs, spans, 
 
 ESCAPE = "\x1b"  # LIKE has no escape in these filters: a character that none of them holds
 _t, _s, _a = traces.c, spans.c, assessments.c
+
+Meaning: TypeAlias = Callable[[Transaction, Clause], Any]  # of a clause, as a condition
 
 _COMPARE: dict[Op, Callable[[Any, Any], Any]] = {
     Op.EQUAL: lambda column, value: column == value,
@@ -98,22 +100,34 @@ def npmi(a: float, b: float, both: float, total: float) -> float | None:
     return max(-1.0, min(1.0, math.log(both * total / (a * b)) / -math.log(both / total)))
 
 
-def condition_of(tx: Transaction, where: str) -> Any:
-    """A filter as a condition on `traces`."""
-    found = parse(where, TRACES)
-    return sa.true() if found is None else _condition(tx, found)
+def condition_of(
+    tx: Transaction, where: str, language: Language = TRACES, entities: Mapping[str, Meaning] | None = None
+) -> Any:
+    """A filter as a condition on `traces`; another language comes with what its entities mean."""
+    found = parse(where, language)
+    return sa.true() if found is None else _condition(tx, found, _ENTITIES if entities is None else entities)
 
 
-def _condition(tx: Transaction, condition: Condition) -> Any:
+def clause_of(tx: Transaction, clause: Clause) -> Any:
+    """One clause as a condition on `traces`."""
+    return _ENTITIES[clause.entity](tx, clause)
+
+
+def compared(column: Any, clause: Clause) -> Any:
+    """A column, compared as a clause says."""
+    return _COMPARE[clause.op](column, clause.value)
+
+
+def _condition(tx: Transaction, condition: Condition, entities: Mapping[str, Meaning]) -> Any:
     match condition:
         case And(of=parts):
-            return sa.and_(*(_condition(tx, part) for part in parts))
+            return sa.and_(*(_condition(tx, part, entities) for part in parts))
         case Or(of=parts):
-            return sa.or_(*(_condition(tx, part) for part in parts))
+            return sa.or_(*(_condition(tx, part, entities) for part in parts))
         case Not(of=inner):
-            return sa.not_(sa.func.coalesce(_condition(tx, inner), sa.false()))
+            return sa.not_(sa.func.coalesce(_condition(tx, inner, entities), sa.false()))
         case Clause():
-            return _ENTITIES[condition.entity](tx, condition)
+            return entities[condition.entity](tx, condition)
 
 
 def _of_trace(tx: Transaction, clause: Clause) -> Any:
@@ -232,7 +246,7 @@ def _judgement(clause: Clause) -> Any:
     return compare(_a.text, clause.value)
 
 
-_ENTITIES: dict[str, Callable[[Transaction, Clause], Any]] = {
+_ENTITIES: dict[str, Meaning] = {
     "trace": _of_trace,
     "tag": _of_pair(tags),
     "metadata": _of_pair(marks),
