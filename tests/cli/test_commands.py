@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from modelwright.client import connect
+from modelwright.core.refs import Ref
+
 LOW = ["autonomy=person-decides", "people=none", "money=none", "undo=at-once", "rights=no", "safety=no"]
 LOW += ["personal_data=none", "vulnerable=no", "regulated=no", "outside=no"]
 
@@ -174,6 +177,25 @@ def test_tags_and_retirement(mw: Any, place: str) -> None:
     assert mw("retire", "model:late@1", "-m", "over", *at).code == 2
     assert mw("retire", "model:late@1", "-m", "over", "-y", *at).out == "model:late@1 is retired.\n"
     assert mw("retire", f"run:{run}", "-m", "over", "-y", *at).code == 2  # runs do not retire
+
+
+def test_a_model_shows_the_moves_of_its_aliases_and_a_version_its_files(mw: Any, place: str) -> None:
+    at = ("-w", place)
+    with connect(place) as rooms:
+        rooms.models.alias(Ref.parse("model:late@1"), "shadow", reason="to compare")
+        rooms.models.drop_alias(Ref.parse("model:late"), "shadow", reason="compared")
+    whole = mw("show", "model:late", *at, "--json").json
+    moves = [(each["alias"], each.get("version"), each["reason"]) for each in whole["alias_history"]]
+    assert moves == [("shadow", None, "compared"), ("shadow", 1, "to compare")]
+    assert all(each["at"] and each["actor"] for each in whole["alias_history"]) and "files" not in whole
+    told = mw("show", "model:late", *at).out
+    assert "taken away" in told and "to compare" in told and max(map(len, told.splitlines())) <= 80
+    version = mw("show", "model:late@1", *at, "--json").json
+    assert {each["path"]: each["digest"] for each in version["files"]} == version["record"]["files"]
+    assert sum(each["size"] for each in version["files"]) == version["record"]["size"] > 0
+    assert "alias_history" not in version
+    told = mw("show", "model:late@1", *at).out
+    assert all(each["path"] in told and each["digest"][:12] in told for each in version["files"])
 
 
 def test_incidents_from_report_to_resolution(mw: Any, place: str) -> None:

@@ -5,17 +5,37 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from modelwright.cli.kinds.base import Face, standing, tell_changes, tell_evidence
-from modelwright.cli.output import day, facts, say, section, size
+from modelwright.cli.output import day, facts, say, section, short, size, when
+from modelwright.core.errors import NotFound
 from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
+from modelwright.models.records import ModelVersion
+from modelwright.store.records import AliasMove
 
 if TYPE_CHECKING:
-    from modelwright.models.records import ModelDiff, ModelVersion
+    from modelwright.models.records import ModelDiff
     from modelwright.workspace import Workspace
 
 MADE_FROM = "made from"
 MANY = 12  # parameters that are still shown one by one
+
+
+class PackageFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One file of a version."""
+
+    path: str
+    digest: str
+    size: int | None  # bytes; None if the file is no longer stored
+
+
+class ModelShown(ModelVersion, frozen=True, kw_only=True):
+    """A version; with its files where a version was asked for, and the moves of its model's aliases where a model was."""
+
+    files: list[PackageFile] | msgspec.UnsetType = msgspec.UNSET
+    alias_history: Sequence[AliasMove] | msgspec.UnsetType = msgspec.UNSET  # newest first
 
 
 class ModelFace(Face):
@@ -24,10 +44,16 @@ class ModelFace(Face):
     kind = Kind.MODEL
     columns = ("model", "stage", "aliases", "made", "by", "about")
 
-    def show(self, rooms: Workspace, ref: Ref) -> ModelVersion:
-        return rooms.models.show(ref)
+    def show(self, rooms: Workspace, ref: Ref) -> ModelShown:
+        found = rooms.models.show(ref)
+        known = {name: getattr(found, name) for name in found.__struct_fields__}
+        if ref.selector is None:
+            return ModelShown(**known, alias_history=rooms.models.history(ref))
+        files = sorted(found.record.files.items())
+        stored = [PackageFile(path=path, digest=digest, size=_size(rooms, digest)) for path, digest in files]
+        return ModelShown(**known, files=stored)
 
-    def tell(self, rooms: Workspace, found: ModelVersion) -> None:
+    def tell(self, rooms: Workspace, found: ModelShown) -> None:
         record, signature = found.record, found.record.signature
         facts(
             str(found.ref),
@@ -48,6 +74,12 @@ class ModelFace(Face):
         )
         columns = [("in", each) for each in signature.inputs] + [("out", each) for each in signature.outputs]
         section(["", "column", "type", "may be missing"], [[w, c.name, c.dtype, _yes(c.nullable)] for w, c in columns])
+        if found.files is not msgspec.UNSET:
+            sizes = [[each.path, short(each.digest), _told(each.size)] for each in found.files]
+            section(["file", "digest", "size"], sizes, right=["size"])
+        if found.alias_history is not msgspec.UNSET:
+            moves = [[m.alias, m.version or "taken away", when(m.at), m.actor, m.reason] for m in found.alias_history]
+            section(["alias", "version", "since", "by", "reason"], moves)
         tell_evidence(rooms, found.ref)
 
     def list(self, rooms: Workspace, where: Filter) -> Page[ModelVersion]:
@@ -74,6 +106,17 @@ class ModelFace(Face):
 
     def retire(self, rooms: Workspace, ref: Ref, successor: Ref | None, reason: str) -> ModelVersion:
         return rooms.models.retire(ref, successor=successor, reason=reason)
+
+
+def _size(rooms: Workspace, digest: str) -> int | None:
+    try:
+        return rooms.models.blobs.size(digest)
+    except NotFound:
+        return None
+
+
+def _told(count: int | None) -> str:
+    return "no longer stored" if count is None else size(count)
 
 
 def _few(parameters: list[str]) -> list[str] | str:
