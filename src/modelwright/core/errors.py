@@ -4,6 +4,7 @@
     ├── Invalid          the request cannot be understood or breaks a rule of form
     │   └── BadRef       a ref does not follow the grammar; points at the character
     ├── NotFound         the thing named does not exist, or the caller may not know that it does
+    │   └── Gone         it was there and is retired; names its successor
     ├── Conflict         the world has moved on: a concurrent write, a name taken, an illegal move
     │   └── InUse        something else depends on it; names the dependants
     ├── Refused          a rule says no and can say why: a gate, a policy, separation of duties
@@ -53,6 +54,11 @@ class NotFound(ModelwrightError):
     code = "not-found"
     status = 404
     exit_code = 3
+
+
+class Gone(NotFound):
+    code = "gone"
+    status = 410
 
 
 class Conflict(ModelwrightError):

@@ -6,8 +6,9 @@ from typing import Any
 
 from starlette.requests import Request
 
-from modelwright.core.errors import NotFound
+from modelwright.core.errors import BadRef, Gone, NotFound
 from modelwright.core.operations import Resource
+from modelwright.core.principals import OPERATOR
 from modelwright.core.refs import Kind
 from modelwright.deployments.records import deployment_of
 from modelwright.server.process import Process
@@ -24,17 +25,20 @@ def serves(path: str) -> bool:
 
 def inference_app(process: Process, door: Doorkeeper) -> Any:
     """The ASGI application of the data plane; each call needs `serve.invoke` on its deployment."""
-    asks, settings = Invocations(door), process.home.settings.section("serving", HttpSettings)
+    asks, settings = Invocations(process, door), process.home.settings.section("serving", HttpSettings)
     return create_app(process.plane, clock=process.home.clock, metrics=process.serving, authorize=asks, settings=settings)
 
 
 class Invocations:
     """Asks the door who calls and whether they may.
 
-    An endpoint such as `delay.staging` belongs to the deployment that serves it; rights are asked on the deployment.
+    An endpoint such as `delay@staging` belongs to the deployment that serves it; rights are asked on the deployment.
+    Whoever may call one that was retired is told so, and its successor.
     """
 
-    def __init__(self, door: Doorkeeper) -> None:
+    def __init__(self, process: Process, door: Doorkeeper) -> None:
+        self._plane = process.plane
+        self._deployments = process.workspace.deployments
         self._door = door
 
     async def __call__(self, scope: Any, endpoint: str) -> None:
@@ -45,3 +49,15 @@ class Invocations:
                 await self._door.allowed(principal, VERB, Resource(Kind.DEPLOYMENT, deployment_of(endpoint)))
             except NotFound:
                 raise NotFound(f"There is no model named {endpoint!r}.") from None
+            if endpoint not in self._plane.routes:
+                await self._door.run(OPERATOR, lambda: self._tell_retired(deployment_of(endpoint)))
+
+    def _tell_retired(self, name: str) -> None:
+        """Raise `Gone` for a deployment that was retired. One that was never there is for the plane to tell."""
+        try:
+            found = self._deployments.show(name)
+        except (NotFound, BadRef):
+            return
+        if found.retired_at is not None:
+            mend = f"Call {found.successor} in its place." if found.successor else "It has no successor."
+            raise Gone(f"{found.ref} is retired.", mend=mend, details={"successor": str(found.successor or "")})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 
 from modelwright.core.refs import Kind, Ref
+from modelwright.models import Stage
 from modelwright.serving import Format
 
 _numbers = itertools.count()
@@ -162,3 +164,70 @@ def test_lineage_leads_from_a_version_to_what_its_run_has_read(
     record = served.here.models.show(Ref(Kind.MODEL, name, 1)).record
     assert record.datasets == [data.ref]
     assert client.search_model_versions(f"run_id = '{run.info.run_id}'")[0].name == name
+
+
+# Behind the server's other door: Open Inference
+
+
+def boosted(kind: str) -> Any:
+    """A few trees on the frame."""
+    if kind == "lightgbm":
+        import lightgbm
+
+        return lightgbm.LGBMRegressor(n_estimators=3, min_child_samples=1, verbose=-1, n_jobs=1).fit(FRAME, LATE)
+    import xgboost
+
+    return xgboost.XGBRegressor(n_estimators=3, n_jobs=1).fit(FRAME, LATE)
+
+
+def put_live(served: Any, name: str, model: Any) -> Ref:
+    """A version of our own registry, in production under its name once this returns."""
+    here = served.here
+    here.policy.adopt('name = "standard"\n[tier.high]\n')
+    ref: Ref = here.models.log(name, model, example=FRAME).ref
+    for stage in (Stage.STAGING, Stage.PRODUCTION):
+        here.models.promote(ref, stage, reason="a test")
+    here.deployments.create(name)
+    here.deployments.deploy(name, ref, "production", reason="a test")
+    deadline = time.monotonic() + 10
+    while served.http.get(f"/v2/models/{name}/ready").status_code != 200:
+        assert time.monotonic() < deadline, "the server did not take the deployment up"
+        time.sleep(0.02)
+    return ref
+
+
+def infer(served: Any, name: str) -> Any:
+    tensors = [
+        {"name": column, "datatype": datatype, "shape": [len(FRAME)], "data": FRAME[column].tolist()}
+        for column, datatype in (("distance", "FP64"), ("hour", "INT64"))
+    ]
+    return served.http.post(f"/v2/models/{name}/infer", json={"inputs": tensors})
+
+
+@pytest.mark.parametrize("kind", ["lightgbm", "xgboost"])
+def test_boosted_trees_answer_over_open_inference(served: Any, kind: str, name: str) -> None:
+    model = boosted(kind)
+    ref = put_live(served, name, model)
+    assert served.here.models.show(ref).record.format.value == kind
+    answer = infer(served, name)
+    assert answer.status_code == 200, answer.text
+    (output,) = answer.json()["outputs"]
+    np.testing.assert_allclose(output["data"], model.predict(FRAME), rtol=1e-6)
+    assert answer.json()["model_version"] == "1"
+
+
+def test_what_was_retired_answers_that_it_is_gone_and_names_its_successor(served: Any, name: str) -> None:
+    here, other = served.here, f"{name}-next"
+    ref = put_live(served, name, boosted("lightgbm"))
+    put_live(served, other, boosted("lightgbm"))
+    here.deployments.retire(name, successor=other, reason="worn out")
+    here.models.retire(ref, successor=Ref(Kind.MODEL, other, 1), reason="worn out")
+    deadline = time.monotonic() + 10
+    while (answer := infer(served, name)).status_code == 200 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert answer.status_code == 410 and f"deployment:{other}" in answer.json()["error"]
+    gone = served.http.post(f"/serving/{name}/invocations", json={"inputs": [[1.0, 1]]})
+    assert gone.status_code == 410 and f"deployment:{other}" in gone.json()["message"]
+    told = served.http.post("/api/v1/models/show", json={"ref": str(ref)}).json()
+    assert (told["stage"], told["successor"]) == ("retired", f"model:{other}@1")
+    assert infer(served, f"{name}-never").status_code == 404
