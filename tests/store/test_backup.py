@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -106,6 +108,45 @@ def test_a_damaged_backup_names_the_file(saved: Path):
     (saved / "objects" / "extra").write_text("x")
     with pytest.raises(Corrupt, match="extra"):
         backup.verify(saved)
+
+
+OUTSIDE = ["../outside.db", "/etc/hostname", "keys/../../outside.db", "objects/../database.db", "", "C:\\x.db"]
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_manifest_that_names_what_lies_outside_is_refused_and_brings_nothing(
+    saved: Path, elsewhere: Database, tmp_path: Path
+):
+    (tmp_path / "outside.db").write_bytes((saved / "database.db").read_bytes())
+    manifest = saved / "manifest.json"
+    honest = json.loads(manifest.read_bytes())
+    hostile = [honest | {"database": name} for name in OUTSIDE]
+    hostile += [honest | {"files": honest["files"] | {name: honest["files"]["database.db"]}} for name in OUTSIDE]
+    hostile += [honest | {"database": name, "files": honest["files"] | {name: "0" * 64}} for name in OUTSIDE]
+    for each in hostile:
+        manifest.write_text(json.dumps(each))
+        with pytest.raises(Corrupt):
+            backup.restore(saved, elsewhere, Objects.open(tmp_path / "o"), tmp_path / "k")
+    assert not (tmp_path / "k").exists() and not (tmp_path / "restored.db").exists()
+    assert list(Objects.open(tmp_path / "o").list()) == []
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("name", ["keys", "objects", "further/predictions", "keys/extra", "database.db", "manifest.json"])
+def test_a_link_in_a_backup_is_refused_whatever_it_leads_to(saved: Path, elsewhere: Database, tmp_path: Path, name: str):
+    place, moved = saved / name, tmp_path / "moved"
+    if place.exists():
+        place.rename(moved)  # the same content, behind a link
+    else:
+        moved.write_bytes(b"secret")
+    place.symlink_to(moved)
+    with pytest.raises(Corrupt, match="link"):
+        backup.restore(saved, elsewhere, Objects.open(tmp_path / "o"), tmp_path / "k")
+    place.unlink()
+    os.mkfifo(place)
+    with pytest.raises(Corrupt, match="no file"):
+        backup.verify(saved)
+    assert not (tmp_path / "k").exists()
 
 
 def test_a_backup_that_did_not_finish_is_none(saved: Path):

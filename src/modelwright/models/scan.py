@@ -15,6 +15,8 @@ PICKLED = {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".ckpt", ".bin", ".sav",
 PLAIN = {".lgb", ".ubj", ".json", ".onnx", ".safetensors", ".yaml", ".yml", ".txt", ".md", ".csv", ".parquet", ".toml"}
 _ARCHIVES = {b"PK\x03\x04": "zip", b"PK\x05\x06": "zip", b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
 _LARGEST = 1 << 30  # bytes of a member of an archive that are still unpacked to be looked at
+_MOST = 100_000  # members of an archive
+_SWELLS = 20  # times its size, beyond _LARGEST, that an archive may unpack to
 _NPY = b"\x93NUMPY"
 
 
@@ -62,7 +64,10 @@ def _zip(path: str, data: bytes, trust: Collection[str]) -> Scan:
     found: list[Scan] = []
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            for member in archive.infolist():
+            members = archive.infolist()
+            if len(members) > _MOST or sum(each.file_size for each in members) > max(_LARGEST, _SWELLS * len(data)):
+                return _opaque(path, "is an archive of more than anybody can look at")
+            for member in members:
                 name = f"{path}!{member.filename}"
                 if member.file_size > _LARGEST or member.flag_bits & 1:
                     found.append(_opaque(name, "is encrypted or too large to be looked at"))

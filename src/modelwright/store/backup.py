@@ -28,6 +28,7 @@ from modelwright.store.objects import Objects
 from modelwright.store.tables import ledger_events, ledger_head
 
 _MANIFEST = "manifest.json"
+_DATABASES = ("database.db", "database.pgdump")
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,8 +84,17 @@ def save(
 
 
 def verify(folder: Path) -> Manifest:
-    """Check a backup against its manifest: `Corrupt` names the file that is missing, changed or too many."""
+    """Check a backup against its manifest: `Corrupt` names the file that is missing, changed or too many.
+
+    Nothing outside the folder is read: a link is refused, and so is a database that is not one of the folder's own files.
+    """
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            name = str(path.relative_to(folder))
+            raise Corrupt(f"The backup {folder} is not whole: {name} is a link or no file.", details={"file": name})
     manifest = read(folder)
+    if manifest.database not in _DATABASES or manifest.database not in manifest.files:
+        raise Corrupt(f"The backup {folder} names {manifest.database[:80]!r} as its database, which is none of its files.")
     found = {str(path.relative_to(folder)) for path in _files(folder)} - {_MANIFEST}
     for name in sorted(found ^ manifest.files.keys()):
         what = "does not belong to it" if name in found else "is missing"
