@@ -16,6 +16,7 @@ from starlette.routing import Route, WebSocketRoute
 from modelwright.core.operations import Operation, operations_of
 from modelwright.server.app import Entrance, create_app
 from modelwright.server.routing import check_routes
+from modelwright.traces import Assessment, AssessmentKind, TraceGiven
 from modelwright.workspace import Workspace
 
 PUBLIC = {
@@ -30,6 +31,7 @@ INFERENCE = [
     ("POST", "/serving/late/invocations"), ("GET", "/serving/late/ping"), ("GET", "/serving/late/version"),
     ("POST", "/invocations"), ("GET", "/ping"), ("GET", "/version"),
 ]  # fmt: skip
+OWN = {"/api/v1/whoami", "/api/v1/openapi.json", "/v2", "/api/3.0/mlflow/server-info"}
 EMPTY: dict[str, Any] = {"inputs": []}
 CLOSED = {401, 403, 404, 405, 415}
 
@@ -78,9 +80,10 @@ def test_who_is_let_in_without_a_right_is_shown_nothing(locked: Any) -> None:
         for method, path in every_address(locked.here):
             answer = ask(zoe, method, path)
             assert b"salaries" not in answer.content
-            own = path in PUBLIC | {"/api/v1/whoami", "/api/v1/openapi.json", "/v2", "/api/3.0/mlflow/server-info"}
+            own = path in PUBLIC | OWN or path.endswith("/mlflow/users/current")
             page = not path.startswith(("/api", "/v2"))  # its frame, with nothing in it
             empty = path.endswith("/repository/index")
+            empty |= path.startswith("/api/") and answer.content in (b"{}", b'{"configs":[]}')  # MLflow's searches
             assert own or page or empty or answer.status_code in CLOSED | {400, 501}, (method, path, answer.status_code)
 
 
@@ -138,6 +141,111 @@ def test_what_exists_is_as_unknown_as_what_does_not(locked: Any) -> None:
             )
             assert known.status_code == unknown.status_code == 404
             assert known.text.replace("salaries", "nothings") == unknown.text
+
+
+# Through MLflow's protocol: method, path below /api, fields. `{e}`, `{r}`, `{t}`, `{a}` and `{d}` are the ids of an
+# experiment, a run and a trace of it, an assessment of that, and an evaluation set beside it.
+INFO = {"trace_id": "{t}", "trace_location": {"mlflow_experiment": {"experiment_id": "{e}"}}}
+COUNT = {"view_type": "TRACES", "metric_name": "trace_count", "aggregations": [{"aggregation_type": "COUNT"}]}
+JUDGED = "traces/{t}/assessments"
+LINKED = {"name": "p", "version": "1"}
+ASSESSMENT = {"assessment_name": "x", "feedback": {"value": True}}
+FOREIGN: list[tuple[str, str, dict[str, Any]]] = [
+    ("GET", "2.0/mlflow/experiments/get", {"experiment_id": "{e}"}),
+    ("POST", "2.0/mlflow/experiments/set-experiment-tag", {"experiment_id": "{e}", "key": "a", "value": "b"}),
+    ("POST", "2.0/mlflow/experiments/update", {"experiment_id": "{e}", "new_name": "mine"}),
+    ("POST", "2.0/mlflow/experiments/delete", {"experiment_id": "{e}"}),
+    ("POST", "2.0/mlflow/runs/create", {"experiment_id": "{e}", "start_time": 1}),
+    ("POST", "2.0/mlflow/runs/search", {"experiment_ids": ["{e}"]}),
+    ("GET", "2.0/mlflow/runs/get", {"run_id": "{r}"}),
+    ("POST", "2.0/mlflow/runs/log-metric", {"run_id": "{r}", "key": "a", "value": 1.0, "timestamp": 1}),
+    ("POST", "2.0/mlflow/runs/log-parameter", {"run_id": "{r}", "key": "a", "value": "b"}),
+    ("POST", "2.0/mlflow/runs/set-tag", {"run_id": "{r}", "key": "a", "value": "b"}),
+    ("POST", "2.0/mlflow/runs/delete", {"run_id": "{r}"}),
+    ("GET", "2.0/mlflow/metrics/get-history", {"run_id": "{r}", "metric_key": "a"}),
+    ("GET", "2.0/mlflow/artifacts/list", {"run_id": "{r}"}),
+    ("POST", "3.0/mlflow/traces", {"trace": {"trace_info": INFO}}),
+    ("POST", "3.0/mlflow/traces/search", {"locations": [INFO["trace_location"]]}),
+    ("POST", "3.0/mlflow/traces/search", {"locations": [INFO["trace_location"]], "filter": "trace.text LIKE '%salaries%'"}),
+    ("GET", "3.0/mlflow/traces/get", {"trace_id": "{t}"}),
+    ("GET", "3.0/mlflow/traces/batchGet", {"trace_ids": ["{t}"]}),
+    ("POST", "3.0/mlflow/traces/batchGetInfos", {"trace_ids": ["{t}"]}),
+    ("POST", "3.0/mlflow/traces/calculate-filter-correlation", {"experiment_ids": ["{e}"]}),
+    ("POST", "3.0/mlflow/traces/metrics", {"experiment_ids": ["{e}"], **COUNT}),
+    ("POST", "3.0/mlflow/traces/metrics", {"experiment_ids": ["{e}"], "dimensions": ["trace_name"], **COUNT}),
+    ("POST", "3.0/mlflow/traces/link-to-run", {"trace_ids": ["{t}"], "run_id": "{own}"}),
+    ("POST", "3.0/mlflow/traces/link-prompts", {"trace_id": "{t}", "prompt_versions": [LINKED]}),
+    ("POST", "3.0/mlflow/traces/delete-traces", {"experiment_id": "{e}", "request_ids": ["{t}"]}),
+    ("GET", "3.0/mlflow/traces/{t}", {}),
+    ("PATCH", "3.0/mlflow/traces/{t}/tags", {"key": "a", "value": "b"}),
+    ("DELETE", "3.0/mlflow/traces/{t}/tags", {"key": "mlflow.traceName"}),
+    ("POST", f"3.0/mlflow/{JUDGED}", {"assessment": ASSESSMENT}),
+    ("GET", f"3.0/mlflow/{JUDGED}/{{a}}", {}),
+    ("PATCH", f"3.0/mlflow/{JUDGED}/{{a}}", {"assessment": ASSESSMENT, "update_mask": "feedback"}),
+    ("DELETE", f"3.0/mlflow/{JUDGED}/{{a}}", {}),
+    ("POST", "2.0/mlflow/traces", {"experiment_id": "{e}"}),
+    ("GET", "2.0/mlflow/traces", {"experiment_ids": ["{e}"]}),
+    ("PATCH", "2.0/mlflow/traces/{t}", {"timestamp_ms": 1, "status": "OK"}),
+    ("GET", "2.0/mlflow/traces/{t}/info", {}),
+    ("POST", "3.0/mlflow/datasets/create", {"name": "mine", "experiment_ids": ["{e}"]}),
+    ("POST", "3.0/mlflow/datasets/search", {"experiment_ids": ["{e}"]}),
+    ("POST", "3.0/mlflow/datasets/search", {"filter_string": "name LIKE '%salaries%'"}),
+    ("GET", "3.0/mlflow/datasets/{d}", {}),
+    ("DELETE", "3.0/mlflow/datasets/{d}", {}),
+    ("POST", "3.0/mlflow/datasets/{d}/records", {"records": "[]"}),
+    ("GET", "3.0/mlflow/datasets/{d}/records", {}),
+    ("DELETE", "3.0/mlflow/datasets/{d}/records", {"dataset_record_ids": ["dr-1"]}),
+    ("PATCH", "3.0/mlflow/datasets/{d}/tags", {"tags": '{"a": "b"}'}),
+    ("DELETE", "3.0/mlflow/datasets/{d}/tags/team", {}),
+    ("GET", "3.0/mlflow/datasets/{d}/experiment-ids", {}),
+    ("POST", "3.0/mlflow/datasets/{d}/add-experiments", {"experiment_ids": ["{ours}"]}),
+    ("POST", "3.0/mlflow/datasets/{d}/remove-experiments", {"experiment_ids": ["{e}"]}),
+    ("POST", "3.0/mlflow/scorers/register", {"experiment_id": "{e}", "name": "salaries", "serialized_scorer": "{}"}),
+    ("GET", "3.0/mlflow/scorers/list", {"experiment_id": "{e}"}),
+    ("GET", "3.0/mlflow/scorers/versions", {"experiment_id": "{e}", "name": "salaries"}),
+    ("GET", "3.0/mlflow/scorers/get", {"experiment_id": "{e}", "name": "salaries"}),
+    ("DELETE", "3.0/mlflow/scorers/delete", {"experiment_id": "{e}", "name": "salaries"}),
+]
+
+
+def test_of_anothers_traces_evaluation_sets_and_scorers_nothing_is_told_or_changed(locked: Any) -> None:
+    here = locked.here
+    foreign, ours = here.experiments.create("secret/salaries"), here.experiments.create("public/ours")
+    run, hidden = (here.experiments.start(name, name="r") for name in ("public/ours", "secret/salaries"))
+    info = here.traces.start(foreign.ref, TraceGiven(id=f"tr-{7:032x}", tags={"mlflow.traceName": "salaries"}))
+    judged = Assessment(name="salaries", kind=AssessmentKind.FEEDBACK, value=True)
+    assessment = here.traces.assess(info.ref, judged)
+    examples = here.evaluation_sets.create("secret/salaries", experiments=[foreign.ref], tags={"team": "salaries"})
+    here.scorers.register(foreign.ref, "salaries", "{}")
+    there = {"{e}": str(foreign.id), "{r}": hidden.ref.name, "{t}": info.id, "{a}": assessment.id, "{d}": examples.ref.name}
+    nowhere = {"{e}": "987654", "{r}": hidden.ref.name[::-1], "{t}": f"tr-{8:032x}"}
+    nowhere |= {"{a}": f"a-{8:032x}", "{d}": f"d-{8:032x}"}
+    mine = {"{own}": run.ref.name, "{ours}": str(ours.id)}
+
+    def standing() -> list[Any]:
+        seen = [here.experiments.experiment(foreign.ref), here.experiments.show(hidden.ref), here.traces.show(info.ref)]
+        return [*seen, here.evaluation_sets.show(examples.ref), here.scorers.latest([foreign.ref])]
+
+    before = standing()
+
+    def told(client: Any, method: str, path: str, fields: Any, ids: dict[str, str]) -> tuple[int, str]:
+        """The answer, with the ids taken out of it again."""
+        body, known = json.dumps(fields), [*ids.items(), *mine.items()]
+        for mark, identity in known:
+            path, body = path.replace(mark, identity), body.replace(mark, identity)
+        sent = {"params": json.loads(body)} if method == "GET" else {"json": json.loads(body)}
+        answer = client.request(method, f"/api/{path}", **sent)
+        text = answer.text
+        for mark, identity in known:
+            text = text.replace(identity, mark) if len(identity) > 3 else re.sub(rf"\b{identity}\b", mark, text)
+        return answer.status_code, text
+
+    with locked.client(locked.token("ada", ("scientist", "*:public"))) as ada:
+        for method, path, fields in FOREIGN:
+            status, text = told(ada, method, path, fields, there)
+            assert status in (403, 404) or (status == 200 and method in ("GET", "POST")), (method, path, status, text)
+            assert (status, text) == told(ada, method, path, fields, nowhere), (method, path)
+    assert standing() == before
 
 
 @pytest.mark.parametrize(

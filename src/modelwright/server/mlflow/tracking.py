@@ -105,7 +105,10 @@ class Tracking:
                 return None
             return found if found is None or isinstance(wanted, int) or found.title == wanted else None
 
-        return await self.read(call, work)
+        try:
+            return await self.read(call, work)
+        except NotFound:  # it is there, but not for whoever asks: its name, which they did not give, is not for them either
+            return None
 
     async def default(self, call: Call) -> None:
         """See to it that the experiment with the number 0 is there."""
@@ -140,16 +143,19 @@ class Tracking:
         principal = await call.principal()
         if principal.trusted:
             return None
+        named = f"Run with id={what} not found" if isinstance(what, str) else f"No Experiment with id={what} exists"
         experiment = self._experiment_of.get(what)
         if experiment is None:
             experiment = await self.read(call, lambda tx: receiving.experiment_of(tx, what))
             if experiment is None:
-                named = f"Run with id={what} not found" if isinstance(what, str) else f"No Experiment with id={what} exists"
                 raise missing(named)
             self._experiment_of[what] = experiment
             if len(self._experiment_of) > REMEMBERED:
                 self._experiment_of.popitem(last=False)
-        await self._door.allowed(principal, verb, Resource(Kind.RUN, experiment))
+        try:
+            await self._door.allowed(principal, verb, Resource(Kind.RUN, experiment))
+        except NotFound:
+            raise missing(named) from None
         return experiment
 
 
