@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from modelwright.pipelines import Pipelines, Triggers
     from modelwright.policy import Access, Policy
     from modelwright.store import Embedded, LedgerSettings, Record, Transaction
+    from modelwright.store.storage import Storage
     from modelwright.traces import Traces
     from modelwright.traces.evalsets import EvaluationSets
     from modelwright.traces.scorers import Scorers
@@ -267,6 +268,12 @@ class Workspace:
         from modelwright.store import Record
 
         return Record(self.caller, ledger=self.ledger)
+
+    @cached_property
+    def storage(self) -> Storage:
+        from modelwright.store.storage import Storage
+
+        return Storage(self.caller)
 
     @cached_property
     def access(self) -> Access:

@@ -286,3 +286,28 @@ def test_wrong_words_are_answered_with_the_right_ones(mw: Any, project: Path) ->
     assert mw("tag", "model:late@1", "novalue", *at).code == 2
     assert mw("kill", "late", "--fallback", "{", *at).code == 2
     assert mw("backup", "somewhere", "-w", "http://127.0.0.1:1").code == 2
+
+
+def test_versions_are_signed_and_verified(mw: Any, place: str, tmp_path: Path) -> None:
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+    own = ec.generate_private_key(ec.SECP256R1())
+    key, public, bundle = tmp_path / "key.pem", tmp_path / "public.pem", tmp_path / "model.sig"
+    key.write_bytes(own.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    public.write_bytes(own.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    refused = mw("verify-model", "model:late@1", "-w", place)
+    assert refused.code == 10 and "is not signed" in refused.err
+    assert mw("sign", "model:late@1", "--key", key, "--out", bundle, "-m", "release", "-w", place).code == 0
+    assert "sigstore.bundle" in bundle.read_text()
+    assert "as it was signed: 1 file." in mw("verify-model", "model:late@1", "--key", public, "-w", place).out
+    assert mw("verify-model", "model:late@1", "-w", place).code == 10  # nobody said that this key counts
+
+
+def test_what_nothing_refers_to_is_shown_and_let_go_of(mw: Any, place: str) -> None:
+    plan = mw("gc", "--plan", "--older-than", "0", "--json", "-w", place)
+    assert plan.code == 0 and plan.json["kept"] > 0
+    done = mw("gc", "--older-than", "0", "-y", "--json", "-w", place)
+    assert done.code == 0 and done.json["count"] == plan.json["count"]
+    assert "Nothing would go." in mw("gc", "--plan", "--older-than", "0", "-w", place).out
+    assert mw("show", "model:late@1", "-w", place).code == 0

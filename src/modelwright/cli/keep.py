@@ -1,15 +1,16 @@
-"""`doctor`, `audit`, `backup`, `restore`: whether the record is whole, and how it stays so."""
+"""`doctor`, `audit`, `backup`, `gc`, `restore`: whether the record is whole, and how it stays so."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from modelwright.cli.explain import add_commands, add_group, carries_out
-from modelwright.cli.options import AsJson, Where, Yes, confirm, workspace
+from modelwright.cli.options import AsJson, Reason, Where, Yes, confirm, workspace
 from modelwright.cli.output import COLOURS, aside, event_row, facts, print_json, say, section, size, table, when
 from modelwright.cli.progress import Telling, Told, folder_size, growing, progress
 from modelwright.core.config import HOME, PROJECT_FILE
@@ -19,6 +20,7 @@ from modelwright.store.records import EventFilter
 if TYPE_CHECKING:
     from modelwright.store import Record
     from modelwright.store.doctor import Check
+    from modelwright.store.storage import Unreachable
     from modelwright.workspace import Workspace
 
 PREDICTIONS = "predictions"
@@ -28,7 +30,7 @@ NOT_WELL = 1  # the exit code of a doctor who found something broken
 
 def register(app: typer.Typer) -> None:
     """Add the commands and the group `audit`."""
-    add_commands(app, {"doctor": doctor, "backup": backup, "restore": restore})
+    add_commands(app, {"doctor": doctor, "backup": backup, "gc": gc, "restore": restore})
     add_group(
         app,
         "audit",
@@ -223,6 +225,53 @@ def backup(
     else:
         total = size(folder_size(folder))
         say(f"{folder}: {manifest.size} events, {manifest.objects} objects, {total}, verified.")
+
+
+def gc(
+    plan: Annotated[bool, typer.Option("--plan", help="Only show what would go, and why.")] = False,
+    older_than: Annotated[
+        float, typer.Option("--older-than", metavar="HOURS", help="Only what was stored longer ago.")
+    ] = 24.0,
+    reason: Reason = "",
+    yes: Yes = False,
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let go of objects that nothing refers to; --plan only shows them.
+
+    An object stays while a digest in the database leads to it, be it through another object, and while it is younger than
+    --older-than: whoever stored it may be about to refer to it. It is safe while others work.
+    """
+    with workspace(where) as rooms:
+        with progress("looking at what is held"):
+            found = rooms.storage.unreachable(grace=older_than * 3600)
+        if plan:
+            _tell_plan(found, as_json)
+            return
+        if found.count:
+            confirm(f"{found.count} objects ({size(found.size)}) go for good.", yes=yes)
+        with progress("letting go"):
+            gone = rooms.storage.collect(grace=older_than * 3600, reason=reason)
+    if as_json:
+        print_json(gone)
+    else:
+        spared = f" {gone.spared} are needed by now and stayed." if gone.spared else ""
+        say(f"{gone.count} objects went, {size(gone.size)}.{spared}")
+
+
+def _tell_plan(found: Unreachable, as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+        return
+    if found.objects:
+        table(
+            ["object", "size", "stored"],
+            [[each.digest, size(each.size), when(datetime.fromtimestamp(each.at, UTC))] for each in found.objects],
+        )
+        say(f"{found.count} objects would go, {size(found.size)}: {found.why}.")
+    else:
+        say("Nothing would go.")
+    aside(f"{found.kept} objects are kept; {found.young} more are too young to tell.")
 
 
 def restore(

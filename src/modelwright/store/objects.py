@@ -13,6 +13,7 @@ import os
 import re
 import secrets
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -32,7 +33,16 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _INCOMING: Final = ".incoming"  # a folder's unfinished writes; a crash may leave some, none is ever visible
 _PART: Final = 8 * CHUNK  # bytes of one part of a multipart upload
 _MAX_PARTS: Final = 9_000  # S3 ends at 10,000
+RENEW_AFTER: Final = 3600.0  # seconds; less than the collector's shortest grace in a bucket
 _PARALLEL: Final = 4  # parts in memory at once
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """An object as it lies in the store."""
+
+    digest: str
+    size: int
+    at: float  # seconds since 1970, by the clock of the disk or the bucket: when it was last stored
 
 
 class S3Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,6 +66,11 @@ class Objects:
         self._store = store
         self._folder = folder
         self._flushed: set[str] = set()  # the folders whose entry this process knows to be on disk
+
+    @property
+    def in_folder(self) -> bool:
+        """Whether they lie in a folder, and not in a bucket."""
+        return self._folder is not None
 
     @classmethod
     def open(cls, location: str | Path, s3: S3Settings | None = None) -> Objects:
@@ -136,6 +151,28 @@ class Objects:
                     if _DIGEST.fullmatch(name) and folder == name[:2]:
                         yield name
 
+    def entries(self) -> Iterator[Stored]:
+        """Every object with its size and the time when it was last stored, in no order."""
+        import obstore
+
+        with _trouble(self.location):
+            for batch in obstore.list(self._store, chunk_size=1000):
+                for found in batch:
+                    folder, _, name = found["path"].rpartition("/")
+                    if _DIGEST.fullmatch(name) and folder == name[:2]:
+                        yield Stored(digest=name, size=found["size"], at=found["last_modified"].timestamp())
+
+    def stored(self, digest: str) -> Stored | None:
+        """One object as it lies here, or None."""
+        import obstore
+
+        with _trouble(self.location):
+            try:
+                found = obstore.head(self._store, _key(digest))
+            except FileNotFoundError:
+                return None
+        return Stored(digest=digest, size=found["size"], at=found["last_modified"].timestamp())
+
     def delete(self, digest: str) -> None:
         """Remove an object, for the collector of what nothing refers to; removing what is not here is no error."""
         import obstore
@@ -154,8 +191,29 @@ class Objects:
         """Whether it is here already and will stay: another writer may have been seen before its directory was flushed."""
         if self._size(digest) != size:
             return False
+        if not self._renew(digest):
+            return False
         self._settle(digest)
         return True
+
+    def _renew(self, digest: str) -> bool:
+        """Make an object as young as one that was stored just now, so that the collector leaves it to whoever stores it.
+
+        False where that takes storing it again: in a bucket, once it is old enough for the collector to look at.
+        """
+        if self._folder is not None:
+            try:
+                os.utime(self._folder / _key(digest))
+            except FileNotFoundError:  # collected this very moment
+                return False
+            return True
+        import obstore
+
+        try:
+            changed = obstore.head(self._store, _key(digest))["last_modified"]
+        except FileNotFoundError:
+            return False
+        return time.time() - changed.timestamp() < RENEW_AFTER
 
     def _put_known(self, digest: str, size: int, data: bytes | bytearray | memoryview | Path) -> str:
         if self._has(digest, size):

@@ -1,0 +1,159 @@
+"""What the objects hold that nothing refers to any more, and letting go of it.
+
+An object is kept while a digest in any table that holds (see `holders`) leads to it, be it through another object: a record
+names a report, the report names a file. What was stored lately is kept, too: whoever stored it may be about to refer to it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import msgspec
+import sqlalchemy as sa
+
+from modelwright.core.errors import Invalid, ModelwrightError
+from modelwright.core.operations import Caller, Room, operation
+from modelwright.core.refs import Kind, Ref
+from modelwright.store.database import Transaction
+from modelwright.store.holders import DIGEST, HOLDS, texts
+from modelwright.store.objects import Objects, Stored
+
+GRACE = 86_400.0  # seconds that an object to which nothing refers is left alone
+SHORTEST_GRACE = 2 * 3600.0  # in a bucket: an object stored again is renewed once it is an hour old
+READ_INTO = 4 << 20  # bytes of an object that is read for the digests in it
+_REMEMBERED = 1_000_000  # objects of which it is kept what they name
+BATCH = 10_000  # objects let go of in one step
+
+
+class Unreachable(msgspec.Struct, frozen=True, kw_only=True):
+    """Objects that nothing refers to."""
+
+    objects: list[Stored]  # those that may go, the largest first; at most so many as were asked for
+    count: int  # of all of them
+    size: int  # bytes
+    young: int  # further ones that nothing refers to, and that are too young to go
+    kept: int  # objects that something refers to
+    looked_at: list[str]  # the tables in which a digest would have kept one
+
+    @property
+    def why(self) -> str:
+        """The reason, the same for each."""
+        return f"no digest in {len(self.looked_at)} tables, nor in an object that one of them keeps, leads to it"
+
+
+class Collected(msgspec.Struct, frozen=True, kw_only=True):
+    """What was let go of."""
+
+    count: int = 0
+    size: int = 0
+    spared: int = 0  # to which something refers by now, or which were stored again meanwhile
+
+
+class Storage(Room):
+    """The objects as a whole: which of them nothing needs, and letting go of those."""
+
+    room, kind = "storage", Kind.OBJECT
+
+    def __init__(self, caller: Caller) -> None:
+        super().__init__(caller)
+        self._named: dict[str, list[str]] = {}  # the digests in an object; objects do not change: each is read once
+
+    def collect(self, *, grace: float = GRACE, reason: str = "") -> Collected:
+        """Let go of everything that nothing refers to and that is older than `grace` seconds, step by step.
+
+        It is found while others work, and looked for once more, with nobody writing, before it goes.
+        """
+        gone = Collected()
+        while True:
+            found = self.unreachable(grace=grace, limit=BATCH)
+            if not found.objects:
+                return gone
+            step = self.remove([each.digest for each in found.objects], grace=grace, reason=reason)
+            gone = Collected(count=gone.count + step.count, size=gone.size + step.size, spared=gone.spared + step.spared)
+            if step.count == 0:
+                return gone
+
+    @operation("audit.read", on="")
+    def unreachable(self, tx: Transaction, *, grace: float = GRACE, limit: int = 1000) -> Unreachable:
+        """Say what nothing refers to, and what of it is old enough to go."""
+        objects, now = self._objects(grace), time.time()
+        here = {each.digest: each for each in objects.entries()}
+        kept = self._reached(tx.connection, here.keys(), objects)
+        left = [each for digest, each in here.items() if digest not in kept]
+        old = sorted((each for each in left if now - each.at > grace), key=lambda each: (-each.size, each.digest))
+        return Unreachable(
+            objects=old[:limit],
+            count=len(old),
+            size=sum(each.size for each in old),
+            young=len(left) - len(old),
+            kept=len(kept),
+            looked_at=sorted(HOLDS),
+        )
+
+    @operation("erase", event="storage.objects.collected", on="")
+    def remove(self, tx: Transaction, digests: list[str], *, grace: float = GRACE, reason: str = "") -> Collected:
+        """Delete objects that nothing refers to; those to which something does, or that are younger than `grace`, stay.
+
+        It holds the one write lock, so nothing begins to refer to one of them meanwhile; a digest that is referred to later
+        is not stored any more, and whoever does is told so.
+        """
+        if len(digests) > BATCH:
+            raise Invalid(f"At most {BATCH:,} objects are removed in one step, not {len(digests):,}.")
+        objects, now = self._objects(grace), time.time()
+        kept = self._reached(tx.connection, set(digests), objects, whole=True)
+        gone: list[Stored] = []
+        for digest in dict.fromkeys(digests):
+            found = objects.stored(digest)
+            if found is None or digest in kept or now - found.at <= grace:
+                continue
+            objects.delete(digest)
+            gone.append(found)
+        if not gone:
+            tx.unchanged()
+        tx.note(
+            resource=Ref(Kind.OBJECT, "all"),
+            before={"objects": [each.digest for each in gone]},
+            after={"count": len(gone), "bytes": sum(each.size for each in gone)},
+        )
+        return Collected(count=len(gone), size=sum(each.size for each in gone), spared=len(set(digests)) - len(gone))
+
+    def _objects(self, grace: float) -> Objects:
+        if not isinstance(self.blobs, Objects):
+            raise RuntimeError("the body of an operation runs where the objects are")
+        if grace < 0 or (grace < SHORTEST_GRACE and not self.blobs.in_folder):
+            raise Invalid(f"The grace is at least {SHORTEST_GRACE:g} seconds for objects in a bucket, and never negative.")
+        return self.blobs
+
+    def _reached(self, connection: sa.Connection, among: object, objects: Objects, *, whole: bool = False) -> set[str]:
+        """The digests that something leads to: from the tables, and from there through what the objects say."""
+        reached: set[str] = set()
+        ahead = list(_digests(texts(connection)))
+        while ahead:
+            digest = ahead.pop()
+            if digest in reached:
+                continue
+            reached.add(digest)
+            ahead += self._names(objects, digest)
+        return reached if whole else {digest for digest in reached if digest in among}  # type: ignore[operator]
+
+    def _names(self, objects: Objects, digest: str) -> list[str]:
+        """The digests that an object names, if it is a document of ours: JSON of a moderate size."""
+        if digest in self._named:
+            return self._named[digest]
+        try:
+            stored = objects.stored(digest)
+            if stored is None:
+                return []  # and it may be stored yet: that is not remembered
+            content = objects.read(digest) if stored.size <= READ_INTO else b""
+        except ModelwrightError:  # damaged: it keeps nothing, and `mw doctor` speaks of it
+            return []
+        found = DIGEST.findall(content.decode("ascii", "ignore")) if content[:1] in (b"{", b"[") else []
+        if len(self._named) > _REMEMBERED:
+            self._named.clear()
+        self._named[digest] = found
+        return found
+
+
+def _digests(found: Iterator[str]) -> set[str]:
+    return {digest for text in found for digest in DIGEST.findall(text)}
