@@ -87,6 +87,12 @@ HOLDS_NOT: Final[dict[str, str]] = {
     **dict.fromkeys(["experiments_blocks", "experiments_tails"], "metric points, as they are"),
     **dict.fromkeys(
         [
+            "evalsets_examples",
+            "evalsets_homes",
+            "evalsets_sets",
+            "evalsets_tags",
+            "scorers_scorers",
+            "scorers_versions",
             "traces_assessments",
             "traces_marks",
             "traces_prompts",
