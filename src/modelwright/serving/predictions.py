@@ -13,43 +13,26 @@ those instead: it sees every prediction once, at any moment.
 from __future__ import annotations
 
 import logging
-import os
 import threading
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote, unquote
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import msgspec
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from modelwright.core.clock import Clock, utc
+from modelwright.core.clock import Clock
 from modelwright.core.errors import Unavailable
 from modelwright.core.ids import new_id
 from modelwright.serving import journal
-from modelwright.serving.checks import Array
-from modelwright.serving.plane import Answer, Part
+from modelwright.serving.frames import frame, micros
+from modelwright.serving.plane import Answer
 from modelwright.serving.records import Arm, Call, Variant
 
-logger = logging.getLogger("modelwright.serving")
+if TYPE_CHECKING:
+    import pyarrow as pa
 
-_MICROSECONDS = pa.timestamp("us", tz="UTC")
-_OWN = {
-    "request_id": pa.string(),
-    "row": pa.int32(),
-    "time": _MICROSECONDS,  # of the event predicted
-    "answered_at": _MICROSECONDS,
-    "endpoint": pa.string(),
-    "model": pa.string(),
-    "variant": pa.string(),
-    "rescued": pa.bool_(),
-    "unit": pa.string(),
-}
-INPUT, OUTPUT, KEY = "input.", "output.", "key."
+logger = logging.getLogger("modelwright.serving")
 
 
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,21 +42,6 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     turn_over_every: float = 10.0  # seconds, or sooner than that
     max_bytes: int = 20 * 2**30  # of Parquet: beyond it the oldest days are deleted
     max_journal_bytes: int = 2**30  # not yet converted: beyond it predictions are dropped, and counted
-
-
-class _Logged(msgspec.Struct, frozen=True, array_like=True):
-    """A frame: one part of one answer. Columns are (Arrow type by name, values)."""
-
-    request_id: str
-    endpoint: str
-    model: str
-    variant: str
-    rescued: bool
-    answered_at: int  # microseconds since 1970
-    times: list[int]  # one for all rows, or one for each
-    rows: list[int]
-    units: list[str] | None
-    columns: dict[str, tuple[str, list[Any]]]
 
 
 class PredictionLog:
@@ -97,11 +65,11 @@ class PredictionLog:
 
     def answered(self, answer: Answer) -> None:
         """Append the answer to the journal. If that is impossible the answer is still given, and the loss counted."""
-        now = _micros(self._clock.now())
-        frames = [msgspec.msgpack.encode(_frame(answer, part, now)) for part in answer.parts]
-        for frame in frames:
+        now = micros(self._clock.now())
+        contents = [msgspec.msgpack.encode(frame(answer, part, now)) for part in answer.parts]
+        for content in contents:
             try:
-                self._append(frame)
+                self._append(content)
             except OSError as error:
                 self.dropped += 1
                 logger.error("a prediction was not logged: %s", error)
@@ -155,28 +123,15 @@ class PredictionLog:
         while not self._stopping:
             try:
                 self.flush()
-            except (OSError, pa.ArrowException, msgspec.MsgspecError):
+            except (OSError, Unavailable, msgspec.MsgspecError):
                 logger.exception("a journal could not be converted; it is kept, and tried again")
             self._wanted.wait(self._settings.turn_over_every)
             self._wanted.clear()
 
     def _convert(self, path: Path) -> None:
-        groups: dict[tuple[str, str], list[pa.Table]] = {}
-        for table in _tables(path):
-            if table.num_rows == 0:
-                continue
-            day = pc.strftime(table["time"], format="%Y-%m-%d")
-            endpoint = table["endpoint"][0].as_py()
-            for each in pc.unique(day).to_pylist():
-                groups.setdefault((endpoint, each), []).append(table.filter(pc.equal(day, each)))
-        for (endpoint, day), tables in groups.items():
-            target = self._folder / quote(endpoint, safe="") / day / f"{path.stem}.parquet"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            part = target.with_suffix(".part")
-            pq.write_table(_joined(tables), part, compression="zstd")
-            _flush_to_disk(part)
-            part.replace(target)
-        path.unlink()
+        from modelwright.serving import archive  # with Arrow
+
+        archive.convert(path, self._folder)
 
     def _make_room(self) -> None:
         """Delete the oldest days while the files hold more than they may."""
@@ -206,157 +161,10 @@ class PredictionLog:
 
 def read(folder: Path, endpoint: str, since: datetime | None = None, until: datetime | None = None) -> pa.Table:
     """See `PredictionLog.read`; works on the folder alone, from any process."""
-    for _ in range(20):
-        try:
-            tables = _read_once(folder, endpoint, since, until)
-        except FileNotFoundError:
-            continue  # a journal was converted, or an old day deleted, while it was being read: look again
-        table = _between(_joined(tables), since, until)
-        return table.sort_by([("time", "ascending"), ("request_id", "ascending"), ("row", "ascending")])
-    raise Unavailable(f"The predictions of {endpoint} kept changing while they were read.", mend="Try again.")
+    from modelwright.serving import archive
 
-
-def _read_once(folder: Path, endpoint: str, since: datetime | None, until: datetime | None) -> list[pa.Table]:
-    journals = _listed(folder / "journal")
-    fresh = [table for path in journals for table in _tables(path) if _is_of(table, endpoint)]
-    unconverted = {path.stem for path in journals}
-    first = utc(since).date().isoformat() if since else ""
-    last = utc(until).date().isoformat() if until else "9"
-    files = [
-        path
-        for path in sorted((folder / quote(endpoint, safe="")).glob("*/*.parquet"))
-        if path.stem not in unconverted and first <= path.parent.name <= last
-    ]
-    return [*(pq.read_table(path, partitioning=None) for path in files), *fresh]
-
-
-def _is_of(table: pa.Table, endpoint: str) -> bool:
-    return bool(table.num_rows > 0 and table["endpoint"][0].as_py() == endpoint)
-
-
-def _between(table: pa.Table, since: datetime | None, until: datetime | None) -> pa.Table:
-    if since is not None:
-        table = table.filter(pc.greater_equal(table["time"], pa.scalar(utc(since), _MICROSECONDS)))
-    if until is not None:
-        table = table.filter(pc.less(table["time"], pa.scalar(utc(until), _MICROSECONDS)))
-    return table
-
-
-def _joined(tables: Iterable[pa.Table]) -> pa.Table:
-    empty = pa.schema(_OWN).empty_table()
-    return pa.concat_tables([empty, *tables], promote_options="permissive")
+    return archive.read(folder, endpoint, since, until)
 
 
 def _listed(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"*{journal.SUFFIX}"))
-
-
-# From an answer to a frame, and from frames to tables
-
-
-def _frame(answer: Answer, part: Part, now: int) -> _Logged:
-    columns = {INPUT + name: _packed(values) for name, values in part.inputs.items()}
-    columns |= {KEY + name: _packed(values[part.rows]) for name, values in answer.keys.items()}
-    columns |= {OUTPUT + name: _packed(values) for name, values in part.outputs.items()}
-    return _Logged(
-        request_id=answer.call.request_id,
-        endpoint=answer.call.endpoint,
-        model=str(part.arm.model),
-        variant=part.variant,
-        rescued=part.rescued,
-        answered_at=now,
-        times=_times(answer, part, now),
-        rows=part.rows.tolist(),
-        units=part.units,
-        columns=columns,
-    )
-
-
-def _times(answer: Answer, part: Part, now: int) -> list[int]:
-    if answer.call.event_time is not None:
-        return [_micros(answer.call.event_time)]
-    column = answer.times
-    return [now] if column is None else [now if np.isnat(t) else int(t.astype(np.int64)) for t in column[part.rows]]
-
-
-_ARROW = {"b": "bool", "i": "int64", "f": "double", "M": "timestamp[us]"}
-
-
-def _packed(values: Array) -> tuple[str, list[Any]]:
-    kind = values.dtype.kind
-    if kind == "f" and values.dtype.itemsize == 4:
-        return "float", values.tolist()
-    if kind == "M":
-        return "timestamp[us]", [None if np.isnat(v) else int(v.astype(np.int64)) for v in values.astype("datetime64[us]")]
-    if kind == "O":
-        plain = values.tolist()
-        types = {type(value) for value in plain} - {type(None)}
-        if types <= {int} and types:
-            return "int64", plain
-        if types <= {int, float} and types:
-            return "double", plain
-        return "string", [value if value is None else str(value) for value in plain]
-    return _ARROW[kind], values.tolist()
-
-
-def _tables(path: Path) -> list[pa.Table]:
-    """The predictions of a journal: one table for each endpoint and set of columns."""
-    groups: dict[tuple[Any, ...], _Rows] = {}
-    for content in journal.read(path):
-        logged = msgspec.msgpack.decode(content, type=_Logged)
-        shape = (logged.endpoint, *((name, kind) for name, (kind, _) in logged.columns.items()))
-        groups.setdefault(shape, _Rows(logged)).add(logged)
-    return [rows.table() for rows in groups.values()]
-
-
-class _Rows:
-    """Rows of one endpoint with the same columns, gathered."""
-
-    def __init__(self, like: _Logged) -> None:
-        self._types = _OWN | {name: _arrow(kind) for name, (kind, _) in like.columns.items()}
-        self._values: dict[str, list[Any]] = {name: [] for name in self._types}
-
-    def add(self, logged: _Logged) -> None:
-        count = len(logged.rows)
-        same = {
-            "request_id": logged.request_id,
-            "answered_at": logged.answered_at,
-            "endpoint": logged.endpoint,
-            "model": logged.model,
-            "variant": logged.variant,
-            "rescued": logged.rescued,
-        }
-        for name, value in same.items():
-            self._values[name] += [value] * count
-        self._values["row"] += logged.rows
-        self._values["time"] += _each(logged.times, count)
-        self._values["unit"] += _each(logged.units or [None], count)
-        for name, (_, values) in logged.columns.items():
-            self._values[name] += values
-
-    def table(self) -> pa.Table:
-        """The rows as a table; NaN is null."""
-        return pa.table(
-            {name: pa.array(values, type=self._types[name], from_pandas=True) for name, values in self._values.items()}
-        )
-
-
-def _arrow(kind: str) -> pa.DataType:
-    return _MICROSECONDS if kind == "timestamp[us]" else pa.type_for_alias(kind)
-
-
-def _each(values: Sequence[Any], count: int) -> list[Any]:
-    """One value for every row, where there may be one for all."""
-    return [*values] * count if len(values) == 1 else [*values]
-
-
-def _micros(moment: datetime) -> int:
-    return (utc(moment) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
-
-
-def _flush_to_disk(path: Path) -> None:
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
