@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+import modelwright as mw
+from modelwright.core.refs import Kind, Ref
 from tests.server.mlflow.conftest import Served
 
 
@@ -59,6 +61,35 @@ def test_a_script_with_nested_runs_logs_as_ever(mlflow: Any, client: Any, served
     assert ours.params["depth"] == "6" and ours.status == "finished" and ours.name == "outer"
     events = [event.action for event in served.here.record.history(ours.ref).items]
     assert sorted(events) == ["experiments.run.finished", "experiments.run.started"]
+
+
+def test_nesting_is_one_thing_whoever_started_the_runs(mlflow: Any, client: Any, served: Served) -> None:
+    name, quiet = "nested-by-both", {"capture": False, "system_metrics": False}
+    experiment = str(served.here.experiments.create(name).id)
+    with (
+        mw.start_run(name, workspace=served.here, name="ours", **quiet) as ours,  # type: ignore[arg-type]
+        mw.start_run(name, workspace=served.here, name="fold", nested=True, **quiet) as fold,  # type: ignore[arg-type]
+    ):
+        pass
+    mlflow.set_experiment(name)
+    with (
+        mlflow.start_run(run_name="theirs") as theirs,
+        mlflow.start_run(run_name="split", nested=True) as split,
+        mw.start_run(name, workspace=served.here, name="both", parent=theirs.info.run_id, **quiet) as both,  # type: ignore[arg-type]
+    ):
+        pass
+    found = {
+        above: {run.info.run_name for run in client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{above}'")}
+        for above in (ours.id, theirs.info.run_id)
+    }
+    assert found == {ours.id: {"fold"}, theirs.info.run_id: {"split", "both"}}
+    assert client.get_parent_run(both.id).info.run_id == theirs.info.run_id
+    assert served.here.experiments.show(Ref(Kind.RUN, split.info.run_id)).parent == theirs.info.run_id
+    for above, below in ((ours.id, fold.id), (theirs.info.run_id, split.info.run_id), (theirs.info.run_id, both.id)):
+        page = served.http.get(f"/runs/{above}", headers={"accept": "text/html"}).text
+        assert "Nested runs" in page and f'href="/runs/{below}"' in page
+        page = served.http.get(f"/runs/{below}", headers={"accept": "text/html"}).text
+        assert "Nested in" in page and f'href="/runs/{above}"' in page
 
 
 def test_a_script_that_fails_leaves_a_failed_run(mlflow: Any, client: Any) -> None:

@@ -74,6 +74,7 @@ class RunFace(Face):
             {
                 "name": found.name,
                 "experiment": found.experiment,
+                "part of": f"run:{found.parent}" if found.parent else None,
                 "status": found.status.value if found.lifecycle == "active" else f"{found.status.value}, deleted",
                 "began": f"{when(found.started_at)} by {found.created_by}",
                 "took": span(found.seconds),

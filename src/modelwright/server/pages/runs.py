@@ -9,11 +9,12 @@ from urllib.parse import urlencode
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
-from modelwright.core.errors import Invalid
+from modelwright.core.errors import BadRef, Invalid, NotFound
 from modelwright.core.names import path_for
 from modelwright.core.paging import Filter, Page
-from modelwright.core.refs import Kind
+from modelwright.core.refs import Kind, Ref
 from modelwright.experiments import Run
+from modelwright.experiments.records import PARENT_TAG
 from modelwright.experiments.views import View
 from modelwright.server.pages.comparisons import run_charts, varying
 from modelwright.server.pages.curves import CURVES, curves_of
@@ -21,6 +22,7 @@ from modelwright.server.pages.lineage import lineage_of
 from modelwright.server.pages.render import PER_PAGE, allowed, named, turning
 from modelwright.workspace import Workspace
 
+NESTED = 50  # runs within a run that its page names
 SHOWN = 3  # metrics in the list
 CHARTED = 200  # runs drawn as lines and points: the first of the list's order
 
@@ -132,6 +134,16 @@ def common_metrics(runs: Sequence[Run]) -> list[str]:
     return sorted(counts, key=lambda name: (-counts[name], name.startswith("train"), name))[:SHOWN]
 
 
+def _parent(workspace: Workspace, run: Run) -> Ref | None:
+    """The run that this one is nested in, where there is one to be seen."""
+    if run.parent is None:
+        return None
+    try:
+        return workspace.experiments.show(Ref(Kind.RUN, run.parent)).ref
+    except (NotFound, BadRef):
+        return None
+
+
 def run(workspace: Workspace, request: Request) -> dict[str, Any]:
     """One run: parameters, metrics, curves, artifacts, and what it takes to repeat it."""
     found = workspace.experiments.show(named(request, Kind.RUN))
@@ -139,6 +151,10 @@ def run(workspace: Workspace, request: Request) -> dict[str, Any]:
     charts = curves_of(workspace, {found.name: found.ref}, curved)
     return {
         "run": found,
+        "parent": _parent(workspace, found),
+        "nested": workspace.experiments.search(
+            f"tags.`{PARENT_TAG}` = '{found.id}'", experiments=[found.experiment], limit=NESTED
+        ),
         "charts": charts,
         "charted": bool(charts),
         "lineage": lineage_of(workspace, found.ref),
