@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from modelwright.core.signature import Column, DataType, Signature
@@ -21,6 +21,7 @@ columns = st.builds(
 signatures = st.builds(Signature, inputs=st.lists(columns, max_size=5), outputs=st.lists(columns, max_size=3))
 
 
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no fault
 @given(signatures)
 def test_a_signature_comes_back_from_json_as_it_was(signature: Signature) -> None:
     data = encode(signature)
