@@ -10,6 +10,7 @@ import pytest
 from modelwright.core.paging import Filter
 from modelwright.core.refs import Ref
 from modelwright.exchange import Bringing, Outcome, open_source
+from modelwright.models import Stage
 from modelwright.store.records import EventFilter
 from modelwright.workspace import Workspace
 from tests.exchange.conftest import LONG, Store
@@ -176,3 +177,13 @@ def test_an_import_that_was_stopped_goes_on(store: Store, embedded: Workspace, a
     source.close()
 
     assert outcome.agrees, [line for line in outcome.check if line.verdict != "pass"]
+
+
+def test_an_archived_version_is_archived_here(store: Store, embedded: Workspace) -> None:
+    store.sql("UPDATE model_versions SET current_stage = 'Archived' WHERE name = 'churn' AND version = 1")
+    bring(store, embedded)
+
+    version = embedded.models.show(Ref.parse("model:churn@1"))
+    assert version.stage is Stage.ARCHIVED
+    assert "mlflow.stage" not in version.tags
+    assert set(bring(store, embedded).added.values()) == {0}

@@ -17,15 +17,16 @@ from modelwright.core.wire import convert
 from modelwright.models import titles
 from modelwright.models.folders import record_of
 from modelwright.models.intake.records import ForeignModel, ForeignVersion, Registered
-from modelwright.models.records import CHAMPION, ModelRecord
+from modelwright.models.records import CHAMPION, ModelRecord, Stage
 from modelwright.models.registry import RESERVED
-from modelwright.models.tables import set_origin, set_title
+from modelwright.models.tables import set_origin, set_stage, set_title, stages_of
 from modelwright.serving.records import MLMODEL
 from modelwright.store import Transaction, Version, catalog, things
 
 STAGE_TAG = "mlflow.stage"  # a stage elsewhere is no stage here: nothing gets onto one but by a gate
 ALIAS_TAG = "mlflow.alias."  # of a model: an alias that could not be set, followed by its name
 NO_STAGE = frozenset({"", "None"})
+ARCHIVED = "Archived"  # set aside there and here: that asks no gate
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -74,7 +75,7 @@ class ModelIntake(Room):
             page = catalog.list_versions(tx, ref, where)
             for each in page.items:
                 assert each.ref.version is not None
-                found[each.ref.version] = _foreign(title, each)
+                found[each.ref.version] = _foreign(title, each, stages_of(tx, [each.ref])[each.ref])
             if page.next is None:
                 break
             where = replace(where, after=page.next)
@@ -106,7 +107,7 @@ class ModelIntake(Room):
         """
         ref = titles.get(tx, title)
         pinned = ref.at(new.number)
-        tags = _allowed(new.tags) | ({} if new.stage in NO_STAGE else {STAGE_TAG: new.stage})
+        tags = _allowed(new.tags) | ({} if new.stage in NO_STAGE | {ARCHIVED} else {STAGE_TAG: new.stage})
         if record is None:
             for key, value in tags.items():
                 catalog.set_tag(tx, pinned, key, value)
@@ -131,6 +132,8 @@ class ModelIntake(Room):
                 anew=True,
             )
             set_origin(tx, made.ref, record)
+        if new.stage == ARCHIVED and stages_of(tx, [pinned])[pinned] is Stage.CANDIDATE:
+            set_stage(tx, pinned, Stage.ARCHIVED)
         _date(tx, pinned, new.created, new.updated)
         inputs = record.needs if record is not None else []
         tx.note(resource=pinned, inputs=inputs, outputs=[pinned], after={"source": source, "title": title})
@@ -177,7 +180,7 @@ def _date(tx: Transaction, ref: Ref, created: int, updated: int) -> None:
         things.date(tx, ref, created=_EPOCH + created * _MILLISECOND, changed=_EPOCH + (updated or created) * _MILLISECOND)
 
 
-def _foreign(title: str, version: Version) -> ForeignVersion:
+def _foreign(title: str, version: Version, stage: Stage) -> ForeignVersion:
     record = convert(version.record, ModelRecord)
     tags = dict(version.tags)
     assert version.ref.version is not None
@@ -188,7 +191,7 @@ def _foreign(title: str, version: Version) -> ForeignVersion:
         run=record.run.name if record.run else "",
         run_link=record.link,
         logged_as=record.logged_as,
-        stage=tags.pop(STAGE_TAG, "None"),
+        stage=ARCHIVED if stage is Stage.ARCHIVED else tags.pop(STAGE_TAG, "None"),
         description=version.description,
         user=version.created_by,
         created=(version.created_at - _EPOCH) // _MILLISECOND,
