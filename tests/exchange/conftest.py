@@ -5,10 +5,17 @@ from __future__ import annotations
 import math
 import os
 import shutil
+import socket
 import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import httpx
 import pytest
 
 LONG = 60_001  # points of one curve: more than go in one call
@@ -147,3 +154,36 @@ def _models(mlflow: Any, client: Any, experiment: str, runs: dict[str, str]) -> 
     client.transition_model_version_stage("churn", "3", "Production")
     client.create_registered_model("Fraud detector")
     client.create_model_version("Fraud detector", "https://models.example.com/fraud/1")
+    client.register_prompt("greeting", "Hello, {{name}}")
+
+
+@pytest.fixture
+def served(store: Store) -> Iterator[str]:
+    """MLflow's own server over the store."""
+    with running(store.folder) as url:
+        yield url
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[str]:
+    """MLflow's own server over the database in a folder; its address."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
+    command += ["--workers", "1", "--port", str(port), "--artifacts-destination", str(folder / "proxied")]
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(command, env=os.environ | quiet, stdout=log, stderr=log, cwd=folder)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            with suppress(httpx.HTTPError):
+                httpx.get(f"{url}/health")
+                break
+            assert server.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()[-2000:]
+            time.sleep(0.1)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(30)

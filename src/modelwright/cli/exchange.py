@@ -1,4 +1,4 @@
-"""`import`: coming from elsewhere."""
+"""`import`, `export`: coming from elsewhere, and going there."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ DIFFERS = 4  # the exit code where both sides do not count the same
 
 
 def register(app: typer.Typer) -> None:
-    """Add the group."""
+    """Add the groups."""
     add_group(app, "import", "Bring over what was kept elsewhere.", {"mlflow": import_mlflow})
+    add_group(app, "export", "Write what is here into a store of another kind.", {"mlflow": export_mlflow})
 
 
 def import_mlflow(
@@ -59,18 +60,54 @@ def import_mlflow(
     _tell(outcome, as_json=as_json)
 
 
-def _tell(outcome: Outcome, *, as_json: bool) -> None:
+def export_mlflow(
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="A folder, or http://...")],
+    token: Annotated[
+        str,
+        typer.Option(envvar="MLFLOW_TRACKING_TOKEN", help="For a server that asks who you are.", show_default=False),
+    ] = "",
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write experiments, runs, files and models into an MLflow store.
+
+    A folder, new or of an earlier export, gets a database mlflow.db and the artifacts beside it, all under the same ids;
+    MLflow itself makes the tables, so it must be installed. A running server of MLflow 3 gives ids of its own: the tags
+    modelwright.* say those here. What is there already is left alone, so an export that was stopped goes on when it is
+    started again. In the end both sides are counted; exit code 4 where they differ.
+    """
+    from modelwright.exchange import Exporting, WorkspaceSource, open_target
+
+    with workspace(where) as rooms, _bars() as told:
+        source = WorkspaceSource(
+            experiments=rooms.experiments,
+            intake=rooms.intake,
+            artifacts=rooms.artifacts,
+            models=rooms.models,
+            registry=rooms.registry,
+        )
+        writing = open_target(target, token=token)
+        try:
+            outcome = Exporting(source, writing, told=told).run()
+        finally:
+            writing.close()
+    _tell(outcome, as_json=as_json, verb="written", sides=("here", "there"))
+
+
+def _tell(outcome: Outcome, *, as_json: bool, verb: str = "brought", sides: tuple[str, str] = ("there", "here")) -> None:
+    check = [
+        {"what": each.what, **{side: getattr(each, side) for side in sides}, "verdict": each.verdict}
+        for each in outcome.check
+    ]
     if as_json:
-        lines = [
-            {"what": each.what, "there": each.there, "here": each.here, "verdict": each.verdict} for each in outcome.check
-        ]
-        print_json({**{name: getattr(outcome, name) for name in outcome.__struct_fields__}, "check": lines})
+        print_json({**{name: getattr(outcome, name) for name in outcome.__struct_fields__}, "check": check})
     else:
-        verb = "would be brought" if outcome.dry_run else "brought"
+        verb = f"would be {verb}" if outcome.dry_run else verb
         rows = [[what, added, outcome.same.get(what, 0)] for what, added in outcome.added.items()]
-        table(["what", verb, "here already"], rows, right=(verb, "here already"))
-        shown = [[each.what, each.there, each.here, each.verdict] for each in outcome.check if each.there or each.here]
-        section(["what", "there", "here", "verdict"], shown, right=("there", "here"))
+        table(["what", verb, f"{sides[1]} already"], rows, right=(verb, f"{sides[1]} already"))
+        shown = [list(line.values()) for line in check if any(line[side] for side in sides)]
+        section(["what", *sides, "verdict"], shown, right=sides)
+        say("")
         for note in outcome.notes:
             say(note)
     if not outcome.agrees:

@@ -17,11 +17,12 @@ from modelwright.core.errors import Conflict, Unavailable
 from modelwright.core.refs import Kind, Ref
 from modelwright.exchange.files import File, Place, Within
 from modelwright.exchange.records import Counts, Outcome, compared
+from modelwright.exchange.remarks import Remarks
 from modelwright.experiments import Artifact
 from modelwright.experiments.artifacts import media_type_of
 from modelwright.experiments.filenames import BadFileName, check_file_name
 from modelwright.experiments.intake import ForeignExperiment, ForeignRun, Incoming, Intake, Series
-from modelwright.models.intake import ForeignModel, ForeignVersion, ModelIntake, Registered
+from modelwright.models.intake import ALIAS_TAG, ForeignModel, ForeignVersion, ModelIntake, Registered
 
 if TYPE_CHECKING:
     from modelwright.exchange.sources import Source
@@ -32,7 +33,6 @@ RUNS = 200  # in one call
 POINTS = 50_000  # in one call
 FILES = 500  # in one call
 COUNTED = 1000  # runs that are counted in one call
-SHOWN = 20  # remarks of one kind that are told one by one
 
 
 class Bringing:
@@ -52,7 +52,7 @@ class Bringing:
         self._told = told
         self._added: dict[str, int] = {}
         self._same: dict[str, int] = {}
-        self._remarks: dict[str, list[str]] = {}
+        self._remarks = Remarks()
         self._runs: dict[str, str] = {}  # where the files of each run lie, by its id
         self._logged: dict[str, str] = {}  # the same of logged models
         self._there = Counts()  # of what is counted while it is read: files
@@ -73,7 +73,7 @@ class Bringing:
             added=self._added,
             same=self._same,
             check=[] if self.dry_run else compared(there, here),
-            notes=[*self.source.notes, *self._notes()],
+            notes=[*self.source.notes, *self._remarks.lines()],
         )
 
     # Experiments and runs
@@ -178,14 +178,14 @@ class Bringing:
         except Unavailable as error:
             why = error.message
         self._there.unreached += 1
-        self._remark(f"has files that cannot be had from here ({why})", f"{whose}: {location}")
+        self._remarks.add(f"has files that cannot be had from here ({why})", f"{whose}: {location}")
         return [], None
 
     def _can_be_named(self, file: File, whose: str) -> bool:
         try:
             check_file_name(file.path)
         except BadFileName as error:
-            self._remark("has a file whose name is not taken here", f"{whose}: {error.message}")
+            self._remarks.add("has a file whose name is not taken here", f"{whose}: {error.message}")
             return False
         return True
 
@@ -226,7 +226,7 @@ class Bringing:
         if self.dry_run or not wanted:
             return
         for alias in self.models.aliases(model.name, wanted, source=self.source.name):
-            self._remark(
+            self._remarks.add(
                 "has an alias that is kept as a tag: it is no alias here, or one that only a gate sets",
                 f"{model.name}@{alias}",
             )
@@ -244,12 +244,12 @@ class Bringing:
             run = Ref(Kind.RUN, there.run) if there.run in self._runs else None
             record = self.models.record_for(there, self._version_files(there), run=run)
         elif there.source and here.source != there.source:
-            self._remark("is another version here, and is left as it is", f"{there.name} version {there.number}")
+            self._remarks.add("is another version here, and is left as it is", f"{there.name} version {there.number}")
             return
         try:
             self.models.version(there.name, there, record, source=self.source.name)
         except Conflict as error:
-            self._remark("could not be brought", error.message)
+            self._remarks.add("could not be brought", error.message)
 
     def _version_files(self, version: ForeignVersion) -> dict[str, str]:
         """The digests of a version's files, by their paths; none where they cannot be had."""
@@ -260,7 +260,7 @@ class Bringing:
         except Unavailable:
             place, files = None, []
         if place is None or not files:
-            self._remark("is brought as an address only, since its files cannot be had", whose)
+            self._remarks.add("is brought as an address only, since its files cannot be had", whose)
             return {}
         return {file.path: self.blobs.put(place.read(file.path)) for file in files}
 
@@ -304,25 +304,9 @@ class Bringing:
         self._added[what] = self._added.get(what, 0) + added
         self._same[what] = self._same.get(what, 0) + same
 
-    def _remark(self, kind: str, which: str) -> None:
-        self._remarks.setdefault(kind, []).append(which)
-
-    def _notes(self) -> Iterator[str]:
-        for kind, which in self._remarks.items():
-            for each in which[:SHOWN]:
-                yield (
-                    f"{each} {kind}."
-                    if ": " not in each
-                    else f"{each.partition(': ')[0]} {kind}: {each.partition(': ')[2]}"
-                )
-            if len(which) > SHOWN:
-                yield f"{len(which) - SHOWN} more: {kind}."
-
 
 def _counted(here: Registered, there: ForeignModel, versions: Sequence[ForeignVersion]) -> Counts:
     """Of a model what is here, of that which is there."""
-    from modelwright.models.intake.service import ALIAS_TAG
-
     found = Counts(registered_models=1)
     for each in versions:
         mine = here.versions.get(each.number)

@@ -12,6 +12,7 @@ from modelwright.core.errors import Unavailable
 BUCKETS = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "wasb", "wasbs"})
 PROXY = "mlflow-artifacts"
 PATIENCE = "60s"
+PIECE = 1 << 20
 OWN_PARTS = 3  # of the path of a run's files, 1/3f0c.../artifacts, which is the same below every root
 LOGGED_PARTS = 4  # of those of a logged model, 1/models/m-3f0c.../artifacts
 
@@ -33,6 +34,16 @@ class Place(Protocol):
     def read(self, path: str) -> Path | Iterable[bytes]:
         """The content of one of them."""
         ...
+
+
+def streamed(content: Path | Iterable[bytes]) -> Iterator[bytes]:
+    """A content piece by piece, whatever it was read as."""
+    if not isinstance(content, Path):
+        yield from content
+        return
+    with content.open("rb") as file:
+        while piece := file.read(PIECE):
+            yield piece
 
 
 class Folder:

@@ -35,6 +35,9 @@ class Counts(msgspec.Struct, kw_only=True):
     def __add__(self, other: Counts) -> Counts:
         return Counts(**{name: getattr(self, name) + getattr(other, name) for name in self.__struct_fields__})
 
+    def __sub__(self, other: Counts) -> Counts:
+        return Counts(**{name: getattr(self, name) - getattr(other, name) for name in self.__struct_fields__})
+
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the check at the end."""

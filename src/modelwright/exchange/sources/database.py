@@ -125,6 +125,14 @@ class DatabaseSource:
             yield from self._complete(rows)
             last = rows[-1].run_uuid
 
+    def some_runs(self, ids: Sequence[str]) -> Iterator[ForeignRun]:
+        """Those of some runs that are there."""
+        r = self._metadata.tables["runs"]
+        for start in range(0, len(ids), PAGE):
+            rows = list(self._rows(self._of_runs(sa.select(r)).where(r.c.run_uuid.in_(ids[start : start + PAGE]))))
+            if rows:
+                yield from self._complete(rows)
+
     def series(self, runs: Sequence[str]) -> Iterator[tuple[str, Series]]:
         """All points of some runs, metric by metric, run by run."""
         m = self._metadata.tables["metrics"].c

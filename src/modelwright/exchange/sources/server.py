@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from msgspec.structs import replace
+
 from modelwright.core.errors import Denied, Invalid, Unauthenticated, Unavailable
 from modelwright.exchange.files import PROXY, File, Place, Roots
 from modelwright.exchange.records import Counts
@@ -24,6 +26,7 @@ PAGE = 1000
 POINTS = 25_000  # of a page of a curve
 AT_ONCE = 8  # curves that are asked for
 PIECE = 1 << 20
+PROMPTS = "tags.`mlflow.prompt.is_prompt` = 'true'"  # shown only to whoever asks for them
 LOGGED = {"LOGGED_MODEL_READY": "ready", "LOGGED_MODEL_UPLOAD_FAILED": "failed"}
 
 
@@ -84,7 +87,7 @@ def check(answer: httpx.Response, address: str) -> None:
     if answer.is_success:
         return
     answer.read()
-    said = answer.text[:300]
+    said, is_mlflow = _message(answer)
     if answer.status_code == 401:
         raise Unauthenticated(
             f"{address} wants to know who asks.", mend="Give --token, or name and password in the address."
@@ -93,8 +96,17 @@ def check(answer: httpx.Response, address: str) -> None:
         raise Denied(f"{address} does not allow it: {said}")
     raise Invalid(
         f"{address} answered {answer.request.method} {answer.request.url.path} with {answer.status_code}: {said}",
-        mend="Is it a server of MLflow's, version 2.0 or later?",
+        mend="" if is_mlflow else "Is it a server of MLflow's, version 2.0 or later?",
     )
+
+
+def _message(answer: httpx.Response) -> tuple[str, bool]:
+    """What an answer says, and whether it says so as MLflow's servers do."""
+    try:
+        return str(answer.json()["message"])[:1000], True
+    except (ValueError, KeyError, TypeError):
+        first = answer.text.strip().partition("\n")[0]
+        return "a web page" if first.startswith("<") else first[:300], False
 
 
 class ServerSource:
@@ -137,14 +149,17 @@ class ServerSource:
     def runs(self) -> Iterator[ForeignRun]:
         """Every run, experiment by experiment. How many points it has is told by `series`."""
         for experiment in self.experiments():
-            asked = {
-                "experiment_ids": [experiment.id],
-                "run_view_type": "ALL",
-                "max_results": PAGE,
-                "order_by": ["attributes.start_time ASC"],
-            }
-            for said in self._api.pages("POST", "runs/search", "runs", asked):
-                yield _run(said)
+            yield from self.runs_of(experiment.id)
+
+    def runs_of(self, experiment: str) -> Iterator[ForeignRun]:
+        """Every run of an experiment."""
+        asked = {
+            "experiment_ids": [experiment],
+            "run_view_type": "ALL",
+            "max_results": PAGE,
+            "order_by": ["attributes.start_time ASC"],
+        }
+        yield from map(_run, self._api.pages("POST", "runs/search", "runs", asked))
 
     def series(self, runs: Sequence[str]) -> Iterator[tuple[str, Series]]:
         """All points of some runs: a request or more for each metric, several at once."""
@@ -170,9 +185,13 @@ class ServerSource:
     def logged_models(self) -> Iterator[ForeignLoggedModel]:
         """Every logged model that is not deleted: of others a server says nothing. None of a server before 3.0."""
         alive = [each.id for each in self.experiments() if not each.deleted]
-        if not alive or self._version() < 3:
-            return
-        for said in self._api.pages("POST", "logged-models/search", "models", {"experiment_ids": alive, "max_results": 50}):
+        if alive and self.major() >= 3:
+            yield from self.logged_of(alive)
+
+    def logged_of(self, experiments: Sequence[str]) -> Iterator[ForeignLoggedModel]:
+        """Every logged model of some experiments, deleted experiments too."""
+        asked = {"experiment_ids": list(experiments), "max_results": 50}
+        for said in self._api.pages("POST", "logged-models/search", "models", asked):
             info, data = said["info"], said.get("data", {})
             yield ForeignLoggedModel(
                 id=info["model_id"],
@@ -205,11 +224,17 @@ class ServerSource:
     def versions(self) -> Iterator[ForeignVersion]:
         """Every version of every registered model."""
         for name in [said["name"] for said in self._registered()]:
-            quoted = name.replace("'", "\\'")
-            asked = {"filter": f"name='{quoted}'", "max_results": PAGE}
-            found = list(self._api.pages("GET", "model-versions/search", "model_versions", asked))
-            for said in sorted(found, key=lambda each: int(each["version"])):
-                yield self._completed(said)
+            yield from map(self._located, self.versions_of(name))
+
+    def versions_of(self, name: str) -> list[ForeignVersion]:
+        """The versions of a registered model, or of a prompt, by their numbers; without saying where their files lie."""
+        quoted = name.replace("'", "\\'")
+        found: list[Any] = []
+        for condition in (f"name='{quoted}'", f"name='{quoted}' AND {PROMPTS}"):
+            if not found:
+                asked = {"filter": condition, "max_results": PAGE}
+                found = list(self._api.pages("GET", "model-versions/search", "model_versions", asked))
+        return sorted(map(_version, found), key=lambda each: each.number)
 
     def counts(self) -> Counts:
         """How much there is, asked anew; of curves that were read already, as it was then."""
@@ -244,29 +269,17 @@ class ServerSource:
     def _registered(self) -> Iterator[Any]:
         """Prompts are registered models that are shown only to whoever asks for them."""
         yield from self._api.pages("GET", "registered-models/search", "registered_models", {"max_results": 100})
-        if self._version() >= 3:
-            asked = {"max_results": 100, "filter": "tags.`mlflow.prompt.is_prompt` = 'true'"}
+        if self.major() >= 3:
+            asked = {"max_results": 100, "filter": PROMPTS}
             yield from self._api.pages("GET", "registered-models/search", "registered_models", asked)
 
-    def _completed(self, said: Any) -> ForeignVersion:
-        asked = {"name": said["name"], "version": said["version"]}
-        return ForeignVersion(
-            name=said["name"],
-            number=int(said["version"]),
-            source=said.get("source", ""),
-            location=self._api.ask("GET", "model-versions/get-download-uri", query=asked).get("artifact_uri", ""),
-            run=said.get("run_id", ""),
-            run_link=said.get("run_link", ""),
-            logged_as=said.get("model_id", ""),
-            stage=said.get("current_stage", "None"),
-            description=said.get("description", ""),
-            user=said.get("user_id", ""),
-            created=int(said.get("creation_timestamp", 0)),
-            updated=int(said.get("last_updated_timestamp", 0)),
-            tags=_tags(said),
-        )
+    def _located(self, version: ForeignVersion) -> ForeignVersion:
+        asked = {"name": version.name, "version": str(version.number)}
+        told = self._api.ask("GET", "model-versions/get-download-uri", query=asked)
+        return replace(version, location=told.get("artifact_uri", ""))
 
-    def _version(self) -> int:
+    def major(self) -> int:
+        """The first number of the version of MLflow that the server is; 0 where it says nothing of the kind."""
         text = self._api.send("GET", "/version").text
         major = text.partition(".")[0]
         return int(major) if major.isdigit() else 0
@@ -303,6 +316,23 @@ class Proxied:
 
 def _tags(said: Any) -> dict[str, str]:
     return {each["key"]: each.get("value", "") for each in said.get("tags", ())}
+
+
+def _version(said: Any) -> ForeignVersion:
+    return ForeignVersion(
+        name=said["name"],
+        number=int(said["version"]),
+        source=said.get("source", ""),
+        run=said.get("run_id", ""),
+        run_link=said.get("run_link", ""),
+        logged_as=said.get("model_id", ""),
+        stage=said.get("current_stage", "None"),
+        description=said.get("description", ""),
+        user=said.get("user_id", ""),
+        created=int(said.get("creation_timestamp", 0)),
+        updated=int(said.get("last_updated_timestamp", 0)),
+        tags=_tags(said),
+    )
 
 
 def _run(said: Any) -> ForeignRun:

@@ -25,6 +25,7 @@ from modelwright.experiments.intake.records import (
     Series,
     Tally,
 )
+from modelwright.experiments.logged import LoggedModel
 from modelwright.experiments.logged import queries as logged_of
 from modelwright.experiments.points import by_step
 from modelwright.experiments.records import Artifact, number
@@ -191,6 +192,11 @@ class Intake(Room):
                 steps, times, values = (column.tolist() for column in by_step(columns))
                 found.append(Series(name, steps, [time // writing.MILLI for time in times], [number(v) for v in values]))
         return found
+
+    @operation("read", on="")
+    def every_logged(self, tx: Transaction, *, after: str = "", limit: int = 200) -> Sequence[LoggedModel]:
+        """The logged models that the caller may read, discarded ones too, in order of their ids from one on."""
+        return logged.every(tx, after=after, limit=min(limit, MOST))
 
     @operation("write", on="")
     def tally(self, tx: Transaction, runs: Sequence[str]) -> Tally:

@@ -13,7 +13,8 @@ from modelwright.experiments.logged import queries as logged_of
 from modelwright.experiments.logged import writing as logged_writing
 from modelwright.experiments.logged.tables import files, logged
 from modelwright.experiments.places import of_model
-from modelwright.experiments.tables import from_micros, to_micros
+from modelwright.experiments.queries import visible
+from modelwright.experiments.tables import experiments, from_micros, to_micros
 from modelwright.store import Transaction
 
 MILLI = 1000  # microseconds
@@ -22,6 +23,12 @@ MILLI = 1000  # microseconds
 def rows_of(tx: Transaction, ids: Sequence[str]) -> dict[str, Any]:
     """The rows of those logged models that are here, by id."""
     return {row.id: row for row in tx.execute(logged_of.rows().where(logged.c.id.in_(ids)))}
+
+
+def every(tx: Transaction, *, after: str, limit: int) -> list[LoggedModel]:
+    """Logged models that the caller may read, by id."""
+    query = logged_of.rows().where(visible(tx, experiments.c.name), logged.c.id > after)
+    return logged_of.models_of(tx, tx.execute(query.order_by(logged.c.id).limit(limit)).all())
 
 
 def differs(new: ForeignLoggedModel, here: LoggedModel) -> bool:

@@ -1,0 +1,27 @@
+"""What a reader must be told of single things: what was left out or is not the same, and why. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+SHOWN = 20  # of one kind that are told one by one
+
+
+class Remarks:
+    """Remarks by their kind."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, list[str]] = {}
+
+    def add(self, kind: str, which: str) -> None:
+        """Say of a thing what it has or is. What follows a colon in `which` is told after that."""
+        self._told.setdefault(kind, []).append(which)
+
+    def lines(self) -> Iterator[str]:
+        """A sentence for each thing; of very many of a kind, how many more there are."""
+        for kind, things in self._told.items():
+            for each in things[:SHOWN]:
+                thing, colon, rest = each.partition(": ")
+                yield f"{thing} {kind}: {rest}" if colon else f"{thing} {kind}."
+            if len(things) > SHOWN:
+                yield f"{len(things) - SHOWN} more: {kind}."
