@@ -237,7 +237,7 @@ def gc(
     where: Where = None,
     as_json: AsJson = False,
 ) -> None:
-    """Let go of objects that nothing refers to; --plan only shows them.
+    """Drop objects that nothing refers to; --plan only shows them.
 
     An object stays while a digest in the database leads to it, be it through another object, and while it is younger than
     --older-than: whoever stored it may be about to refer to it. It is safe while others work.

@@ -83,7 +83,7 @@ SECTIONS: Final[dict[str, dict[str, Command]]] = {
     "Keep": {
         "audit": Command("keep", "audit.read", "Read, verify, export and sign the ledger."),
         "backup": Command("keep", LOCAL, "Copy database, objects and keys into one folder, verified."),
-        "gc": Command("keep", "erase", "Let go of objects that nothing refers to; --plan only shows them."),
+        "gc": Command("keep", "erase", "Drop objects that nothing refers to; --plan only shows them."),
         "restore": Command("keep", LOCAL, "Restore a backup into an empty folder, verified."),
     },
     "Come and go": {
