@@ -144,7 +144,7 @@ def start(
     identity: str = "",
 ) -> Begun:
     """Start a run of the experiment with that number."""
-    of = queries.experiment_numbered(tx, number)
+    of = writing.place_for(tx, number)
     if of is None:
         raise ExperimentMissing(f"There is no experiment with the number {number}.", mend="See: mw list experiment")
     if experiment is not None and of.name != experiment:

@@ -182,12 +182,41 @@ def add_run(
         "capture": capture,
         "error": "",
     }
-    return int(tx.execute(runs.insert().values(**values).returning(runs.c.key)).scalar_one())
+    return int(_RUN.run(tx.connection, **values).fetchone()[0])
+
+
+_RUN = Prepared(
+    runs.insert().returning(runs.c.key),
+    *("id", "experiment", "name", "user_id", "status", "started", "created_by", "inputs", "outputs", "capture", "error"),
+)
 
 
 def change_run(tx: Transaction, run: int, **values: Any) -> None:
     """Change columns of a run."""
     tx.execute(runs.update().where(runs.c.key == run).values(**values))
+
+
+class Place(NamedTuple):
+    """What a new run must know of its experiment."""
+
+    id: int
+    name: str
+    title: str
+    artifact_location: str
+    deleted: int | None
+
+
+_PLACE = Prepared(
+    sa.select(*(experiments.c[name] for name in Place._fields)).where(experiments.c.id == sa.bindparam("number")), "number"
+)
+
+
+def place_for(tx: Transaction, number: int) -> Place | None:
+    """The experiment with that number, discarded or not."""
+    if not -(1 << 31) <= number < 1 << 31:
+        return None
+    row = _PLACE.run(tx.connection, number=number).fetchone()
+    return None if row is None else Place(*row)
 
 
 class Target(NamedTuple):
@@ -276,9 +305,20 @@ def set_tags(tx: Transaction, run: int, new: Mapping[str, str]) -> None:
         head, tail = cut(value)
         rows.append({"run": run, "name": ids[key], "head": head, "tail": tail})
     if rows:
+        _tag_upsert(tx).many(tx.connection, rows)
+
+
+def _tag_upsert(tx: Transaction) -> Prepared:
+    dialect = tx.connection.dialect.name
+    if dialect not in _TAGS:
         insert = tx.insert(tags)
         replaced = {"head": insert.excluded.head, "tail": insert.excluded.tail}
-        tx.execute(insert.on_conflict_do_update(index_elements=[tags.c.run, tags.c.name], set_=replaced), rows)
+        statement = insert.on_conflict_do_update(index_elements=[tags.c.run, tags.c.name], set_=replaced)
+        _TAGS[dialect] = Prepared(statement, "run", "name", "head", "tail")
+    return _TAGS[dialect]
+
+
+_TAGS: dict[str, Prepared] = {}  # by the name of the dialect
 
 
 def drop_tag(tx: Transaction, run: int, key: str) -> bool:
