@@ -346,9 +346,13 @@ class Workspace:
     def features(self) -> Features:
         from modelwright.features import Features, FeatureSettings
 
-        online = self.home.folder / "online.db" if self.home else None
         settings = self.settings.section("features", FeatureSettings)
-        return Features(self.caller, datasets=self.datasets, online=online, settings=settings)
+        if self.home is None:
+            return Features(self.caller, datasets=self.datasets, settings=settings)
+        from modelwright.features.backends import open_store
+
+        online = open_store(settings.online, self.home.folder / "online.db")
+        return Features(self.caller, datasets=self.datasets, online=online, settings=settings, now=self.home.clock.now)
 
     @cached_property
     def models(self) -> Models:

@@ -254,8 +254,6 @@ def verify(
 
 def _telling(rooms: Workspace, told: Any) -> Any:
     """The features room over a caller that counts the entities on their way."""
-    from modelwright.features import Features
-
     sent = 0
 
     def count(operation: str, result: Any) -> None:
@@ -264,8 +262,7 @@ def _telling(rooms: Workspace, told: Any) -> Any:
             sent = int(result)
             told(sent)
 
-    online = rooms.home.folder / "online.db" if rooms.home else None
-    return Features(Telling(rooms.caller, count), datasets=rooms.datasets, online=online)
+    return rooms.features.over(Telling(rooms.caller, count))
 
 
 def _checks_of(rooms: Workspace, ref: Ref) -> Path:

@@ -31,12 +31,14 @@ def diff(before: tuple[Ref, ViewRecord], after: tuple[Ref, ViewRecord]) -> ViewD
 def _definition(record: ViewRecord) -> dict[str, Any]:
     plain: dict[str, Any] = to_plain(record.view)
     plain.pop("features")
+    plain.pop("on_demand")
     return plain | {"checked_against": str(record.source)}
 
 
 def _features(record: ViewRecord) -> dict[str, dict[str, Any]]:
     types = {column.name: column.dtype.value for column in record.columns}
-    return {each.name: {**to_plain(each), "dtype": types[each.name]} for each in record.view.features}
+    features = [*record.view.features, *record.view.on_demand]
+    return {each.name: {**to_plain(each), "dtype": types[each.name]} for each in features}
 
 
 def _types(columns: Sequence[Column]) -> dict[str, Any]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from modelwright.core.clock import parse_time
 from modelwright.core.errors import Invalid
 from modelwright.core.signature import Column, DataType
 from modelwright.features import rowwise, sql
-from modelwright.features.records import FeatureView
+from modelwright.features.records import COUNTS, Feature, FeatureColumn, FeatureView
 
 _KINDS = {
     "BOOLEAN": DataType.BOOL,
@@ -37,6 +39,8 @@ _ARROW = {
     DataType.DATETIME: pa.timestamp("us", tz="UTC"),
 }
 _TICKS = pa.timestamp("us", tz="UTC")
+_BROUGHT = {"bool": DataType.BOOL, "int": DataType.INT64, "float": DataType.FP64, "text": DataType.STRING,
+            "time": DataType.DATETIME}  # fmt: skip
 
 
 @contextmanager
@@ -58,19 +62,91 @@ def session(source: pa.Table) -> Iterator[Any]:
         connection.close()
 
 
-def describe(view: FeatureView, source: pa.Table) -> tuple[list[Column], list[Column]]:
+def describe(view: FeatureView, source: pa.Table) -> tuple[list[Column], list[FeatureColumn]]:
     """The entity columns and the features with their types; `Invalid` says what of the definition does not hold."""
     with session(source.slice(0, 0)) as connection:
         keys, inputs = _types(connection, view)
-    if not view.windowed:
-        kinds = inputs
-    else:
-        kinds = [DataType.FP64 if feature.aggregation != "count" else DataType.INT64 for feature in view.features]
+        lengths = _lengths(connection, view, inputs)
+    columns = []
+    for feature in view.features:
+        place = view.inputs.index(feature.sql) if feature.sql else 0
+        counted = feature.aggregation in COUNTS
+        kind = DataType.INT64 if counted else inputs[place] if feature.sql else DataType.FP64
+        length = lengths[place] if kind == sql.ARRAY else None
+        dtype = DataType.FP64 if kind == sql.ARRAY else DataType(kind)
+        columns.append(FeatureColumn(name=feature.name, dtype=dtype, nullable=not counted, length=length))
     return (
         [Column(name=name, dtype=kind) for name, kind in zip(view.entity, keys, strict=True)],
-        [Column(name=name, dtype=kind, nullable=kind is not DataType.INT64 or not view.windowed)
-         for name, kind in zip(view.names, kinds, strict=True)],
-    )  # fmt: skip
+        [*columns, *_demanded(view, columns)],
+    )
+
+
+def on_demand(view: FeatureView, columns: Sequence[FeatureColumn], found: pa.Table) -> list[pa.ChunkedArray]:
+    """The features on demand, from a table with the others and what the requests bring, row by row."""
+    kinds = {column.name: arrow_type(column) for column in columns}
+    given = {name: found[name].cast(kinds[name]) for name in view.stored}
+    for name, kind in view.request.items():
+        if name not in found.column_names:
+            raise Invalid(f"View {view.name!r} needs {name!r} with every request.", mend=f"Add a column of type {kind}.")
+        given[name] = _brought(view, name, kind, found[name])
+    listed = ", ".join(f"{_value_of(kinds[each.name], each.sql)} AS {_quoted(each.name)}" for each in view.on_demand)
+    with session(pa.table(given)) as connection:
+        made = connection.sql(f"SELECT {listed} FROM source").to_arrow_table()
+    return [made.column(i).cast(kinds[each.name]) for i, each in enumerate(view.on_demand)]
+
+
+def _brought(view: FeatureView, name: str, kind: str, column: Any) -> Any:
+    try:
+        return pa.chunked_array([column.combine_chunks() if hasattr(column, "combine_chunks") else column]).cast(
+            _ARROW[_BROUGHT[kind]]
+        )
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise Invalid(f"View {view.name!r}: {name!r} is no {kind} in the rows asked for: {error}") from None
+
+
+def _demanded(view: FeatureView, columns: Sequence[FeatureColumn]) -> list[FeatureColumn]:
+    """The types of the features on demand, found on a table without rows."""
+    if not view.on_demand:
+        return []
+    given = {column.name: pa.array([], arrow_type(column)) for column in columns}
+    given |= {name: pa.array([], _ARROW[_BROUGHT[kind]]) for name, kind in view.request.items()}
+    with session(pa.table(given)) as connection:
+        for each in view.on_demand:
+            rowwise.check(connection, f"SELECT ({each.sql}\n)", f"View {view.name!r}: the expression {each.sql!r}")
+        listed = ", ".join(f"({each.sql}\n)" for each in view.on_demand)
+        described = connection.execute(f"DESCRIBE SELECT {listed} FROM source").fetchall()
+    kinds = [_kind(view, each.name, row[1].partition("(")[0], set(DataType))
+             for each, row in zip(view.on_demand, described, strict=True)]  # fmt: skip
+    return [FeatureColumn(name=each.name, dtype=DataType(kind), nullable=True)
+            for each, kind in zip(view.on_demand, kinds, strict=True)]  # fmt: skip
+
+
+def _value_of(kind: Any, text: str) -> str:
+    """An expression in the type of ours that its value has; what is not finite is missing."""
+    if pa.types.is_floating(kind):
+        return f"CASE WHEN isfinite(CAST(({text}\n) AS DOUBLE)) THEN CAST(({text}\n) AS DOUBLE) END"
+    return f"({text}\n)"
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'
+
+
+def arrow_type(column: FeatureColumn) -> Any:
+    """The Arrow type of a feature."""
+    return _ARROW[column.dtype] if column.length is None else pa.list_(pa.float64())
+
+
+def moments_of(values: Iterable[Any]) -> list[datetime | None]:
+    """Moments that travel as text."""
+    return [parse_time(each) if isinstance(each, str) else each for each in values]
+
+
+def _lengths(connection: Any, view: FeatureView, inputs: Sequence[str]) -> list[int]:
+    """Of arrays, how long they are by their type; 0 where that is open."""
+    described = connection.execute(f"DESCRIBE {sql.probe(view)}").fetchall()[-len(inputs) or len(inputs) :]
+    sizes = [kind.rpartition("[")[2].rstrip("]") for _, kind, *_ in described]
+    return [int(size) if kind == sql.ARRAY and size.isdigit() else 0 for kind, size in zip(inputs, sizes, strict=True)]
 
 
 def join(view: FeatureView, source: pa.Table, requests: pa.Table, at: Any) -> list[pa.ChunkedArray]:
@@ -86,17 +162,67 @@ def join(view: FeatureView, source: pa.Table, requests: pa.Table, at: Any) -> li
         if not view.windowed:
             found = connection.sql(sql.newest(view, len(keys))).to_arrow_table()
             return [_typed(found.column(i), kind) for i, kind in enumerate(inputs)]
-        query = sql.rolling(view, len(keys)) if view.created_time is None else sql.rolling_late(view, len(keys))
-        return list(connection.sql(query).to_arrow_table().columns)
+        compiled = sql.rolling if view.created_time is None else sql.rolling_late
+        made: dict[str, pa.ChunkedArray] = {}
+        for pieces, features in sql.ends(view).items():
+            found = connection.sql(compiled(view, len(keys), inputs, pieces)).to_arrow_table()
+            made |= {each.name: column for each, column in zip(features, found.columns, strict=True)}
+        return [_aggregated(view, each, made[each.name], inputs) for each in view.features]
 
 
-def kept(view: FeatureView, source: pa.Table, since: int, until: int) -> Iterator[pa.RecordBatch]:
-    """What the online store must hold, entity by entity: `k*, visible, event, x*`, the last three groups as lists."""
+def _aggregated(view: FeatureView, feature: Feature, column: pa.ChunkedArray, inputs: Sequence[str]) -> pa.ChunkedArray:
+    if feature.aggregation in COUNTS:
+        return column.cast(pa.int64())
+    return _typed(column, inputs[view.inputs.index(feature.sql)])
+
+
+def kept(
+    view: FeatureView, source: pa.Table, since: int, until: int, *, after: int | None = None, added: int = 0
+) -> Iterator[pa.RecordBatch]:
+    """What the online store must hold, entity by entity: `k*, visible, event, known, x*`, the last four groups as lists.
+
+    With `after`, only the entities of which a row became visible after that time, or is one of the last `added` of the
+    source's rows: theirs is all that can have changed.
+    """
     with session(source) as connection:
         keys, inputs = _types(connection, view)
-        _load(connection, view, keys, inputs)
+        _load(connection, view, keys, inputs, among=_touched(view, source, added, after, until))
         found = connection.sql(sql.kept(view, len(keys)), params={"since": since, "until": until}).to_arrow_table()
     yield from found.to_batches(max_chunksize=1000)
+
+
+def waits(view: FeatureView, source: pa.Table, until: int) -> bool:
+    """Whether the source holds rows that become visible after a time."""
+    with session(source) as connection:
+        keys, inputs = _types(connection, view)
+        text = f"SELECT 1 FROM ({sql.events(view, keys, inputs)}) WHERE visible > $until LIMIT 1"
+        return connection.execute(text, {"until": until}).fetchone() is not None
+
+
+def arrived(view: FeatureView, rows: pa.Table) -> Iterator[tuple[tuple[Any, ...], list[Any]]]:
+    """Rows that were pushed, as `(key, [visible, event, known, x...])`; what can never be used is left out."""
+    with session(rows) as connection:
+        keys, inputs = _types(connection, view)
+        chosen = ", ".join(["visible", "event", "known", *sql.columns("x", len(inputs))])
+        text = f"SELECT {sql.columns_text('k', len(keys))}, {chosen} FROM ({sql.events(view, keys, inputs)})"
+        found = connection.execute(text).fetchall()
+    for row in found:
+        yield tuple(row[: len(keys)]), list(row[len(keys) :])
+
+
+def _touched(view: FeatureView, source: pa.Table, added: int, after: int | None, until: int) -> pa.Table | None:
+    """The keys of the entities that have changed; None: all may have."""
+    if after is None:
+        return None
+    with session(source) as connection:
+        keys, inputs = _types(connection, view)
+        k = sql.columns_text("k", len(keys))
+        text = f"SELECT DISTINCT {k} FROM ({sql.events(view, keys, inputs)})"
+        found = connection.sql(f"{text} WHERE visible > {after} AND visible <= {until}").to_arrow_table()
+    if added:
+        with session(source.slice(source.num_rows - added)) as connection:
+            found = pa.concat_tables([found, connection.sql(text).to_arrow_table()])
+    return found
 
 
 def entities(view: FeatureView, source: pa.Table, number: int) -> pa.Table:
@@ -122,13 +248,25 @@ def ticks(moments: Any, name: str) -> pa.Array:
     return pc.cast(pc.cast(moments, _TICKS, safe=False), pa.int64())
 
 
-def _load(connection: Any, view: FeatureView, keys: Sequence[DataType], inputs: Sequence[DataType]) -> None:
-    connection.execute(f"CREATE TEMP TABLE events AS {sql.events(view, keys, inputs)}")
+def _load(
+    connection: Any,
+    view: FeatureView,
+    keys: Sequence[DataType],
+    inputs: Sequence[str],
+    *,
+    among: pa.Table | None = None,
+) -> None:
+    rows = sql.events(view, keys, inputs)
+    if among is not None:
+        connection.register("touched", among)
+        k = sql.columns_text("k", len(keys))
+        rows = f"SELECT * FROM ({rows}) SEMI JOIN touched USING ({k})"
+    connection.execute(f"CREATE TEMP TABLE events AS {rows}")
     if not view.windowed:
         connection.execute(f"CREATE TEMP TABLE timeline AS {sql.timeline(len(keys), len(inputs))}")
 
 
-def _types(connection: Any, view: FeatureView) -> tuple[list[DataType], list[DataType]]:
+def _types(connection: Any, view: FeatureView) -> tuple[list[DataType], list[str]]:
     """The types of the entity columns and of the inputs, after everything about the definition was checked."""
     for text in [view.select] if view.select else []:
         rowwise.check(connection, text, f"View {view.name!r}: `select`")
@@ -146,10 +284,23 @@ def _types(connection: Any, view: FeatureView) -> tuple[list[DataType], list[Dat
                 f"View {view.name!r}: the time {name!r} is {kind}, not a moment with a time zone.",
                 mend=f"Say in `select` which zone it is in: timezone('UTC', {name}) AS {name}",
             )
-    keys = [_kind(view, name, kind, _KEYS) for name, (_, kind) in zip(view.entity, found[:first], strict=True)]
-    allowed = _NUMBERS if view.windowed else set(DataType)
-    inputs = [_kind(view, text, kind, allowed) for text, (_, kind) in zip(view.inputs, found[middle:], strict=True)]
-    return keys, [DataType.FP64] * len(inputs) if view.windowed else inputs
+    keys = [DataType(_kind(view, name, kind, _KEYS)) for name, (_, kind) in zip(view.entity, found[:first], strict=True)]
+    inputs = []
+    for text, (_, kind), (_, whole, *_) in zip(view.inputs, found[middle:], described[middle:], strict=True):
+        measured = text in view.measured
+        if whole.endswith("]") and not view.windowed:
+            inputs.append(_array(view, text, whole))
+        else:
+            found_kind = _kind(view, text, kind, _NUMBERS if measured else set(DataType))
+            inputs.append(DataType.FP64 if measured else found_kind)
+    return keys, inputs
+
+
+def _array(view: FeatureView, name: str, kind: str) -> str:
+    inner = _KINDS.get(kind.rpartition("[")[0].partition("(")[0])
+    if inner not in (DataType.INT64, DataType.FP64):
+        raise Invalid(f"View {view.name!r}: {name} is {kind}, and an embedding is an array of numbers.", mend="Cast it.")
+    return sql.ARRAY
 
 
 def _kind(view: FeatureView, name: str, kind: str, allowed: set[DataType]) -> DataType:
@@ -183,5 +334,5 @@ def _fits(given: Any, kind: DataType) -> bool:
     return bool(pa.types.is_integer(given) if kind is DataType.INT64 else pa.types.is_boolean(given))
 
 
-def _typed(column: pa.ChunkedArray, kind: DataType) -> pa.ChunkedArray:
-    return column.cast(_ARROW[kind])
+def _typed(column: pa.ChunkedArray, kind: str) -> pa.ChunkedArray:
+    return column.cast(pa.list_(pa.float64()) if kind == sql.ARRAY else _ARROW[DataType(kind)])

@@ -10,27 +10,48 @@ import pyarrow as pa
 from modelwright.features import engine
 from modelwright.features.keys import Key, key_text
 from modelwright.features.records import FeatureView, OnlineRow
-from modelwright.features.timeline import Timeline, pack
+from modelwright.features.timeline import Arrival, Timeline, pack
 
 
-def timelines(view: FeatureView, source: pa.Table, since: int, until: int) -> Iterator[tuple[Key, Timeline]]:
-    """The timeline of each entity, in order of the key: enough to answer at every time from `since` to `until`."""
+def timelines(
+    view: FeatureView,
+    source: pa.Table,
+    since: int,
+    until: int,
+    *,
+    after: int | None = None,
+    added: int = 0,
+    mark: int = 0,
+) -> Iterator[tuple[Key, Timeline]]:
+    """The timeline of each entity, in order of the key: enough to answer at every time from `since` to `until`.
+
+    With `after`, only of the entities that have changed since then: see `engine.kept`. `mark` is the last push in `source`.
+    """
     keys, inputs = len(view.entity), len(view.inputs)
-    for batch in engine.kept(view, source, since, until):
-        rows = [batch.column(i).to_pylist() for i in range(keys + 2 + inputs)]
-        values = zip(*rows[keys + 2 :], strict=True) if inputs else [()] * batch.num_rows
+    for batch in engine.kept(view, source, since, until, after=after, added=added):
+        rows = [batch.column(i).to_pylist() for i in range(keys + 3 + inputs)]
+        values = zip(*rows[keys + 3 :], strict=True) if inputs else [()] * batch.num_rows
         named = zip(*rows[:keys], strict=True)
-        for key, visible, event, held in zip(named, rows[keys], rows[keys + 1], values, strict=True):
-            yield key, Timeline(visible, event, list(held))
+        for key, visible, event, known, held in zip(named, *rows[keys : keys + 3], values, strict=True):
+            yield key, Timeline(visible, event, list(held), known if view.created_time else [], mark)
 
 
 def batches(
-    view: FeatureView, source: pa.Table, since: int, until: int, *, rows: int, size: int
+    view: FeatureView,
+    source: pa.Table,
+    since: int,
+    until: int,
+    *,
+    rows: int,
+    size: int,
+    after: int | None = None,
+    added: int = 0,
+    mark: int = 0,
 ) -> Iterator[Sequence[OnlineRow]]:
     """Packed rows, always in the same order, in batches of at most so many rows and (but for one row) so many bytes."""
     batch: list[OnlineRow] = []
     held = 0
-    for key, timeline in timelines(view, source, since, until):
+    for key, timeline in timelines(view, source, since, until, after=after, added=added, mark=mark):
         row = OnlineRow(key=key_text(key), packed=b64encode(pack(timeline)).decode())
         if batch and (len(batch) >= rows or held + len(row.packed) > size):
             yield batch
@@ -39,3 +60,12 @@ def batches(
         held += len(row.packed)
     if batch:
         yield batch
+
+
+def arrivals(view: FeatureView, pushes: Sequence[tuple[int, pa.Table]]) -> dict[str, list[Arrival]]:
+    """The rows of pushes by the key they belong to, each with the number of its push."""
+    found: dict[str, list[Arrival]] = {}
+    for number, rows in pushes:
+        for key, row in engine.arrived(view, rows):
+            found.setdefault(key_text(key), []).append((number, row))
+    return found

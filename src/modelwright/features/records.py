@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
-Value = bool | int | float | str | None  # a feature's value as it travels; moments as RFC 3339 text
+Value = bool | int | float | str | list[float] | None  # a feature's value as it travels; moments as RFC 3339 text
+REQUESTED: Final = ("bool", "int", "float", "text", "time")  # what a request can bring
 
 
 class Aggregation(StrEnum):
@@ -31,18 +32,26 @@ class Aggregation(StrEnum):
     TOTAL = "total"
     MINIMUM = "minimum"
     MAXIMUM = "maximum"
+    DEVIATION = "deviation"  # of the sample, n - 1; missing with fewer than two values
+    DISTINCT = "distinct"  # how many different values; 0 where there are none
+    LAST = "last"  # the value with the latest event time; ties as for the newest row
+
+
+ANY_TYPE: Final = {Aggregation.DISTINCT, Aggregation.LAST}  # the rest are of numbers
+COUNTS: Final = {Aggregation.COUNT, Aggregation.DISTINCT}  # whole numbers that are never missing
 
 
 class Feature(msgspec.Struct, frozen=True, kw_only=True):
     """One value of a view: an expression over a row of the source, or its aggregate over a window of rows.
 
-    Made by `column`, `expression`, `mean`, `count`, `total`, `minimum` and `maximum`.
+    Made by `column`, `expression`, `mean`, `count`, `total`, `minimum`, `maximum`, `deviation`, `distinct` and `last`.
     """
 
     name: str
     sql: str  # over the columns of the source (or of `select`); empty: the row itself, for counting
     aggregation: Aggregation | None = None
     window: str | None = None
+    tumbling: bool = False  # the last whole piece of time of the window's length, not the time up to the request
     description: str = ""
 
     def __post_init__(self) -> None:
@@ -56,11 +65,22 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True):
             raise Invalid(f"Feature {self.name!r} has no expression.", mend="Only count() does without one.")
         if self.window is not None:
             microseconds(self.window)
+        if self.tumbling and self.window is None:
+            raise Invalid(f"Feature {self.name!r} has no window that could tumble.")
 
     @property
     def span(self) -> int:
         """The window in microseconds."""
         return microseconds(self.window) if self.window else 0
+
+    @property
+    def reach(self) -> int:
+        """How far before a request an event of its window may lie: a whole piece may have begun two lengths ago."""
+        return self.span * 2 if self.tumbling else self.span
+
+    def end(self, at: int) -> int:
+        """Where the window of a request at `at` ends: there, or at the end of the last whole piece."""
+        return at - at % self.span if self.tumbling else at
 
 
 class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +93,8 @@ class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
     - `created_time`: the column that says when the row became known; None where that was at its event time.
     - `ttl`: how long the newest row holds; None: until the next.
     - `features`: expressions of the newest known row, or aggregates over windows of known rows; not both in one view.
+    - `request`: values that come with each request, by name and type (bool, int, float, text or time).
+    - `on_demand`: expressions over the features and those values, computed when somebody asks.
     """
 
     name: str
@@ -83,6 +105,8 @@ class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
     event_time: str | None = None
     created_time: str | None = None
     ttl: str | None = None
+    request: dict[str, str] = {}
+    on_demand: list[Feature] = []
     description: str = ""
     owner: str = ""
     tags: dict[str, str] = {}
@@ -100,6 +124,8 @@ class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
             event_time: str | None = None,
             created_time: str | None = None,
             ttl: str | None = None,
+            request: dict[str, str] = ...,
+            on_demand: list[Feature] = ...,
             description: str = "",
             owner: str = "",
             tags: dict[str, str] = ...,
@@ -115,6 +141,7 @@ class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
         Ref(Kind.FEATURES, self.name)
         self._check_parts()
         self._check_times()
+        self._check_demand()
 
     def _check_parts(self) -> None:
         what = f"View {self.name!r}"
@@ -125,7 +152,7 @@ class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
         for name in self.entity:
             if not NAME.fullmatch(name):
                 raise Invalid(f"{what}: {name!r} cannot name an entity column.", mend="Rename it with `select`.")
-        twice = [name for name, times in Counter([*self.entity, *self.names]).items() if times > 1]
+        twice = [name for name, times in Counter([*self.entity, *self.names, *self.request]).items() if times > 1]
         if twice:
             raise Invalid(f"{what} gives the name {twice[0]!r} twice.", mend="Give the feature another with name=...")
         if self.select is not None and not self.select.strip():
@@ -145,6 +172,19 @@ class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
             if aggregates:
                 raise Invalid(f"{what}: a window says itself how far back it looks.", mend="Leave ttl out.")
 
+    def _check_demand(self) -> None:
+        what = f"View {self.name!r}"
+        for name, kind in self.request.items():
+            if not NAME.fullmatch(name) or kind not in REQUESTED:
+                raise Invalid(
+                    f"{what}: a request cannot bring {name!r} as {kind!r}.", mend=f"Types: {', '.join(REQUESTED)}."
+                )
+        if self.request and not self.on_demand:
+            raise Invalid(f"{what} asks for {', '.join(self.request)} and uses none of it.", mend="Leave `request` out.")
+        for each in self.on_demand:
+            if each.aggregation is not None:
+                raise Invalid(f"{what}: {each.name!r} is computed on demand, from one row: it can have no window.")
+
     @property
     def ref(self) -> Ref:
         """The view as a whole."""
@@ -152,7 +192,12 @@ class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def names(self) -> list[str]:
-        """The features' names, in order."""
+        """The features' names, in order, those on demand last."""
+        return [feature.name for feature in [*self.features, *self.on_demand]]
+
+    @property
+    def stored(self) -> list[str]:
+        """The names of the features that are computed from the source."""
         return [feature.name for feature in self.features]
 
     @property
@@ -168,7 +213,7 @@ class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def reach(self) -> int:
         """How far back the longest window looks, in microseconds."""
-        return max(feature.span for feature in self.features)
+        return max(feature.reach for feature in self.features)
 
     @property
     def inputs(self) -> list[str]:
@@ -176,6 +221,11 @@ class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
         if not self.windowed:
             return [feature.sql for feature in self.features]
         return list(dict.fromkeys(feature.sql for feature in self.features if feature.sql))
+
+    @property
+    def measured(self) -> set[str]:
+        """Those of the inputs that have to be numbers."""
+        return {each.sql for each in self.features if each.aggregation and each.aggregation not in ANY_TYPE}
 
 
 _set = msgspec.structs.force_setattr
@@ -199,41 +249,68 @@ def expression(name: str, sql: str, *, description: str = "") -> Feature:
     return Feature(name=name, sql=sql, description=description)
 
 
-def count(sql: str = "", *, window: str, name: str = "", description: str = "") -> Feature:
+def count(sql: str = "", *, window: str, name: str = "", tumbling: bool = False, description: str = "") -> Feature:
     """How many known events the window holds; with an expression, those where it has a value."""
-    return _over(Aggregation.COUNT, sql, window, name, description)
+    return _over(Aggregation.COUNT, sql, window, name, tumbling, description)
 
 
-def mean(sql: str, *, window: str, name: str = "", description: str = "") -> Feature:
+def mean(sql: str, *, window: str, name: str = "", tumbling: bool = False, description: str = "") -> Feature:
     """The mean over the window; missing without a value in it."""
-    return _over(Aggregation.MEAN, sql, window, name, description)
+    return _over(Aggregation.MEAN, sql, window, name, tumbling, description)
 
 
-def total(sql: str, *, window: str, name: str = "", description: str = "") -> Feature:
+def total(sql: str, *, window: str, name: str = "", tumbling: bool = False, description: str = "") -> Feature:
     """The sum over the window; missing without a value in it."""
-    return _over(Aggregation.TOTAL, sql, window, name, description)
+    return _over(Aggregation.TOTAL, sql, window, name, tumbling, description)
 
 
-def minimum(sql: str, *, window: str, name: str = "", description: str = "") -> Feature:
+def minimum(sql: str, *, window: str, name: str = "", tumbling: bool = False, description: str = "") -> Feature:
     """The smallest value in the window; missing without one."""
-    return _over(Aggregation.MINIMUM, sql, window, name, description)
+    return _over(Aggregation.MINIMUM, sql, window, name, tumbling, description)
 
 
-def maximum(sql: str, *, window: str, name: str = "", description: str = "") -> Feature:
+def maximum(sql: str, *, window: str, name: str = "", tumbling: bool = False, description: str = "") -> Feature:
     """The largest value in the window; missing without one."""
-    return _over(Aggregation.MAXIMUM, sql, window, name, description)
+    return _over(Aggregation.MAXIMUM, sql, window, name, tumbling, description)
 
 
-def _over(aggregation: Aggregation, sql: str, window: str, name: str, description: str) -> Feature:
+def deviation(sql: str, *, window: str, name: str = "", tumbling: bool = False, description: str = "") -> Feature:
+    """The standard deviation over the window, of the sample (n - 1); missing with fewer than two values in it."""
+    return _over(Aggregation.DEVIATION, sql, window, name, tumbling, description)
+
+
+def distinct(sql: str, *, window: str, name: str = "", tumbling: bool = False, description: str = "") -> Feature:
+    """How many different values the window holds, of any type."""
+    return _over(Aggregation.DISTINCT, sql, window, name, tumbling, description)
+
+
+def last(sql: str, *, window: str, name: str = "", tumbling: bool = False, description: str = "") -> Feature:
+    """The latest value in the window, of any type; missing without one."""
+    return _over(Aggregation.LAST, sql, window, name, tumbling, description)
+
+
+def _over(aggregation: Aggregation, sql: str, window: str, name: str, tumbling: bool, description: str) -> Feature:
     subject = sql if NAME.fullmatch(sql) else ""
     if not name and sql and not subject:
         raise Invalid(f"The {aggregation.value} of {sql!r} needs a name.", mend="Give it one with name=...")
-    own = name or "_".join(part for part in (subject, aggregation.value, window) if part)
-    expressed = identifier(sql) if subject else sql
-    return Feature(name=own, sql=expressed, aggregation=aggregation, window=window, description=description)
+    own = name or "_".join(part for part in (subject, aggregation.value, "whole" if tumbling else "", window) if part)
+    return Feature(
+        name=own,
+        sql=identifier(sql) if subject else sql,
+        aggregation=aggregation,
+        window=window,
+        tumbling=tumbling,
+        description=description,
+    )
 
 
 # Versions and what is said about them
+
+
+class FeatureColumn(Column, frozen=True, kw_only=True):
+    """A feature with its type. `length` is set where a value is an array of so many numbers: an embedding."""
+
+    length: int | None = None
 
 
 class ViewRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -242,7 +319,7 @@ class ViewRecord(msgspec.Struct, frozen=True, kw_only=True):
     view: FeatureView
     source: Ref  # the dataset version that the definition was checked against
     keys: list[Column]  # the entity columns with their types
-    columns: list[Column]  # the features with their types
+    columns: list[FeatureColumn]  # the features with their types
 
 
 class OnlineState(msgspec.Struct, frozen=True, kw_only=True):
@@ -258,6 +335,15 @@ class OnlineState(msgspec.Struct, frozen=True, kw_only=True):
     until: datetime
     rows: int  # entities
     generation: str
+    base: int = 0  # the last push that is in `source`
+    pushed: int = 0  # the last push that is online
+    pushed_at: datetime | None = None
+    waiting: bool = True  # whether `source` may hold rows that become visible after `until`
+
+    @property
+    def fresh(self) -> datetime:
+        """When something was last learned of the world: the materialisation, or a later push."""
+        return self.until if self.pushed_at is None else max(self.until, self.pushed_at)
 
 
 class ViewVersion(ViewRecord, frozen=True, kw_only=True):

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec.structs import replace
 
-from modelwright.core.clock import isoformat
+from modelwright.core.clock import SystemClock, isoformat
 from modelwright.core.errors import Conflict, Invalid, NotFound, Unavailable
 from modelwright.core.hashing import digest_value
 from modelwright.core.operations import Caller, Room, operation
@@ -21,12 +20,13 @@ from modelwright.core.signature import Column
 from modelwright.core.wire import convert, decode, encode, to_plain
 from modelwright.datasets import Datasets
 from modelwright.features.diff import diff
-from modelwright.features.durations import microseconds, since_epoch
-from modelwright.features.keys import key_of
+from modelwright.features.durations import since_epoch
 from modelwright.features.loading import load_views
-from modelwright.features.online import OnlineStore
+from modelwright.features.ports import Asked, OnlineStore
+from modelwright.features.reading import OnlineReader, not_online
 from modelwright.features.records import (
     Comparison,
+    FeatureColumn,
     FeatureView,
     OnlineRow,
     OnlineState,
@@ -36,7 +36,7 @@ from modelwright.features.records import (
     ViewRecord,
     ViewVersion,
 )
-from modelwright.features.timeline import NOTHING, check, read, unpack
+from modelwright.features.timeline import check, unpack
 from modelwright.store import State, Transaction, Verdict, Version, catalog, evidence
 
 if TYPE_CHECKING:
@@ -49,8 +49,9 @@ TIMESTAMP = "event_timestamp"  # the column of request times, unless another is 
 
 
 class FeatureSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[features]`: how rows travel to the online store."""
+    """`[features]`: where the online store is, and how rows travel there."""
 
+    online: str = ""  # redis://... or postgresql://...; empty: a file beside the workspace's database
     batch_rows: int = 1000  # entities sent at a time when a view is materialised
     batch_bytes: int = 1_000_000  # and at most so much of them, but for a single larger entity
 
@@ -66,13 +67,15 @@ class Features(Room):
         *,
         datasets: Datasets,
         settings: FeatureSettings = FeatureSettings(),
-        online: Path | None = None,
+        online: OnlineStore | None = None,
+        now: Callable[[], datetime] = SystemClock().now,
     ) -> None:
-        """`online` is the file of the online store, where the workspace is; at a distance there is none."""
+        """`online` is the online store, where the workspace is; at a distance there is none. `now` is for its readers."""
         super().__init__(caller)
         self._datasets = datasets
         self._settings = settings
-        self._store = None if online is None else OnlineStore(online)
+        self._store = online
+        self._now = now
         self._records: dict[Ref, ViewRecord] = {}  # by pinned ref: versions never change
 
     # On the record
@@ -86,7 +89,7 @@ class Features(Room):
         view: FeatureView,
         source: Ref,
         keys: Sequence[Column],
-        columns: Sequence[Column],
+        columns: Sequence[FeatureColumn],
         reason: str = "",
     ) -> ViewVersion:
         """Add a version of a view whose types were found from a dataset version; `apply` is the way to here.
@@ -208,10 +211,10 @@ class Features(Room):
     def load(self, tx: Transaction, ref: Ref, *, generation: str, rows: Sequence[OnlineRow]) -> int:
         """Send rows of a materialisation to the online store, where nobody sees them yet; returns how many have arrived."""
         view, packed = self._pin(tx, ref), []
-        inputs = len(self._records[view].view.inputs)
+        definition = self._records[view].view
         for row in rows:
             try:
-                check(unpack(data := b64decode(row.packed, validate=True)), inputs)
+                check(unpack(data := b64decode(row.packed, validate=True)), definition)
             except (ValueError, msgspec.MsgspecError) as error:
                 raise Invalid(f"The row of {row.key} is not a packed timeline: {error}.") from None
             packed.append((row.key, data))
@@ -236,7 +239,8 @@ class Features(Room):
     @operation("read")
     def materialised(self, tx: Transaction, ref: Ref) -> OnlineState | None:
         """What of a view version stands in the online store, or None."""
-        return self._online().state(catalog.resolve(tx, ref))
+        (found,) = self._online().read([Asked(catalog.resolve(tx, ref), ())])
+        return found.state
 
     @operation("read", on="")
     def online(
@@ -254,17 +258,9 @@ class Features(Room):
         features and counts of 0, as offline. `Unavailable` where a view is not materialised, or (with `max_age`, such as
         `1h`) was materialised longer before `now`; `Invalid` for a time before what stands online.
         """
-        moments = list(now) if isinstance(now, Sequence) else [now or tx.now] * len(keys)
-        if len(moments) != len(keys):
-            raise Invalid(
-                f"There are {len(keys)} keys and {len(moments)} times.", mend="Give one time, or one for each key."
-            )
-        ticks = [since_epoch(moment) for moment in moments]
-        answers: list[dict[str, Value]] = [{} for _ in keys]
-        for view in views:
-            for answer, found in zip(answers, self._read(tx, view, keys, ticks, max_age), strict=True):
-                answer.update(found)
-        return answers
+        pinned = [self._pin(tx, view) for view in views]
+        reader = OnlineReader(self._online(), [(ref, self._records[ref]) for ref in pinned], lambda: tx.now)
+        return reader.rows(keys, now=now, max_age=max_age)
 
     @operation("read", on="")
     def list(self, tx: Transaction, where: Filter = Filter()) -> Page[ViewVersion]:
@@ -366,7 +362,7 @@ class Features(Room):
             version = self.show(_ref(each))
             state = self.materialised(version.ref)
             if state is None:
-                raise _not_online(version.ref)
+                raise not_online(version.ref)
             if isinstance(sample, int):
                 asked = verify.draw(version.view, self._datasets.read(state.source), state, sample, timestamp)
             else:
@@ -382,30 +378,26 @@ class Features(Room):
             compared.append(self.attest(version.ref, report=self.blobs.put(encode(found)), reason=reason))
         return compared
 
+    def over(self, caller: Caller) -> Features:
+        """The same room through another caller, for who wants to see what it calls."""
+        return Features(caller, datasets=self._datasets, settings=self._settings, online=self._store, now=self._now)
+
+    def reader(self, views: Sequence[Ref | str]) -> OnlineReader:
+        """Something that reads these views online again and again, in this process and past the record: the hot path.
+
+        Versions and the right to read are settled here, once. `Unavailable` at a distance: there, ask the server.
+        """
+        if self._store is None:
+            raise Unavailable("The online store is not here.", mend="Use features.online, or POST /features/online.")
+        versions = [self.show(_ref(each)) for each in views]
+        return OnlineReader(self._store, [(version.ref, version) for version in versions], self._now)
+
     def close(self) -> None:
         """Give the online store's connections back."""
         if self._store is not None:
             self._store.close()
 
     # Inside
-
-    def _read(
-        self, tx: Transaction, ref: Ref, keys: Sequence[dict[str, Any]], ticks: Sequence[int], max_age: str | None
-    ) -> Sequence[dict[str, Value]]:
-        pinned = self._pin(tx, ref)
-        record = self._records[pinned]
-        state, packed = self._online().read(pinned, [key_of(record.keys, key) for key in keys])
-        if state is None:
-            raise _not_online(pinned)
-        since, until = since_epoch(state.since), since_epoch(state.until)
-        oldest = None if max_age is None else microseconds(max_age)
-        for at in ticks:
-            if at < since:
-                raise Invalid(f"{pinned} stands online from {isoformat(state.since)} on; the time asked for lies before.")
-            if oldest is not None and at - until > oldest:
-                raise Unavailable(f"{pinned} stands online as of {isoformat(state.until)}, more than {max_age} before.")
-        held = [NOTHING if row is None else unpack(row) for row in packed]
-        return [read(record.view, record.columns, timeline, at) for timeline, at in zip(held, ticks, strict=True)]
 
     def _pin(self, tx: Transaction, ref: Ref) -> Ref:
         """The version a ref stands for, its record at hand; `NotFound` too where the caller may not read it."""
@@ -442,7 +434,3 @@ def _version(version: Version) -> ViewVersion:
 
 def _under(name: str, path: str) -> bool:
     return path in ("", "*", name) or name.startswith(path.rstrip("/") + "/")
-
-
-def _not_online(view: Ref) -> Unavailable:
-    return Unavailable(f"{view} does not stand in the online store.", mend=f"Put it there: features.materialise('{view}')")

@@ -9,7 +9,8 @@ The rules, in one place:
 - A row is *visible* from the later of its event time and its created time on, that moment included.
 - The *newest* row is the one with the latest event time, then the latest created time, then the greatest values (compared
   in order, missing first): never the order of rows in a file.
-- A row holds while its age is less than the ttl. A window of length w at t holds the visible rows with t - w < event <= t.
+- A row holds while its age is less than the ttl. A window of length w at t holds the visible rows with t - w < event <= t;
+  one that tumbles holds those of the last whole piece: the same with the greatest multiple of w that is not after t as t.
 - A row without a key, an event time or (where declared) a created time is never used. NaN and infinity are missing values.
 """
 
@@ -20,6 +21,7 @@ from collections.abc import Sequence
 from modelwright.core.signature import DataType
 from modelwright.features.records import Aggregation, Feature, FeatureView, identifier
 
+ARRAY = "ARRAY"  # beside the types of single values: an embedding
 ALWAYS = -(1 << 62)  # the event time of a table that is true at all times: before every moment
 
 _STORED = {
@@ -27,13 +29,18 @@ _STORED = {
     DataType.INT64: "BIGINT",
     DataType.FP64: "DOUBLE",
     DataType.STRING: "VARCHAR",
+    DataType.DATETIME: "BIGINT",
+    ARRAY: "DOUBLE[]",
 }
 _AGGREGATES = {
-    Aggregation.COUNT: "count",
-    Aggregation.MEAN: "avg",
-    Aggregation.TOTAL: "sum",
-    Aggregation.MINIMUM: "min",
-    Aggregation.MAXIMUM: "max",
+    Aggregation.COUNT: "count({x})",
+    Aggregation.MEAN: "avg({x})",
+    Aggregation.TOTAL: "sum({x})",
+    Aggregation.MINIMUM: "min({x})",
+    Aggregation.MAXIMUM: "max({x})",
+    Aggregation.DEVIATION: "stddev_samp({x})",
+    Aggregation.DISTINCT: "count(DISTINCT {x})",
+    Aggregation.LAST: "arg_max({x}, {n})",
 }
 
 
@@ -49,8 +56,11 @@ def probe(view: FeatureView) -> str:
     return f"SELECT {', '.join(listed)} FROM {derived(view)}"
 
 
-def events(view: FeatureView, keys: Sequence[DataType], inputs: Sequence[DataType]) -> str:
-    """The source's usable rows as `k*, event, known, visible, x*`, in types of ours."""
+def events(view: FeatureView, keys: Sequence[DataType], inputs: Sequence[str]) -> str:
+    """The source's usable rows as `k*, event, known, visible, x*`, in types of ours.
+
+    For each input whose last value is wanted there is also `n*`, which numbers an entity's rows from oldest to newest.
+    """
     typed_keys, typed_inputs = zip(view.entity, keys, strict=True), zip(view.inputs, inputs, strict=True)
     k = [f"CAST({identifier(name)} AS {_STORED[kind]}) AS k{i}" for i, (name, kind) in enumerate(typed_keys)]
     x = [f"{_value(sql, kind)} AS x{i}" for i, (sql, kind) in enumerate(typed_inputs)]
@@ -58,11 +68,18 @@ def events(view: FeatureView, keys: Sequence[DataType], inputs: Sequence[DataTyp
     known = event if view.created_time is None else _ticks(view.created_time)
     rows = f"SELECT {', '.join(k)}, {event} AS event, {known} AS known, {_listed(x)} FROM {derived(view)}"
     usable = [f"k{i} IS NOT NULL" for i in range(len(keys))] + ["event IS NOT NULL", "known IS NOT NULL"]
-    return f"SELECT *, greatest(event, known) AS visible FROM ({rows}) WHERE {' AND '.join(usable)}"
+    entity = columns_text("k", len(keys))
+    numbered = [
+        f", row_number() OVER (PARTITION BY {entity} ORDER BY event, known, x{i} NULLS FIRST) AS n{i}"
+        for i, sql in enumerate(view.inputs)
+        if any(each.sql == sql and each.aggregation is Aggregation.LAST for each in view.features)
+    ]
+    chosen = f"SELECT *, greatest(event, known) AS visible{''.join(numbered)} FROM ({rows})"
+    return f"{chosen} WHERE {' AND '.join(usable)}"
 
 
 def timeline(keys: int, inputs: int) -> str:
-    """Of `events`, those that become the newest known row at some moment: `k*, visible, event, x*`.
+    """Of `events`, those that become the newest known row at some moment: `k*, visible, event, known, x*`.
 
     Between one row of an entity and the next in order of `visible`, the first is the newest known. Ranks order the rows of
     an entity from oldest to newest; a row enters when none of those visible by then has a higher one.
@@ -72,7 +89,7 @@ def timeline(keys: int, inputs: int) -> str:
     newest_last = ", ".join(["event", "known", *values])
     entity = ", ".join(k)
     return f"""
-        SELECT {entity}, visible, event, {", ".join(x)} FROM (
+        SELECT {entity}, visible, event, known, {", ".join(x)} FROM (
             SELECT *, max(rank) OVER (PARTITION BY {entity} ORDER BY visible) AS highest FROM (
                 SELECT *, row_number() OVER (PARTITION BY {entity} ORDER BY {newest_last}) AS rank FROM events))
         WHERE rank = highest"""
@@ -88,48 +105,63 @@ def newest(view: FeatureView, keys: int) -> str:
         ORDER BY r.row"""
 
 
-def rolling(view: FeatureView, keys: int) -> str:
-    """For each of `requests`, the aggregates over `events` that are known as they happen.
+def ends(view: FeatureView) -> dict[int, list[Feature]]:
+    """The features by where their windows end: 0 at the request itself, else at the last whole piece of so many µs."""
+    found: dict[int, list[Feature]] = {}
+    for each in view.features:
+        found.setdefault(each.span if each.tumbling else 0, []).append(each)
+    return found
+
+
+def rolling(view: FeatureView, keys: int, inputs: Sequence[str], pieces: int) -> str:
+    """For each of `requests`, one of `ends`' aggregates over `events` that are known as they happen.
 
     Requests and events go through one sort; a frame of w microseconds that ends at the present one, and all that shares
     its time, is the window (t - w, t]. Requests carry no values, so that they add nothing to a frame.
     """
-    k, x = columns("k", keys), columns("x", len(view.inputs))
+    k, features = columns("k", keys), ends(view)[pieces]
+    x = [*columns("x", len(view.inputs)), *_numbers(view, features)]
+    empty = [f"NULL::{_STORED[kind]} AS x{i}" for i, kind in enumerate(inputs)]
+    empty += [f"NULL::BIGINT AS {each}" for each in _numbers(view, features)]
     both = f"""
-        SELECT row, {", ".join(k)}, moment, NULL AS one, {_listed(f"NULL::DOUBLE AS {each}" for each in x)} FROM requests
+        SELECT row, {", ".join(k)}, {_end("moment", pieces)} AS moment, NULL AS one, {_listed(empty)} FROM requests
         UNION ALL
         SELECT NULL, {", ".join(k)}, event, 1, {_listed(x)} FROM events"""
-    chosen = [f"{_aggregate(view, each)} OVER w{i} AS f{i}" for i, each in enumerate(view.features)]
+    chosen = [f"{_aggregate(view, each)} OVER w{i} AS f{i}" for i, each in enumerate(features)]
     frames = [
         f"w{i} AS (PARTITION BY {', '.join(k)} ORDER BY moment RANGE BETWEEN {each.span - 1} PRECEDING AND CURRENT ROW)"
-        for i, each in enumerate(view.features)
+        for i, each in enumerate(features)
     ]
     return f"""
-        SELECT {columns_text("f", len(view.features))} FROM (
+        SELECT {columns_text("f", len(features))} FROM (
             SELECT row, {", ".join(chosen)} FROM ({both}) WINDOW {", ".join(frames)})
         WHERE row IS NOT NULL ORDER BY row"""
 
 
-def rolling_late(view: FeatureView, keys: int) -> str:
+def rolling_late(view: FeatureView, keys: int, inputs: Sequence[str], pieces: int) -> str:
     """The same where events become known after they happened: no single sort shows a window then.
 
-    Time is cut into pieces as long as the longest window; what a window holds lies in the piece of its request or the one
+    Time is cut into pieces as long as the longest window; what a window holds lies in the piece of its end or the one
     before, so pieces and entity are joined by equality and only the neighbours are compared.
     """
-    reach = view.reach
+    features = ends(view)[pieces]
+    reach = max(each.span for each in features)
     k = columns("k", keys)
     match = " AND ".join(f"r.{each} = e.{each}" for each in k)
     chosen = [
-        f"{_aggregate(view, each, 'e.')} FILTER (e.event > r.moment - {each.span}) AS f{i}"
-        for i, each in enumerate(view.features)
+        f"{_aggregate(view, each, 'e.')} FILTER (e.event > r.ending - {each.span}) AS f{i}"
+        for i, each in enumerate(features)
     ]
+    ending = _end("moment", pieces)
     return f"""
         WITH cut AS (SELECT *, {_piece("event", reach)} AS piece, 1 AS one FROM events),
-        asked AS (SELECT r.*, {_piece("moment", reach)} - back.n AS piece FROM requests r, (VALUES (0), (1)) back(n))
-        SELECT {columns_text("f", len(view.features))} FROM (
+        ended AS (SELECT *, {ending} AS ending FROM requests),
+        asked AS (SELECT r.*, {_piece("ending", reach)} - back.n AS piece FROM ended r, (VALUES (0), (1)) back(n))
+        SELECT {columns_text("f", len(features))} FROM (
             SELECT r.row, {", ".join(chosen)}
             FROM asked r LEFT JOIN cut e
-            ON {match} AND r.piece = e.piece AND e.visible <= r.moment AND e.event > r.moment - {reach}
+            ON {match} AND r.piece = e.piece AND e.visible <= r.moment
+            AND e.event <= r.ending AND e.event > r.ending - {reach}
             GROUP BY r.row)
         ORDER BY row"""
 
@@ -150,7 +182,8 @@ def kept(view: FeatureView, keys: int) -> str:
             SELECT * FROM (SELECT *, {at_since} AS base FROM timeline WHERE visible <= $until)
             WHERE base IS NULL OR visible >= base"""
     return f"""
-        SELECT {k}, list(visible ORDER BY visible, event) AS visible, list(event ORDER BY visible, event) AS event, {lists}
+        SELECT {k}, list(visible ORDER BY visible, event) AS visible, list(event ORDER BY visible, event) AS event,
+            list(known ORDER BY visible, event) AS known, {lists}
         FROM ({rows}) GROUP BY {k} ORDER BY {k}"""
 
 
@@ -169,9 +202,20 @@ def _listed(parts: object) -> str:
 
 
 def _aggregate(view: FeatureView, feature: Feature, table: str = "") -> str:
-    subject = f"x{view.inputs.index(feature.sql)}" if feature.sql else "one"
+    place = view.inputs.index(feature.sql) if feature.sql else None
+    subject = "one" if place is None else f"x{place}"
     assert feature.aggregation is not None
-    return f"{_AGGREGATES[feature.aggregation]}({table}{subject})"
+    return _AGGREGATES[feature.aggregation].format(x=table + subject, n=f"{table}n{place}")
+
+
+def _numbers(view: FeatureView, features: Sequence[Feature]) -> list[str]:
+    wanted = [each.sql for each in features if each.aggregation is Aggregation.LAST]
+    return [f"n{view.inputs.index(sql)}" for sql in dict.fromkeys(wanted)]
+
+
+def _end(time: str, pieces: int) -> str:
+    """Where the window of a request ends."""
+    return f"({time} - (({time} % {pieces}) + {pieces}) % {pieces})" if pieces else time
 
 
 def _piece(time: str, length: int) -> str:
@@ -183,8 +227,11 @@ def _ticks(name: str) -> str:
     return f"CASE WHEN isfinite({quoted}) THEN epoch_us({quoted}) END"
 
 
-def _value(sql: str, kind: DataType) -> str:
-    if kind is DataType.DATETIME:
+def _value(sql: str, kind: str) -> str:
+    if kind == DataType.DATETIME:
         return f"epoch_us(({sql}\n))"
+    if kind == ARRAY:
+        array = f"CAST(({sql}\n) AS DOUBLE[])"
+        return f"CASE WHEN len(list_filter({array}, lambda e: e IS NULL OR NOT isfinite(e))) = 0 THEN {array} END"
     cast = f"CAST(({sql}\n) AS {_STORED[kind]})"
-    return f"CASE WHEN isfinite({cast}) THEN {cast} END" if kind is DataType.FP64 else cast
+    return f"CASE WHEN isfinite({cast}) THEN {cast} END" if kind == DataType.FP64 else cast

@@ -36,8 +36,12 @@ def build(
         if source not in read_once:
             read_once[source] = read(source)
         found = engine.join(version.view, read_once[source], table, at)
-        for name, column in zip(version.view.names, found, strict=True):
+        for name, column in zip(version.view.stored, found, strict=True):
             joined = joined.append_column(name, column)
+        if version.view.on_demand:
+            made = engine.on_demand(version.view, version.columns, joined)
+            for feature, column in zip(version.view.on_demand, made, strict=True):
+                joined = joined.append_column(feature.name, column)
     return TrainingSet(
         table=joined,
         features=[name for version, _ in views for name in version.view.names],

@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute
 
 from modelwright.core.errors import ModelwrightError, NotFound
 from modelwright.server.api.routes import OBJECTS, api_routes
+from modelwright.server.features import OnlineReads
 from modelwright.server.health import health_routes
 from modelwright.server.inference import inference_app, serves
 from modelwright.server.mlflow.application import mlflow_app
@@ -54,8 +55,8 @@ def create_app(workspace: Workspace, *, host: str = "") -> Guard:
         *health_routes(door, process.troubles, process.metrics),
         *page_routes(pages, process.traffic),
     ]
-    mlflow = mlflow_app(workspace, door)
-    check_routes([*routes, *mlflow.endpoints])
+    mlflow, reads = mlflow_app(workspace, door), OnlineReads(workspace, door)
+    check_routes([*routes, *mlflow.endpoints, reads])
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -73,23 +74,24 @@ def create_app(workspace: Workspace, *, host: str = "") -> Guard:
     app = Starlette(exception_handlers=handlers)
     app.router = Directory(routes, lifespan=lifespan)
     hosts = frozenset({*LOOPBACK, settings.host, *settings.hosts, *([host] if host else [])})
-    entrance = Entrance(inference, mlflow, app)
+    entrance = Entrance(inference, mlflow, reads, app)
     return Guard(entrance, hosts=hosts, max_body=settings.max_body, streamed=(OBJECTS, *STREAMED))
 
 
 class Entrance:
-    """Sends inference straight to the data plane (its own permission: `serve.invoke`), MLflow's protocol to its
-    translation, everything else to the routes."""
+    """Sends inference straight to the data plane (its own permission: `serve.invoke`), reads of features to the online
+    store, MLflow's protocol to its translation, everything else to the routes."""
 
-    def __init__(self, inference: Any, mlflow: Mlflow, app: Starlette) -> None:
+    def __init__(self, inference: Any, mlflow: Mlflow, reads: OnlineReads, app: Starlette) -> None:
         self._inference = inference
         self._mlflow = mlflow
+        self._reads = reads
         self._app = app
 
     @property
     def routes(self) -> list[Any]:
         """Every route but those of the data plane."""
-        return [*self._app.routes, *self._mlflow.endpoints]
+        return [*self._app.routes, *self._mlflow.endpoints, self._reads]
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         chosen: Any = self._app
@@ -98,6 +100,8 @@ class Entrance:
                 chosen = self._mlflow
             elif serves(scope["path"]):
                 chosen = self._inference
+            elif self._reads.answers(scope):
+                chosen = self._reads
         await chosen(scope, receive, send)
 
 

@@ -1,0 +1,158 @@
+"""The online store in one SQLite file, beside the workspace's database."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from modelwright.core.refs import Ref
+from modelwright.core.wire import decode, encode_text
+from modelwright.features.ports import Asked, Found, Merge, overtaken, refuse_incomplete, refuse_older
+from modelwright.features.records import OnlineState
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS generations (number INTEGER PRIMARY KEY, view TEXT NOT NULL, generation TEXT NOT NULL,
+                                        UNIQUE (view, generation));
+CREATE TABLE IF NOT EXISTS views (view TEXT PRIMARY KEY, number INTEGER NOT NULL, state TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rows (number INTEGER, key TEXT, packed BLOB NOT NULL,
+                                 PRIMARY KEY (number, key)) WITHOUT ROWID;
+"""
+_PUT = "INSERT INTO rows VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET packed = excluded.packed"
+_GET = "SELECT packed FROM rows WHERE number = ? AND key = ?"
+
+
+class SqliteStore:
+    """Connections to the file, one for each thread; the file is made at the first use. See `ports.OnlineStore`."""
+
+    near = True
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._local = threading.local()
+        self._open: list[sqlite3.Connection] = []
+        self._decoded: dict[str, OnlineState] = {}  # states by their text: they are few and read all the time
+
+    def load(self, view: Ref, generation: str, rows: Sequence[tuple[str, bytes]]) -> int:
+        """See `ports.OnlineStore`."""
+        with self._transaction(write=True) as connection:
+            number = self._number(connection, view, generation)
+            connection.executemany(_PUT, [(number, key, packed) for key, packed in rows])
+            return self._count(connection, number)
+
+    def publish(self, state: OnlineState) -> bool:
+        """See `ports.OnlineStore`."""
+        with self._transaction(write=True) as connection:
+            _, current = self._state(connection, state.view)
+            if current is not None and current.generation == state.generation:
+                return False
+            refuse_older(current, state)
+            number = self._number(connection, state.view, state.generation)
+            refuse_incomplete(state, self._count(connection, number))
+            self._say(connection, number, state)
+            self._forget(connection, state.view, but=number)
+            return True
+
+    def update(self, state: OnlineState, keys: Sequence[str], merge: Merge) -> OnlineState | None:
+        """See `ports.OnlineStore`."""
+        with self._transaction(write=True) as connection:
+            number, current = self._state(connection, state.view)
+            if overtaken(current, state):
+                return None
+            held = [connection.execute(_GET, (number, key)).fetchone() for key in keys]
+            new = sum(row is None for row in held)
+            rows = [(number, key, merge(key, row and row[0])) for key, row in zip(keys, held, strict=True)]
+            connection.executemany(_PUT, rows)
+            told = replace(state, rows=(current.rows if current else 0) + new)
+            self._say(connection, number, told)
+            return told
+
+    def read(self, asked: Sequence[Asked]) -> Sequence[Found]:
+        """See `ports.OnlineStore`."""
+        found = []
+        with self._transaction(write=False) as connection:
+            execute = connection.execute
+            for view, keys in asked:
+                number, state = self._state(connection, view)
+                rows = [execute(_GET, (number, key)).fetchone() for key in keys] if state else []
+                found.append(Found(state, [None if row is None else row[0] for row in rows]))
+        return found
+
+    def states(self) -> Mapping[Ref, OnlineState]:
+        """See `ports.OnlineStore`."""
+        with self._transaction(write=False) as connection:
+            listed = connection.execute("SELECT state FROM views ORDER BY view").fetchall()
+        return {state.view: state for state in (decode(text, OnlineState) for (text,) in listed)}
+
+    def drop(self, view: Ref) -> None:
+        """See `ports.OnlineStore`."""
+        with self._transaction(write=True) as connection:
+            connection.execute("DELETE FROM views WHERE view = ?", (str(view),))
+            self._forget(connection, view, but=-1)
+
+    def close(self) -> None:
+        """See `ports.OnlineStore`."""
+        while self._open:
+            self._open.pop().close()
+        self._local = threading.local()
+
+    @staticmethod
+    def _number(connection: sqlite3.Connection, view: Ref, generation: str) -> int:
+        named = (str(view), generation)
+        connection.execute("INSERT INTO generations (view, generation) VALUES (?, ?) ON CONFLICT DO NOTHING", named)
+        query = "SELECT number FROM generations WHERE view = ? AND generation = ?"
+        return int(connection.execute(query, named).fetchone()[0])
+
+    @staticmethod
+    def _count(connection: sqlite3.Connection, number: int) -> int:
+        return int(connection.execute("SELECT count(*) FROM rows WHERE number = ?", (number,)).fetchone()[0])
+
+    @staticmethod
+    def _say(connection: sqlite3.Connection, number: int, state: OnlineState) -> None:
+        connection.execute(
+            "INSERT INTO views VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET number = excluded.number, state = excluded.state",
+            (str(state.view), number, encode_text(state)),
+        )
+
+    @staticmethod
+    def _forget(connection: sqlite3.Connection, view: Ref, *, but: int) -> None:
+        old = "SELECT number FROM generations WHERE view = ? AND number <> ?"
+        connection.execute(f"DELETE FROM rows WHERE number IN ({old})", (str(view), but))
+        connection.execute("DELETE FROM generations WHERE view = ? AND number <> ?", (str(view), but))
+
+    def _state(self, connection: sqlite3.Connection, view: Ref) -> tuple[int, OnlineState | None]:
+        row = connection.execute("SELECT number, state FROM views WHERE view = ?", (str(view),)).fetchone()
+        if row is None:
+            return -1, None
+        state = self._decoded.get(row[1])
+        if state is None:
+            if len(self._decoded) > 1000:
+                self._decoded.clear()
+            state = self._decoded[row[1]] = decode(row[1], OnlineState)
+        return row[0], state
+
+    @contextmanager
+    def _transaction(self, *, write: bool) -> Iterator[sqlite3.Connection]:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self._connect()
+        connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+        try:
+            yield connection
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+
+    def _connect(self) -> sqlite3.Connection:
+        connection: Any = sqlite3.connect(self._path, isolation_level=None, timeout=30, check_same_thread=False)
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000", "mmap_size=1073741824"):
+            connection.execute(f"PRAGMA {pragma}")
+        connection.executescript(_SCHEMA)
+        self._open.append(connection)
+        return connection  # type: ignore[no-any-return]

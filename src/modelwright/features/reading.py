@@ -1,0 +1,155 @@
+"""Reading features online, where the online store is: no record, no transaction, one trip to the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from modelwright.core.clock import isoformat
+from modelwright.core.errors import Invalid, Unavailable
+from modelwright.core.refs import Ref
+from modelwright.features.durations import microseconds, since_epoch
+from modelwright.features.keys import key_of
+from modelwright.features.ports import Asked, Found, OnlineStore
+from modelwright.features.records import OnlineState, Value, ViewRecord
+from modelwright.features.timeline import NOTHING, Reading, unpack
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Key = Mapping[str, Any]
+Noticed = Callable[[Ref, OnlineState, Sequence[Key], Sequence[int], Sequence[Sequence[Value]]], None]
+
+
+class OnlineReader:
+    """Reads some view versions, pinned. Safe for several threads; a read sees each view as it is published at that time.
+
+    A key names every entity column of the views, and brings what they want of each request. `now` is one time, or one a
+    key, by default the present. A missing or unknown entity has null features and counts of 0, as offline. `Unavailable`
+    if a view does not stand online, or (with `max_age`, such as `1h`) nothing was learned for longer before; `Invalid` for
+    a time before what stands online.
+    """
+
+    def __init__(
+        self,
+        store: OnlineStore,
+        views: Sequence[tuple[Ref, ViewRecord]],
+        now: Callable[[], datetime],
+        noticed: Noticed | None = None,
+    ) -> None:
+        self._store = store
+        self._views = [(ref, record, Reading(record.view, record.columns)) for ref, record in views]
+        self._now = now
+        self._noticed = noticed
+        self.views = [ref for ref, _ in views]
+        self.names = [name for _, record, _ in self._views for name in record.view.names]
+
+    @property
+    def near(self) -> bool:
+        """Whether a read is over in microseconds."""
+        return self._store.near and not any(record.view.on_demand for _, record, _ in self._views)
+
+    def rows(
+        self, keys: Sequence[Key], *, now: datetime | Sequence[datetime] | None = None, max_age: str | None = None
+    ) -> list[dict[str, Value]]:
+        """The features of each key by name."""
+        names = self.names
+        return [dict(zip(names, row, strict=True)) for row in self.values(keys, now=now, max_age=max_age)]
+
+    def table(
+        self, keys: Sequence[Key], *, now: datetime | Sequence[datetime] | None = None, max_age: str | None = None
+    ) -> pa.Table:
+        """The same as an Arrow table, one row for each key, with the types of a training set."""
+        import pyarrow as pa
+
+        from modelwright.features.engine import arrow_type, moments_of
+
+        columns = [*zip(*self.values(keys, now=now, max_age=max_age), strict=True)] or [()] * len(self.names)
+        kinds = [arrow_type(column) for _, record, _ in self._views for column in record.columns]
+        made = [moments_of(each) if pa.types.is_timestamp(kind) else list(each)
+                for each, kind in zip(columns, kinds, strict=True)]  # fmt: skip
+        return pa.table([pa.array(each, kind) for each, kind in zip(made, kinds, strict=True)], names=self.names)
+
+    def values(
+        self, keys: Sequence[Key], *, now: datetime | Sequence[datetime] | None = None, max_age: str | None = None
+    ) -> list[list[Value]]:
+        """The features of each key in the order of `names`."""
+        ticks = _ticks(keys, now)
+        present = since_epoch(self._now()) if ticks is None else 0
+        asked = [Asked(ref, [key_of(record.keys, key) for key in keys]) for ref, record, _ in self._views]
+        answers: list[list[Value]] = [[] for _ in keys]
+        for each, found in zip(self._views, self._store.read(asked), strict=True):
+            for answer, row in zip(answers, self._one(each, found, keys, ticks, present, max_age), strict=True):
+                answer += row
+        return answers
+
+    def _one(
+        self,
+        view: tuple[Ref, ViewRecord, Reading],
+        found: Found,
+        keys: Sequence[Key],
+        ticks: Sequence[int] | None,
+        present: int,
+        max_age: str | None,
+    ) -> list[list[Value]]:
+        ref, record, reading = view
+        state = found.state
+        if state is None:
+            raise not_online(ref)
+        since = since_epoch(state.since)
+        if ticks is None:  # the clock of whoever pushed last may be a little ahead of ours
+            ticks = [max(present, since)] * len(keys)
+        _check(ref, state, since, ticks, max_age)
+        held = [NOTHING if row is None else unpack(row) for row in found.rows]
+        rows = [reading.values(timeline, at) for timeline, at in zip(held, ticks, strict=True)]
+        if record.view.on_demand:
+            rows = _demanded(record, keys, rows)
+        if self._noticed is not None:
+            self._noticed(ref, state, keys, ticks, rows)
+        return rows
+
+
+def not_online(view: Ref) -> Unavailable:
+    """What is said of a view version that was not materialised."""
+    return Unavailable(f"{view} does not stand in the online store.", mend=f"Put it there: mw features materialise {view}")
+
+
+def _check(ref: Ref, state: OnlineState, since: int, ticks: Sequence[int], max_age: str | None) -> None:
+    if ticks and min(ticks) < since:
+        raise Invalid(f"{ref} stands online from {isoformat(state.since)} on; the time asked for lies before.")
+    if max_age is not None and ticks and max(ticks) - since_epoch(state.fresh) > microseconds(max_age):
+        raise Unavailable(f"{ref} stands online as of {isoformat(state.fresh)}, more than {max_age} before.")
+
+
+def _ticks(keys: Sequence[Key], now: datetime | Sequence[datetime] | None) -> list[int] | None:
+    if now is None:
+        return None
+    moments = list(now) if isinstance(now, Sequence) else [now] * len(keys)
+    if len(moments) != len(keys):
+        raise Invalid(f"There are {len(keys)} keys and {len(moments)} times.", mend="Give one time, or one for each key.")
+    return [since_epoch(moment) for moment in moments]
+
+
+def _demanded(record: ViewRecord, keys: Sequence[Key], rows: list[list[Any]]) -> list[list[Value]]:
+    """The rows with the features on demand behind the others."""
+    import pyarrow as pa
+
+    from modelwright.features.engine import arrow_type, moments_of, on_demand
+    from modelwright.features.verify import plain
+
+    if not rows:
+        return rows
+    view = record.view
+    for name in view.request:
+        if any(name not in key for key in keys):
+            raise Invalid(f"View {view.name!r} needs {name!r} with every key.", mend=f"Its type is {view.request[name]}.")
+    kinds = [arrow_type(column) for column in record.columns]
+    given = {}
+    for name, kind, column in zip(view.stored, kinds, zip(*rows, strict=True), strict=False):
+        given[name] = pa.array(moments_of(column) if pa.types.is_timestamp(kind) else list(column), kind)
+    for name, kind in view.request.items():
+        brought = [key[name] for key in keys]
+        given[name] = pa.array(moments_of(brought) if kind == "time" else brought)
+    made = [each.to_pylist() for each in on_demand(view, record.columns, pa.table(given))]
+    return [[*row, *map(plain, more)] for row, more in zip(rows, zip(*made, strict=True), strict=True)]

@@ -1,0 +1,121 @@
+"""Features online over HTTP: a hot path that goes past routing, transactions and the record.
+
+POST /features/online   {"views": ["features:weather"], "keys": [{"origin": "JFK"}], "now": ..., "max_age": "1h"}
+                        answers {"names": [...], "rows": [[...], ...], "views": [the versions]}, or with
+                        Accept: application/vnd.apache.arrow.stream the same as an Arrow table
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import Request
+
+from modelwright.core.errors import Invalid, ModelwrightError
+from modelwright.core.operations import Resource
+from modelwright.core.refs import Kind, Ref
+from modelwright.core.wire import decoder, encode
+from modelwright.features.reading import OnlineReader
+from modelwright.server.requests import Doorkeeper, speaks
+from modelwright.server.security import send_error
+from modelwright.workspace import Workspace
+
+PATH: Final = "/features/online"
+ARROW: Final = "application/vnd.apache.arrow.stream"
+VERB: Final = "read"
+FRESH: Final = 1.0  # seconds for which `features:weather` stays the version that it was found to be
+MOST_KEYS: Final = 10_000
+INLINE: Final = 200  # keys of a store on this machine that are read without a thread
+
+
+class Asking(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of a read."""
+
+    views: list[Ref]
+    keys: list[dict[str, Any]]
+    now: datetime | list[datetime] | None = None
+    max_age: str | None = None
+
+
+class OnlineReads:
+    """The ASGI application of the one path; every view that is read needs the right to read it."""
+
+    path = PATH
+    methods = ("POST",)
+    needs = VERB
+
+    def __init__(self, workspace: Workspace, door: Doorkeeper) -> None:
+        self._workspace = workspace
+        self._door = door
+        self._decode = decoder(Asking).decode
+        self._readers: dict[tuple[Ref, ...], tuple[float, OnlineReader]] = {}
+
+    def answers(self, scope: Any) -> bool:
+        """Whether a request is for here: a page of the same path is asked for with GET."""
+        return bool(scope["path"] == PATH and scope["method"] == "POST")
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            kind, content = await self._answer(Request(scope, receive))
+        except ModelwrightError as error:
+            await send_error(send, error)
+            return
+        headers = [(b"content-type", kind.encode()), (b"content-length", str(len(content)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
+
+    async def _answer(self, request: Request) -> tuple[str, bytes]:
+        principal = await self._door.principal(request)
+        speaks(request, "application/json")
+        asking = self._read(await request.body())
+        for view in asking.views:
+            await self._door.allowed(principal, VERB, Resource(Kind.FEATURES, view.name))
+        named, key = tuple(asking.views), time.monotonic()
+        held = self._readers.get(named)
+        if held is None or held[0] < key:
+            reader = await self._door.run(principal, lambda: self._workspace.features.reader(asking.views))
+            if len(self._readers) > 1000:
+                self._readers.clear()
+            self._readers[named] = key + FRESH, reader
+        else:
+            reader = held[1]
+        arrow = ARROW in request.headers.get("accept", "")
+
+        def work() -> tuple[str, bytes]:
+            return self._arrow(reader, asking) if arrow else self._json(reader, asking)
+
+        if reader.near and not arrow and len(asking.keys) <= INLINE:
+            return work()
+        return await self._door.run(principal, work)
+
+    def _read(self, body: bytes) -> Asking:
+        try:
+            asking: Asking = self._decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise Invalid(f"The body is no read of features: {error}.") from None
+        if not asking.views:
+            raise Invalid("No view is named.", mend='Name some: {"views": ["features:weather"], "keys": [...]}')
+        for view in asking.views:
+            if view.kind is not Kind.FEATURES:
+                raise Invalid(f"{view} is no feature view.")
+        if len(asking.keys) > MOST_KEYS:
+            raise Invalid(f"{len(asking.keys)} keys in one read; it takes {MOST_KEYS} at most.", mend="Send several.")
+        return asking
+
+    @staticmethod
+    def _json(reader: OnlineReader, asking: Asking) -> tuple[str, bytes]:
+        rows = reader.values(asking.keys, now=asking.now, max_age=asking.max_age)
+        return "application/json", encode({"names": reader.names, "rows": rows, "views": reader.views})
+
+    @staticmethod
+    def _arrow(reader: OnlineReader, asking: Asking) -> tuple[str, bytes]:
+        import pyarrow as pa
+
+        table = reader.table(asking.keys, now=asking.now, max_age=asking.max_age)
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        return ARROW, sink.getvalue().to_pybytes()

@@ -1,0 +1,154 @@
+"""Every online store keeps the promises of the port."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from modelwright.core.errors import Conflict, Invalid, Unavailable
+from modelwright.core.refs import Ref
+from modelwright.features.backends import open_store
+from modelwright.features.ports import Asked, OnlineStore
+from modelwright.features.records import OnlineState
+
+VIEW, OTHER = Ref.parse("features:weather@1"), Ref.parse("features:delays/carriers@2")
+
+
+def state(generation: str, rows: int, *, day: int = 1, view: Ref = VIEW, pushed: int = 0) -> OnlineState:
+    at = datetime(2026, 1, day, tzinfo=UTC)
+    source = Ref.parse("dataset:weather@1")
+    return OnlineState(view=view, source=source, since=at, until=at, rows=rows, generation=generation, pushed=pushed)
+
+
+@pytest.fixture(scope="module")
+def redis_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    pytest.importorskip("redis", reason="the package redis is not installed")
+    program = shutil.which("redis-server") or shutil.which("valkey-server")
+    if program is None:
+        pytest.skip("there is no redis-server on this machine")
+    socket = tmp_path_factory.mktemp("redis") / "s"
+    command = [program, "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(socket.parent)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        for _ in range(200):
+            if socket.exists():
+                break
+            time.sleep(0.02)
+        yield f"unix://{socket}"
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "redis"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OnlineStore]:
+    address = ""
+    if request.param == "postgresql":
+        address = request.getfixturevalue("postgres_url")
+    elif request.param == "redis":
+        address = request.getfixturevalue("redis_address")
+    opened = open_store(address, tmp_path / "online.db")
+    for view in opened.states():
+        opened.drop(view)
+    yield opened
+    for view in (VIEW, OTHER):
+        opened.drop(view)
+    opened.close()
+
+
+def filled(store: OnlineStore, generation: str = "g1", view: Ref = VIEW, day: int = 1) -> OnlineState:
+    store.load(view, generation, [("a", b"1"), ("b", b"2")])
+    made = state(generation, 2, view=view, day=day)
+    assert store.publish(made)
+    return made
+
+
+def test_one_trip_reads_several_views_and_says_of_which_state(store: OnlineStore) -> None:
+    made, other = filled(store), filled(store, "g2", OTHER)
+    unknown = Ref.parse("features:unknown@1")
+    for _ in range(2):  # a store may know more at the second time
+        found = store.read(
+            [Asked(VIEW, ["b", "z", None, "a"]), Asked(unknown, ["a"]), Asked(OTHER, ["a"]), Asked(VIEW, [])]
+        )
+        assert [(each.state, list(each.rows)) for each in found] == [
+            (made, [b"2", None, None, b"1"]),
+            (None, []),
+            (other, [b"1"]),
+            (made, []),
+        ]
+
+
+def test_a_generation_is_unseen_until_it_is_whole_and_then_takes_the_place_of_the_other(store: OnlineStore) -> None:
+    before = filled(store)
+    assert store.load(VIEW, "g2", [("a", b"3")]) == 1
+    assert store.load(VIEW, "g2", [("a", b"4")]) == 1
+    assert store.read([Asked(VIEW, ["a"])])[0].rows == [b"1"]
+    with pytest.raises(Conflict, match=r"Of 2 rows .* 1 have arrived"):
+        store.publish(state("g2", 2, day=2))
+    assert store.read([Asked(VIEW, [])])[0].state == before
+    assert store.publish(state("g2", 1, day=2))
+    assert not store.publish(state("g2", 1, day=2))
+    assert store.read([Asked(VIEW, ["a", "b"])])[0].rows == [b"4", None]
+    assert store.load(VIEW, "g1", []) == 0
+
+
+def test_what_was_known_later_stays(store: OnlineStore) -> None:
+    filled(store, day=2)
+    store.load(VIEW, "g2", [])
+    with pytest.raises(Conflict, match="later than"):
+        store.publish(state("g2", 0, day=1))
+
+
+def test_an_update_changes_rows_and_what_is_said_of_them(store: OnlineStore) -> None:
+    made = filled(store)
+    told = store.update(replace(made, pushed=7), ["a", "c"], lambda key, old: key.encode() + (old or b"-"))
+    assert told == replace(made, pushed=7, rows=3)
+    found = store.read([Asked(VIEW, ["a", "b", "c"])])[0]
+    assert (found.state, list(found.rows)) == (told, [b"a1", b"2", b"c-"])
+    assert store.update(replace(made, pushed=6), ["a"], lambda key, old: b"old") is None
+    assert store.update(replace(made, generation="g0", pushed=9), ["a"], lambda key, old: b"old") is None
+    assert store.read([Asked(VIEW, ["a"])])[0].rows == [b"a1"]
+
+
+def test_updates_at_once_are_one_after_the_other(store: OnlineStore) -> None:
+    made = filled(store)
+
+    def add() -> None:
+        for _ in range(10):
+            store.update(made, ["a"], lambda key, old: str(int(old or b"0") + 1).encode())
+
+    threads = [threading.Thread(target=add) for _ in range(3)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert store.read([Asked(VIEW, ["a"])])[0].rows == [b"31"]
+
+
+def test_what_stands_online_is_listed_and_forgotten(store: OnlineStore) -> None:
+    made, other = filled(store), filled(store, "g2", OTHER)
+    assert store.states() == {VIEW: made, OTHER: other}
+    store.drop(VIEW)
+    assert store.states() == {OTHER: other}
+    assert store.read([Asked(VIEW, ["a"])])[0].state is None
+    assert store.load(VIEW, "g1", []) == 0
+
+
+def test_an_address_that_is_no_store_is_told(tmp_path: Path) -> None:
+    with pytest.raises(Invalid, match="mongodb"):
+        open_store("mongodb://here", tmp_path / "online.db")
+
+
+def test_a_store_that_does_not_answer_is_unavailable(tmp_path: Path) -> None:
+    pytest.importorskip("redis", reason="the package redis is not installed")
+    for address in (f"unix://{tmp_path}/none", f"postgresql://nobody@/none?host={tmp_path}"):
+        with pytest.raises(Unavailable, match="does not answer"):
+            open_store(address, tmp_path / "online.db").read([Asked(VIEW, ["a"])])
