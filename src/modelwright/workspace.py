@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from modelwright.experiments.intake import Intake
     from modelwright.experiments.reproduction import Reproductions
     from modelwright.experiments.views import Views
-    from modelwright.features import Features
+    from modelwright.features import Features, Pushes
     from modelwright.governance import Governance
     from modelwright.models import Models, Registry, Signatures
     from modelwright.models.intake import ModelIntake
@@ -346,13 +346,29 @@ class Workspace:
     def features(self) -> Features:
         from modelwright.features import Features, FeatureSettings
 
-        settings = self.settings.section("features", FeatureSettings)
+        settings, pushes = self.settings.section("features", FeatureSettings), self.pushes
         if self.home is None:
-            return Features(self.caller, datasets=self.datasets, settings=settings)
+            return Features(self.caller, datasets=self.datasets, pushes=pushes, settings=settings)
+        return Features(
+            self.caller,
+            datasets=self.datasets,
+            pushes=pushes,
+            settings=settings,
+            online=pushes.online,
+            now=self.home.clock.now,
+        )
+
+    @cached_property
+    def pushes(self) -> Pushes:
+        from modelwright.features import FeatureSettings, Pushes
+
+        if self.home is None:
+            return Pushes(self.caller, datasets=self.datasets)
         from modelwright.features.backends import open_store
 
-        online = open_store(settings.online, self.home.folder / "online.db")
-        return Features(self.caller, datasets=self.datasets, online=online, settings=settings, now=self.home.clock.now)
+        address = self.settings.section("features", FeatureSettings).online
+        online = open_store(address, self.home.folder / "online.db")
+        return Pushes(self.caller, datasets=self.datasets, online=online, now=self.home.clock.now)
 
     @cached_property
     def models(self) -> Models:
@@ -474,8 +490,8 @@ class Workspace:
 
     def close(self) -> None:
         """Give connections back."""
-        if "features" in vars(self):  # only if it was built
-            self.features.close()
+        if "pushes" in vars(self):  # only if it was built
+            self.pushes.close()
         if self.home is not None:
             self.home.close()
         closing = getattr(self.caller, "close", None)

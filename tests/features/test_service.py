@@ -289,7 +289,7 @@ def test_a_broken_off_materialisation_stays_unseen_and_goes_on(applied: Workspac
     with pytest.raises(Conflict, match=r"Of 2 rows .* 1 have arrived"):
         applied.features.publish(plan.view, state=replace(plan, rows=2))
     assert applied.features.load(plan.view, generation=plan.generation, rows=[*first, *second]) == 2
-    assert applied.features.materialise("features:weather", hour(4)) == replace(plan, rows=2)
+    assert applied.features.materialise("features:weather", hour(4)) == replace(plan, rows=2, waiting=False)
 
 
 def test_a_row_that_is_no_timeline_is_refused(here: Workspace) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from msgspec.structs import replace
 
 from modelwright.core.blobs import Blobs
 from modelwright.core.clock import isoformat
@@ -21,6 +23,8 @@ from modelwright.datasets.profile import profile_table
 from modelwright.datasets.records import CsvFormat, DatasetColumn, DatasetRecord, DatasetVersion, Part, TimeRange
 from modelwright.datasets.sources import read_source
 from modelwright.datasets.types import TypePlan
+
+MERGED_ROWS = 100_000  # a part of more rows is never written again
 
 
 def prepare(
@@ -63,6 +67,41 @@ def prepare(
         key=key,
         time_column=time_column,
         time_range=time_range,
+        source=label,
+    )
+
+
+def extend(blobs: Blobs, before: DatasetVersion, files: Sequence[Path], rows: Any, label: str) -> DatasetRecord:
+    """The record of a version with rows added at its end. What is there already is not stored anew.
+
+    A part that is no longer than the rows after it is written again together with them, so that many small additions do
+    not make many small parts: each row is written again at most as often as the logarithm of their number.
+    """
+    taken, size = 0, rows.num_rows
+    while taken < len(before.parts) and before.parts[-1 - taken].rows <= min(size, MERGED_ROWS):
+        taken += 1
+        size += before.parts[-taken].rows
+    kept = before.parts[: len(before.parts) - taken]
+    tables = [pq.read_table(file, partitioning=None) for file in files[len(kept) :]]
+    joined = pa.concat_tables([*(table.cast(rows.schema) for table in tables), rows]) if tables else rows
+    columns = [replace(column, nullable=column.nullable or bool(rows[column.name].null_count)) for column in before.columns]
+    span = _time_range([rows], before.time_column) if before.time_column else None
+    spans = [each for each in (before.time_range, span) if each is not None]
+    with tempfile.TemporaryDirectory(prefix="modelwright-add-") as folder:
+        written = list(write_parts([joined], Path(folder)))
+        every = [*files[: len(kept)], *(path for path, _ in written)]
+        profile = profile_table(connect({"rows": every}), "rows", columns)
+        made = [Part(digest=blobs.put(path), rows=count, bytes=path.stat().st_size) for path, count in written]
+    parts = [*kept, *made]
+    return DatasetRecord(
+        columns=columns,
+        rows=sum(part.rows for part in parts),
+        bytes=sum(part.bytes for part in parts),
+        parts=parts,
+        profile=blobs.put(encode(profile)),
+        key=before.key,
+        time_column=before.time_column,
+        time_range=TimeRange(first=min(s.first for s in spans), last=max(s.last for s in spans)) if spans else None,
         source=label,
     )
 

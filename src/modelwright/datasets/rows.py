@@ -10,6 +10,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from modelwright.core.clock import parse_time
 from modelwright.core.errors import Invalid
 from modelwright.datasets.engine import connect, identifier
 from modelwright.datasets.records import DatasetVersion
@@ -39,6 +40,35 @@ def read_head(version: DatasetVersion, files: Sequence[Path], n: int) -> Any:
         rows += version.parts[needed].rows
         needed += 1
     return read_rows(version, files[: max(needed, 1)], None, None).slice(0, max(n, 0))
+
+
+def shape(version: DatasetVersion, files: Sequence[Path], rows: Any) -> Any:
+    """Rows in the columns and types that a version is stored in. Text becomes a moment where the version has moments."""
+    schema = pq.read_schema(files[0]).remove_metadata()
+    if isinstance(rows, Sequence):
+        given = {name for row in rows for name in row}
+    else:
+        rows = rows if isinstance(rows, pa.Table) else pa.table(rows)
+        given = set(rows.column_names)
+    if given != set(schema.names):
+        missing = ", ".join(name for name in schema.names if name not in given)
+        further = ", ".join(sorted(given - set(schema.names)))
+        raise Invalid(
+            f"The rows do not have the columns of {version.ref}: {missing or 'none'} missing, {further or 'none'} further.",
+            mend=f"It has {', '.join(schema.names)}.",
+        )
+    try:
+        if isinstance(rows, pa.Table):
+            return rows.select(schema.names).cast(schema).combine_chunks()
+        return pa.table({field.name: _column([row.get(field.name) for row in rows], field.type) for field in schema})
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, ValueError) as error:
+        raise Invalid(f"The rows do not fit {version.ref}: {first_line(error)}") from None
+
+
+def _column(values: Sequence[Any], kind: Any) -> Any:
+    if pa.types.is_timestamp(kind) and kind.tz is not None:
+        return pa.array([parse_time(each) if isinstance(each, str) else each for each in values], kind)
+    return pa.array(values, kind)
 
 
 def first_line(error: Exception) -> str:

@@ -219,6 +219,24 @@ class Datasets(Room):
             self.check(version.ref, declared)
         return version
 
+    def extended(self, ref: Ref | str, rows: pa.Table, *, label: str = "") -> tuple[Ref, DatasetRecord]:
+        """What `register` needs to add rows to a version: that version, exactly, and the record of the next.
+
+        Costs the new rows and not the old. `Invalid` where the rows have not the columns of the version.
+        """
+        from modelwright.datasets.adding import extend
+
+        version = self.show(_ref(ref))
+        files = self._files(version)
+        return version.ref, extend(self.blobs, version, files, self.shaped(version.ref, rows), label or "rows added")
+
+    def shaped(self, ref: Ref | str, rows: Any) -> pa.Table:
+        """Rows (a table, or a list of dicts) with the columns and types of a version; `Invalid` says what does not fit."""
+        from modelwright.datasets.rows import shape
+
+        version = self.show(_ref(ref))
+        return shape(version, self._files(version)[:1], rows)
+
     def read(self, ref: Ref | str, columns: Sequence[str] | None = None, where: str | None = None) -> pa.Table:
         """The rows of a version in their order: all or some columns, and only where a condition in SQL holds."""
         from modelwright.datasets.rows import read_rows

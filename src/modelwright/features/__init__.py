@@ -10,6 +10,7 @@ A project's `features.py` is written with what this front door offers:
     )
 """
 
+from modelwright.features.pushes import Pushes
 from modelwright.features.records import (
     Aggregation,
     Comparison,
@@ -40,6 +41,7 @@ __all__ = [
     "FeatureView",
     "Features",
     "OnlineState",
+    "Pushes",
     "TrainingSet",
     "ViewDiff",
     "ViewVersion",

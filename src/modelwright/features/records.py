@@ -389,6 +389,42 @@ class OnlineRow(msgspec.Struct, frozen=True, kw_only=True):
     packed: str
 
 
+class Push(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch of rows that was pushed, by its number in the journal of its dataset."""
+
+    number: int
+    id: str
+    rows: int
+    pushed_at: datetime
+    repeated: bool = False  # it was there already, and nothing was written
+
+
+class PushedRows(msgspec.Struct, frozen=True, kw_only=True):
+    """A push with its rows, as they travel: an Arrow stream in base64."""
+
+    push: Push
+    data: str
+
+
+class Basis(msgspec.Struct, frozen=True, kw_only=True):
+    """What the rows of a view online were computed from: a dataset version and pushes that are not in it yet."""
+
+    source: Ref
+    pushes: list[PushedRows] = []
+
+
+class Freshness(msgspec.Struct, frozen=True, kw_only=True):
+    """How fresh a view is online, and how far what was pushed has come."""
+
+    view: Ref
+    source: Ref
+    until: datetime
+    fresh: datetime  # when something was last learned of the world
+    age: float  # seconds since then
+    behind: int  # pushes that are not online yet
+    unfolded: int  # rows that no dataset version holds yet
+
+
 class TrainingSet(msgspec.Struct, frozen=True, kw_only=True):
     """Features joined to the rows asked for, and exactly what they came from."""
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from base64 import b64decode
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec.structs import replace
 
 from modelwright.core.clock import SystemClock, isoformat
-from modelwright.core.errors import Conflict, Invalid, NotFound, Unavailable
+from modelwright.core.errors import Conflict, Denied, Invalid, NotFound, Unavailable
 from modelwright.core.hashing import digest_value
 from modelwright.core.operations import Caller, Room, operation
 from modelwright.core.paging import Filter, Page
@@ -19,10 +21,12 @@ from modelwright.core.refs import Kind, Ref
 from modelwright.core.signature import Column
 from modelwright.core.wire import convert, decode, encode, to_plain
 from modelwright.datasets import Datasets
+from modelwright.features import queries
 from modelwright.features.diff import diff
 from modelwright.features.durations import since_epoch
 from modelwright.features.loading import load_views
-from modelwright.features.ports import Asked, OnlineStore
+from modelwright.features.ports import Asked, OnlineStore, refuse_older
+from modelwright.features.pushes import ATTEMPTS, Pushes, under
 from modelwright.features.reading import OnlineReader, not_online
 from modelwright.features.records import (
     Comparison,
@@ -66,6 +70,7 @@ class Features(Room):
         caller: Caller,
         *,
         datasets: Datasets,
+        pushes: Pushes,
         settings: FeatureSettings = FeatureSettings(),
         online: OnlineStore | None = None,
         now: Callable[[], datetime] = SystemClock().now,
@@ -73,6 +78,7 @@ class Features(Room):
         """`online` is the online store, where the workspace is; at a distance there is none. `now` is for its readers."""
         super().__init__(caller)
         self._datasets = datasets
+        self._pushes = pushes
         self._settings = settings
         self._store = online
         self._now = now
@@ -205,20 +211,81 @@ class Features(Room):
         pinned = catalog.resolve(tx, source or wanted)
         identity = [str(version.ref), str(pinned), since_epoch(begin), since_epoch(end)]
         generation = digest_value(identity)[:16]
-        return OnlineState(view=version.ref, source=pinned, since=begin, until=end, rows=0, generation=generation)
+        base = 0 if wanted.selector is not None else queries.folded(tx, pinned)
+        return OnlineState(
+            view=version.ref,
+            source=pinned,
+            since=begin,
+            until=end,
+            rows=0,
+            generation=generation,
+            base=base,
+            pushed=base,
+        )
+
+    @operation("read")
+    def growth(self, tx: Transaction, ref: Ref, *, source: Ref) -> int | None:
+        """How many rows a dataset version has at its end that what stands online of a view was not computed from.
+
+        None where that version is not the one online with rows added: then nothing less than all can be computed.
+        """
+        (found,) = self._online().read([Asked(catalog.resolve(tx, ref), ())])
+        if found.state is None:
+            return None
+        descent = [found.state.source, *(version for version, _ in queries.descent(tx, found.state.source))]
+        if source not in descent:
+            return None
+        before, after = catalog.get(tx, found.state.source), catalog.get(tx, source)
+        return int(after.record["rows"]) - int(before.record["rows"])
 
     @operation("write", data=True)
     def load(self, tx: Transaction, ref: Ref, *, generation: str, rows: Sequence[OnlineRow]) -> int:
         """Send rows of a materialisation to the online store, where nobody sees them yet; returns how many have arrived."""
-        view, packed = self._pin(tx, ref), []
-        definition = self._records[view].view
-        for row in rows:
-            try:
-                check(unpack(data := b64decode(row.packed, validate=True)), definition)
-            except (ValueError, msgspec.MsgspecError) as error:
-                raise Invalid(f"The row of {row.key} is not a packed timeline: {error}.") from None
-            packed.append((row.key, data))
-        return self._online().load(view, generation, packed)
+        view = self._pin(tx, ref)
+        return self._online().load(view, generation, self._packed(view, rows))
+
+    @operation("write", data=True)
+    def amend(self, tx: Transaction, ref: Ref, *, generation: str, rows: Sequence[OnlineRow]) -> int:
+        """Put rows in place of those that reads see, in the generation that they see; returns how many entities there are.
+
+        Of pushes that came later than what is in these rows, `advance` sees to it that they are there too.
+        """
+        view = self._pin(tx, ref)
+        packed: dict[str, bytes] = dict(self._packed(view, rows))
+        for _ in range(ATTEMPTS):
+            (found,) = self._online().read([Asked(view, ())])
+            if found.state is None or found.state.generation != generation:
+                raise Conflict(f"Another materialisation of {view} stands online by now.", mend="Materialise again.")
+            told = self._online().update(found.state, list(packed), lambda key, held: packed[key])
+            if told is not None:
+                return told.rows
+        raise Conflict(f"Too many change {view} online at once.", mend="Materialise again: it goes on from there.")
+
+    @operation("write", event="features.view.materialised")
+    def advance(self, tx: Transaction, ref: Ref, *, state: OnlineState, reason: str = "") -> OnlineState:
+        """Say how far the rows that reads see go, after those that had changed were amended.
+
+        `Conflict` where reads see another materialisation by now, or one that goes further.
+        """
+        view, source = catalog.resolve(tx, ref), catalog.resolve(tx, state.source)
+        if view != state.view:
+            raise Invalid(f"The materialisation is of {state.view}, not {view}.")
+        for _ in range(ATTEMPTS):
+            (found,) = self._online().read([Asked(view, ())])
+            now = found.state
+            if now is None or now.generation != state.generation:
+                raise Conflict(f"Another materialisation of {view} stands online by now.", mend="Materialise again.")
+            refuse_older(now, state)
+            wanted = replace(state, pushed=max(now.pushed, state.base), pushed_at=now.pushed_at, rows=now.rows)
+            told = self._online().update(wanted, [], lambda key, held: held or b"")
+            if told is not None:
+                break
+        else:
+            raise Conflict(f"Too many change {view} online at once.", mend="Materialise again: it goes on from there.")
+        tx.committed.append(lambda: self._pushes.bring(view, after=state.base))
+        after = {"since": isoformat(told.since), "until": isoformat(told.until), "rows": told.rows}
+        tx.note(resource=view, inputs=[source], outputs=[view], after={**after, "source": str(source)})
+        return told
 
     @operation("write", event="features.view.materialised")
     def publish(self, tx: Transaction, ref: Ref, *, state: OnlineState, reason: str = "") -> OnlineState:
@@ -232,6 +299,7 @@ class Features(Room):
         if not self._online().publish(state):
             tx.unchanged()
             return state
+        tx.committed.append(lambda: self._pushes.bring(view))
         after = {"since": isoformat(state.since), "until": isoformat(state.until), "rows": state.rows}
         tx.note(resource=view, inputs=[source], outputs=[view], after={**after, "source": str(source)})
         return state
@@ -303,6 +371,7 @@ class Features(Room):
         for each in views:
             version = self.show(_ref(each))
             wanted = pins.get(version.view.source.whole, version.view.source)
+            self._settle(wanted)
             chosen.append((version, self._datasets.show(wanted).ref))
         return training.build(entities, chosen, self._datasets.read, timestamp)
 
@@ -313,26 +382,44 @@ class Features(Room):
         *,
         since: datetime | None = None,
         source: Ref | None = None,
+        whole: bool = False,
         reason: str = "",
     ) -> OnlineState:
         """Compute a view and put it online, to be read at times from `since` to `until` (both by default the present).
 
-        Doing it again does no harm, and a broken-off one goes on where it stopped. Reads see the old rows until all of the
-        new ones have arrived.
+        Where the view stands online already and its dataset only grew, the rows of those entities alone are computed that
+        changed, unless all are wanted (`whole`). Doing it again does no harm, and a broken-off one goes on where it
+        stopped. Reads see the old rows until all of the new ones have arrived; where only some change, one by one.
         """
-        from modelwright.features import materialise
+        from modelwright.features import engine, materialise
 
-        state = self.plan(_ref(view), since=since, until=until, source=source)
+        ref = _ref(view)
+        if source is None:
+            self._settle(self.show(ref).view.source)
+        state = self.plan(ref, since=since, until=until, source=source)
         definition, table = self.show(state.view).view, self._datasets.read(state.source)
         arrived = self.load(state.view, generation=state.generation, rows=[])
-        packed = materialise.batches(
+        standing = None if whole or arrived else self.materialised(state.view)
+        added = self.growth(state.view, source=state.source) if standing and _goes_on(standing, state) else None
+        begin, end = since_epoch(state.since), since_epoch(state.until)
+        state = replace(state, waiting=engine.waits(definition, table, end))
+        batched = partial(
+            materialise.batches,
             definition,
             table,
-            since_epoch(state.since),
-            since_epoch(state.until),
+            begin,
+            end,
             rows=self._settings.batch_rows,
             size=self._settings.batch_bytes,
+            mark=state.base,
         )
+        if standing is not None and added is not None:
+            if (standing.source, standing.since, standing.until) == (state.source, state.since, state.until):
+                return standing
+            for batch in batched(after=since_epoch(standing.until), added=added):
+                self.amend(state.view, generation=standing.generation, rows=batch)
+            return self.advance(state.view, state=replace(state, generation=standing.generation), reason=reason)
+        packed = batched()
         rows = 0
         for batch in packed:
             fresh = batch[max(0, arrived - rows) :]
@@ -363,16 +450,18 @@ class Features(Room):
             state = self.materialised(version.ref)
             if state is None:
                 raise not_online(version.ref)
+            basis = self._pushes.basis(version.ref)
+            source = self._pushes.rows_of(basis)
             if isinstance(sample, int):
-                asked = verify.draw(version.view, self._datasets.read(state.source), state, sample, timestamp)
+                asked = verify.draw(version.view, source, state, sample, timestamp)
             else:
-                asked = training.as_table(sample).select([*version.view.entity, timestamp])
-            offline = self.training(asked, [version.ref], timestamp=timestamp, sources=[state.source]).table
+                asked = training.as_table(sample).select([*version.view.entity, *version.view.request, timestamp])
+            offline = training.build(asked, [(version, basis.source)], _given(source), timestamp).table
             rows = offline.to_pylist()
             for row in rows:
                 if not state.since <= row[timestamp] <= state.until:
                     raise Invalid(f"{version.ref} stands online for {state.since} to {state.until}, not {row[timestamp]}.")
-            keys = [{name: row[name] for name in version.view.entity} for row in rows]
+            keys = [{name: row[name] for name in (*version.view.entity, *version.view.request)} for row in rows]
             online = self.online([version.ref], keys, now=[row[timestamp] for row in rows])
             found = verify.compare(version.view, state, offline, online, timestamp)
             compared.append(self.attest(version.ref, report=self.blobs.put(encode(found)), reason=reason))
@@ -380,7 +469,14 @@ class Features(Room):
 
     def over(self, caller: Caller) -> Features:
         """The same room through another caller, for who wants to see what it calls."""
-        return Features(caller, datasets=self._datasets, settings=self._settings, online=self._store, now=self._now)
+        return Features(
+            caller,
+            datasets=self._datasets,
+            pushes=self._pushes,
+            settings=self._settings,
+            online=self._store,
+            now=self._now,
+        )
 
     def reader(self, views: Sequence[Ref | str]) -> OnlineReader:
         """Something that reads these views online again and again, in this process and past the record: the hot path.
@@ -392,17 +488,28 @@ class Features(Room):
         versions = [self.show(_ref(each)) for each in views]
         return OnlineReader(self._store, [(version.ref, version) for version in versions], self._now)
 
-    def close(self) -> None:
-        """Give the online store's connections back."""
-        if self._store is not None:
-            self._store.close()
-
     # Inside
+
+    def _packed(self, view: Ref, rows: Sequence[OnlineRow]) -> Sequence[tuple[str, bytes]]:
+        definition, packed = self._records[view].view, []
+        for row in rows:
+            try:
+                check(unpack(data := b64decode(row.packed, validate=True)), definition)
+            except (ValueError, msgspec.MsgspecError) as error:
+                raise Invalid(f"The row of {row.key} is not a packed timeline: {error}.") from None
+            packed.append((row.key, data))
+        return packed
+
+    def _settle(self, source: Ref) -> None:
+        """What was pushed goes into a version before the newest is read; who may not write reads what there is."""
+        if source.selector is None and not self._pushes.settled(source):
+            with contextlib.suppress(Denied):
+                self._pushes.fold(source, reason="it is about to be read")
 
     def _pin(self, tx: Transaction, ref: Ref) -> Ref:
         """The version a ref stands for, its record at hand; `NotFound` too where the caller may not read it."""
         paths = tx.readable(Kind.FEATURES)
-        if paths is not None and not any(_under(ref.name, path) for path in paths):
+        if paths is not None and not any(under(ref.name, path) for path in paths):
             raise NotFound(f"There is no {ref.kind.value} named {ref.name!r}.")
         if ref in self._records:
             return ref
@@ -420,6 +527,15 @@ def _ref(ref: Ref | str) -> Ref:
     return Ref.parse(ref) if isinstance(ref, str) else ref
 
 
+def _goes_on(standing: OnlineState, state: OnlineState) -> bool:
+    """Whether what stands online can be brought to a new state: nothing that was left out of it is asked for."""
+    return standing.since <= state.since and standing.until <= state.until
+
+
+def _given(table: pa.Table) -> Callable[[Ref], pa.Table]:
+    return lambda ref: table
+
+
 def _record(version: Version) -> ViewRecord:
     found: ViewRecord = convert(version.record, ViewRecord)
     return found
@@ -430,7 +546,3 @@ def _version(version: Version) -> ViewVersion:
     left_out = ("record", "description", "changed_at")
     about = {name: getattr(version, name) for name in version.__struct_fields__ if name not in left_out}
     return ViewVersion(**about, **{name: getattr(record, name) for name in record.__struct_fields__})
-
-
-def _under(name: str, path: str) -> bool:
-    return path in ("", "*", name) or name.startswith(path.rstrip("/") + "/")

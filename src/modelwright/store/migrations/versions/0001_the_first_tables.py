@@ -398,6 +398,25 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("experiment", "name", name=op.f("pk_experiments_views")),
     )
     op.create_table(
+        "features_folds",
+        sa.Column("dataset", sa.String(length=200), nullable=False),
+        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("onto", sa.Integer(), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("dataset", "version", name=op.f("pk_features_folds")),
+    )
+    op.create_table(
+        "features_pushes",
+        sa.Column("dataset", sa.String(length=200), nullable=False),
+        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.String(length=200), nullable=False),
+        sa.Column("rows", sa.Integer(), nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=True),
+        sa.Column("pushed_at", sa.String(length=27), nullable=False),
+        sa.PrimaryKeyConstraint("dataset", "number", name=op.f("pk_features_pushes")),
+        sa.UniqueConstraint("dataset", "id", name=op.f("uq_features_pushes_dataset_id")),
+    )
+    op.create_table(
         "governance_statements",
         sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("about", sa.String(length=300), nullable=False),
@@ -1223,6 +1242,8 @@ def downgrade() -> None:
         batch_op.drop_index("ix_governance_statements_about")
 
     op.drop_table("governance_statements")
+    op.drop_table("features_pushes")
+    op.drop_table("features_folds")
     op.drop_table("experiments_views")
     op.drop_table("experiments_uploads")
     op.drop_table("experiments_tails")

@@ -1,0 +1,290 @@
+"""Rows that stream in: numbered in a journal, online at once, and offline in the next version of their dataset."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from modelwright.core.clock import SystemClock
+from modelwright.core.errors import Conflict, Invalid, Unavailable
+from modelwright.core.operations import Caller, Room, operation
+from modelwright.core.principals import OPERATOR
+from modelwright.core.refs import Kind, Ref
+from modelwright.core.wire import convert
+from modelwright.datasets import Datasets
+from modelwright.datasets.records import DatasetRecord
+from modelwright.features import queries
+from modelwright.features.durations import since_epoch
+from modelwright.features.ports import Asked, OnlineStore
+from modelwright.features.records import Basis, Freshness, OnlineState, Push, PushedRows, ViewRecord
+from modelwright.store import Transaction, acting_as, catalog
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ATTEMPTS = 20  # at a view whose rows others are changing too
+
+
+class Pushes(Room):
+    """Streams of rows into datasets: what was pushed is in every view of the dataset online, and offline too."""
+
+    room, kind = "pushes", Kind.DATASET
+
+    def __init__(
+        self,
+        caller: Caller,
+        *,
+        datasets: Datasets,
+        online: OnlineStore | None = None,
+        now: Callable[[], datetime] = SystemClock().now,
+    ) -> None:
+        super().__init__(caller)
+        self._datasets = datasets
+        self.online = online
+        self._now = now
+
+    # On the record
+
+    @operation("write", on="source", data=True)
+    def accept(self, tx: Transaction, source: Ref, *, id: str, data: str) -> Push:
+        """Take rows (an Arrow stream in base64) into the journal, then into the views online; `push` is the way to here.
+
+        An id that was seen before is that push again: nothing is written, and the views online are brought up to it.
+        """
+        if source.kind is not Kind.DATASET or source.selector is not None or not 0 < len(id) <= 200:
+            raise Invalid(f"Rows are pushed to a dataset as a whole, under an id; not to {source} as {id[:200]!r}.")
+        record: DatasetRecord = convert(catalog.get(tx, source).record, DatasetRecord)
+        rows, table = _received(data)
+        if [(field.name, str(field.type)) for field in table.schema] != [(c.name, c.type) for c in record.columns]:
+            raise Invalid(f"The rows have not the columns of {source}.", mend="Send them with `push`.")
+        number, repeated = queries.add(tx, source, id, table.num_rows, rows)
+        tx.committed.append(lambda: self._follow(source))
+        return Push(number=number, id=id, rows=table.num_rows, pushed_at=tx.now, repeated=repeated)
+
+    @operation("write", on="source", data=True)
+    def follow(self, tx: Transaction, source: Ref) -> int:
+        """Bring every view of a dataset that stands online up to the newest push; returns that push's number."""
+        tx.committed.append(lambda: self._follow(source))
+        return queries.last(tx, source)
+
+    @operation("read", on="source")
+    def pending(self, tx: Transaction, source: Ref, *, after: int | None = None) -> list[PushedRows]:
+        """The pushes that no version of a dataset holds yet, in order; of those, with `after`, the later ones."""
+        found = queries.after(tx, source, after or 0)
+        return [PushedRows(push=push, data=b64encode(data).decode()) for push, data in found]
+
+    @operation("write", on="source", event="features.pushes.folded")
+    def fold_in(
+        self, tx: Transaction, source: Ref, *, base: Ref, record: DatasetRecord, number: int, first: int, reason: str = ""
+    ) -> Ref:
+        """Add the dataset version that holds the pushes up to `number`; `fold` is the way to here.
+
+        `Conflict` where another version was added after `base`, or the journal no longer begins with push `first`.
+        """
+        newest = catalog.get(tx, source).ref
+        waiting = queries.after(tx, source, 0, number)
+        if newest != base or not waiting or waiting[0][0].number != first:
+            raise Conflict(f"{source} has changed since its pushes were looked at.", mend="Fold again.")
+        version = self._datasets.register(source.name, record=record, reason=reason)
+        queries.fold(tx, version.ref, base, number)
+        after = {"pushes": len(waiting), "rows": sum(push.rows for push, _ in waiting), "number": number}
+        tx.note(resource=version.ref, inputs=[base], outputs=[version.ref], after=after)
+        return version.ref
+
+    @operation("read", on="view")
+    def basis(self, tx: Transaction, view: Ref) -> Basis:
+        """What a view's rows online were computed from, in such a way that it can be computed again.
+
+        `Conflict` where that is gone: the pushes were folded into a version that does not descend from the one online.
+        """
+        state = self._state(catalog.resolve(tx, view))
+        source, number = state.source, state.base
+        for version, held in queries.descent(tx, state.source):
+            if held <= state.pushed:
+                source, number = version, held
+        found = queries.after(tx, source, number, state.pushed)
+        if (found[0][0].number if found else state.pushed + 1) != number + 1:
+            raise Conflict(
+                f"What {state.view} was computed from is no longer in one piece.",
+                mend=f"Materialise it anew: mw features materialise {state.view}",
+            )
+        return Basis(source=source, pushes=[PushedRows(push=push, data=b64encode(data).decode()) for push, data in found])
+
+    @operation("read", on="view")
+    def freshness(self, tx: Transaction, view: Ref) -> Freshness:
+        """How fresh a view is online, and how many pushes and rows are on their way; `Unavailable` if it is not there."""
+        state = self._state(catalog.resolve(tx, view))
+        unfolded, _ = queries.count(tx, state.source.whole)
+        return Freshness(
+            view=state.view,
+            source=state.source,
+            until=state.until,
+            fresh=state.fresh,
+            age=max(0.0, (tx.now - state.fresh).total_seconds()),
+            behind=queries.last(tx, state.source.whole) - state.pushed,
+            unfolded=unfolded,
+        )
+
+    @operation("read", on="source")
+    def settled(self, tx: Transaction, source: Ref) -> bool:
+        """Whether the newest version of a dataset holds everything that was pushed."""
+        return queries.count(tx, source.whole)[0] == 0
+
+    @operation("read", on="")
+    def streams(self, tx: Transaction) -> list[Ref]:
+        """The datasets with pushes that no version holds yet, of those that the caller may read."""
+        paths = tx.readable(Kind.DATASET)
+        names = queries.waiting(tx)
+        return [Ref(Kind.DATASET, name) for name in names if paths is None or any(under(name, path) for path in paths)]
+
+    # At the caller's side
+
+    def push(self, source: Ref | str, rows: Any, *, id: str = "") -> Push:
+        """Add rows to a dataset as they happen: every view of it that stands online has them when this returns.
+
+        `rows` is a table (anything with the Arrow C stream) or a list of dicts, with the dataset's columns. Offline they
+        are in the dataset's next version, which is made when somebody asks for it (`fold`, a training set), and by a
+        running server within a minute. The same `id` again is the same push: whoever got no answer sends it once more.
+        """
+        from modelwright.core.ids import new_id
+
+        whole = (Ref.parse(source) if isinstance(source, str) else source).whole
+        table = self._datasets.shaped(whole, rows)
+        return self.accept(whole, id=id or new_id(self._now()), data=b64encode(_stream(table)).decode())
+
+    def fold(self, source: Ref | str, *, reason: str = "") -> Ref:
+        """Put what was pushed to a dataset into a version of it, and return the newest; without pushes, do nothing.
+
+        The views online are brought up to date first: what leaves the journal is in all of them.
+        """
+        whole = (Ref.parse(source) if isinstance(source, str) else source).whole
+        for _ in range(ATTEMPTS):
+            waiting = self.pending(whole)
+            if not waiting:
+                return self._datasets.show(whole).ref
+            self.follow(whole)
+            table = _together([each.data for each in waiting])
+            base, record = self._datasets.extended(whole, table, label=f"{len(waiting)} pushes")
+            first, number = waiting[0].push.number, waiting[-1].push.number
+            try:
+                return self.fold_in(whole, base=base, record=record, number=number, first=first, reason=reason)
+            except Conflict:
+                continue
+        raise Conflict(f"{whole} changes faster than its pushes can be folded.", mend="Try again.")
+
+    def rows_of(self, basis: Basis) -> pa.Table:
+        """The table that a view's rows online were computed from."""
+        table = self._datasets.read(basis.source)
+        if not basis.pushes:
+            return table
+        import pyarrow as pa
+
+        return pa.concat_tables([table, _together([each.data for each in basis.pushes]).cast(table.schema)])
+
+    def close(self) -> None:
+        """Give the online store's connections back."""
+        if self.online is not None:
+            self.online.close()
+
+    # Inside, where the workspace is
+
+    def _state(self, view: Ref) -> OnlineState:
+        if self.online is None:
+            raise RuntimeError("the body of an operation runs where the workspace is")
+        (found,) = self.online.read([Asked(view, ())])
+        if found.state is None:
+            raise Unavailable(f"{view} does not stand in the online store.", mend=f"mw features materialise {view}")
+        return found.state
+
+    def _follow(self, source: Ref) -> None:
+        """Bring the views of a dataset up to date: for the pusher, but with nobody's rights to the views."""
+        if self.online is None:
+            raise RuntimeError("the body of an operation runs where the workspace is")
+        for view, state in self.online.states().items():
+            if state.source.whole == source.whole:
+                with acting_as(OPERATOR):
+                    self.bring(view)
+
+    def bring(self, view: Ref, *, after: int | None = None) -> None:
+        """Bring one view online up to the newest push. With `after`, look again at the pushes after that number.
+
+        Rows know which pushes they hold, so looking twice does no harm.
+        """
+        assert self.online is not None
+        record: ViewRecord | None = None
+        for _ in range(ATTEMPTS):
+            (found,) = self.online.read([Asked(view, ())])
+            state = found.state
+            if state is None:
+                return
+            if record is None:
+                record = self._record(view)
+            if record.view.source.selector is not None:
+                return
+            waiting = self.pending(state.source.whole, after=state.pushed if after is None else after)
+            if not waiting or self._merged(state, record, waiting):
+                return
+        raise Conflict(f"Too many change {view} online at once.", mend="Push again, with the same id.")
+
+    def _merged(self, state: OnlineState, record: ViewRecord, waiting: Sequence[PushedRows]) -> bool:
+        from modelwright.features.materialise import arrivals
+        from modelwright.features.timeline import merge
+
+        assert self.online is not None
+        view, now = record.view, waiting[-1].push.pushed_at
+        number = max(state.pushed, waiting[-1].push.number)
+        told = replace(state, pushed=number, pushed_at=max(now, state.pushed_at or now))
+        if not state.waiting and now > state.until:  # nothing else was to be learned: the present moves with the pushes
+            told = replace(told, until=now, since=now if state.since == state.until else state.since)
+        found = arrivals(view, [(each.push.number, _opened(b64decode(each.data))) for each in waiting])
+        rows = merge(view, state.base, since_epoch(told.since))
+        return self.online.update(told, list(found), lambda key, held: rows(held, found[key])) is not None
+
+    def _record(self, view: Ref) -> ViewRecord:
+        from modelwright.store import Embedded
+
+        assert isinstance(self.caller, Embedded)
+        with self.caller.transaction(write=False) as tx:
+            found: ViewRecord = convert(catalog.get(tx, view).record, ViewRecord)
+        return found
+
+
+def under(name: str, path: str) -> bool:
+    """Whether a name lies under a path of those that somebody may read."""
+    return path in ("", "*", name) or name.startswith(path.rstrip("/") + "/")
+
+
+def _received(data: str) -> tuple[bytes, pa.Table]:
+    try:
+        rows = b64decode(data, validate=True)
+    except ValueError as error:
+        raise Invalid(f"The rows are not base64: {error}.") from None
+    return rows, _opened(rows)
+
+
+def _stream(table: pa.Table) -> bytes:
+    import pyarrow as pa
+
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def _opened(data: bytes) -> pa.Table:
+    import pyarrow as pa
+
+    try:
+        return pa.ipc.open_stream(data).read_all()
+    except pa.ArrowInvalid as error:
+        raise Invalid(f"The rows are no Arrow stream: {error}.") from None
+
+
+def _together(streams: Sequence[str]) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.concat_tables(_opened(b64decode(each)) for each in streams)

@@ -1,0 +1,85 @@
+"""The journal of pushes in the workspace's database. Functions on an open transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from modelwright.core.clock import parse_time
+from modelwright.core.refs import Ref
+from modelwright.features.records import Push
+from modelwright.features.tables import folds, pushes
+from modelwright.store import Transaction
+
+REMEMBERED = 100_000  # ids of folded pushes that are known again, for each dataset
+
+
+def add(tx: Transaction, dataset: Ref, id: str, rows: int, data: bytes) -> tuple[int, bool]:
+    """Number a push; one whose id is known keeps its number, and nothing is written. The second tells which."""
+    known = tx.execute(sa.select(pushes.c.number).where(pushes.c.dataset == dataset.name, pushes.c.id == id)).scalar()
+    if known is not None:
+        return int(known), True
+    number = last(tx, dataset) + 1
+    values = {"dataset": dataset.name, "number": number, "id": id, "rows": rows, "data": data, "pushed_at": tx.stamp}
+    tx.execute(sa.insert(pushes).values(values))
+    return number, False
+
+
+def last(tx: Transaction, dataset: Ref) -> int:
+    """The number of the newest push, 0 where there was none."""
+    return int(tx.execute(sa.select(sa.func.max(pushes.c.number)).where(pushes.c.dataset == dataset.name)).scalar() or 0)
+
+
+def after(tx: Transaction, dataset: Ref, number: int, until: int | None = None) -> Sequence[tuple[Push, bytes]]:
+    """The pushes after a number that are not folded, in order, with their Arrow streams."""
+    query = sa.select(pushes).where(pushes.c.dataset == dataset.name, pushes.c.number > number, pushes.c.data.is_not(None))
+    if until is not None:
+        query = query.where(pushes.c.number <= until)
+    found = tx.execute(query.order_by(pushes.c.number))
+    return [(_push(row), bytes(row.data)) for row in found]
+
+
+def count(tx: Transaction, dataset: Ref) -> tuple[int, str | None]:
+    """How many rows wait to be folded, and since when."""
+    query = sa.select(sa.func.sum(pushes.c.rows).label("rows"), sa.func.min(pushes.c.pushed_at).label("since"))
+    found: Any = tx.execute(query.where(pushes.c.dataset == dataset.name, pushes.c.data.is_not(None))).one()
+    return int(found.rows or 0), found.since
+
+
+def waiting(tx: Transaction) -> Sequence[str]:
+    """The names of the datasets with pushes that are not folded."""
+    return list(tx.execute(sa.select(pushes.c.dataset).where(pushes.c.data.is_not(None)).distinct()).scalars())
+
+
+def folded(tx: Transaction, version: Ref) -> int:
+    """The last push that is in a dataset version or in one before it."""
+    query = sa.select(sa.func.max(folds.c.number)).where(
+        folds.c.dataset == version.name, folds.c.version <= version.version
+    )
+    return int(tx.execute(query).scalar() or 0)
+
+
+def fold(tx: Transaction, version: Ref, onto: Ref, number: int) -> None:
+    """Say that a version holds all pushes up to a number: they leave the journal."""
+    values = {"dataset": version.name, "version": version.version, "onto": onto.version, "number": number}
+    tx.execute(sa.insert(folds).values(values))
+    here = pushes.c.dataset == version.name
+    tx.execute(sa.update(pushes).where(here, pushes.c.number <= number).values(data=None))
+    tx.execute(sa.delete(pushes).where(here, pushes.c.number <= number - REMEMBERED))
+
+
+def descent(tx: Transaction, start: Ref) -> Sequence[tuple[Ref, int]]:
+    """The versions that folding has made of a version, one of the other, each with the last push that is in it."""
+    query = sa.select(folds).where(folds.c.dataset == start.name, folds.c.version > start.version).order_by(folds.c.version)
+    chain, at = [], start
+    for row in tx.execute(query):
+        if row.onto == at.version:
+            at = start.whole.at(row.version)
+            chain.append((at, int(row.number)))
+    return chain
+
+
+def _push(row: Any) -> Push:
+    return Push(number=row.number, id=row.id, rows=row.rows, pushed_at=parse_time(row.pushed_at))
