@@ -349,12 +349,15 @@ class Workspace:
         settings, pushes = self.settings.section("features", FeatureSettings), self.pushes
         if self.home is None:
             return Features(self.caller, datasets=self.datasets, pushes=pushes, settings=settings)
+        from modelwright.features.reads import ReadLog
+
         return Features(
             self.caller,
             datasets=self.datasets,
             pushes=pushes,
             settings=settings,
             online=pushes.online,
+            log=ReadLog(self.home.folder / "reads", settings.log_share, settings.log_days, self.home.clock.now),
             now=self.home.clock.now,
         )
 
@@ -490,7 +493,9 @@ class Workspace:
 
     def close(self) -> None:
         """Give connections back."""
-        if "pushes" in vars(self):  # only if it was built
+        if "features" in vars(self):  # only if it was built
+            self.features.close()
+        if "pushes" in vars(self):
             self.pushes.close()
         if self.home is not None:
             self.home.close()

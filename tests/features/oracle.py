@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,9 +39,19 @@ def newest(rows: list[Row], key: str | None, at: int, ttl: int | None) -> tuple[
     return best.values if ttl is None or at - best.event < ttl else (None, None)
 
 
-def window(rows: list[Row], key: str | None, at: int, length: int, position: int) -> dict[str, Any]:
-    """All aggregates of one value over (at - length, at]."""
-    held = [r for r in known(rows, key, at) if r.event > at - length]  # type: ignore[operator]
+def window(
+    rows: list[Row], key: str | None, at: int, length: int, position: int, *, tumbling: bool = False
+) -> dict[str, Any]:
+    """All aggregates of one value over (at - length, at], or over the last whole piece of time of that length."""
+    end = at
+    while tumbling and end % length:
+        end -= 1_000_000
+    held = [r for r in known(rows, key, at) if end - length < r.event <= end]  # type: ignore[operator]
+    latest = None
+    for r in sorted((r for r in held if r.values[position] is not None), key=lambda r: (r.event, r.created)):
+        same = latest is not None and (latest.event, latest.created) == (r.event, r.created)
+        if not same or latest.values[position] < r.values[position]:  # type: ignore[union-attr, operator]
+            latest = r
     values = [r.values[position] for r in held if r.values[position] is not None]
     return {
         "events": len(held),
@@ -49,4 +60,7 @@ def window(rows: list[Row], key: str | None, at: int, length: int, position: int
         "total": sum(values) if values else None,  # type: ignore[arg-type]
         "minimum": min(values) if values else None,  # type: ignore[type-var]
         "maximum": max(values) if values else None,  # type: ignore[type-var]
+        "deviation": statistics.stdev(values) if len(values) > 1 else None,  # type: ignore[type-var]
+        "distinct": len(set(values)),
+        "last": latest.values[position] if latest else None,
     }

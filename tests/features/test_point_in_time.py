@@ -18,7 +18,19 @@ from hypothesis import strategies as st
 from modelwright.core.errors import Invalid
 from modelwright.features import engine
 from modelwright.features.materialise import timelines
-from modelwright.features.records import FeatureView, column, count, expression, maximum, mean, minimum, total
+from modelwright.features.records import (
+    FeatureView,
+    column,
+    count,
+    deviation,
+    distinct,
+    expression,
+    last,
+    maximum,
+    mean,
+    minimum,
+    total,
+)
 from modelwright.features.timeline import NOTHING, read
 
 _spec = importlib.util.spec_from_file_location("features_oracle", Path(__file__).with_name("oracle.py"))
@@ -92,12 +104,16 @@ def newest_view(created: bool, ttl: str | None) -> FeatureView:
     )
 
 
+AGGREGATES = (count, mean, total, minimum, maximum, deviation, distinct, last)
+WINDOWS = (("1s", False), ("5s", False), ("4s", True))
+
+
 def window_view(created: bool) -> FeatureView:
     made = [
-        each(what, window=window, name=f"{each.__name__}_{what}_{window}")
-        for window in ("1s", "5s")
+        each(what, window=window, tumbling=tumbling, name=f"{each.__name__}_{what}_{window}_{tumbling}")
+        for window, tumbling in WINDOWS
         for what in ("x", "y")
-        for each in (count, mean, total, minimum, maximum)
+        for each in AGGREGATES
     ]
     return FeatureView(
         name="windows",
@@ -110,11 +126,22 @@ def window_view(created: bool) -> FeatureView:
 
 
 def expected_windows(given_rows: list[Any], key: str | None, at: int) -> tuple[Any, ...]:
-    found = {(w, i): oracle.window(given_rows, key, at, w * SECOND, i) for w in (1, 5) for i in (0, 1)}
-    listed = [
-        found[w, i][name] for w in (1, 5) for i in (0, 1) for name in ("count", "mean", "total", "minimum", "maximum")
-    ]
-    return (found[1, 0]["events"], found[5, 0]["events"], *listed)
+    found = {
+        (window, i): oracle.window(given_rows, key, at, int(window[:-1]) * SECOND, i, tumbling=tumbling)
+        for window, tumbling in WINDOWS
+        for i in (0, 1)
+    }
+    listed = [found[window, i][each.__name__] for window, _ in WINDOWS for i in (0, 1) for each in AGGREGATES]
+    return (found["1s", 0]["events"], found["5s", 0]["events"], *listed)
+
+
+def close(found: list[tuple[Any, ...]], expected: list[tuple[Any, ...]]) -> bool:
+    """Equal, but for the last places of a deviation: its order of addition is not ours."""
+    return [list(map(rounded, row)) for row in found] == [list(map(rounded, row)) for row in expected]
+
+
+def rounded(value: Any) -> Any:
+    return round(value, 9) if isinstance(value, float) else value
 
 
 def at_once(given_rows: list[Any]) -> list[Any]:
@@ -122,7 +149,7 @@ def at_once(given_rows: list[Any]) -> list[Any]:
     return [oracle.Row(r.key, r.event, r.event, r.values) for r in given_rows]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(rows, requests, st.booleans(), st.sampled_from([None, 1, 4]))
 def test_the_newest_known_row_is_the_oracles(given_rows: list[Any], wanted: Any, created: bool, ttl: int | None) -> None:
     view = newest_view(created, ttl and f"{ttl}s")
@@ -131,14 +158,15 @@ def test_the_newest_known_row_is_the_oracles(given_rows: list[Any], wanted: Any,
     assert joined(view, given_rows, wanted) == [oracle.newest(truth, key, at, length) for key, at in wanted]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(rows, requests, st.booleans())
 def test_windows_are_the_oracles(given_rows: list[Any], wanted: Any, created: bool) -> None:
     truth = given_rows if created else at_once(given_rows)
-    assert joined(window_view(created), given_rows, wanted) == [expected_windows(truth, key, at) for key, at in wanted]
+    expected = [expected_windows(truth, key, at) for key, at in wanted]
+    assert close(joined(window_view(created), given_rows, wanted), expected)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(rows, requests, st.booleans(), st.booleans(), times, times)
 def test_an_online_row_equals_the_offline_row_at_every_time_it_covers(
     given_rows: list[Any], wanted: Any, created: bool, windowed: bool, one: int, other: int
@@ -146,7 +174,7 @@ def test_an_online_row_equals_the_offline_row_at_every_time_it_covers(
     since, until = sorted((one, other))
     view = window_view(created) if windowed else newest_view(created, "4s")
     covered = [(key, at) for key, at in wanted if since <= at <= until]
-    assert online(view, given_rows, covered, since, until) == joined(view, given_rows, covered)
+    assert close(online(view, given_rows, covered, since, until), joined(view, given_rows, covered))
 
 
 @settings(max_examples=40, deadline=None)
@@ -163,16 +191,16 @@ def test_what_was_not_known_yet_changes_nothing(
             else replace(row, values=(rng.random(), None))
             for row, true in zip(given_rows, truth, strict=True)
         ]
-        assert joined(view, shifted, [(key, at)]) == joined(view, given_rows, [(key, at)])
+        assert close(joined(view, shifted, [(key, at)]), joined(view, given_rows, [(key, at)]))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(rows, requests, st.randoms(use_true_random=False))
 def test_the_order_of_rows_in_the_source_changes_nothing(given_rows: list[Any], wanted: Any, rng: random.Random) -> None:
     shuffled = given_rows.copy()
     rng.shuffle(shuffled)
     for view in (newest_view(True, None), window_view(True)):
-        assert joined(view, shuffled, wanted) == joined(view, given_rows, wanted)
+        assert close(joined(view, shuffled, wanted), joined(view, given_rows, wanted))
 
 
 # The edges, spelled out
@@ -196,6 +224,57 @@ def test_a_window_leaves_out_its_beginning_and_holds_its_end() -> None:
     view = FeatureView(name="w", entity="key", source="dataset:rows", event_time="happened", features=[count(window="4s")])
     ends = [("a", -1), ("a", 0), ("a", 4 * SECOND - 1), ("a", 4 * SECOND)]
     assert joined(view, one_row(0), ends) == [(0,), (1,), (1,), (0,)]
+
+
+def test_a_piece_that_tumbles_is_whole_and_holds_its_end() -> None:
+    whole = count(window="4s", tumbling=True)
+    view = FeatureView(name="w", entity="key", source="dataset:rows", event_time="happened", features=[whole])
+    times = [("a", at * SECOND) for at in (4, 7, 8, 11, 12)]
+    assert joined(view, one_row(4 * SECOND), times) == [(1,), (1,), (0,), (0,), (0,)]
+    assert joined(view, one_row(5 * SECOND), times) == [(0,), (0,), (1,), (1,), (0,)]
+    assert joined(view, one_row(-SECOND), [("a", -1), ("a", 0), ("a", 4 * SECOND)]) == [(0,), (1,), (0,)]
+
+
+def test_the_last_of_a_window_may_be_a_text_or_a_moment_and_so_may_what_is_counted() -> None:
+    moments = pa.array([1, 2, 3], MOMENT)
+    source = pa.table({"key": ["a"] * 3, "happened": moments, "shop": ["x", "y", None], "seen": moments})
+    made = [last("shop", window="1h"), distinct("shop", window="1h"), last("seen", window="1h", name="seen_last")]
+    view = FeatureView(name="w", entity="key", source="dataset:rows", event_time="happened", features=made)
+    assert [c.dtype.value for c in engine.describe(view, source)[1]] == ["STRING", "INT64", "DATETIME"]
+    found = engine.join(view, source, pa.table({"key": ["a", "b"]}), pa.array([5, 5]))
+    assert [c.to_pylist() for c in found] == [["y", None], [2, 0], [moments[2].as_py(), None]]
+
+
+def test_an_embedding_is_an_array_of_numbers_and_one_with_a_hole_is_missing() -> None:
+    vectors = pa.array([[1.0, 2.0], [1.0, None], [float("nan"), 0.0], None], pa.list_(pa.float32(), 2))
+    source = pa.table({"key": ["a", "b", "c", "d"], "about": vectors})
+    view = FeatureView(name="v", entity="key", source="dataset:rows", features=["about"])
+    (described,) = engine.describe(view, source)[1]
+    assert (described.dtype.value, described.length) == ("FP64", 2)
+    found = engine.join(view, source, pa.table({"key": ["a", "b", "c", "d", "e"]}), pa.array([0] * 5))
+    assert found[0].to_pylist() == [[1.0, 2.0], None, None, None, None]
+    with pytest.raises(Invalid, match="array of numbers"):
+        engine.describe(view, source.set_column(1, "about", pa.array([["x"]] * 4)))
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [("sum(x)", "from that row alone"), ("x + nothing", "nothing"), ("x + asked", ""), ("now()", "from that row alone")],
+)
+def test_what_is_computed_on_demand_knows_its_features_and_its_request(sql: str, said: str) -> None:
+    view = FeatureView(
+        name="v",
+        entity="key",
+        source="dataset:rows",
+        features=["x"],
+        request={"asked": "int"},
+        on_demand=[expression("sum", sql)],
+    )
+    if said:
+        with pytest.raises(Invalid, match=said):
+            engine.describe(view, source_of([]))
+    else:
+        assert [c.name for c in engine.describe(view, source_of([]))[1]] == ["x", "sum"]
 
 
 def test_a_stale_newest_row_does_not_bring_back_an_older_one() -> None:

@@ -39,7 +39,7 @@ _ARROW = {
     DataType.DATETIME: pa.timestamp("us", tz="UTC"),
 }
 _TICKS = pa.timestamp("us", tz="UTC")
-_BROUGHT = {"bool": DataType.BOOL, "int": DataType.INT64, "float": DataType.FP64, "text": DataType.STRING,
+BROUGHT = {"bool": DataType.BOOL, "int": DataType.INT64, "float": DataType.FP64, "text": DataType.STRING,
             "time": DataType.DATETIME}  # fmt: skip
 
 
@@ -98,7 +98,7 @@ def on_demand(view: FeatureView, columns: Sequence[FeatureColumn], found: pa.Tab
 def _brought(view: FeatureView, name: str, kind: str, column: Any) -> Any:
     try:
         return pa.chunked_array([column.combine_chunks() if hasattr(column, "combine_chunks") else column]).cast(
-            _ARROW[_BROUGHT[kind]]
+            _ARROW[BROUGHT[kind]]
         )
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise Invalid(f"View {view.name!r}: {name!r} is no {kind} in the rows asked for: {error}") from None
@@ -109,7 +109,7 @@ def _demanded(view: FeatureView, columns: Sequence[FeatureColumn]) -> list[Featu
     if not view.on_demand:
         return []
     given = {column.name: pa.array([], arrow_type(column)) for column in columns}
-    given |= {name: pa.array([], _ARROW[_BROUGHT[kind]]) for name, kind in view.request.items()}
+    given |= {name: pa.array([], _ARROW[BROUGHT[kind]]) for name, kind in view.request.items()}
     with session(pa.table(given)) as connection:
         for each in view.on_demand:
             rowwise.check(connection, f"SELECT ({each.sql}\n)", f"View {view.name!r}: the expression {each.sql!r}")
@@ -137,6 +137,11 @@ def arrow_type(column: FeatureColumn) -> Any:
     return _ARROW[column.dtype] if column.length is None else pa.list_(pa.float64())
 
 
+def arrow_type_of(kind: DataType) -> Any:
+    """The Arrow type of a single value."""
+    return _ARROW[kind]
+
+
 def moments_of(values: Iterable[Any]) -> list[datetime | None]:
     """Moments that travel as text."""
     return [parse_time(each) if isinstance(each, str) else each for each in values]
@@ -144,8 +149,9 @@ def moments_of(values: Iterable[Any]) -> list[datetime | None]:
 
 def _lengths(connection: Any, view: FeatureView, inputs: Sequence[str]) -> list[int]:
     """Of arrays, how long they are by their type; 0 where that is open."""
-    described = connection.execute(f"DESCRIBE {sql.probe(view)}").fetchall()[-len(inputs) or len(inputs) :]
-    sizes = [kind.rpartition("[")[2].rstrip("]") for _, kind, *_ in described]
+    described = connection.execute(f"DESCRIBE {sql.probe(view)}").fetchall()
+    last = described[len(described) - len(inputs) :]
+    sizes = [kind.rpartition("[")[2].rstrip("]") for _, kind, *_ in last]
     return [int(size) if kind == sql.ARRAY and size.isdigit() else 0 for kind, size in zip(inputs, sizes, strict=True)]
 
 

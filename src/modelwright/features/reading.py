@@ -97,7 +97,7 @@ class OnlineReader:
         state = found.state
         if state is None:
             raise not_online(ref)
-        since = since_epoch(state.since)
+        since, live = since_epoch(state.since), ticks is None
         if ticks is None:  # the clock of whoever pushed last may be a little ahead of ours
             ticks = [max(present, since)] * len(keys)
         _check(ref, state, since, ticks, max_age)
@@ -105,7 +105,7 @@ class OnlineReader:
         rows = [reading.values(timeline, at) for timeline, at in zip(held, ticks, strict=True)]
         if record.view.on_demand:
             rows = _demanded(record, keys, rows)
-        if self._noticed is not None:
+        if live and self._noticed is not None:
             self._noticed(ref, state, keys, ticks, rows)
         return rows
 

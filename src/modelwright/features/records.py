@@ -449,6 +449,26 @@ class Mismatch(msgspec.Struct, frozen=True, kw_only=True):
     offline: Value
 
 
+class LoggedRead(msgspec.Struct, frozen=True, kw_only=True):
+    """What one key was answered online."""
+
+    view: Ref
+    key: dict[str, Any]
+    at: datetime
+    values: list[Value]  # in the order of the view's features
+    fresh: datetime  # how far the online store went at that time
+
+
+class Parity(msgspec.Struct, frozen=True, kw_only=True):
+    """What the last comparison of a view said."""
+
+    view: Ref
+    at: datetime
+    failing: bool
+    summary: str
+    features: list[str]  # those that differed
+
+
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """The online rows of a view held against its offline rows, for the same entities at the same times."""
 
@@ -458,6 +478,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     values: int
     mismatches: int
     examples: list[Mismatch] = []  # the first few
+    stale: int = 0  # of the mismatches, those in reads after what the online store knew of
+    replayed_until: datetime | None = None  # of logged reads: the time of the last
     evidence: str | None = None  # the id of the evidence on the record
 
     @property

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import replace
 
-from modelwright.core.clock import SystemClock, isoformat
+from modelwright.core.clock import SystemClock, isoformat, parse_time
 from modelwright.core.errors import Conflict, Denied, Invalid, NotFound, Unavailable
 from modelwright.core.hashing import digest_value
 from modelwright.core.operations import Caller, Room, operation
 from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.signature import Column
-from modelwright.core.wire import convert, decode, encode, to_plain
+from modelwright.core.wire import convert, decode, encode, time_text, to_plain
 from modelwright.datasets import Datasets
 from modelwright.features import queries
 from modelwright.features.diff import diff
@@ -28,12 +28,15 @@ from modelwright.features.loading import load_views
 from modelwright.features.ports import Asked, OnlineStore, refuse_older
 from modelwright.features.pushes import ATTEMPTS, Pushes, under
 from modelwright.features.reading import OnlineReader, not_online
+from modelwright.features.reads import ReadLog
 from modelwright.features.records import (
     Comparison,
     FeatureColumn,
     FeatureView,
+    LoggedRead,
     OnlineRow,
     OnlineState,
+    Parity,
     TrainingSet,
     Value,
     ViewDiff,
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
 __all__ = ["FeatureSettings", "Features", "load_views"]
 
 PARITY = "online-offline"  # the kind of evidence that a comparison becomes
+REPLAYED = 5000  # logged reads in one comparison
 TIMESTAMP = "event_timestamp"  # the column of request times, unless another is named
 
 
@@ -56,6 +60,10 @@ class FeatureSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """`[features]`: where the online store is, and how rows travel there."""
 
     online: str = ""  # redis://... or postgresql://...; empty: a file beside the workspace's database
+    log_share: float = 0.01  # of the rows that are read online are logged, to be verified afterwards
+    log_days: int = 7  # for which they are kept: they hold the keys that were asked for
+    verify_every: float = 3600.0  # seconds between two comparisons of logged reads, while a server is up
+    fold_every: float = 60.0  # seconds between two versions made of what was pushed, while a server is up
     batch_rows: int = 1000  # entities sent at a time when a view is materialised
     batch_bytes: int = 1_000_000  # and at most so much of them, but for a single larger entity
 
@@ -73,14 +81,16 @@ class Features(Room):
         pushes: Pushes,
         settings: FeatureSettings = FeatureSettings(),
         online: OnlineStore | None = None,
+        log: ReadLog | None = None,
         now: Callable[[], datetime] = SystemClock().now,
     ) -> None:
-        """`online` is the online store, where the workspace is; at a distance there is none. `now` is for its readers."""
+        """`online` and `log` are where the workspace is; at a distance there are none. `now` is for readers."""
         super().__init__(caller)
         self._datasets = datasets
         self._pushes = pushes
         self._settings = settings
         self._store = online
+        self._log = log
         self._now = now
         self._records: dict[Ref, ViewRecord] = {}  # by pinned ref: versions never change
 
@@ -174,7 +184,14 @@ class Features(Room):
             version.ref,
             subject_digest=version.digest,
             verdict=verdict,
-            figures={"rows": found.rows, "values": found.values, "mismatches": found.mismatches},
+            figures={
+                "rows": found.rows,
+                "values": found.values,
+                "mismatches": found.mismatches,
+                "stale": found.stale,
+                "features": sorted({each.feature for each in found.examples}),
+                "replayed_until": time_text(found.replayed_until),
+            },
             summary=f"{found.mismatches} of {found.values} values in {found.rows} rows differ between online and offline.",
             report=report,
             inputs=[version.ref, found.source],
@@ -327,8 +344,50 @@ class Features(Room):
         `1h`) was materialised longer before `now`; `Invalid` for a time before what stands online.
         """
         pinned = [self._pin(tx, view) for view in views]
-        reader = OnlineReader(self._online(), [(ref, self._records[ref]) for ref in pinned], lambda: tx.now)
+        reader = self._reader([(ref, self._records[ref]) for ref in pinned], lambda: tx.now)
         return reader.rows(keys, now=now, max_age=max_age)
+
+    @operation("read")
+    def logged(
+        self, tx: Transaction, ref: Ref, *, after: datetime | None = None, limit: int = REPLAYED
+    ) -> Sequence[LoggedRead]:
+        """Logged online reads of a view version, the oldest first; by default those after the last that were replayed."""
+        view = catalog.resolve(tx, ref)
+        if self._log is None:
+            raise RuntimeError("the body of an operation runs where the workspace is")
+        if after is None:
+            said = (each.figures.get("replayed_until") for each in evidence.about(tx, view, PARITY))
+            after = next((parse_time(text) for text in said if isinstance(text, str)), None)
+        return self._log.read(view, after, limit)
+
+    @operation("read", on="")
+    def standing(self, tx: Transaction) -> Sequence[OnlineState]:
+        """What stands online, of the views that the caller may read."""
+        paths = tx.readable(Kind.FEATURES)
+        states = self._online().states().values()
+        return [each for each in states if paths is None or any(under(each.view.name, path) for path in paths)]
+
+    @operation("read", on="")
+    def parity(self, tx: Transaction) -> Sequence[Parity]:
+        """What the last comparison of each view that stands online said, where there was one."""
+        found = []
+        paths = tx.readable(Kind.FEATURES)
+        for view in self._online().states():
+            if paths is not None and not any(under(view.name, path) for path in paths):
+                continue
+            said = evidence.about(tx, view, PARITY)
+            if said:
+                names = said[0].figures.get("features") or []
+                found.append(
+                    Parity(
+                        view=view,
+                        at=said[0].created_at,
+                        failing=said[0].verdict is Verdict.FAIL,
+                        summary=said[0].summary,
+                        features=[str(name) for name in names] if isinstance(names, Sequence) else [],
+                    )
+                )
+        return found
 
     @operation("read", on="")
     def list(self, tx: Transaction, where: Filter = Filter()) -> Page[ViewVersion]:
@@ -467,6 +526,31 @@ class Features(Room):
             compared.append(self.attest(version.ref, report=self.blobs.put(encode(found)), reason=reason))
         return compared
 
+    def replay(
+        self, views: Sequence[Ref | str] = (), *, after: datetime | None = None, reason: str = ""
+    ) -> Sequence[Comparison]:
+        """Hold logged online reads against what a training set says today of the same keys at the same times.
+
+        That is the whole of training/serving skew: rows that were not online yet when they were asked for, rows that came
+        late, an online store that was not kept up. By default all views that stand online, and the reads since the last
+        replay; a view without any is passed over. Each comparison becomes evidence.
+        """
+        from modelwright.features import verify
+
+        refs = [self.show(_ref(each)).ref for each in views] or [state.view for state in self.standing()]
+        compared = []
+        for ref in refs:
+            reads = self.logged(ref, after=after)
+            if not reads:
+                continue
+            version = self.show(ref)
+            asked = verify.asked_again(version, reads)
+            made = self.training(asked, [ref], timestamp=TIMESTAMP)
+            found = verify.compare_reads(version.view, made.sources[0], made.table, reads, TIMESTAMP)
+            found = replace(found, view=ref)
+            compared.append(self.attest(ref, report=self.blobs.put(encode(found)), reason=reason))
+        return compared
+
     def over(self, caller: Caller) -> Features:
         """The same room through another caller, for who wants to see what it calls."""
         return Features(
@@ -475,6 +559,7 @@ class Features(Room):
             pushes=self._pushes,
             settings=self._settings,
             online=self._store,
+            log=self._log,
             now=self._now,
         )
 
@@ -486,9 +571,17 @@ class Features(Room):
         if self._store is None:
             raise Unavailable("The online store is not here.", mend="Use features.online, or POST /features/online.")
         versions = [self.show(_ref(each)) for each in views]
-        return OnlineReader(self._store, [(version.ref, version) for version in versions], self._now)
+        return self._reader([(version.ref, version) for version in versions], self._now)
+
+    def close(self) -> None:
+        """Write what the log of reads still holds."""
+        if self._log is not None:
+            self._log.flush()
 
     # Inside
+
+    def _reader(self, views: Sequence[tuple[Ref, ViewRecord]], now: Callable[[], datetime]) -> OnlineReader:
+        return OnlineReader(self._online(), views, now, None if self._log is None else self._log.noticed)
 
     def _packed(self, view: Ref, rows: Sequence[OnlineRow]) -> Sequence[tuple[str, bytes]]:
         definition, packed = self._records[view].view, []

@@ -10,11 +10,22 @@ from typing import Any
 import pyarrow as pa
 
 from modelwright.core.clock import isoformat
+from modelwright.core.refs import Ref
 from modelwright.features.durations import from_epoch, since_epoch
+from modelwright.features.engine import BROUGHT, arrow_type_of, moments_of
 from modelwright.features.materialise import timelines
-from modelwright.features.records import Comparison, FeatureView, Mismatch, OnlineState, Value
+from modelwright.features.records import (
+    Comparison,
+    FeatureView,
+    LoggedRead,
+    Mismatch,
+    OnlineState,
+    Value,
+    ViewRecord,
+)
 from modelwright.features.timeline import Timeline
 
+TIMESTAMP = "event_timestamp"
 TOLERANCE = 1e-9  # relative, for sums and means: floating-point addition depends on its order
 EXAMPLES = 20
 _GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples, modulo 1, fill an interval evenly
@@ -55,9 +66,41 @@ def compare(
         view=state.view,
         source=state.source,
         rows=offline.num_rows,
-        values=offline.num_rows * len(view.features),
+        values=offline.num_rows * len(view.names),
         mismatches=len(found),
         examples=found[:EXAMPLES],
+    )
+
+
+def asked_again(version: ViewRecord, reads: Sequence[LoggedRead]) -> pa.Table:
+    """The requests of logged reads."""
+    view, kinds = version.view, {column.name: column for column in version.keys}
+    columns: dict[str, Any] = {
+        name: pa.array([read.key.get(name) for read in reads], arrow_type_of(kinds[name].dtype)) for name in view.entity
+    }
+    for name, kind in view.request.items():
+        brought = [read.key.get(name) for read in reads]
+        columns[name] = pa.array(moments_of(brought) if kind == "time" else brought, arrow_type_of(BROUGHT[kind]))
+    return pa.table({**columns, TIMESTAMP: pa.array([read.at for read in reads], pa.timestamp("us", tz="UTC"))})
+
+
+def compare_reads(
+    view: FeatureView, source: Ref, offline: pa.Table, reads: Sequence[LoggedRead], timestamp: str
+) -> Comparison:
+    """Logged answers held against a training set of the same requests."""
+    online = [dict(zip(view.names, read.values, strict=True)) for read in reads]
+    found = list(_mismatches(view, offline, online, timestamp))
+    fresh = {(read.at, *(read.key.get(name) for name in view.entity)): read.fresh for read in reads}
+    stale = sum(each.at > fresh[(each.at, *(each.entity[name] for name in view.entity))] for each in found)
+    return Comparison(
+        view=view.ref,
+        source=source,
+        rows=len(reads),
+        values=len(reads) * len(view.names),
+        mismatches=len(found),
+        examples=found[:EXAMPLES],
+        stale=stale,
+        replayed_until=max(read.at for read in reads),
     )
 
 
@@ -86,4 +129,6 @@ def same(one: Value, other: Value) -> bool:
     """Whether two values are the same feature."""
     if isinstance(one, float) and isinstance(other, float):
         return math.isclose(one, other, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
     return one == other and (isinstance(one, bool) == isinstance(other, bool))

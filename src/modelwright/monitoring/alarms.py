@@ -11,6 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from modelwright.core.refs import Ref
+from modelwright.features.records import Parity
 from modelwright.monitoring import incidents, queries
 from modelwright.monitoring.decision import Clear, Extend, Raise, decide
 from modelwright.monitoring.records import (
@@ -117,6 +118,37 @@ def _summary(aspect: Aspect, findings: list[str], since: datetime, until: dateti
         return f"No {'drift' if aspect is Aspect.DRIFT else 'loss of performance'} found, {when}."
     shown = ", ".join(findings[:5]) + (f" and {len(findings) - 5} more" if len(findings) > 5 else "")
     return f"{'Drift in' if aspect is Aspect.DRIFT else 'Worse than accepted:'} {shown}, {when}."
+
+
+def judge_skew(tx: Transaction, parity: Parity) -> Alert | None:
+    """What follows from the last comparison of a view: nothing where it was judged already."""
+    alert = queries.latest_alert(tx, parity.view.name, Aspect.SKEW)
+    running = alert if alert is not None and alert.open else None
+    if parity.failing and running is None:
+        fresh = Alert(
+            number=queries.next_number(tx, alerts),
+            monitor=parity.view,
+            deployment=parity.view.whole,
+            cause=Aspect.SKEW,
+            state=AlertState.FIRING,
+            findings=parity.features,
+            summary=f"Features online differ from offline: {parity.summary}",
+            opened_at=tx.now,
+            since=parity.at,
+            until=parity.at,
+        )
+        tx.note(
+            resource=parity.view, inputs=[parity.view], outputs=[fresh.ref], after={"alert": fresh.number, "skew": True}
+        )
+        return queries.save_alert(tx, fresh)
+    if running is None or running.until >= parity.at:
+        tx.unchanged()
+        return None
+    tx.note(resource=parity.view, inputs=[parity.view], after={"alert": running.number, "skew": parity.failing})
+    if parity.failing:
+        summary = f"Features online differ from offline: {parity.summary}"
+        return queries.save_alert(tx, replace(running, findings=parity.features, until=parity.at, summary=summary))
+    return queries.save_alert(tx, replace(running, state=AlertState.CLEARED, cleared_at=tx.now))
 
 
 def acknowledge(tx: Transaction, ref: Ref) -> Alert:

@@ -14,10 +14,14 @@ from modelwright.store.records import Event, Verdict
 
 
 class Aspect(StrEnum):
-    """What a window is judged on: its inputs and outputs, or, once labels are in, how right the model was."""
+    """What a window is judged on: its inputs and outputs, or, once labels are in, how right the model was.
+
+    Skew is no window's: features read online that are not those of a training set.
+    """
 
     DRIFT = "drift"
     PERFORMANCE = "performance"
+    SKEW = "skew"
 
 
 class Period(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -15,6 +15,7 @@ from modelwright.core.operations import Resource, Room, operation
 from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import time_text, to_plain
+from modelwright.features.records import Parity
 from modelwright.monitoring import alarms, incidents, queries, tables
 from modelwright.monitoring.records import (
     Affected,
@@ -184,6 +185,16 @@ class Monitoring(Room):
     def alerts(self, tx: Transaction, where: Filter = Filter()) -> Page[Alert]:
         """List alerts, newest first. `under` narrows by deployment; `state`: firing, acknowledged, cleared, unfinished."""
         return queries.list_alerts(tx, where)
+
+    @operation("evaluate", event="monitoring.skew.judged", on="view")
+    def skew(self, tx: Transaction, view: Ref, parity: Parity, *, reason: str = "") -> Alert | None:
+        """Raise an alert where features online differ from offline, extend it while they do, clear it when they agree.
+
+        Returns the alert that was raised, extended or cleared. It is about the view: there is no monitor beside it.
+        """
+        if parity.view != view:
+            raise Invalid(f"The comparison is of {parity.view}, not of {view}.")
+        return alarms.judge_skew(tx, parity)
 
     @operation("use", event="monitoring.alert.acknowledged")
     def acknowledge(self, tx: Transaction, ref: Ref, *, reason: str = "") -> Alert:

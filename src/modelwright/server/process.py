@@ -10,7 +10,10 @@ from datetime import datetime
 
 from modelwright.core.principals import OPERATOR
 from modelwright.deployments.controller import Controller
+from modelwright.features import FeatureSettings
+from modelwright.features.turn import FeatureTurn
 from modelwright.monitoring.logged import LoggedPredictions
+from modelwright.monitoring.skew import SkewTurn
 from modelwright.monitoring.turn import MonitorTurn
 from modelwright.operator import Operator, Reconciler, Turn
 from modelwright.pipelines import PipelineReconciler
@@ -89,6 +92,8 @@ class Process:
         return [
             self.controller,
             MonitorTurn(rooms.monitoring, rooms.datasets, LoggedPredictions(self.log.read), rooms.deployments),
+            FeatureTurn(rooms.features, rooms.pushes, self.home.settings.section("features", FeatureSettings)),
+            SkewTurn(rooms.monitoring, rooms.features),
             PipelineReconciler(rooms.triggers, self.runner),
             Reminders(rooms),
             Seals(rooms),

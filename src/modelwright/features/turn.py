@@ -1,0 +1,39 @@
+"""What a running server does for features by itself: folds what was pushed, and holds logged reads against the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from modelwright.features.pushes import Pushes
+from modelwright.features.service import Features, FeatureSettings
+
+
+class FeatureTurn:
+    """A `Reconciler` of the operator."""
+
+    name = "features"
+
+    def __init__(self, features: Features, pushes: Pushes, settings: FeatureSettings) -> None:
+        self._features = features
+        self._pushes = pushes
+        self._fold_every = timedelta(seconds=settings.fold_every)
+        self._verify_every = timedelta(seconds=settings.verify_every)
+        self._folded: datetime | None = None
+        self._verified: datetime | None = None
+
+    def turn(self, now: datetime) -> Sequence[str]:
+        """See `operator.Reconciler`."""
+        told = []
+        if self._folded is None or now - self._folded >= self._fold_every:
+            self._folded = now
+            for source in self._pushes.streams():
+                told.append(f"Folded the pushes of {source} into {self._pushes.fold(source)}.")
+        if self._verified is None:
+            self._verified = now
+        elif now - self._verified >= self._verify_every:
+            self._verified = now
+            for found in self._features.replay():
+                verdict = "agree" if found.equal else f"differ in {found.mismatches} of {found.values} values"
+                told.append(f"{found.rows} logged reads of {found.view} {verdict} with offline.")
+        return told

@@ -1,0 +1,112 @@
+"""Logged online reads are held against what a training set says of the same moments, and skew is an alert."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from modelwright.core.refs import Ref
+from modelwright.features import FeatureSettings, FeatureView, count, expression
+from modelwright.features.turn import FeatureTurn
+from modelwright.monitoring.records import AlertState, Aspect
+from modelwright.monitoring.skew import SkewTurn
+from modelwright.workspace import Settings, Workspace, open_workspace
+
+SOURCE, VIEW = Ref.parse("dataset:paid"), Ref.parse("features:counts")
+NOW = datetime.now(UTC)
+
+
+def paid(*rows: tuple[str, float]) -> pa.Table:
+    at = pa.array([NOW - timedelta(hours=hours) for _, hours in rows], pa.timestamp("us", tz="UTC"))
+    return pa.table({"card": [card for card, _ in rows], "happened": at})
+
+
+view = FeatureView(
+    name="counts",
+    entity="card",
+    source=SOURCE,
+    event_time="happened",
+    features=[count(window="10h", name="often")],
+    request={"amount": "float"},
+    on_demand=[expression("each", "amount / often")],
+)
+
+
+@pytest.fixture
+def here(prepared: Path) -> Iterator[Workspace]:
+    with open_workspace(prepared, settings=Settings(features={"log_share": 1.0})) as workspace:
+        workspace.datasets.add("paid", paid(("a", 3), ("a", 2)))
+        workspace.features.apply(view)
+        workspace.features.materialise(VIEW)
+        yield workspace
+
+
+def read(here: Workspace, *cards: str) -> list[dict[str, Any]]:
+    return here.features.reader([VIEW]).rows([{"card": card, "amount": 10.0} for card in cards])
+
+
+def test_reads_that_were_right_are_evidence_and_are_replayed_once(here: Workspace) -> None:
+    assert read(here, "a", "z")[0] == {"often": 2, "each": 5.0}
+    here.features.online([VIEW], [{"card": "a", "amount": 1.0}])
+    (found,) = here.features.replay()
+    assert (found.rows, found.values, found.mismatches, found.equal) == (3, 6, 0, True)
+    (said,) = here.record.evidence(VIEW.at(1), "online-offline")
+    assert said.id == found.evidence
+    assert here.features.replay() == []
+    read(here, "a")
+    assert [each.rows for each in here.features.replay([VIEW])] == [1]
+    assert here.features.replay([VIEW], after=NOW - timedelta(days=1))[0].rows == 4
+
+
+def test_what_came_late_or_was_not_online_is_skew_until_it_agrees_again(here: Workspace) -> None:
+    turn = SkewTurn(here.monitoring, here.features)
+    assert turn.turn(NOW) == []
+    read(here, "a")
+    here.datasets.add("paid", paid(("a", 3), ("a", 2), ("a", 1)))  # the third was there when it was asked for, but not here
+    (found,) = here.features.replay()
+    assert (found.mismatches, found.stale, found.equal) == (2, 2, False)
+    assert {(e.feature, e.online, e.offline) for e in found.examples} == {("often", 2, 3), ("each", 5.0, 10 / 3)}
+    assert len(turn.turn(NOW)) == 1
+    assert turn.turn(NOW) == []
+    assert SkewTurn(here.monitoring, here.features).turn(NOW) == []  # a new process judges nothing twice
+    (alert,) = here.monitoring.alerts().items
+    assert (alert.cause, alert.state, alert.monitor, alert.findings) == (
+        Aspect.SKEW,
+        AlertState.FIRING,
+        VIEW.at(1),
+        ["each", "often"],
+    )
+    here.features.materialise(VIEW)
+    read(here, "a")
+    assert here.features.replay()[0].equal
+    assert len(turn.turn(NOW)) == 1
+    assert here.monitoring.alerts().items[0].state is AlertState.CLEARED
+
+
+def test_a_server_folds_and_replays_by_itself(here: Workspace) -> None:
+    turn = FeatureTurn(here.features, here.pushes, FeatureSettings(fold_every=10, verify_every=60))
+    assert turn.turn(NOW) == []
+    here.pushes.push(SOURCE, paid(("a", 1)))
+    read(here, "a")
+    assert turn.turn(NOW + timedelta(seconds=9)) == []
+    assert turn.turn(NOW + timedelta(seconds=10)) == ["Folded the pushes of dataset:paid into dataset:paid@2."]
+    assert turn.turn(NOW + timedelta(seconds=60)) == ["1 logged reads of features:counts@1 agree with offline."]
+    assert turn.turn(NOW + timedelta(seconds=130)) == []
+
+
+def test_old_days_of_the_log_go_and_a_broken_line_is_passed_over(here: Workspace) -> None:
+    assert here.home is not None
+    folder = here.home.folder / "reads"
+    folder.mkdir()
+    (folder / "2020-01-01.jsonl").write_text("{}\n")
+    read(here, "a")
+    here.features.close()
+    (today,) = folder.glob("*.jsonl")
+    with today.open("a") as file:
+        file.write('{"view": "features:cou')
+    assert here.features.replay()[0].rows == 1
