@@ -115,6 +115,28 @@ def test_features_go_online_and_agree_with_offline(
     assert online.json[0]["rows"] == 4
     compared = mw("features", "verify", "features:depots", "-n", "20", "-w", place)
     assert compared.code == 0 and "equal" in compared.out
+    key = json.dumps(dict.fromkeys(mw("show", "features:depots", "-w", place, "--json").json["view"]["entity"], "nowhere"))
+    read = mw("features", "read", "features:depots", "-k", key, "-w", place, "--json")
+    assert read.code == 0 and len(read.json) == 1
+    assert mw("features", "read", "features:depots", "-k", "{}", "-w", place).code == 2
+    (use,) = mw("features", "find", "depots", "-w", place, "--json").json
+    assert (use["version"]["ref"], use["consumers"][0]["ref"]) == ("features:depots@1", "model:late@1")
+    assert mw("features", "find", "no such words", "-w", place, "--json").json == []
+    assert mw("features", "freshness", "features:depots", "-w", place, "--json").json[0]["behind"] == 0
+    assert mw("features", "verify", "--logged", "-w", place, "--json").code == 0
+    assert mw("features", "verify", "-w", place).code == 2
+    assert mw("features", "diff", "features:depots@1", "1", "-w", place).code == 0
+
+
+def test_rows_are_pushed_once_and_folded_into_a_version(mw: Any, place: str, tmp_path: Path) -> None:
+    (tmp_path / "stream.csv").write_text("card,amount\na,1.5\n")
+    (tmp_path / "rows.jsonl").write_text('{"card": "b", "amount": 2.5}\n{"card": "c", "amount": 3}\n')
+    assert mw("data", "add", "stream", tmp_path / "stream.csv", "-w", place).code == 0
+    for repeated in (False, True):
+        made = mw("features", "push", "dataset:stream", tmp_path / "rows.jsonl", "--id", "1", "-w", place, "--json")
+        assert (made.json["rows"], made.json["repeated"]) == (2, repeated)
+    assert mw("features", "fold", "dataset:stream", "-w", place, "--json").json["version"].startswith("dataset:stream@")
+    assert len(mw("data", "head", "dataset:stream", "-w", place, "--json").json) == 3
 
 
 def test_the_way_to_production_and_back(mw: Any, place: str) -> None:

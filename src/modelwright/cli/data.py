@@ -33,8 +33,18 @@ def register(app: typer.Typer) -> None:
     add_group(
         app,
         "features",
-        "Apply feature views, put them online, and verify that.",
-        {"apply": apply, "materialise": materialise, "verify": verify},
+        "Apply feature views, put them online, read them, and verify that.",
+        {
+            "apply": apply,
+            "materialise": materialise,
+            "read": read,
+            "push": push,
+            "fold": fold,
+            "verify": verify,
+            "find": find,
+            "freshness": freshness,
+            "diff": diff_views,
+        },
     )
 
 
@@ -203,6 +213,7 @@ def materialise(
     source: Annotated[
         str | None, typer.Option(metavar="REF", help="Another version of the source.", show_default=False)
     ] = None,
+    whole: Annotated[bool, typer.Option("--whole", help="Compute every entity, not those alone that changed.")] = False,
     reason: Reason = "",
     where: Where = None,
     as_json: AsJson = False,
@@ -218,6 +229,7 @@ def materialise(
                     parse_moment(until),
                     since=parse_moment(since),
                     source=Ref.parse(source) if source else None,
+                    whole=whole,
                     reason=reason,
                 )
             made.append(state)
@@ -229,16 +241,29 @@ def materialise(
 
 
 def verify(
-    refs: Annotated[list[str], typer.Argument(metavar="REF...", help="Feature views.")],
+    refs: Annotated[
+        list[str] | None, typer.Argument(metavar="REF...", help="Views; with --logged, by default all.")
+    ] = None,
     rows: Annotated[int, typer.Option("--rows", "-n", help="How many entities to compare.")] = 200,
+    logged: Annotated[
+        bool, typer.Option("--logged", help="Hold logged reads against offline, not a drawn sample.")
+    ] = False,
+    after: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Logged reads after it; by default, since the last time.")
+    ] = None,
     reason: Reason = "",
     where: Where = None,
     as_json: AsJson = False,
 ) -> None:
     """Read rows online, compute the same rows offline, and put on the record whether they agree; exit code 10 if not."""
-    views = [parse_ref(text, Kind.FEATURES) for text in refs]
+    views = [parse_ref(text, Kind.FEATURES) for text in refs or []]
+    if not views and not logged:
+        raise Invalid("No view is named.", mend="Name some, or say --logged for all that were read online.")
     with workspace(where) as rooms, progress("verifying"):
-        found = rooms.features.verify(views, rows, reason=reason)
+        if logged:
+            found = rooms.features.replay(views, after=parse_moment(after), reason=reason)
+        else:
+            found = rooms.features.verify(views, rows, reason=reason)
     if as_json:
         print_json(found)
     else:
@@ -250,6 +275,122 @@ def verify(
         section(["feature", "of", "online", "offline"], examples)
     if not all(each.equal for each in found):
         raise typer.Exit(CHECKS_FAILED)
+
+
+def read(
+    refs: Annotated[list[str], typer.Argument(metavar="REF...", help="Feature views.")],
+    key: Annotated[
+        list[str], typer.Option("--key", "-k", metavar="JSON", help='One entity: {"origin": "JFK"}; repeat it.')
+    ],
+    now: Annotated[str | None, typer.Option("--at", metavar="TIME", help="By default now.", show_default=False)] = None,
+    max_age: Annotated[str | None, typer.Option(metavar="DURATION", help="Refuse what is older, such as 1h.")] = None,
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read features online, for one entity or several."""
+    from modelwright.core.wire import decode
+
+    keys = [decode(text, dict[str, Any]) for text in key]
+    views = [parse_ref(text, Kind.FEATURES) for text in refs]
+    with workspace(where) as rooms:
+        found = rooms.features.online(views, keys, now=parse_moment(now), max_age=max_age)
+    if as_json:
+        print_json(found)
+        return
+    for given, row in zip(keys, found, strict=True):
+        section(["of " + ", ".join(map(str, given.values())), "value"], [[name, value] for name, value in row.items()])
+
+
+def push(
+    source: Annotated[str, typer.Argument(metavar="DATASET", help="The dataset that the rows belong to.")],
+    file: Annotated[Path, typer.Argument(help="Rows as JSON lines, with the dataset's columns; - reads standard input.")],
+    id_: Annotated[str, typer.Option("--id", help="Sent again under the same id, the rows count once.")] = "",
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add rows to a dataset as they happen: online at once, offline in its next version."""
+    import sys
+
+    from modelwright.core.wire import decode
+
+    text = sys.stdin.read() if str(file) == "-" else file.read_text()
+    rows = [decode(line, dict[str, Any]) for line in text.splitlines() if line.strip()]
+    with workspace(where) as rooms:
+        made = rooms.pushes.push(parse_ref(source, Kind.DATASET), rows, id=id_)
+    if as_json:
+        print_json(made)
+    else:
+        say(f"{made.rows} rows are push {made.number}{', as before' if made.repeated else ''}.")
+
+
+def fold(
+    source: Annotated[str, typer.Argument(metavar="DATASET", help="The dataset.")],
+    reason: Reason = "",
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put what was pushed to a dataset into a version of it; a running server does so by itself."""
+    with workspace(where) as rooms:
+        made = rooms.pushes.fold(parse_ref(source, Kind.DATASET), reason=reason)
+    if as_json:
+        print_json({"version": str(made)})
+    else:
+        say(f"{made} holds everything that was pushed.")
+
+
+def find(
+    text: Annotated[str, typer.Argument(help="Words that occur in names, features, sources, owners, tags.")] = "",
+    unused: Annotated[bool, typer.Option("--unused", help="Only views with features that nothing takes.")] = False,
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find feature views, who uses them, how fresh they stand online, and which features nobody takes."""
+    with workspace(where) as rooms:
+        found = rooms.features.find(text, unused=unused)
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        [
+            str(use.version.ref),
+            ", ".join(use.version.view.names),
+            use.version.view.owner,
+            ", ".join(str(each.ref) for each in use.consumers) or "nobody",
+            ", ".join(use.unused),
+            "no" if use.age is None else f"{use.age:,.0f} s old",
+            "" if use.parity is None else "differs" if use.parity.failing else "agrees",
+        ]
+        for use in found
+    ]
+    table(["view", "features", "owner", "used by", "not taken", "online", "offline"], rows)
+
+
+def freshness(
+    refs: Annotated[list[str], typer.Argument(metavar="REF...", help="Feature views.")],
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say how fresh views stand online, and how much that was pushed is still on its way."""
+    with workspace(where) as rooms:
+        found = [rooms.pushes.freshness(parse_ref(text, Kind.FEATURES)) for text in refs]
+    if as_json:
+        print_json(found)
+    else:
+        rows = [[str(f.view), str(f.source), when(f.fresh), f"{f.age:,.1f} s", f.behind, f.unfolded] for f in found]
+        table(["view", "from", "fresh", "age", "pushes behind", "rows not folded"], rows)
+
+
+def diff_views(
+    ref: RefArgument,
+    other: Annotated[str | None, typer.Argument(help="A ref, or just another version; by default the latest.")] = None,
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what changed in a view from one version to another, and whether models built on the first break."""
+    from modelwright.cli.look import diff as compare
+
+    parse_ref(ref, Kind.FEATURES)
+    compare(ref, other, where=where, as_json=as_json)
 
 
 def _telling(rooms: Workspace, told: Any) -> Any:

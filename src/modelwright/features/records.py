@@ -469,6 +469,26 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
     features: list[str]  # those that differed
 
 
+class Consumer(msgspec.Struct, frozen=True, kw_only=True):
+    """What depends on a view: a version of a model, mostly."""
+
+    ref: Ref
+    features: list[str]  # those that it takes
+    aliases: list[str] = []
+
+
+class ViewUse(msgspec.Struct, frozen=True, kw_only=True):
+    """A view, who uses it, and how it stands online."""
+
+    version: ViewVersion
+    consumers: list[Consumer] = []
+    unused: list[str] = []  # features that nothing takes: data that nobody needs
+    online: OnlineState | None = None  # of its newest version
+    age: float | None = None  # seconds since something was last learned online
+    behind: int = 0  # pushes that are not online yet
+    parity: Parity | None = None
+
+
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """The online rows of a view held against its offline rows, for the same entities at the same times."""
 

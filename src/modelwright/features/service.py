@@ -21,7 +21,7 @@ from modelwright.core.refs import Kind, Ref
 from modelwright.core.signature import Column
 from modelwright.core.wire import convert, decode, encode, time_text, to_plain
 from modelwright.datasets import Datasets
-from modelwright.features import queries
+from modelwright.features import discovery, queries
 from modelwright.features.diff import diff
 from modelwright.features.durations import since_epoch
 from modelwright.features.loading import load_views
@@ -41,6 +41,7 @@ from modelwright.features.records import (
     Value,
     ViewDiff,
     ViewRecord,
+    ViewUse,
     ViewVersion,
 )
 from modelwright.features.timeline import check, unpack
@@ -387,6 +388,36 @@ class Features(Room):
                         features=[str(name) for name in names] if isinstance(names, Sequence) else [],
                     )
                 )
+        return found
+
+    @operation("read", on="")
+    def find(self, tx: Transaction, text: str = "", *, unused: bool = False) -> Sequence[ViewUse]:
+        """Find views by words in their names, features, entities, sources, owners, tags or descriptions; all must occur.
+
+        Each with who uses it, how fresh it stands online, and whether that agrees with offline. `unused` leaves those of
+        which at least one feature is taken by nothing that the caller may see: data that is perhaps not needed.
+        """
+        parities = {each.view: each for each in self.parity()}
+        states, found = self._online().states(), []
+        for version in discovery.views(tx, text):
+            known, state = _version(version), states.get(version.ref)
+            names = known.view.names
+            consumers = discovery.consumers(tx, version.ref, names)
+            taken = {name for each in consumers for name in each.features}
+            left = [name for name in names if name not in taken]
+            if unused and not left:
+                continue
+            found.append(
+                ViewUse(
+                    version=known,
+                    consumers=consumers,
+                    unused=left,
+                    online=state,
+                    age=None if state is None else max(0.0, (tx.now - state.fresh).total_seconds()),
+                    behind=0 if state is None else max(0, queries.last(tx, state.source.whole) - state.pushed),
+                    parity=parities.get(version.ref),
+                )
+            )
         return found
 
     @operation("read", on="")

@@ -8,25 +8,27 @@ from starlette.requests import Request
 
 from modelwright.core.paging import Filter
 from modelwright.core.refs import Kind
-from modelwright.server.pages.datasets import EARLIER, searched
+from modelwright.server.pages.datasets import EARLIER
 from modelwright.server.pages.lineage import lineage_of
-from modelwright.server.pages.render import named, turning
+from modelwright.server.pages.render import PER_PAGE, named
 from modelwright.workspace import Workspace
 
 
 def index(workspace: Workspace, request: Request) -> dict[str, Any]:
-    """Every view by its latest version, and whether it stands online."""
-    page = workspace.features.list(searched(request))
-    online = {version.ref: workspace.features.materialised(version.ref) for version in page.items}
-    return {"page": page, "online": online, "turning": turning(request, page.next), "query": request.query_params}
+    """Every view by its latest version: who uses it, how it stands online, and which of its features nobody takes."""
+    asked = request.query_params
+    uses = workspace.features.find(asked.get("q", ""), unused=asked.get("unused") == "yes")
+    return {"uses": uses[:PER_PAGE], "more": len(uses) > PER_PAGE, "query": asked}
 
 
 def version(workspace: Workspace, request: Request) -> dict[str, Any]:
     """One version of a view."""
     found = workspace.features.show(named(request, Kind.FEATURES))
     number = found.ref.version or 1
+    uses = [each for each in workspace.features.find(found.ref.name) if each.version.ref.whole == found.ref.whole]
     return {
         "version": found,
+        "use": uses[0] if uses else None,
         "types": {column.name: column.dtype for column in [*found.keys, *found.columns]},
         "online": workspace.features.materialised(found.ref),
         "versions": workspace.features.versions(found.ref.whole, Filter(limit=EARLIER)).items,

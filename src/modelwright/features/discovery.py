@@ -1,0 +1,63 @@
+"""Finding features, and who uses them. Functions on an open transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from modelwright.core.paging import MAX_LIMIT, Filter
+from modelwright.core.refs import Kind, Ref
+from modelwright.core.wire import convert
+from modelwright.features.records import Consumer, FeatureView, ViewRecord
+from modelwright.store import State, Transaction, Version, catalog
+
+Readable = Callable[[Ref], bool]
+
+
+def views(tx: Transaction, text: str) -> list[Version]:
+    """The latest versions of the views in whose names, features, entities, sources, owners, tags or words a text occurs.
+
+    Of several words each must occur. Retired ones are left out.
+    """
+    words, found, after = text.lower().split(), [], None
+    while True:
+        page = catalog.list_things(tx, Kind.FEATURES, Filter(limit=MAX_LIMIT, after=after))
+        for version in page.items:
+            record: ViewRecord = convert(version.record, ViewRecord)
+            said = _said(record.view, version.tags)
+            if version.state is State.ACTIVE and all(word in said for word in words):
+                found.append(version)
+        after = page.next
+        if after is None:
+            return found
+
+
+def _said(view: FeatureView, tags: dict[str, str]) -> str:
+    parts = [view.name, view.description, view.owner, str(view.source), *view.entity]
+    parts += [f"{each.name} {each.description} {each.sql}" for each in [*view.features, *view.on_demand]]
+    return "\n".join([*parts, *(f"{key}={value}" for key, value in tags.items())]).lower()
+
+
+def consumers(tx: Transaction, view: Ref, names: Sequence[str]) -> list[Consumer]:
+    """What depends on any version of a view, of what the caller may read; with the features that it takes.
+
+    What takes named inputs says so in its signature. Without one it counts as taking all of the view.
+    """
+    found = []
+    paths: dict[Kind, Sequence[str] | None] = {}
+    for ref in catalog.dependants(tx, view.whole):
+        if ref.kind not in paths:
+            paths[ref.kind] = tx.readable(ref.kind)
+        allowed = paths[ref.kind]
+        if allowed is not None and not any(path in ("", "*") or _under(ref.name, path) for path in allowed):
+            continue
+        version = catalog.find(tx, ref)
+        if version is None or version.state is not State.ACTIVE:
+            continue
+        inputs = (version.record.get("signature") or {}).get("inputs")
+        taken = {each["name"] for each in inputs} if inputs is not None else set(names)
+        found.append(Consumer(ref=ref, features=[n for n in names if n in taken], aliases=list(version.aliases)))
+    return found
+
+
+def _under(name: str, path: str) -> bool:
+    return name == path or name.startswith(path.rstrip("/") + "/")
