@@ -12,7 +12,12 @@ from modelwright.workspace import Workspace
 
 ROWS = pa.table({"card": [1, 2, 3, 4], "amount": [1.0, 2.0, 3.0, 4.0], "age": [30.0, 40.0, 50.0, 60.0]})
 cards = FeatureView(
-    name="payments/cards", entity="card", source="dataset:paid", features=["amount", "age"], owner="ada", tags={"team": "risk"}
+    name="payments/cards",
+    entity="card",
+    source="dataset:paid",
+    features=["amount", "age"],
+    owner="ada",
+    tags={"team": "risk"},
 )
 
 

@@ -99,6 +99,21 @@ def test_a_server_folds_and_replays_by_itself(here: Workspace) -> None:
     assert turn.turn(NOW + timedelta(seconds=130)) == []
 
 
+def test_a_view_that_pushes_passed_by_is_materialised_by_the_server(here: Workspace) -> None:
+    here.pushes.push(SOURCE, paid(("a", 1)))
+    here.pushes.fold(SOURCE)
+    here.features.materialise(VIEW, source=SOURCE.at(1))
+    here.pushes.push(SOURCE, paid(("a", 0.5)))
+    assert read(here, "a")[0]["often"] == 2
+    assert here.pushes.freshness(VIEW).behind == 2
+    told = FeatureTurn(here.features, here.pushes, FeatureSettings()).turn(NOW)
+    assert told == [
+        "Folded the pushes of dataset:paid into dataset:paid@3.",
+        "Materialised features:counts@1, which pushes had passed by.",
+    ]
+    assert (read(here, "a")[0]["often"], here.pushes.freshness(VIEW).behind) == (4, 0)
+
+
 def test_old_days_of_the_log_go_and_a_broken_line_is_passed_over(here: Workspace) -> None:
     assert here.home is not None
     folder = here.home.folder / "reads"

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from modelwright.core.clock import parse_time
 from modelwright.core.errors import Invalid
 from modelwright.core.signature import Column, DataType
+from modelwright.core.wire import encode
 from modelwright.features import rowwise, sql
 from modelwright.features.records import COUNTS, Feature, FeatureColumn, FeatureView
 
@@ -39,6 +40,8 @@ _ARROW = {
     DataType.DATETIME: pa.timestamp("us", tz="UTC"),
 }
 _TICKS = pa.timestamp("us", tz="UTC")
+MOST_CHECKED = 1000  # definitions that are remembered as sound
+_checked: dict[tuple[bytes, bytes], tuple[list[DataType], list[str]]] = {}
 BROUGHT = {"bool": DataType.BOOL, "int": DataType.INT64, "float": DataType.FP64, "text": DataType.STRING,
             "time": DataType.DATETIME}  # fmt: skip
 
@@ -65,7 +68,7 @@ def session(source: pa.Table) -> Iterator[Any]:
 def describe(view: FeatureView, source: pa.Table) -> tuple[list[Column], list[FeatureColumn]]:
     """The entity columns and the features with their types; `Invalid` says what of the definition does not hold."""
     with session(source.slice(0, 0)) as connection:
-        keys, inputs = _types(connection, view)
+        keys, inputs = _types(connection, view, source)
         lengths = _lengths(connection, view, inputs)
     columns = []
     for feature in view.features:
@@ -161,7 +164,7 @@ def join(view: FeatureView, source: pa.Table, requests: pa.Table, at: Any) -> li
     `requests` holds the entity columns; `at` are the request times as int64 microseconds, without nulls.
     """
     with session(source) as connection:
-        keys, inputs = _types(connection, view)
+        keys, inputs = _types(connection, view, source)
         connection.register("asked", _requests(view, requests, at, keys))
         connection.execute("CREATE TEMP TABLE requests AS SELECT * FROM asked")
         _load(connection, view, keys, inputs)
@@ -191,7 +194,7 @@ def kept(
     source's rows: theirs is all that can have changed.
     """
     with session(source) as connection:
-        keys, inputs = _types(connection, view)
+        keys, inputs = _types(connection, view, source)
         _load(connection, view, keys, inputs, among=_touched(view, source, added, after, until))
         found = connection.sql(sql.kept(view, len(keys)), params={"since": since, "until": until}).to_arrow_table()
     yield from found.to_batches(max_chunksize=1000)
@@ -200,7 +203,7 @@ def kept(
 def waits(view: FeatureView, source: pa.Table, until: int) -> bool:
     """Whether the source holds rows that become visible after a time."""
     with session(source) as connection:
-        keys, inputs = _types(connection, view)
+        keys, inputs = _types(connection, view, source)
         text = f"SELECT 1 FROM ({sql.events(view, keys, inputs)}) WHERE visible > $until LIMIT 1"
         return connection.execute(text, {"until": until}).fetchone() is not None
 
@@ -208,7 +211,7 @@ def waits(view: FeatureView, source: pa.Table, until: int) -> bool:
 def arrived(view: FeatureView, rows: pa.Table) -> Iterator[tuple[tuple[Any, ...], list[Any]]]:
     """Rows that were pushed, as `(key, [visible, event, known, x...])`; what can never be used is left out."""
     with session(rows) as connection:
-        keys, inputs = _types(connection, view)
+        keys, inputs = _types(connection, view, rows)
         chosen = ", ".join(["visible", "event", "known", *sql.columns("x", len(inputs))])
         text = f"SELECT {sql.columns_text('k', len(keys))}, {chosen} FROM ({sql.events(view, keys, inputs)})"
         found = connection.execute(text).fetchall()
@@ -221,7 +224,7 @@ def _touched(view: FeatureView, source: pa.Table, added: int, after: int | None,
     if after is None:
         return None
     with session(source) as connection:
-        keys, inputs = _types(connection, view)
+        keys, inputs = _types(connection, view, source)
         k = sql.columns_text("k", len(keys))
         text = f"SELECT DISTINCT {k} FROM ({sql.events(view, keys, inputs)})"
         found = connection.sql(f"{text} WHERE visible > {after} AND visible <= {until}").to_arrow_table()
@@ -234,7 +237,7 @@ def _touched(view: FeatureView, source: pa.Table, added: int, after: int | None,
 def entities(view: FeatureView, source: pa.Table, number: int) -> pa.Table:
     """Up to `number` different entities of the source, spread evenly over their order."""
     with session(source) as connection:
-        keys, inputs = _types(connection, view)
+        keys, inputs = _types(connection, view, source)
         connection.execute(f"CREATE TEMP TABLE events AS {sql.events(view, keys, inputs)}")
         k = sql.columns_text("k", len(keys))
         found = connection.sql(f"SELECT DISTINCT {k} FROM events ORDER BY {k}").to_arrow_table()
@@ -269,11 +272,26 @@ def _load(
         rows = f"SELECT * FROM ({rows}) SEMI JOIN touched USING ({k})"
     connection.execute(f"CREATE TEMP TABLE events AS {rows}")
     if not view.windowed:
-        connection.execute(f"CREATE TEMP TABLE timeline AS {sql.timeline(len(keys), len(inputs))}")
+        # where rows are known as they happen and none ties with another, each was the newest when it came: nothing to sort
+        plain = view.created_time is None and connection.execute(sql.ties(len(keys))).fetchone() is None
+        text = sql.untied(len(keys), len(inputs)) if plain else sql.timeline(len(keys), len(inputs))
+        connection.execute(f"CREATE TEMP {'VIEW' if plain else 'TABLE'} timeline AS {text}")
 
 
-def _types(connection: Any, view: FeatureView) -> tuple[list[DataType], list[str]]:
-    """The types of the entity columns and of the inputs, after everything about the definition was checked."""
+def _types(connection: Any, view: FeatureView, source: pa.Table) -> tuple[list[DataType], list[str]]:
+    """The types of the entity columns and of the inputs, after everything about the definition was checked.
+
+    They follow from the definition and the source's columns alone, and so does that it holds: once is enough.
+    """
+    asked = (encode(view), source.schema.remove_metadata().serialize().to_pybytes())
+    if asked not in _checked:
+        if len(_checked) >= MOST_CHECKED:
+            _checked.clear()
+        _checked[asked] = _found_types(connection, view)
+    return _checked[asked]
+
+
+def _found_types(connection: Any, view: FeatureView) -> tuple[list[DataType], list[str]]:
     for text in [view.select] if view.select else []:
         rowwise.check(connection, text, f"View {view.name!r}: `select`")
     for text in view.inputs:

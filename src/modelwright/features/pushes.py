@@ -225,8 +225,11 @@ class Pushes(Room):
                 record = self._record(view)
             if record.view.source.selector is not None:
                 return
-            waiting = self.pending(state.source.whole, after=state.pushed if after is None else after)
-            if not waiting or self._merged(state, record, waiting):
+            begin = state.pushed if after is None else after
+            waiting = self.pending(state.source.whole, after=begin)
+            if not waiting or waiting[0].push.number != begin + 1:  # some were folded: only a materialisation has them
+                return
+            if self._merged(state, record, waiting):
                 return
         raise Conflict(f"Too many change {view} online at once.", mend="Push again, with the same id.")
 

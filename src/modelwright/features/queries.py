@@ -41,6 +41,14 @@ def after(tx: Transaction, dataset: Ref, number: int, until: int | None = None) 
     return [(_push(row), bytes(row.data)) for row in found]
 
 
+def unbroken(tx: Transaction, dataset: Ref, number: int) -> bool:
+    """Whether the journal still holds every push after a number."""
+    found = tx.execute(
+        sa.select(sa.func.min(pushes.c.number)).where(pushes.c.dataset == dataset.name, pushes.c.data.is_not(None))
+    ).scalar()
+    return last(tx, dataset) <= number or (found is not None and found <= number + 1)
+
+
 def count(tx: Transaction, dataset: Ref) -> tuple[int, str | None]:
     """How many rows wait to be folded, and since when."""
     query = sa.select(sa.func.sum(pushes.c.rows).label("rows"), sa.func.min(pushes.c.pushed_at).label("since"))

@@ -253,6 +253,9 @@ class Features(Room):
         descent = [found.state.source, *(version for version, _ in queries.descent(tx, found.state.source))]
         if source not in descent:
             return None
+        held = queries.folded(tx, source)
+        if found.state.pushed > held and not queries.unbroken(tx, source.whole, held):
+            return None
         before, after = catalog.get(tx, found.state.source), catalog.get(tx, source)
         return int(after.record["rows"]) - int(before.record["rows"])
 
@@ -294,6 +297,8 @@ class Features(Room):
             if now is None or now.generation != state.generation:
                 raise Conflict(f"Another materialisation of {view} stands online by now.", mend="Materialise again.")
             refuse_older(now, state)
+            if now.pushed > state.base and not queries.unbroken(tx, source.whole, state.base):
+                raise Conflict(f"Pushes were folded while {view} was materialised.", mend="Materialise again.")
             wanted = replace(state, pushed=max(now.pushed, state.base), pushed_at=now.pushed_at, rows=now.rows)
             told = self._online().update(wanted, [], lambda key, held: held or b"")
             if told is not None:

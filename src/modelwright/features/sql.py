@@ -95,6 +95,18 @@ def timeline(keys: int, inputs: int) -> str:
         WHERE rank = highest"""
 
 
+def ties(keys: int) -> str:
+    """A row where two of `events` have the same entity and event time; none where the timeline is `untied`."""
+    entity = columns_text("k", keys)
+    return f"SELECT 1 FROM events GROUP BY {entity}, event HAVING count(*) > 1 LIMIT 1"
+
+
+def untied(keys: int, inputs: int) -> str:
+    """The `timeline` of events that are known as they happen, of which no two of an entity happen at once."""
+    listed = ["event AS visible", "event", "known", *columns("x", inputs)]
+    return f"SELECT {columns_text('k', keys)}, {', '.join(listed)} FROM events"
+
+
 def newest(view: FeatureView, keys: int) -> str:
     """For each of `requests` (`row, k*, moment`), the newest row of `timeline` known then, where it still holds."""
     match = " AND ".join(f"r.k{i} = t.k{i}" for i in range(keys))

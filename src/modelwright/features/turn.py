@@ -29,6 +29,7 @@ class FeatureTurn:
             self._folded = now
             for source in self._pushes.streams():
                 told.append(f"Folded the pushes of {source} into {self._pushes.fold(source)}.")
+            told += self._catch_up()
         if self._verified is None:
             self._verified = now
         elif now - self._verified >= self._verify_every:
@@ -36,4 +37,15 @@ class FeatureTurn:
             for found in self._features.replay():
                 verdict = "agree" if found.equal else f"differ in {found.mismatches} of {found.values} values"
                 told.append(f"{found.rows} logged reads of {found.view} {verdict} with offline.")
+        return told
+
+    def _catch_up(self) -> Sequence[str]:
+        """Materialise what no push can bring up to date any more: pushes were folded while it was being materialised."""
+        told = []
+        for state in self._features.standing():
+            follows = self._features.show(state.view).view.source.selector is None
+            if follows and self._pushes.freshness(state.view).behind:
+                since = None if state.since == state.until else state.since
+                self._features.materialise(state.view, since=since, reason="pushes were folded before they were online")
+                told.append(f"Materialised {state.view}, which pushes had passed by.")
         return told
