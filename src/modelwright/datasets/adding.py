@@ -15,7 +15,11 @@ from modelwright.core.blobs import Blobs
 from modelwright.core.clock import isoformat
 from modelwright.core.errors import Invalid
 from modelwright.core.wire import encode
+from modelwright.datasets.chunks import KnownChunks, Packer, digest_of
+from modelwright.datasets.cutting import pieces
 from modelwright.datasets.engine import EPOCH, connect
+from modelwright.datasets.manifest import Entry, write_manifest
+from modelwright.datasets.pages import page_borders
 from modelwright.datasets.parts import write_parts
 from modelwright.datasets.profile import profile_table
 from modelwright.datasets.records import CsvFormat, DatasetColumn, DatasetRecord, DatasetVersion, Part, TimeRange
@@ -27,6 +31,7 @@ def prepare(
     blobs: Blobs,
     source: Any,
     *,
+    known: KnownChunks,
     before: DatasetVersion | None,
     types: dict[str, str],
     key: list[str],
@@ -49,22 +54,42 @@ def prepare(
         if name not in names:
             raise Invalid(f"{label} has no column {name!r}.", mend=f"It has {', '.join(names)}.")
     columns = _columns(tables, personal)
+    by = key or [name for name in (before.grouped_by if before else []) if name in names] or names
     time_range = _time_range(tables, time_column) if time_column else None
     with tempfile.TemporaryDirectory(prefix="modelwright-add-") as folder:
-        files = list(write_parts(tables, Path(folder)))
+        files = list(write_parts(tables, Path(folder), by))
         profile = profile_table(connect({"rows": [path for path, _ in files]}), "rows", columns)
-        parts = [Part(digest=blobs.put(path), rows=rows, bytes=path.stat().st_size) for path, rows in files]
+        with Packer(blobs, known) as packer:
+            entries = _stored(packer, [path for path, _ in files])
+            manifest, _ = write_manifest(blobs, packer, entries)
+    parts = [
+        Part(digest=entry.digest.hex(), rows=count, bytes=entry.size)
+        for entry, (_, count) in zip(entries, files, strict=True)
+    ]
     return DatasetRecord(
         columns=columns,
         rows=sum(part.rows for part in parts),
         bytes=sum(part.bytes for part in parts),
         parts=parts,
+        manifest=manifest,
+        stored=packer.stored,
+        grouped_by=by,
         profile=blobs.put(encode(profile)),
         key=key,
         time_column=time_column,
         time_range=time_range,
         source=label,
     )
+
+
+def _stored(packer: Packer, files: Sequence[Path]) -> list[Entry]:
+    """Parts as chunks, cut at the borders of their pages."""
+    digests = [[packer.add(piece) for piece in pieces(file, page_borders(file))] for file in files]
+    packer.flush()
+    return [
+        Entry(f"{number:06}.parquet", file.stat().st_size, digest_of(each), False, [packer.where(one) for one in each])
+        for number, (file, each) in enumerate(zip(files, digests, strict=True))
+    ]
 
 
 def _columns(tables: Sequence[Any], personal: Sequence[str]) -> list[DatasetColumn]:
