@@ -87,7 +87,7 @@ def data_files(setting: Setting) -> Iterator[Case]:
     def touched() -> tuple[Path, Path]:
         places = again()
         for place in places:
-            for number in range(0, count, 100):
+            for number in random.Random(1).sample(range(count), count // 100):
                 path = place / "data" / _name(number)
                 path.unlink()  # DVC may have linked it to its cache
                 path.write_bytes(random.Random(number + 1_000_000).randbytes(2000))

@@ -18,7 +18,7 @@ from modelwright.core.errors import Conflict, Corrupt, Invalid, NotFound, Refuse
 from modelwright.core.refs import Ref
 from modelwright.datasets.checkout import choose
 from modelwright.datasets.chunks import Chunk, KnownChunks, Packer, digest_of
-from modelwright.datasets.manifest import Entry, entries_of, packs_of, read_manifest, write_manifest
+from modelwright.datasets.manifest import Entry, check_path, entries_of, packs_of, read_manifest, write_manifest
 
 PICTURES = Ref.parse("dataset:pictures")
 
@@ -242,13 +242,37 @@ def test_links_devices_and_nothing_are_refused(embedded, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "path", ["../a", "/a", "a/../../b", "a//b", "", ".", "a/", "a\\b", "C:/a", "a\x00b", "a\nb", "x" * 300, "\udc80"]
+    "path",
+    [
+        "../a",
+        "/a",
+        "a/../../b",
+        "a//b",
+        "",
+        ".",
+        "a/",
+        "a\\b",
+        "C:/a",
+        "c:a",
+        "a/..",
+        "./a",
+        "ä" * 200,
+        "a\x00b",
+        "a\nb",
+        "x" * 300,
+        "\udc80",
+    ],
 )
 def test_a_name_that_leads_elsewhere_is_in_no_manifest(embedded, path):
     with KnownChunksOf(embedded) as packer:
         chunk = put(packer, b"x")
         with pytest.raises(Invalid, match="no name"):
             write_manifest(embedded.home.objects, packer, [Entry(path, 1, chunk.digest, False, [chunk])])
+
+
+@pytest.mark.parametrize("path", ["a", "a/b", ".a", "..a", "a..", "a./.b", "ab:c", "a b", "雪/ä", "x" * 255, "$", "-a"])
+def test_a_name_that_leads_downwards_is_in_a_manifest(path):
+    assert check_path(path) == path
 
 
 def test_nothing_is_written_through_a_link_in_the_folder(embedded, pictures, tmp_path):

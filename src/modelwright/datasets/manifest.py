@@ -7,6 +7,7 @@ pages, and every pack that a page or one of its entries needs: so the collector 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -24,6 +25,11 @@ PAGE: Final = 128  # entries of a page, on average
 _PAGES: Final = 4096  # with more, pages are larger
 _NAMED: Final = 16_000  # packs named in one JSON document
 _LONGEST: Final = 255  # bytes of one name in a path
+_ELSEWHERE: Final = re.compile(
+    r"^$|^/|/$|//|(?:^|/)\.\.?(?:/|$)"  # nothing, from the root, empty names, `.` and `..`
+    r"|^[A-Za-z]:|\\"  # a drive, and what separates names on Windows
+    r"|[\x00-\x1f\x7f]|[\ud800-\udfff]"  # control characters, and bytes that were no UTF-8
+)
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -69,19 +75,16 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 def check_path(path: str) -> str:
     """A path that stays below its root on every system; `Invalid` for any other."""
-    names = path.split("/")
-    good = (
-        path
-        and all(name not in ("", ".", "..") and len(name.encode("utf-8", "replace")) <= _LONGEST for name in names)
-        and not any(ord(sign) < 32 or 0xD800 <= ord(sign) < 0xE000 or sign in "\\\x7f" for sign in path)
-        and not (len(names[0]) == 2 and names[0][1] == ":")
-    )
-    if not good:
+    if _ELSEWHERE.search(path) or (len(path) > _LONGEST // 4 and _too_long(path)):
         raise Invalid(
             f"{path!r} is no name for a file of a dataset.",
             mend="Names are UTF-8, without control characters and backslashes, and lead nowhere but downwards.",
         )
     return path
+
+
+def _too_long(path: str) -> bool:
+    return any(len(name.encode()) > _LONGEST for name in path.split("/"))
 
 
 def write_manifest(blobs: Blobs, packer: Packer, entries: Iterable[Entry]) -> tuple[str, Manifest]:

@@ -29,8 +29,10 @@ def page_borders(path: Path) -> Sequence[int]:
         for group in range(about.num_row_groups):
             for number in range(about.num_columns):
                 column = about.row_group(group).column(number)
-                starts = (column.data_page_offset, column.dictionary_page_offset)
-                place = min(start for start in starts if start)
+                starts = [start for start in (column.data_page_offset, column.dictionary_page_offset) if start]
+                if not starts:  # of a group without rows
+                    continue
+                place = min(starts)
                 end = place + column.total_compressed_size
                 if not 0 < end <= size:
                     raise ValueError(f"a column chunk of {path} ends at {end}, the file at {size}")

@@ -49,8 +49,13 @@ class Datasets(Room):
 
     room, kind = "datasets", Kind.DATASET
 
-    def __init__(self, caller: Caller, *, cache: Path | None = None, address: str = "") -> None:
+    def __init__(
+        self, caller: Caller, *, cache: Path | None = None, indexes: Path | None = None, address: str = ""
+    ) -> None:
         """`cache` is a folder for files that were fetched and verified; without one, a temporary folder is used.
+
+        `indexes` is where it is remembered how folders were found: names, times and digests of files, and no content; by
+        default it is in the cache.
 
         `address` is what the workspace is called by whoever keeps account of what is read from it.
         """
@@ -58,7 +63,7 @@ class Datasets(Room):
         self._address = address
         self._place = cache
         self._cache = ObjectCache(caller.blobs, cache and cache / "parts")
-        self._indexes = Indexes(cache and cache / "trees")
+        self._indexes = Indexes(indexes or (cache and cache / "trees"))
 
     # On the record
 

@@ -87,7 +87,7 @@ class Indexes:
         path = self._path(Path(index.folder))
         if path is None:
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         partial = path.with_suffix(f".{secrets.token_hex(6)}")
         try:
             partial.write_bytes(msgspec.msgpack.encode(index))
