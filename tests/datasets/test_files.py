@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -393,6 +394,59 @@ def test_any_folders_come_back_as_they_were(embedded, tmp_path_factory, trees):
         embedded.datasets.checkout(version.ref, place / "out")
         assert held(place / "out") == made
         assert embedded.datasets.status(place / "out").clean
+
+
+def test_the_collector_keeps_what_manifests_name_and_nothing_else(embedded, pictures, tmp_path):
+    embedded.datasets.add_files("pictures", pictures)
+    first = held(pictures)
+    fill(pictures, {"cats/000.png": b"changed"})
+    second = embedded.datasets.add_files("pictures", pictures)
+    fill(tmp_path / "others", {"noise": random.Random(9).randbytes(1 << 20)})
+    gone = embedded.datasets.add_files("others", tmp_path / "others")
+    embedded.datasets.delete(gone.ref)
+    assert embedded.storage.collect(grace=0.0).size > 1 << 20
+    for version, files in ((PICTURES.at(1), first), (second.ref, held(pictures))):
+        embedded.datasets.checkout(version, tmp_path / f"out{version.version}")
+        assert held(tmp_path / f"out{version.version}") == files
+    again = embedded.datasets.add_files("others", tmp_path / "others")  # its pack is known, and gone
+    embedded.datasets.checkout(again.ref, tmp_path / "again")
+    assert held(tmp_path / "again") == held(tmp_path / "others")
+
+
+def test_a_file_takes_the_place_of_a_folder_and_the_other_way_round(embedded, tmp_path):
+    folder, out = fill(tmp_path / "shapes", {"a/b": b"1", "c": b"2"}), tmp_path / "out"
+    embedded.datasets.add_files("shapes", folder)
+    (folder / "a/b").unlink()
+    (folder / "a").rmdir()
+    (folder / "c").unlink()
+    fill(folder, {"a": b"3", "c/d": b"4"})
+    embedded.datasets.add_files("shapes", folder)
+    for version in (1, 2, 1):
+        embedded.datasets.checkout(f"dataset:shapes@{version}", out)
+    assert held(out) == {"a/b": b"1", "c": b"2"}
+    fill(out, {"c2": b"", "a/mine": b"mine"})
+    with pytest.raises(Conflict, match="a/mine"):
+        embedded.datasets.checkout("dataset:shapes@2", out)
+    assert (out / "a/mine").read_bytes() == b"mine"
+    fill(out, {"a/.git/HEAD": b"mine too"})
+    with pytest.raises(Conflict, match="other things"):
+        embedded.datasets.checkout("dataset:shapes@2", out, force=True)
+    assert (out / "a/.git/HEAD").exists()
+
+
+def test_a_spoilt_row_of_known_chunks_is_not_believed(embedded, tmp_path):
+    path = tmp_path / "chunks.db"
+    known = KnownChunks(path)
+    known.keep([Chunk(b"d" * 32, b"p" * 32, 7, 9)])
+    known.close()
+    assert KnownChunks(path).find(b"d" * 32) == Chunk(b"d" * 32, b"p" * 32, 7, 9)
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE chunks SET start = 8")
+    assert KnownChunks(path).find(b"d" * 32) is None
+    path.write_bytes(b"no database" * 1000)
+    for left in tmp_path.glob("chunks.db-*"):
+        left.unlink()
+    assert KnownChunks(path).find(b"d" * 32) is None
 
 
 def test_a_manifest_names_every_pack_in_json_that_the_collector_reads(embedded, pictures):

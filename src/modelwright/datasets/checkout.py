@@ -94,7 +94,9 @@ def check_out(
             mend="Add them as a version first, or say --force to lose them.",
             details={"files": sorted(blocked)[:100]},
         )
-    for path in gone:
+    places = _places(wanted, found)
+    below = [path for path in found if any(path.startswith(f"{place}/") for place in places)] if places else []
+    for path in [*gone, *below]:
         _remove(root, path)
         index.files.pop(path, None)
         index.put.pop(path, None)
@@ -109,6 +111,7 @@ def check_out(
         counts[how] += 1
         seen = Seen.of(target.stat())
         index.files[path] = Remembered(seen, entry.digest, sure=True)  # its time is one before any change to come
+        index.put[path] = entry.digest
         done += entry.size
         told(done)
     if not partial:
@@ -138,6 +141,11 @@ def _compare(
 
 def _digest(root: Path, path: str, seen: Seen, index: Index) -> bytes:
     return index.digest(path, seen) or learn(root, path, seen, index)
+
+
+def _places(wanted: Mapping[str, Entry], there: Mapping[str, Seen]) -> set[str]:
+    """The paths of files where a folder is."""
+    return {path[:at] for path in there for at in range(len(path)) if path[at] == "/"} & wanted.keys()
 
 
 def _in_the_way(wanted: Mapping[str, Entry], there: set[str]) -> list[str]:
@@ -212,14 +220,19 @@ def _make_way(root: Path, path: str, made: set[Path]) -> Path:
         parent.mkdir(parents=parent == root, exist_ok=True)
         made.add(parent)
     if target.is_dir() and not target.is_symlink():
-        _empty(target)
+        _clear(target)
     return target
 
 
-def _empty(folder: Path) -> None:
-    import shutil
-
-    shutil.rmtree(folder)
+def _clear(folder: Path) -> None:
+    """Remove a folder of empty folders; `Conflict` if something else is in it."""
+    for place, _, _ in os.walk(folder, topdown=False):
+        try:
+            Path(place).rmdir()
+        except OSError:
+            raise Conflict(
+                f"{folder} is a folder with other things in it, where a file must be.", mend="Move it away."
+            ) from None
 
 
 def _no_link(folder: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -21,6 +22,7 @@ from modelwright.core.errors import Corrupt, NotFound
 PACK: Final = 32 << 20  # bytes after which a pack is closed; none is longer than this and one chunk
 _RUN: Final = 8 << 20  # bytes of neighbouring chunks that are read at once
 _GAP: Final = 64 << 10  # bytes between two chunks that are rather read than left out
+_FIND: Final = "SELECT pack, start, size, proof FROM chunks WHERE digest = ?"
 _CONTEXT: Final = "modelwright datasets: a file by the digests of its chunks"
 
 
@@ -45,10 +47,16 @@ def digest_of(chunks: Sequence[bytes]) -> bytes:
     return blake3(b"".join(chunks), derive_key_context=_CONTEXT).digest() if chunks else blake3(b"").digest()
 
 
+def _proof(chunk: Chunk) -> bytes:
+    said = b"".join([chunk.digest, chunk.pack, chunk.start.to_bytes(8, "big"), chunk.size.to_bytes(8, "big")])
+    return blake3(said).digest(8)
+
+
 class KnownChunks:
     """Where chunks lie that were stored from here or were met in manifests: a cache, in a file or in memory.
 
-    It may be deleted at any time; then something may be stored twice. What it says is believed once the pack is found.
+    It may be deleted at any time; then something may be stored twice. What it says is believed once the pack is found, and
+    of the file only rows that prove to be as they were written: a wrong one would spoil the manifest that relies on it.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -69,21 +77,24 @@ class KnownChunks:
     def find(self, digest: bytes) -> Chunk | None:
         """Where a chunk lies, or None."""
         found = self._met.get(digest)
-        if found is None and self._database is not None:
-            row = self._database.execute("SELECT pack, start, size FROM chunks WHERE digest = ?", (digest,)).fetchone()
-            found = Chunk(digest, *row) if row else None
-        return found
+        if found is not None or self._database is None:
+            return found
+        with suppress(sqlite3.DatabaseError):  # it is only a cache
+            row = self._database.execute(_FIND, (digest,)).fetchone()
+            if row is not None:
+                *place, proof = row
+                found = Chunk(digest, *place)
+                return found if proof == _proof(found) else None
+        return None
 
     def keep(self, chunks: Iterable[Chunk]) -> None:
         """Remember where chunks lie that were stored just now, beyond this process."""
         stored = list(chunks)
         self.meet(stored)
         if self._database is not None and stored:
-            with self._database:
-                self._database.executemany(
-                    "INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?)",
-                    [(chunk.digest, chunk.pack, chunk.start, chunk.size) for chunk in stored],
-                )
+            rows = [(chunk.digest, chunk.pack, chunk.start, chunk.size, _proof(chunk)) for chunk in stored]
+            with suppress(sqlite3.DatabaseError), self._database:
+                self._database.executemany("INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?)", rows)
 
     def close(self) -> None:
         """Give the file back."""
@@ -94,10 +105,10 @@ class KnownChunks:
     def _open(path: Path) -> sqlite3.Connection:
         database = sqlite3.connect(path, timeout=30.0, check_same_thread=False)
         database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = OFF")
+        database.execute("PRAGMA synchronous = NORMAL")
         database.execute(
             "CREATE TABLE IF NOT EXISTS chunks"
-            " (digest BLOB PRIMARY KEY, pack BLOB, start INTEGER, size INTEGER) WITHOUT ROWID"
+            " (digest BLOB PRIMARY KEY, pack BLOB, start INTEGER, size INTEGER, proof BLOB) WITHOUT ROWID"
         )
         return database
 
