@@ -292,7 +292,8 @@ class Workspace:
         from modelwright.datasets import Datasets
 
         cache = self.home.folder / "cache" / "datasets" if self.home else None
-        return Datasets(self.caller, cache=cache, address=self.address)
+        indexes = None if self.home or not self.address else _user_cache(self.address) / "trees"
+        return Datasets(self.caller, cache=cache, indexes=indexes, address=self.address)
 
     @cached_property
     def experiments(self) -> Experiments:
@@ -524,6 +525,16 @@ def open_workspace(
     workspace = Workspace(home.caller(), home, address=str(project))
     home.prepare()
     return workspace
+
+
+def _user_cache(address: str) -> Path:
+    """Where on this machine it is remembered what concerns a workspace that lies elsewhere (XDG)."""
+    import os
+
+    from modelwright.core.hashing import digest_bytes
+
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "modelwright" / digest_bytes(address.encode())[:16]
 
 
 def _nothing() -> None:

@@ -38,9 +38,10 @@ Mw = Callable[..., Ran]
 
 @pytest.fixture(autouse=True)
 def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A terminal of eighty columns, no workspace from outside, and a place of its own for credentials."""
+    """A terminal of eighty columns, no workspace from outside, and its own places for credentials and caches."""
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("MODELWRIGHT_WORKSPACE", raising=False)
 
 

@@ -333,3 +333,34 @@ def test_what_nothing_refers_to_is_shown_and_let_go_of(mw: Any, place: str) -> N
     assert done.code == 0 and done.json["count"] == plan.json["count"]
     assert "Nothing would go." in mw("gc", "--plan", "--older-than", "0", "-w", place).out
     assert mw("show", "model:late@1", "-w", place).code == 0
+
+
+def test_a_folder_goes_in_and_comes_out_again(mw: Any, place: str, tmp_path: Path) -> None:
+    folder, out = tmp_path / "pictures", tmp_path / "out"
+    (folder / "cats").mkdir(parents=True)
+    (folder / "cats" / "one.png").write_bytes(b"one")
+    (folder / "two.csv").write_text("a,b\n1,2\n")
+    added = mw("data", "add", "pictures", folder, "-w", place)
+    assert added.out.startswith("dataset:pictures@1: 2 files, ")
+    assert mw("data", "status", folder, "-w", place).out == f"{folder} is dataset:pictures@1.\n"
+    (folder / "new").touch()
+    assert mw("data", "status", folder, "-w", place, "--json").json["added"] == ["new"]
+    assert mw("data", "add", "pictures", folder, "-w", place, "--json").json["version"]["files"] == 3
+    assert [each["path"] for each in mw("data", "files", "dataset:pictures", "*.csv", "-w", place, "--json").json] == [
+        "two.csv"
+    ]
+    assert "added" in mw("data", "diff", "dataset:pictures@1", "2", "-w", place).out
+    assert len(mw("data", "log", "pictures", "-w", place, "--json").json["items"]) == 2
+    assert "3 files" in mw("data", "log", "dataset:pictures", "-w", place).out
+
+    done = mw("data", "checkout", "dataset:pictures@1", out, "-w", place)
+    assert done.out == f"{out} is dataset:pictures@1: 2 written\n"
+    (out / "two.csv").write_text("mine")
+    refused = mw("data", "checkout", "dataset:pictures@2", out, "-w", place, "--json")
+    assert (refused.code, refused.error["code"]) == (4, "conflict")
+    assert mw("data", "checkout", "dataset:pictures@2", out, "-w", place, "--force").code == 0
+    again = mw("data", "checkout", "dataset:pictures@1", out, "-w", place, "--json").json
+    assert (again["removed"], again["kept"]) == (1, 2)
+    assert mw("data", "add", "raw", folder / "two.csv", "-w", place, "--files", "--json").json["version"]["files"] == 1
+    assert mw("data", "add", "raw", folder, "-w", place, "--key", "a").code == 2
+    assert mw("show", "dataset:pictures", "-w", place).code == 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from modelwright.cli import folders
 from modelwright.cli.explain import add_group
 from modelwright.cli.kinds.data import DatasetFace
 from modelwright.cli.options import AsJson, Reason, RefArgument, Where, pairs, parse_moment, parse_ref, workspace
@@ -28,7 +29,7 @@ def register(app: typer.Typer) -> None:
         app,
         "data",
         "Bring data in, look at them, check them, compare versions.",
-        {"add": add, "show": show, "check": check, "suggest": suggest, "diff": diff, "head": head},
+        {"add": add, "show": show, "check": check, "suggest": suggest, "diff": diff, "head": head, **folders.COMMANDS},
     )
     add_group(
         app,
@@ -50,7 +51,9 @@ def register(app: typer.Typer) -> None:
 
 def add(
     name: Annotated[str, typer.Argument(help="The dataset's name.")],
-    files: Annotated[list[Path], typer.Argument(help="CSV or Parquet files, all of one version.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="CSV or Parquet files, all of one version; or a folder, or a file of any kind.")
+    ],
     key: Annotated[list[str] | None, typer.Option(help="A column of the key; may be repeated.")] = None,
     time_column: Annotated[
         str | None, typer.Option("--time", help="The column of event times.", show_default=False)
@@ -67,17 +70,28 @@ def add(
     ] = None,
     description: Annotated[str, typer.Option(help="What it is.")] = "",
     tag: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A tag; may be repeated.")] = None,
+    as_files: Annotated[bool, typer.Option("--files", help="Keep CSV and Parquet as the files they are.")] = False,
+    verify: folders.Verify = False,
     reason: Reason = "",
     where: Where = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a version of one or more files; the same content twice is the same version.
+    """Make a version of one or more files, or of a folder; the same content twice is the same version.
+
+    CSV and Parquet become rows; a folder, or any other file, is kept as it is.
 
     A broken row is told with its file, line and column, and nothing is loaded. Key, time column, types and personal columns
     are those of the version before where they are not given.
     """
     from modelwright.datasets.records import CsvFormat
 
+    inputs = [Ref.parse(text) for text in derived_from or []]
+    if as_files or any(folders.holds_files(file) for file in files):
+        if len(files) > 1 or key or time_column or type_ or personal or missing or checks:
+            raise Invalid("Files have no columns and no checks.", mend="Name one folder or file, without such options.")
+        about = {"description": description, "tags": pairs(tag, option="--tag"), "reason": reason}
+        folders.add_files(name, files[0], verify=verify, inputs=inputs, about=about, where=where, as_json=as_json)
+        return
     form = CsvFormat(delimiter=delimiter, missing=tuple(missing) if missing else CsvFormat().missing)
     with workspace(where) as rooms, progress(f"adding {name}"):
         version = rooms.datasets.add(
@@ -88,7 +102,7 @@ def add(
             types=pairs(type_, option="--type"),
             personal=personal or (),
             csv=form,
-            inputs=[Ref.parse(text) for text in derived_from or []],
+            inputs=inputs,
             description=description,
             tags=pairs(tag, option="--tag"),
             reason=reason,

@@ -49,8 +49,8 @@ SECTIONS: Final[dict[str, dict[str, Command]]] = {
         ),
     },
     "Data and training": {
-        "data": Command("data", "write", "Add a dataset version, check it, suggest checks, compare."),
-        "features": Command("data", "write", "Apply feature views, put them online, read, push, verify, find."),
+        "data": Command("data", "write", "Add, check, compare versions of tables and folders."),
+        "features": Command("data", "write", "Apply feature views, put them online, read, push, find."),
         "run": Command("run", "train", "Run a pipeline; finished steps are not run again."),
         "reproduce": Command("track", "evaluate", "Run a past run again as it was, and compare."),
         "sync": Command("track", "write", "Deliver what runs logged here and could not send."),

@@ -26,6 +26,10 @@ class Blobs(Protocol):
         """The content piece by piece; raises `Corrupt` at the end if the whole does not match its digest."""
         ...
 
+    def part(self, digest: str, start: int, end: int) -> Iterator[bytes]:
+        """The bytes from `start` up to `end`, piece by piece. Not verified: whoever asks knows what they must be."""
+        ...
+
     def fetch(self, digest: str, path: Path) -> Path:
         """Write the content to a file, verified before the file appears under its name."""
         ...

@@ -17,7 +17,11 @@ from modelwright.core.blobs import Blobs
 from modelwright.core.clock import isoformat
 from modelwright.core.errors import Invalid
 from modelwright.core.wire import encode
+from modelwright.datasets.chunks import KnownChunks, Packer, digest_of
+from modelwright.datasets.cutting import pieces
 from modelwright.datasets.engine import EPOCH, connect
+from modelwright.datasets.manifest import Entry, write_manifest
+from modelwright.datasets.pages import page_borders
 from modelwright.datasets.parts import write_parts
 from modelwright.datasets.profile import profile_table
 from modelwright.datasets.records import CsvFormat, DatasetColumn, DatasetRecord, DatasetVersion, Part, TimeRange
@@ -31,6 +35,7 @@ def prepare(
     blobs: Blobs,
     source: Any,
     *,
+    known: KnownChunks,
     before: DatasetVersion | None,
     types: dict[str, str],
     key: list[str],
@@ -53,16 +58,26 @@ def prepare(
         if name not in names:
             raise Invalid(f"{label} has no column {name!r}.", mend=f"It has {', '.join(names)}.")
     columns = _columns(tables, personal)
+    by = key or [name for name in (before.grouped_by if before else []) if name in names] or names
     time_range = _time_range(tables, time_column) if time_column else None
     with tempfile.TemporaryDirectory(prefix="modelwright-add-") as folder:
-        files = list(write_parts(tables, Path(folder)))
+        files = list(write_parts(tables, Path(folder), by))
         profile = profile_table(connect({"rows": [path for path, _ in files]}), "rows", columns)
-        parts = [Part(digest=blobs.put(path), rows=rows, bytes=path.stat().st_size) for path, rows in files]
+        with Packer(blobs, known) as packer:
+            entries = _stored(packer, [path for path, _ in files])
+            manifest, _ = write_manifest(blobs, packer, entries)
+    parts = [
+        Part(digest=entry.digest.hex(), rows=count, bytes=entry.size)
+        for entry, (_, count) in zip(entries, files, strict=True)
+    ]
     return DatasetRecord(
         columns=columns,
         rows=sum(part.rows for part in parts),
         bytes=sum(part.bytes for part in parts),
         parts=parts,
+        manifest=manifest,
+        stored=packer.stored,
+        grouped_by=by,
         profile=blobs.put(encode(profile)),
         key=key,
         time_column=time_column,
@@ -71,11 +86,21 @@ def prepare(
     )
 
 
-def extend(blobs: Blobs, before: DatasetVersion, files: Sequence[Path], rows: Any, label: str) -> DatasetRecord:
+def extend(
+    blobs: Blobs,
+    before: DatasetVersion,
+    files: Sequence[Path],
+    entries: Sequence[Entry],
+    rows: Any,
+    label: str,
+    *,
+    known: KnownChunks,
+) -> DatasetRecord:
     """The record of a version with rows added at its end. What is there already is not stored anew.
 
-    A part that is no longer than the rows after it is written again together with them, so that many small additions do
-    not make many small parts: each row is written again at most as often as the logarithm of their number.
+    `files` are its parts as they lie here, `entries` what its manifest says of them (nothing, where it has none). A part
+    that is no longer than the rows after it is written again together with them, so that many small additions do not make
+    many small parts: each row is written again at most as often as the logarithm of their number.
     """
     taken, size = 0, rows.num_rows
     while taken < len(before.parts) and before.parts[-1 - taken].rows <= min(size, MERGED_ROWS):
@@ -85,25 +110,45 @@ def extend(blobs: Blobs, before: DatasetVersion, files: Sequence[Path], rows: An
     tables = [pq.read_table(file, partitioning=None) for file in files[len(kept) :]]
     joined = pa.concat_tables([*(table.cast(rows.schema) for table in tables), rows]) if tables else rows
     columns = [replace(column, nullable=column.nullable or bool(rows[column.name].null_count)) for column in before.columns]
+    by = before.grouped_by or before.key or [column.name for column in columns]
     span = _time_range([rows], before.time_column) if before.time_column else None
     spans = [each for each in (before.time_range, span) if each is not None]
     with tempfile.TemporaryDirectory(prefix="modelwright-add-") as folder:
-        written = list(write_parts([joined], Path(folder)))
-        every = [*files[: len(kept)], *(path for path, _ in written)]
-        profile = profile_table(connect({"rows": every}), "rows", columns)
-        made = [Part(digest=blobs.put(path), rows=count, bytes=path.stat().st_size) for path, count in written]
-    parts = [*kept, *made]
+        written = list(write_parts([joined], Path(folder), by))
+        profile = profile_table(connect({"rows": [*files[: len(kept)], *(path for path, _ in written)]}), "rows", columns)
+        with Packer(blobs, known) as packer:
+            held = list(entries[: len(kept)]) or _stored(packer, files[: len(kept)])
+            made = _stored(packer, [path for path, _ in written], first=len(kept))
+            manifest, _ = write_manifest(blobs, packer, [*held, *made])
+    counts = [*(part.rows for part in kept), *(count for _, count in written)]
+    parts = [
+        Part(digest=entry.digest.hex(), rows=count, bytes=entry.size)
+        for entry, count in zip([*held, *made], counts, strict=True)
+    ]
     return DatasetRecord(
         columns=columns,
         rows=sum(part.rows for part in parts),
         bytes=sum(part.bytes for part in parts),
         parts=parts,
+        manifest=manifest,
+        stored=packer.stored,
+        grouped_by=by,
         profile=blobs.put(encode(profile)),
         key=before.key,
         time_column=before.time_column,
         time_range=TimeRange(first=min(s.first for s in spans), last=max(s.last for s in spans)) if spans else None,
         source=label,
     )
+
+
+def _stored(packer: Packer, files: Sequence[Path], *, first: int = 0) -> list[Entry]:
+    """Parts as chunks, cut at the borders of their pages; the number of the first of them names them."""
+    digests = [[packer.add(piece) for piece in pieces(file, page_borders(file))] for file in files]
+    packer.flush()
+    return [
+        Entry(f"{number:06}.parquet", file.stat().st_size, digest_of(each), False, [packer.where(one) for one in each])
+        for number, (file, each) in enumerate(zip(files, digests, strict=True), first)
+    ]
 
 
 def _columns(tables: Sequence[Any], personal: Sequence[str]) -> list[DatasetColumn]:

@@ -1,50 +1,120 @@
-"""Rows as objects: Parquet whose bytes depend on nothing but the rows and the library that writes them."""
+"""Rows as Parquet whose bytes depend on nothing but the rows and the library that writes them, and change where these do.
+
+Row groups and pages end where the content says so: rows put in or taken out change the pages around them and no others.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-PART_ROWS = 1_000_000
-GROUP_ROWS = 122_880  # DuckDB reads row groups in parallel; this is its own unit of work
+LEAST_ROWS: Final = 65_536  # rows of a row group that content has ended; DuckDB's unit of work is 122,880
+MOST_ROWS: Final = 262_144
+_ENDS: Final = (1 << 64) >> 16  # one row in 65,536 ends a group
+_PAGES: Final = {"min_chunk_size": 64 << 10, "max_chunk_size": 256 << 10, "norm_level": 1}  # bytes before compression
+_MULTIPLIER: Final = np.uint64(0x9E3779B97F4A7C15)
+_MIX: Final = np.uint64(0xBF58476D1CE4E5B9)
 
 
-def write_parts(tables: Iterable[Any], folder: Path) -> Iterator[tuple[Path, int]]:
-    """Write tables as Parquet files of at most `PART_ROWS` rows each; gives each file with its rows.
-
-    A table never shares a part with another, so adding a file to a list leaves the parts of the others as they were.
-    """
-    number = 0
-    for table in tables:
-        for start in range(0, max(table.num_rows, 1), PART_ROWS):
-            piece = table.slice(start, PART_ROWS)
-            path = folder / f"{number}.parquet"
-            write_parquet(piece, path)
-            number += 1
-            yield path, piece.num_rows
+def write_parts(tables: Iterable[Any], folder: Path, by: Sequence[str] = ()) -> Iterator[tuple[Path, int]]:
+    """Write tables as Parquet files, one each; gives each file with its rows. For `by` see `group_ends`."""
+    for number, table in enumerate(tables):
+        path = folder / f"{number}.parquet"
+        write_parquet(table, path, by)
+        yield path, table.num_rows
 
 
-def write_parquet(table: Any, path: Path) -> None:
+def write_parquet(table: Any, path: Path, by: Sequence[str] = ()) -> None:
     """One table as Parquet (zstd), without metadata of whoever made it.
 
     A column that holds NaN gets no statistics: Parquet's extremes leave NaN out, and DuckDB concludes from them that there
-    is none, so that `isnan` would be false for every row.
+    is none, so that `isnan` would be false for every row. Only text has a dictionary: one of numbers
+    changes with the first rows of a group, and then every page of the group does; without it they are hardly longer.
     """
     plain = pa.table(table.combine_chunks().columns, schema=table.schema.remove_metadata())
     sound = [field.name for field in plain.schema if not _holds_nan(plain[field.name])]
-    pq.write_table(
-        plain,
+    listed = [field.name for field in plain.schema if _is_text(field.type)]
+    with pq.ParquetWriter(
         path,
+        plain.schema,
         compression="zstd",
         compression_level=3,
-        row_group_size=GROUP_ROWS,
         version="2.6",
         write_statistics=True if len(sound) == plain.num_columns else sound,
+        use_dictionary=True if len(listed) == plain.num_columns else listed,
+        use_content_defined_chunking=_PAGES,
+    ) as writer:
+        start = 0
+        for end in group_ends(plain, by):
+            writer.write_table(plain.slice(start, end - start), row_group_size=max(1, end - start))
+            start = end
+
+
+def group_ends(table: Any, by: Sequence[str] = ()) -> list[int]:
+    """After which rows a row group ends: after one whose values in the columns `by` pick it, or at `MOST_ROWS`.
+
+    Without `by` it is all columns; then a column more moves every end. Between two ends lie at least `LEAST_ROWS`.
+    """
+    rows = table.num_rows
+    if rows <= LEAST_ROWS:
+        return [rows]
+    hashes = np.zeros(rows, np.uint64)
+    for name in [name for name in by if name in table.column_names] or table.column_names:
+        hashes = (hashes ^ _hash(table[name])) * _MULTIPLIER
+    hashes ^= hashes >> np.uint64(29)
+    hashes *= _MIX
+    picked = np.flatnonzero(hashes ^ (hashes >> np.uint64(32)) < np.uint64(_ENDS)) + 1
+    ends: list[int] = []
+    start = 0
+    while rows - start > LEAST_ROWS:
+        at = int(np.searchsorted(picked, start + LEAST_ROWS))
+        end = min(int(picked[at]) if at < len(picked) else rows, start + MOST_ROWS, rows)
+        ends.append(end)
+        start = end
+    if start < rows:
+        ends.append(rows)
+    return ends
+
+
+def _hash(column: Any) -> Any:
+    """A number for each value; the same for equal values. What has no fixed width and is no text gives zeros."""
+    values = column.combine_chunks()
+    if isinstance(values, pa.ChunkedArray):
+        values = values.chunk(0) if values.num_chunks else pa.array([], values.type)
+    kind = values.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return _hash_texts(values)
+    if pa.types.is_boolean(kind):
+        values = values.cast(pa.uint8())
+    elif not (pa.types.is_primitive(kind) and kind.bit_width <= 64):
+        return np.zeros(len(values), np.uint64)
+    whole = values.view({8: pa.uint8(), 16: pa.uint16(), 32: pa.uint32(), 64: pa.uint64()}[values.type.bit_width])
+    return whole.fill_null(0).to_numpy(zero_copy_only=False).astype(np.uint64) * _MIX
+
+
+def _hash_texts(values: Any) -> Any:
+    """By their length and their last eight bytes."""
+    values = pc.fill_null(values, "").cast(pa.large_string())
+    _, offsets, content = values.buffers()
+    bounds = np.frombuffer(offsets, np.int64, len(values) + 1 + values.offset)[values.offset :]
+    data = np.concatenate([np.zeros(8, np.uint8), np.frombuffer(content, np.uint8) if content else np.empty(0, np.uint8)])
+    words = np.ndarray((len(data) - 7,), "<u8", buffer=data, strides=(1,))
+    lengths = (bounds[1:] - bounds[:-1]).astype(np.uint64)
+    beyond = (np.uint64(8) - np.minimum(lengths, np.uint64(8))) * np.uint64(8)  # bits of the texts before it
+    last = np.where(beyond < 64, words[bounds[1:]] >> np.minimum(beyond, np.uint64(63)), np.uint64(0))
+    return (last ^ (lengths << np.uint64(56))) * _MIX
+
+
+def _is_text(kind: Any) -> bool:
+    return any(
+        check(kind)
+        for check in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
     )
 
 

@@ -36,7 +36,7 @@ class DatasetColumn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """Some of the rows: one Parquet object, by its digest."""
+    """Some of the rows: one Parquet file, by its digest; it lies in chunks if the version has a manifest, else as it is."""
 
     digest: str
     rows: int
@@ -51,18 +51,31 @@ class TimeRange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DatasetRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What the catalog keeps of one version. The rows are the rows of the parts, in order."""
+    """What the catalog keeps of one version: of a table, whose rows are the rows of the parts, in order; or of files.
 
-    columns: list[DatasetColumn]
-    rows: int
-    bytes: int  # of the parts together, as stored
-    parts: list[Part]
+    Files have no columns, rows and parts; what they are stands in the manifest alone.
+    """
+
+    columns: list[DatasetColumn] = []
+    rows: int = 0
+    bytes: int  # of the parts, or files, together, before chunks they share with others are taken off
+    parts: list[Part] = []
+    files: int = 0  # how many there are, where these are the version
+    manifest: str | None = None  # digest of the object that names the chunks of parts or files
+    content: str = ""  # of files: a digest of their paths and contents
+    stored: int | None = None  # bytes that had to be stored for it: what none before it had
+    grouped_by: list[str] = []  # the columns that say where row groups end
     profile: str | None = None  # digest of the object that holds the `Profile` as JSON
     key: list[str] = []  # the columns that together name a row
     time_column: str | None = None  # when the row's event happened
     time_range: TimeRange | None = None
     source: str = ""  # where it came from, for people: a file's name, `pyarrow.Table`
     parent: Ref | None = None  # the version that was the newest before this one
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it is a table, and not a folder of files."""
+        return bool(self.columns)
 
     @property
     def names(self) -> list[str]:
@@ -257,6 +270,27 @@ class DistributionChange(msgspec.Struct, frozen=True, kw_only=True):
     level: str = "none"  # none | small | large: psi below 0.1, up to 0.25, from 0.25
 
 
+class FilesDiff(msgspec.Struct, frozen=True, kw_only=True):
+    """Which files differ, by path; `moved` are those whose content has another path now."""
+
+    added: list[str] = []
+    removed: list[str] = []
+    changed: list[str] = []
+    moved: dict[str, str] = {}
+    same: int = 0
+    bytes_before: int = 0
+    bytes_after: int = 0
+
+
+class DatasetFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One file of a version of files."""
+
+    path: str
+    size: int
+    digest: str
+    executable: bool = False
+
+
 class DatasetDiff(msgspec.Struct, frozen=True, kw_only=True):
     """What changed from one version to another."""
 
@@ -271,9 +305,12 @@ class DatasetDiff(msgspec.Struct, frozen=True, kw_only=True):
     distributions: list[DistributionChange] = []  # the furthest moved first
     time_before: TimeRange | None = None
     time_after: TimeRange | None = None
+    files: FilesDiff | None = None  # of versions of files; then all before it is empty
 
     @property
     def identical(self) -> bool:
-        """Whether both hold the same rows in the same columns."""
+        """Whether both hold the same rows in the same columns, or the same files."""
+        if self.files is not None:
+            return not (self.files.added or self.files.removed or self.files.changed or self.files.moved)
         schema = self.columns_added or self.columns_removed or self.columns_changed
         return not schema and self.rows.added == self.rows.removed == self.rows.changed == 0

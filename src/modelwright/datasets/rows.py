@@ -16,10 +16,11 @@ from modelwright.datasets.engine import connect, identifier
 from modelwright.datasets.records import DatasetVersion
 
 
-def read_rows(version: DatasetVersion, files: Sequence[Path], columns: Sequence[str] | None, where: str | None) -> Any:
+def read_rows(version: DatasetVersion, files: Sequence[Any], columns: Sequence[str] | None, where: str | None) -> Any:
     """The rows in their order, with the types in which they are stored.
 
-    `NotFound` names a column that is not there; `Invalid` carries DuckDB's words about a condition it does not understand.
+    `files` are paths or, without a condition, file objects. `NotFound` names a column that is not there; `Invalid` carries
+    DuckDB's words about a condition it does not understand.
     """
     names = [version.column(name).name for name in columns] if columns is not None else version.names
     if where is None:
@@ -33,13 +34,17 @@ def read_rows(version: DatasetVersion, files: Sequence[Path], columns: Sequence[
     return found.cast(schema)
 
 
-def read_head(version: DatasetVersion, files: Sequence[Path], n: int) -> Any:
-    """The first `n` rows, without reading parts that hold none of them."""
-    needed, rows = 0, 0
-    while needed < len(files) and rows < n:
-        rows += version.parts[needed].rows
-        needed += 1
-    return read_rows(version, files[: max(needed, 1)], None, None).slice(0, max(n, 0))
+def read_head(files: Sequence[Any], n: int) -> Any:
+    """The first `n` rows, without reading parts and row groups that hold none of them."""
+    found: list[Any] = []
+    for file in files:
+        with pq.ParquetFile(file) as parquet:
+            found.append(parquet.schema_arrow.empty_table())
+            for number in range(parquet.num_row_groups):
+                if (left := n - sum(table.num_rows for table in found)) <= 0:
+                    return pa.concat_tables(found)
+                found.append(parquet.read_row_group(number).slice(0, left))
+    return pa.concat_tables(found)
 
 
 def shape(version: DatasetVersion, files: Sequence[Path], rows: Any) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import io
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,15 +24,22 @@ from modelwright.datasets.records import (
     CheckReport,
     CsvFormat,
     DatasetDiff,
+    DatasetFile,
     DatasetRecord,
     DatasetVersion,
     Profile,
 )
+from modelwright.datasets.trees import Indexes
 from modelwright.store import Evidence, State, Transaction, catalog, evidence
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
+
+    from modelwright.datasets.checkout import CheckedOut
+    from modelwright.datasets.chunks import KnownChunks
+    from modelwright.datasets.manifest import Entry, Manifest
+    from modelwright.datasets.trees import Standing
 
 CHECKS = "data-checks"  # the kind of evidence that a run of checks becomes
 
@@ -40,14 +49,21 @@ class Datasets(Room):
 
     room, kind = "datasets", Kind.DATASET
 
-    def __init__(self, caller: Caller, *, cache: Path | None = None, address: str = "") -> None:
+    def __init__(
+        self, caller: Caller, *, cache: Path | None = None, indexes: Path | None = None, address: str = ""
+    ) -> None:
         """`cache` is a folder for files that were fetched and verified; without one, a temporary folder is used.
+
+        `indexes` is where it is remembered how folders were found: names, times and digests of files, and no content; by
+        default it is in the cache.
 
         `address` is what the workspace is called by whoever keeps account of what is read from it.
         """
         super().__init__(caller)
         self._address = address
-        self._cache = ObjectCache(caller.blobs, cache)
+        self._place = cache
+        self._cache = ObjectCache(caller.blobs, cache and cache / "parts")
+        self._indexes = Indexes(indexes or (cache and cache / "trees"))
 
     # On the record
 
@@ -70,7 +86,8 @@ class Datasets(Room):
         that was the newest. `Invalid` if a part is not stored, or the record contradicts itself.
         """
         _check_consistent(record)
-        for part in record.parts:
+        self._check_stored(record)
+        for part in record.parts if record.manifest is None else []:
             if not self.blobs.exists(part.digest) or self.blobs.size(part.digest) != part.bytes:
                 raise Invalid(f"The part {part.digest[:12]} is not stored with {part.bytes} bytes.", mend="Put it first.")
         whole, digest = Ref(Kind.DATASET, name), _content_digest(record)
@@ -92,7 +109,7 @@ class Datasets(Room):
             resource=version.ref,
             inputs=sources,
             outputs=[version.ref],
-            after={"digest": digest, "rows": record.rows, "source": record.source},
+            after={"digest": digest, **_extent(record), "source": record.source},
         )
         return DatasetVersion.of(version)
 
@@ -197,16 +214,20 @@ class Datasets(Room):
 
         declared = load_checks(Path(checks)) if isinstance(checks, Path | str) else checks
         newest = self._newest(name)
-        record = prepare(
-            self.blobs,
-            source,
-            before=newest,
-            types=dict(types or {}),
-            key=[key] if isinstance(key, str) else list(key or []),
-            time_column=time_column,
-            personal=list(personal),
-            form=csv,
-        )
+        if newest is not None and not newest.is_table:
+            raise Invalid(f"{newest.ref} holds files, not rows.", mend="Choose another name, or add files to it.")
+        with closing(self._known(newest)) as known:
+            record = prepare(
+                self.blobs,
+                source,
+                known=known,
+                before=newest,
+                types=dict(types or {}),
+                key=[key] if isinstance(key, str) else list(key or []),
+                time_column=time_column,
+                personal=list(personal),
+                form=csv,
+            )
         version = self.register(
             name,
             record=record,
@@ -226,30 +247,167 @@ class Datasets(Room):
         """
         from modelwright.datasets.adding import extend
 
-        version = self.show(_ref(ref))
-        files = self._files(version)
-        return version.ref, extend(self.blobs, version, files, self.shaped(version.ref, rows), label or "rows added")
+        version = self._holding_rows(self.show(_ref(ref)))
+        files, entries = self._files(version), self._entries(version) if version.manifest is not None else []
+        shaped = self.shaped(version.ref, rows)
+        with closing(self._known(version)) as known:
+            record = extend(self.blobs, version, files, entries, shaped, label or "rows added", known=known)
+        return version.ref, record
 
     def shaped(self, ref: Ref | str, rows: Any) -> pa.Table:
         """Rows (a table, or a list of dicts) with the columns and types of a version; `Invalid` says what does not fit."""
         from modelwright.datasets.rows import shape
 
-        version = self.show(_ref(ref))
+        version = self._holding_rows(self.show(_ref(ref)))
         return shape(version, self._files(version)[:1], rows)
+
+    def add_files(
+        self,
+        name: str,
+        source: Path | str,
+        *,
+        verify: bool = False,
+        inputs: Sequence[Ref] = (),
+        description: str = "",
+        tags: Mapping[str, str] | None = None,
+        reason: str = "",
+        told: Callable[[float], None] = lambda done: None,
+    ) -> DatasetVersion:
+        """Make a version of all files below a folder, or of one file, whatever they are.
+
+        Only content that no version holds yet is stored. A file that has the size, time and inode with which it was read
+        before is not read again, unless `verify` is set. Symbolic links, devices and names that lead elsewhere are
+        `Invalid`; `Conflict` if a file changes while it is read; in either case nothing is added. `told` is called with
+        the bytes that are done.
+        """
+        from modelwright.datasets.files import prepare_files
+        from modelwright.datasets.manifest import entries_of, read_manifest
+
+        root, newest = _folder(source), self._newest(name)
+        if newest is not None and newest.is_table:
+            raise Invalid(f"{newest.ref} is a table, not a folder of files.", mend="Choose another name.")
+        index = self._indexes.load(root)
+        before = entries_of(self.blobs, read_manifest(self.blobs, newest.manifest)) if newest and newest.manifest else []
+        with closing(self._known(None)) as known:
+            known.meet(chunk for entry in before for chunk in entry.chunks)
+            record = prepare_files(self.blobs, root, known=known, index=index, before=before, verify=verify, told=told)
+        version = self.register(
+            name, record=record, inputs=[*inputs], description=description, tags=dict(tags or {}), reason=reason
+        )
+        index.ref = str(version.ref)
+        self._indexes.save(index)
+        return version
+
+    def files(self, ref: Ref | str, patterns: Sequence[str] = ()) -> Sequence[DatasetFile]:
+        """The files of a version, in the order of their paths: all, or those that some paths or patterns mean."""
+        from modelwright.datasets.checkout import choose
+
+        found = choose(self._entries(self._holding_files(self.show(_ref(ref)))), patterns)
+        return [
+            DatasetFile(path=each.path, size=each.size, digest=each.digest.hex(), executable=each.executable)
+            for each in found
+        ]
+
+    def open(self, ref: Ref | str, path: str) -> io.BufferedReader:
+        """One file of a version, to be read at any place: only the chunks that are touched are fetched, and verified."""
+        from modelwright.datasets.chunkfile import ChunkFile
+
+        version = self._holding_files(self._read(ref))
+        for entry in self._entries(version):
+            if entry.path == path:
+                return io.BufferedReader(ChunkFile(self.blobs, entry), buffer_size=1 << 17)
+        raise NotFound(f"{version.ref} has no file {path!r}.", mend="datasets.files says which it has.")
+
+    def checkout(
+        self,
+        ref: Ref | str,
+        folder: Path | str,
+        patterns: Sequence[str] = (),
+        *,
+        copy: bool = False,
+        force: bool = False,
+        told: Callable[[float], None] = lambda done: None,
+    ) -> CheckedOut:
+        """Bring a folder to a version of files: all of them, or those that some paths or patterns mean.
+
+        What is there already is left as it is, and what an earlier version put there and this one has not is removed.
+        `Conflict` names files that somebody changed, and nothing is done, unless `force` is set. Large files share their
+        blocks with a folder beside the workspace, or are read-only links to it, unless `copy` is set.
+        """
+        from modelwright.datasets.checkout import check_out, choose
+
+        version = self._holding_files(self._read(ref))
+        root = _folder(folder)
+        entries = choose(self._entries(version), patterns)
+        index = self._indexes.load(root)
+        try:
+            return check_out(
+                self.blobs,
+                root,
+                entries,
+                index,
+                ref=str(version.ref),
+                links=None if copy or self._place is None else self._place / "files",
+                partial=bool(patterns),
+                force=force,
+                told=told,
+            )
+        finally:
+            self._indexes.save(index)
+
+    def status(
+        self,
+        folder: Path | str,
+        ref: Ref | str | None = None,
+        *,
+        verify: bool = False,
+        told: Callable[[float], None] = lambda done: None,
+    ) -> Standing:
+        """How a folder stands to a version; by default to the one that was added from it or checked out into it last.
+
+        Files are told apart by size, time and inode, and read where that does not suffice; all of them with `verify`.
+        """
+        from modelwright.datasets.manifest import by_path
+        from modelwright.datasets.trees import stand
+
+        root = _folder(folder)
+        index = self._indexes.load(root)
+        if ref is None and not index.ref:
+            raise NotFound(f"It is not known of which version {root} is.", mend="Name one: dataset:name@3.")
+        version = self._holding_files(self.show(_ref(ref or index.ref)))
+        entries = by_path(self._entries(version))
+        standing = stand(root, entries, index, ref=str(version.ref), verify=verify, told=told)
+        self._indexes.save(index)
+        return standing
+
+    def arrow(self, ref: Ref | str) -> Any:
+        """The rows as an Arrow dataset, read straight from the store: what scans it fetches the columns it needs.
+
+        DuckDB can query it too: `duckdb.sql("SELECT avg(delay) FROM flights")`, where `flights` is what this returns.
+        """
+        from modelwright.datasets.chunkfile import arrow_dataset
+
+        version = self._holding_rows(self._read(ref))
+        if version.manifest is None:
+            import pyarrow.dataset as pds
+
+            return pds.dataset([str(file) for file in self._files(version)])
+        return arrow_dataset(self.blobs, self._entries(version))
 
     def read(self, ref: Ref | str, columns: Sequence[str] | None = None, where: str | None = None) -> pa.Table:
         """The rows of a version in their order: all or some columns, and only where a condition in SQL holds."""
         from modelwright.datasets.rows import read_rows
 
         version = self._read(ref)
-        return read_rows(version, self._files(version), columns, where)
+        files = self._sources(version) if where is None else self._files(version)
+        return read_rows(version, files, columns, where)
 
     def head(self, ref: Ref | str, n: int = 10) -> pa.Table:
         """The first rows."""
         from modelwright.datasets.rows import read_head
 
         version = self._read(ref)
-        return read_head(version, self._files(version), n)
+        return read_head(self._sources(version), n)
 
     def relation(self, ref: Ref | str) -> duckdb.DuckDBPyRelation:
         """The rows as a DuckDB relation, to filter, join and aggregate without reading them all into memory."""
@@ -287,14 +445,81 @@ class Datasets(Room):
         return suggest_checks(version, self.profile(version.ref))
 
     def diff(self, before: Ref | str, after: Ref | str) -> DatasetDiff:
-        """What changed from one version to another: columns, rows, distributions, times."""
+        """What changed from one version to another: columns, rows, distributions, times; or which files."""
         from modelwright.datasets.diff import compare
 
         old, new = self.show(_ref(before)), self.show(_ref(after))
+        if not (old.is_table or new.is_table):
+            from modelwright.datasets.files import compare_files
+
+            return compare_files(self.blobs, old, self._manifest(old), new, self._manifest(new))
         return compare(old, self._files(old), new, self._files(new))
 
     def _files(self, version: DatasetVersion) -> Sequence[Path]:
-        return [self._cache.file(part.digest) for part in version.parts]
+        """The parts as files of their own, put together once."""
+        self._holding_rows(version)
+        if version.manifest is None:
+            return [self._cache.file(part.digest) for part in version.parts]
+        return [self._cache.assembled(entry) for entry in self._entries(version)]
+
+    def _sources(self, version: DatasetVersion) -> Sequence[Any]:
+        """The parts as they are quickest read once: straight from the store."""
+        from modelwright.datasets.chunkfile import ChunkFile
+
+        if version.manifest is None:
+            return self._files(version)
+        return [ChunkFile(self.blobs, entry) for entry in self._entries(self._holding_rows(version))]
+
+    def _manifest(self, version: DatasetVersion) -> Manifest:
+        from modelwright.datasets.manifest import read_manifest
+
+        if version.manifest is None:
+            raise NotFound(f"{version.ref} was registered without a manifest.")
+        return read_manifest(self.blobs, version.manifest)
+
+    def _entries(self, version: DatasetVersion) -> Sequence[Entry]:
+        from modelwright.datasets.manifest import entries_of
+
+        return entries_of(self.blobs, self._manifest(version))
+
+    def _known(self, newest: DatasetVersion | None) -> KnownChunks:
+        """Where chunks lie that need not be stored again."""
+        from modelwright.datasets.chunks import KnownChunks
+
+        known = KnownChunks(self._place and self._place / "chunks.db")
+        if newest is not None and newest.manifest is not None:
+            known.meet(chunk for entry in self._entries(newest) for chunk in entry.chunks)
+        return known
+
+    def _check_stored(self, record: DatasetRecord) -> None:
+        """`Invalid` unless the manifest is what the record says, and every pack that it needs is stored."""
+        if record.manifest is None:
+            return
+        from modelwright.datasets.manifest import entries_of, packs_of, read_manifest
+
+        manifest = read_manifest(self.blobs, record.manifest)
+        for pack in packs_of(self.blobs, manifest):
+            if not self.blobs.exists(pack):
+                raise Invalid(f"The pack {pack[:12]} is not stored.", mend="Add it again.")
+        if record.files:
+            if (manifest.count, manifest.bytes, manifest.content) != (record.files, record.bytes, record.content):
+                raise Invalid("The manifest and the record do not say the same of the files.")
+            return
+        there = [(entry.digest.hex(), entry.size) for entry in entries_of(self.blobs, manifest)]
+        if there != [(part.digest, part.bytes) for part in record.parts]:
+            raise Invalid("A part is not stored: the manifest names others than the record.", mend="Add it again.")
+
+    def _holding_rows(self, version: DatasetVersion) -> DatasetVersion:
+        if not version.is_table:
+            raise Invalid(
+                f"{version.ref} holds files, not rows.", mend=f"mw data checkout {version.ref} FOLDER, or datasets.open."
+            )
+        return version
+
+    def _holding_files(self, version: DatasetVersion) -> DatasetVersion:
+        if version.is_table:
+            raise Invalid(f"{version.ref} is a table, not files.", mend="Read its rows: datasets.read, mw data head.")
+        return version
 
     def _read(self, ref: Ref | str) -> DatasetVersion:
         """The version whose rows are about to be read: who keeps account of that is told."""
@@ -313,14 +538,29 @@ def _ref(ref: Ref | str) -> Ref:
     return Ref.parse(ref) if isinstance(ref, str) else ref
 
 
+def _folder(source: Path | str) -> Path:
+    """A folder by the one name that it has, however it was called."""
+    return Path(source).resolve()
+
+
+def _extent(record: DatasetRecord) -> dict[str, int]:
+    return {"files": record.files} if record.files else {"rows": record.rows}
+
+
 def _content_digest(record: DatasetRecord) -> str:
-    """What makes two versions the same: their rows, and how the rows are to be understood."""
+    """What makes two versions the same: their rows, and how the rows are to be understood; or their files."""
+    if record.files:
+        return digest_value(["files", record.content])
     return digest_value([record.columns, [part.digest for part in record.parts], record.key, record.time_column])
 
 
 def _check_consistent(record: DatasetRecord) -> None:
+    if record.files:
+        if record.columns or record.parts or record.key or record.manifest is None or not record.content:
+            raise Invalid("Files have a manifest and a digest of their content, and no columns, parts and key.")
+        return
     if not record.columns:
-        raise Invalid("A dataset has at least one column.")
+        raise Invalid("A dataset has at least one column, or one file.")
     for name in [*record.key, *([record.time_column] if record.time_column else [])]:
         if name not in record.names:
             raise Invalid(f"There is no column {name!r}.", mend=f"The columns are {', '.join(record.names)}.")

@@ -91,6 +91,8 @@ HOLDS_NOT: Final[dict[str, str]] = {
             "evalsets_homes",
             "evalsets_sets",
             "evalsets_tags",
+            "features_folds",
+            "features_pushes",
             "scorers_scorers",
             "scorers_versions",
             "traces_assessments",

@@ -115,6 +115,10 @@ class Waiting:
         """The bytes."""
         yield self.read(digest)
 
+    def part(self, digest: str, start: int, end: int) -> Iterator[bytes]:
+        """Some of the bytes."""
+        yield self.read(digest)[start:end]
+
     def fetch(self, digest: str, path: Path) -> Path:
         """A copy in a file."""
         return Path(shutil.copyfile(self.path(digest), path))

@@ -7,21 +7,22 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from modelwright.cli.kinds.base import Face, standing, tell_changes, tell_evidence
-from modelwright.cli.output import day, facts, number, say, section, size, when
+from modelwright.cli.output import aside, day, facts, number, say, section, size, when
 from modelwright.core.errors import NotFound
 from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
 
 if TYPE_CHECKING:
-    from modelwright.datasets.records import DatasetDiff, DatasetVersion
+    from modelwright.datasets.records import DatasetDiff, DatasetVersion, FilesDiff
     from modelwright.features.records import ViewDiff, ViewVersion
     from modelwright.workspace import Workspace
 
+SHOWN = 100  # files that are listed to a person
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 
 class DatasetFace(Face):
-    """Versions of tables."""
+    """Versions of tables and of folders."""
 
     kind = Kind.DATASET
     columns = ("dataset", "rows", "size", "first", "last", "made", "by")
@@ -36,8 +37,10 @@ class DatasetFace(Face):
             str(found.ref),
             {
                 "about": found.description,
-                "rows": found.rows,
+                "rows": found.rows if found.is_table else None,
+                "files": found.files or None,
                 "size": size(found.bytes),
+                "stored for it": None if found.stored is None else size(found.stored),
                 "from": found.source,
                 "key": found.key,
                 "times": f"{found.time_column}: {moment_text(times.first)} to {moment_text(times.last)}"
@@ -81,12 +84,16 @@ class DatasetFace(Face):
         times = item.time_range
         span = (times.first[:10], times.last[:10]) if times else ("", "")
         ref = str(item.ref).removeprefix("dataset:")
-        return [ref, item.rows, size(item.bytes), *span, day(item.created_at), item.created_by]
+        holds = item.rows if item.is_table else f"{item.files:,} files"
+        return [ref, holds, size(item.bytes), *span, day(item.created_at), item.created_by]
 
     def diff(self, rooms: Workspace, before: Ref, after: Ref) -> DatasetDiff:
         return rooms.datasets.diff(before, after)
 
     def tell_diff(self, found: DatasetDiff) -> None:
+        if found.files is not None:
+            _tell_files(found, found.files)
+            return
         rows = found.rows
         facts(
             f"{found.before} → {found.after}",
@@ -188,6 +195,25 @@ class FeaturesFace(Face):
 
     def retire(self, rooms: Workspace, ref: Ref, successor: Ref | None, reason: str) -> ViewVersion:
         return rooms.features.retire(ref, successor=successor, reason=reason)
+
+
+def _tell_files(found: DatasetDiff, files: FilesDiff) -> None:
+    facts(
+        f"{found.before} → {found.after}",
+        {
+            "size": f"{size(files.bytes_before)} → {size(files.bytes_after)}",
+            "added": len(files.added),
+            "removed": len(files.removed),
+            "changed": len(files.changed),
+            "moved": len(files.moved),
+            "the same": files.same,
+        },
+    )
+    rows = [[what, path] for what in ("added", "removed", "changed") for path in getattr(files, what)]
+    rows += [["moved", f"{old} → {new}"] for old, new in files.moved.items()]
+    section(["", "file"], rows[:SHOWN])
+    if len(rows) > SHOWN:
+        aside(f"{len(rows) - SHOWN:,} more: --json has them all.")
 
 
 def moment_text(value: Any) -> Any:

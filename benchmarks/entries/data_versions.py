@@ -1,0 +1,171 @@
+"""Versions of data beside DVC: bytes for versions that differ a little, and folders of many small files.
+
+DVC is not installed with the rest: `pip install --group peers`, or have its command on the path.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.cases import MEBIBYTES, SECONDS, Bar, Case, Measured, Setting, Skip, benchmark
+
+SMALL = 20_000
+COLUMNS = 10
+
+
+@benchmark("data-bytes", what="bytes stored for five versions of a table after the first, each a little different")
+def data_bytes(setting: Setting) -> Iterator[Case]:
+    """Rows appended (1 %), a block updated (1 %), a column added, scattered updates (1 %), rows deleted (0.1 %).
+
+    The peer keeps every file whole, as DVC does: what it stores is the sum of the files, as pyarrow writes them with the
+    same compression. That is arithmetic and no run of DVC.
+    """
+    import pyarrow.parquet as pq
+
+    first, *others = list(_versions(setting.size(2_000_000, 100_000)))
+
+    def ours(_: object) -> Measured:
+        with _workspace(setting.folder) as workspace:
+            workspace.datasets.add("table", first, key="id")
+            return Measured(sum(workspace.datasets.add("table", each).stored or 0 for each in others) / 2**20)
+
+    def whole(_: object) -> Measured:
+        path, total = setting.folder / "whole.parquet", 0
+        for each in others:
+            pq.write_table(each, path, compression="zstd", compression_level=3)
+            total += path.stat().st_size
+        return Measured(total / 2**20)
+
+    yield Case(
+        label=f"five versions of {first.num_rows:,} rows of {COLUMNS} columns",
+        unit=MEBIBYTES,
+        run=ours,
+        peer=whole,
+        against="whole files, as DVC",
+        runs=1,
+        warmups=0,
+        bar=Bar(12, of="times"),
+    )
+
+
+@benchmark("data-files", what="a folder of small files: added, added again with 1 % changed, its status; as commands")
+def data_files(setting: Setting) -> Iterator[Case]:
+    """Both from the command line, with an empty store for the first add; DVC without its analytics."""
+    dvc, count = _dvc(), setting.size(SMALL, 500)
+    environment = os.environ | {"DVC_NO_ANALYTICS": "1"}
+
+    def fresh() -> tuple[Path, Path]:
+        place = Path(tempfile.mkdtemp(dir=setting.folder))
+        _fill(place / "ours" / "data", count)
+        _fill(place / "theirs" / "data", count)
+        (place / "ours" / "modelwright.toml").touch()
+        _run([*dvc, "init", "--no-scm", "-q"], place / "theirs", environment)
+        return place / "ours", place / "theirs"
+
+    def mw(*arguments: str) -> Callable[[tuple[Path, Path]], None]:
+        return lambda places: _run([sys.executable, "-m", "modelwright.cli", "data", *arguments], places[0], environment)
+
+    def peer(*arguments: str) -> Callable[[tuple[Path, Path]], None]:
+        return lambda places: _run([*dvc, *arguments], places[1], environment)
+
+    def again() -> tuple[Path, Path]:
+        places = fresh()
+        mw("add", "data", "data")(places)
+        peer("add", "-q", "data")(places)
+        return places
+
+    def touched() -> tuple[Path, Path]:
+        places = again()
+        for place in places:
+            for number in random.Random(1).sample(range(count), count // 100):
+                path = place / "data" / _name(number)
+                path.unlink()  # DVC may have linked it to its cache
+                path.write_bytes(random.Random(number + 1_000_000).randbytes(2000))
+        return places
+
+    for label, before, own, theirs, times in (
+        (f"add {count:,} files of 2 kB", fresh, ("add", "data", "data"), ("add", "-q", "data"), 10),
+        ("add again, 1 % changed", touched, ("add", "data", "data"), ("add", "-q", "data"), 8),
+        ("status, nothing changed", again, ("status", "data"), ("status", "-q"), 4),
+    ):
+        yield Case(
+            label=label,
+            unit=SECONDS,
+            before=before,
+            run=mw(*own),
+            peer=peer(*theirs),
+            against="DVC",
+            runs=3,
+            warmups=0,
+            bar=Bar(times, of="times"),
+        )
+
+
+def _versions(rows: int) -> Iterator[Any]:
+    import pyarrow as pa
+
+    made = np.random.default_rng(0)
+    few = rows // 100
+    columns: dict[str, Any] = {"id": np.arange(rows), "at": np.cumsum(made.integers(0, 1000, rows))}
+    columns |= {f"x{number}": np.round(made.normal(size=rows), 3) for number in range(4)}
+    columns |= {f"n{number}": made.integers(0, 1000, rows) for number in range(3)}
+    columns["word"] = np.array(["north", "south", "east", "west"])[made.integers(0, 4, rows)]
+    table = pa.table(columns)
+    yield table
+    table = pa.concat_tables([table, table.slice(0, few).set_column(0, "id", pa.array(np.arange(rows, rows + few)))])
+    yield table
+    table = _updated(table, "x0", np.arange(rows // 2, rows // 2 + few))
+    yield table
+    table = table.append_column("new", pa.array(np.round(made.normal(size=rows + few), 3)))
+    yield table
+    table = _updated(table, "x1", made.choice(rows + few, few, replace=False))
+    yield table
+    yield pa.concat_tables([table.slice(0, rows // 3), table.slice(rows // 3 + rows // 1000)])
+
+
+def _updated(table: Any, name: str, rows: Any) -> Any:
+    import pyarrow as pa
+
+    values = table[name].to_numpy().copy()
+    values[rows] += 1
+    return table.set_column(table.column_names.index(name), name, pa.array(values))
+
+
+def _workspace(parent: Path) -> Any:
+    from modelwright.workspace import Settings, open_workspace
+
+    return open_workspace(Path(tempfile.mkdtemp(dir=parent)), settings=Settings())
+
+
+def _fill(folder: Path, count: int) -> None:
+    for number in range(count):
+        path = folder / _name(number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(random.Random(number).randbytes(2000))
+
+
+def _name(number: int) -> str:
+    return f"{number % 100:02}/{number:06}.bin"
+
+
+def _dvc() -> list[str]:
+    found = shutil.which("dvc")
+    if found is None:
+        raise Skip("DVC is not installed: pip install --group peers")
+    return [found]
+
+
+def _run(command: list[str], folder: Path, environment: dict[str, str]) -> None:
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{command} ended with {done.returncode}:\n{done.stderr}")

@@ -1,0 +1,148 @@
+"""`mw data` for folders of files: in, out, listed, and how they stand to a version."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from modelwright.cli.options import AsJson, RefArgument, Where, named, parse_ref, workspace
+from modelwright.cli.output import aside, print_json, say, short, size, table, when
+from modelwright.cli.progress import folder_size, progress
+from modelwright.core.paging import Filter
+from modelwright.core.refs import Kind, Ref
+
+SHOWN: Final = 100  # files that are listed to a person
+
+Patterns = Annotated[
+    list[str] | None, typer.Argument(metavar="PATH...", help="Only these files, folders or patterns ('*.png').")
+]
+Verify = Annotated[bool, typer.Option("--verify", help="Read every file, also those that look as they did before.")]
+
+
+def holds_files(path: Path) -> bool:
+    """Whether a path that is added is kept as files: a folder, or a file that is no CSV and no Parquet."""
+    from modelwright.datasets.sources import CSV, PARQUET
+
+    return path.is_dir() or (path.is_file() and path.suffix.lower() not in CSV + PARQUET)
+
+
+def add_files(
+    name: str,
+    source: Path,
+    *,
+    verify: bool,
+    inputs: list[Ref],
+    about: Mapping[str, Any],
+    where: str | None,
+    as_json: bool,
+) -> None:
+    """What `mw data add` does with a folder, or a file of any kind."""
+    total = folder_size(source) if source.is_dir() and sys.stderr.isatty() else None
+    with workspace(where) as rooms, progress(f"adding {name}", total, bytes_=True) as told:
+        version = rooms.datasets.add_files(name, source, verify=verify, inputs=inputs, told=told, **about)
+    if as_json:
+        print_json({"version": version})
+    else:
+        new = f", of which {size(version.stored)} had to be stored" if version.stored is not None else ""
+        say(f"{version.ref}: {version.files:,} files, {size(version.bytes)}{new}")
+
+
+def log(
+    ref: Annotated[str, typer.Argument(metavar="NAME", help="The dataset's name, or its ref.")],
+    limit: Annotated[int, typer.Option("--limit", "-n", help="How many versions.")] = 50,
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the versions of a dataset, newest first: what each holds, what it cost, from what, when and by whom."""
+    with workspace(where) as rooms:
+        page = rooms.datasets.versions(Ref(Kind.DATASET, named(ref, Kind.DATASET)), Filter(limit=limit))
+    if as_json:
+        print_json(page)
+        return
+    rows = [
+        [
+            f"@{each.ref.version}",
+            f"{each.rows:,} rows" if each.is_table else f"{each.files:,} files",
+            size(each.bytes),
+            "" if each.stored is None else size(each.stored),
+            each.source,
+            when(each.created_at),
+            each.created_by,
+        ]
+        for each in page.items
+    ]
+    columns = ["version", "holds", "size", "stored for it", "from", "made", "by"]
+    table(columns, rows, right=("holds", "size", "stored for it"))
+    if page.next:
+        aside(f"There are more: --limit {2 * limit}")
+
+
+def files(ref: RefArgument, patterns: Patterns = None, where: Where = None, as_json: AsJson = False) -> None:
+    """List the files of a version, all or some."""
+    with workspace(where) as rooms:
+        found = rooms.datasets.files(parse_ref(ref, Kind.DATASET), patterns or [])
+    if as_json:
+        print_json(found)
+    else:
+        table(["file", "size", "digest"], [[f.path, size(f.size), short(f.digest)] for f in found], right=("size",))
+
+
+def status(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder that was added or checked out.")],
+    ref: Annotated[
+        str | None, typer.Argument(metavar="REF", help="The version to compare with; by default the one it came from.")
+    ] = None,
+    verify: Verify = False,
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say how a folder stands to a version of files: what was added, changed or removed there.
+
+    Files are told apart by size, time and inode, and read only where that does not suffice.
+    """
+    wanted = parse_ref(ref, Kind.DATASET) if ref else None
+    with workspace(where) as rooms, progress(f"looking at {folder}") as told:
+        found = rooms.datasets.status(folder, wanted, verify=verify, told=told)
+    if as_json:
+        print_json(found)
+        return
+    rows = [[what, path] for what in ("added", "changed", "removed") for path in getattr(found, what)]
+    if rows:
+        table(["", "file"], rows[:SHOWN])
+    if len(rows) > SHOWN:
+        aside(f"{len(rows) - SHOWN:,} more: --json has them all.")
+    say(f"{found.folder} is {found.ref}" + (f", but for {len(rows):,} files." if rows else "."))
+
+
+def checkout(
+    ref: RefArgument,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder; it is made if it is not there.")],
+    patterns: Patterns = None,
+    copy: Annotated[bool, typer.Option("--copy", help="Share nothing with other folders.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write over what was changed there.")] = False,
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring a folder to a version of files: what is there already stays, what an earlier version put there goes.
+
+    What somebody changed is never written over or removed, unless --force says so. Large files share their blocks with a
+    folder beside the workspace where the file system can, else they are read-only links to it; with --copy they are not.
+    """
+    parsed = parse_ref(ref, Kind.DATASET)
+    with workspace(where) as rooms:
+        total = rooms.datasets.show(parsed).bytes if sys.stderr.isatty() else None
+        with progress(f"checking out {parsed}", total, bytes_=True) as told:
+            done = rooms.datasets.checkout(parsed, folder, patterns or [], copy=copy, force=force, told=told)
+    if as_json:
+        print_json(done)
+        return
+    counts = {name: getattr(done, name) for name in ("written", "cloned", "linked", "removed", "kept")}
+    said = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+    say(f"{done.folder} is {done.ref}: {said}")
+
+
+COMMANDS: Final[Mapping[str, Callable[..., None]]] = {"log": log, "files": files, "status": status, "checkout": checkout}

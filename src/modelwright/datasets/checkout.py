@@ -1,0 +1,252 @@
+"""Versions into folders: all of their files or some, over nothing or over another version.
+
+What somebody changed or put there is never written over unless told so. Large files are linked to a folder of files beside
+the workspace where the file system can: as a copy that shares its blocks, else as a read-only hard link.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from modelwright.core.blobs import Blobs
+from modelwright.core.errors import Conflict, Invalid, NotFound, Refused
+from modelwright.datasets.chunks import by_place
+from modelwright.datasets.manifest import Entry
+from modelwright.datasets.objects import assemble
+from modelwright.datasets.trees import Index, Remembered, Seen, Told, learn, scan
+
+LINKED: Final = 1 << 20  # bytes; a shorter file is as quickly written as linked
+_CLONE: Final = 0x40049409  # FICLONE
+
+
+class CheckedOut(msgspec.Struct, frozen=True, kw_only=True):
+    """What was done to a folder."""
+
+    ref: str
+    folder: str
+    written: int = 0
+    cloned: int = 0
+    linked: int = 0
+    removed: int = 0
+    kept: int = 0  # files that were as they should be
+
+
+def choose(entries: Sequence[Entry], wanted: Sequence[str]) -> list[Entry]:
+    """The entries that some paths or patterns mean: a file, all below a folder, or what a pattern such as `*.png` matches.
+
+    `NotFound` names one that means none. `*` matches across folders.
+    """
+    if not wanted:
+        return list(entries)
+    found: dict[str, Entry] = {}
+    for pattern in wanted:
+        plain = pattern.rstrip("/")
+        meant = [
+            entry
+            for entry in entries
+            if entry.path == plain or entry.path.startswith(f"{plain}/") or fnmatchcase(entry.path, pattern)
+        ]
+        if not meant:
+            raise NotFound(f"The version has no file {pattern!r}.", mend="mw data files shows which it has.")
+        found |= {entry.path: entry for entry in meant}
+    return sorted(found.values(), key=lambda entry: entry.path)
+
+
+def check_out(
+    blobs: Blobs,
+    root: Path,
+    entries: Sequence[Entry],
+    index: Index,
+    *,
+    ref: str,
+    links: Path | None,
+    partial: bool = False,
+    force: bool = False,
+    told: Told = lambda done: None,
+) -> CheckedOut:
+    """Bring a folder to the entries; the index learns of it, but is not saved.
+
+    Files that a version put there, which are not among the entries, go (not if `partial`); files of nobody stay. `Conflict`
+    names files that were changed since, or are in the way, and then nothing was done, unless `force`.
+    `links` is where files lie that may be linked to; without it all are written.
+    """
+    _no_link(root)
+    found = scan(root) if root.is_dir() else {}
+    if root.exists() and not root.is_dir():
+        raise Invalid(f"{root} is a file.", mend="Name a folder.")
+    wanted = {entry.path: entry for entry in entries}
+    good, blocked = _compare(root, wanted, found, index)
+    gone = [] if partial else [path for path in index.put if path in found and path not in wanted]
+    blocked += [path for path in gone if _digest(root, path, found[path], index) != index.put[path]]
+    blocked += _in_the_way(wanted, {*found} - {*gone})
+    if blocked and not force:
+        first = sorted(blocked)[0]
+        raise Conflict(
+            f"{len(blocked)} files in {root} are not as they were put there, such as {first!r}.",
+            mend="Add them as a version first, or say --force to lose them.",
+            details={"files": sorted(blocked)[:100]},
+        )
+    places = _places(wanted, found)
+    below = [path for path in found if any(path.startswith(f"{place}/") for place in places)] if places else []
+    for path in [*gone, *below]:
+        _remove(root, path)
+        index.files.pop(path, None)
+        index.put.pop(path, None)
+    todo = [entry for path, entry in wanted.items() if path not in good]
+    counts = dict.fromkeys(("written", "cloned", "linked"), 0)
+    made: set[Path] = set()
+    done = 0
+    for path in by_place({entry.path: entry.chunks for entry in todo}):
+        entry = wanted[path]
+        target = _make_way(root, path, made)
+        how = _put(blobs, entry, target, links)
+        counts[how] += 1
+        seen = Seen.of(target.stat())
+        index.files[path] = Remembered(seen, entry.digest, sure=True)  # its time is one before any change to come
+        index.put[path] = entry.digest
+        done += entry.size
+        told(done)
+    if not partial:
+        index.put = {}
+    index.put |= {path: entry.digest for path, entry in wanted.items()}
+    index.ref = index.ref if partial and index.ref else ref
+    return CheckedOut(ref=ref, folder=str(root), removed=len(gone), kept=len(good), **counts)
+
+
+def _compare(
+    root: Path, wanted: Mapping[str, Entry], found: Mapping[str, Seen], index: Index
+) -> tuple[set[str], list[str]]:
+    """Which files are as they should be, and which are something that no version can bring back."""
+    good: set[str] = set()
+    blocked: list[str] = []
+    for path, entry in wanted.items():
+        seen = found.get(path)
+        if seen is None:
+            continue
+        digest = _digest(root, path, seen, index)
+        if digest == entry.digest and seen.executable == entry.executable:
+            good.add(path)
+        elif digest not in (entry.digest, index.put.get(path)):
+            blocked.append(path)
+    return good, blocked
+
+
+def _digest(root: Path, path: str, seen: Seen, index: Index) -> bytes:
+    return index.digest(path, seen) or learn(root, path, seen, index)
+
+
+def _places(wanted: Mapping[str, Entry], there: Mapping[str, Seen]) -> set[str]:
+    """The paths of files where a folder is."""
+    return {path[:at] for path in there for at in range(len(path)) if path[at] == "/"} & wanted.keys()
+
+
+def _in_the_way(wanted: Mapping[str, Entry], there: set[str]) -> list[str]:
+    """Files where a folder must be, and files in a folder where a file must be."""
+    needed = {path[:at] for path in wanted for at in range(len(path)) if path[at] == "/"}
+    above = {path[:at]: path for path in there for at in range(len(path)) if path[at] == "/"}
+    return [path for path in needed if path in there] + [above[path] for path in wanted if path in above]
+
+
+def _put(blobs: Blobs, entry: Entry, target: Path, links: Path | None) -> str:
+    if links is None or entry.size < LINKED:
+        assemble(blobs, entry, target, mode=0o755 if entry.executable else 0o644)
+        return "written"
+    source = _kept(blobs, entry, links)
+    partial = target.with_name(f".{entry.digest.hex()[:16]}.part")
+    partial.unlink(missing_ok=True)
+    try:
+        if _clone(source, partial):
+            partial.chmod(0o755 if entry.executable else 0o644)
+            partial.replace(target)
+            return "cloned"
+        with suppress(OSError):  # another disk, or no hard links on this one
+            os.link(source, partial)
+            partial.replace(target)
+            return "linked"
+    finally:
+        partial.unlink(missing_ok=True)
+    assemble(blobs, entry, target, mode=0o755 if entry.executable else 0o644)
+    return "written"
+
+
+def _kept(blobs: Blobs, entry: Entry, links: Path) -> Path:
+    """A read-only file with the content of an entry, to link to. One that was written to since is made anew."""
+    name = entry.digest.hex() + ("x" if entry.executable else "")
+    place = links / name[:2]
+    path, about = place / name, place / f"{name}.seen"
+    try:
+        if msgspec.msgpack.decode(about.read_bytes(), type=Seen) == Seen.of(path.stat()):
+            return path
+    except (OSError, msgspec.MsgspecError):
+        pass
+    place.mkdir(parents=True, exist_ok=True)
+    assemble(blobs, entry, path, mode=0o555 if entry.executable else 0o444)
+    about.write_bytes(msgspec.msgpack.encode(Seen.of(path.stat())))
+    return path
+
+
+def _clone(source: Path, target: Path) -> bool:
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return False
+    with source.open("rb") as read, target.open("xb") as write:
+        try:
+            fcntl.ioctl(write.fileno(), _CLONE, read.fileno())
+        except OSError:
+            target.unlink()
+            return False
+    return True
+
+
+def _make_way(root: Path, path: str, made: set[Path]) -> Path:
+    """The place of a file, with the folders above it; `Refused` if a link would lead out of the root."""
+    target = root / path
+    missing = [parent for parent in (target.parent, *target.parent.parents) if parent not in made]
+    for parent in reversed(missing):
+        if parent != root and root not in parent.parents:
+            continue
+        _no_link(parent)
+        if parent.is_file():
+            parent.unlink()
+        parent.mkdir(parents=parent == root, exist_ok=True)
+        made.add(parent)
+    if target.is_dir() and not target.is_symlink():
+        _clear(target)
+    return target
+
+
+def _clear(folder: Path) -> None:
+    """Remove a folder of empty folders; `Conflict` if something else is in it."""
+    for place, _, _ in os.walk(folder, topdown=False):
+        try:
+            Path(place).rmdir()
+        except OSError:
+            raise Conflict(
+                f"{folder} is a folder with other things in it, where a file must be.", mend="Move it away."
+            ) from None
+
+
+def _no_link(folder: Path) -> None:
+    with suppress(FileNotFoundError):
+        if stat.S_ISLNK(folder.lstat().st_mode):
+            raise Refused(f"{folder} is a symbolic link; nothing is written through it.", mend="Name what it leads to.")
+
+
+def _remove(root: Path, path: str) -> None:
+    (root / path).unlink(missing_ok=True)
+    for parent in (root / path).parents:
+        if parent == root:
+            return
+        try:
+            parent.rmdir()
+        except OSError:
+            return

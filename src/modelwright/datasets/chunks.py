@@ -1,0 +1,228 @@
+"""Chunks: pieces of content that are stored once, many of them in one object.
+
+An object that holds chunks is a *pack*: their bytes one after the other and nothing else; where each begins is known to the
+manifests that name it. A chunk is verified by its own digest whenever it is read.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+import msgspec
+from blake3 import blake3
+
+from modelwright.core.blobs import Blobs
+from modelwright.core.errors import Corrupt, NotFound
+
+PACK: Final = 32 << 20  # bytes after which a pack is closed; none is longer than this and one chunk
+_RUN: Final = 8 << 20  # bytes of neighbouring chunks that are read at once
+_GAP: Final = 64 << 10  # bytes between two chunks that are rather read than left out
+_FIND: Final = "SELECT pack, start, size, proof FROM chunks WHERE digest = ?"
+_CONTEXT: Final = "modelwright datasets: a file by the digests of its chunks"
+
+
+class Chunk(msgspec.Struct, frozen=True, array_like=True):
+    """A piece of content, and where it lies."""
+
+    digest: bytes
+    pack: bytes  # the digest of the object that it lies in
+    start: int
+    size: int
+
+    @property
+    def end(self) -> int:
+        """Where it ends in its pack."""
+        return self.start + self.size
+
+
+def digest_of(chunks: Sequence[bytes]) -> bytes:
+    """The digest of a file by those of its chunks: the chunk's own where there is one, of nothing where there is none."""
+    if len(chunks) == 1:
+        return chunks[0]
+    return blake3(b"".join(chunks), derive_key_context=_CONTEXT).digest() if chunks else blake3(b"").digest()
+
+
+def _proof(chunk: Chunk) -> bytes:
+    said = b"".join([chunk.digest, chunk.pack, chunk.start.to_bytes(8, "big"), chunk.size.to_bytes(8, "big")])
+    return blake3(said).digest(8)
+
+
+class KnownChunks:
+    """Where chunks lie that were stored from here or were met in manifests: a cache, in a file or in memory.
+
+    It may be deleted at any time; then something may be stored twice. What it says is believed once the pack is found, and
+    of the file only rows that prove to be as they were written: a wrong one would spoil the manifest that relies on it.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._met: dict[bytes, Chunk] = {}
+        self._database: sqlite3.Connection | None = None
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._database = self._open(path)
+            except sqlite3.DatabaseError:  # damaged: it is only a cache
+                path.unlink(missing_ok=True)
+                self._database = self._open(path)
+
+    def meet(self, chunks: Iterable[Chunk]) -> None:
+        """Remember, in memory, where some chunks lie."""
+        self._met.update((chunk.digest, chunk) for chunk in chunks)
+
+    def find(self, digest: bytes) -> Chunk | None:
+        """Where a chunk lies, or None."""
+        found = self._met.get(digest)
+        if found is not None or self._database is None:
+            return found
+        with suppress(sqlite3.DatabaseError):  # it is only a cache
+            row = self._database.execute(_FIND, (digest,)).fetchone()
+            if row is not None:
+                *place, proof = row
+                found = Chunk(digest, *place)
+                return found if proof == _proof(found) else None
+        return None
+
+    def keep(self, chunks: Iterable[Chunk]) -> None:
+        """Remember where chunks lie that were stored just now, beyond this process."""
+        stored = list(chunks)
+        self.meet(stored)
+        if self._database is not None and stored:
+            rows = [(chunk.digest, chunk.pack, chunk.start, chunk.size, _proof(chunk)) for chunk in stored]
+            with suppress(sqlite3.DatabaseError), self._database:
+                self._database.executemany("INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?)", rows)
+
+    def close(self) -> None:
+        """Give the file back."""
+        if self._database is not None:
+            self._database.close()
+
+    @staticmethod
+    def _open(path: Path) -> sqlite3.Connection:
+        database = sqlite3.connect(path, timeout=30.0, check_same_thread=False)
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        database.execute(
+            "CREATE TABLE IF NOT EXISTS chunks"
+            " (digest BLOB PRIMARY KEY, pack BLOB, start INTEGER, size INTEGER, proof BLOB) WITHOUT ROWID"
+        )
+        return database
+
+
+class Packer:
+    """Stores chunks that are not stored yet, in packs.
+
+        with Packer(blobs, known) as packer:
+            digest = packer.add(piece)
+            packer.flush()
+            chunk = packer.where(digest)
+
+    Where the block ends with an error, packs that were stored before it remain, for the collector.
+    """
+
+    def __init__(self, blobs: Blobs, known: KnownChunks) -> None:
+        self._blobs = blobs
+        self._known = known
+        self._found: dict[bytes, Chunk] = {}  # of what was added here: where it lies
+        self._ahead: dict[bytes, bytes] = {}  # what goes into the next pack, by digest
+        self._size = 0
+        self._packs: dict[bytes, int | None] = {}  # packs of others, and their size
+        self.stored = 0  # bytes that were stored, in all packs
+
+    def __enter__(self) -> Packer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, _error: object, _trace: TracebackType | None) -> None:
+        if kind is None:
+            self.flush()
+
+    def add(self, piece: bytes) -> bytes:
+        """Store a chunk, unless it is; gives its digest. It is on the disk after the next `flush`."""
+        digest = blake3(piece).digest()
+        if digest not in self._ahead and not self.has(digest):
+            self._ahead[digest] = piece
+            self._size += len(piece)
+            if self._size >= PACK:
+                self.flush()
+        return digest
+
+    def has(self, digest: bytes) -> bool:
+        """Whether a chunk is stored, and its pack is there."""
+        if digest in self._found:
+            return True
+        chunk = self._known.find(digest)
+        if chunk is None or chunk.end > self._size_of(chunk.pack):
+            return False
+        self._found[digest] = chunk
+        return True
+
+    def where(self, digest: bytes) -> Chunk:
+        """Where a chunk lies that was added, and flushed."""
+        return self._found[digest]
+
+    def flush(self) -> None:
+        """Store what was added."""
+        if not self._ahead:
+            return
+        pack = bytes.fromhex(self._blobs.put(b"".join(self._ahead.values())))
+        start, stored = 0, []
+        for digest, piece in self._ahead.items():
+            stored.append(Chunk(digest, pack, start, len(piece)))
+            start += len(piece)
+        self._found |= {chunk.digest: chunk for chunk in stored}
+        self._known.keep(stored)
+        self.stored += start
+        self._ahead, self._size = {}, 0
+
+    def _size_of(self, pack: bytes) -> int:
+        if pack not in self._packs:
+            try:
+                self._packs[pack] = self._blobs.size(pack.hex())
+            except NotFound:
+                self._packs[pack] = None
+        return self._packs[pack] or -1
+
+
+def read_chunk(blobs: Blobs, chunk: Chunk) -> bytes:
+    """The content of a chunk, verified."""
+    return _verified(b"".join(blobs.part(chunk.pack.hex(), chunk.start, chunk.end)), chunk)
+
+
+def read_chunks(blobs: Blobs, chunks: Sequence[Chunk]) -> Iterator[tuple[Chunk, bytes]]:
+    """The contents of chunks, verified, in their order; neighbours in a pack are read together."""
+    for run in _runs(chunks):
+        start = run[0].start
+        data = memoryview(b"".join(blobs.part(run[0].pack.hex(), start, run[-1].end)))
+        for chunk in run:
+            yield chunk, _verified(data[chunk.start - start : chunk.end - start], chunk)
+
+
+def _runs(chunks: Sequence[Chunk]) -> Iterator[list[Chunk]]:
+    run: list[Chunk] = []
+    for chunk in chunks:
+        near = run and chunk.pack == run[-1].pack and 0 <= chunk.start - run[-1].end <= _GAP
+        if run and (not near or chunk.end - run[0].start > _RUN):
+            yield run
+            run = []
+        run.append(chunk)
+    if run:
+        yield run
+
+
+def _verified(data: bytes | memoryview, chunk: Chunk) -> bytes:
+    if len(data) != chunk.size or blake3(data).digest() != chunk.digest:
+        raise Corrupt(
+            f"The pack {chunk.pack.hex()} holds something else where the chunk {chunk.digest.hex()} should be.",
+            mend="Restore it from a backup: mw restore. What else is damaged: mw doctor.",
+            details={"digest": chunk.pack.hex()},
+        )
+    return bytes(data)
+
+
+def by_place(chunks: Mapping[str, Sequence[Chunk]]) -> list[str]:
+    """Names of what consists of chunks, in the order in which these lie in the packs: the order to read them in."""
+    return sorted(chunks, key=lambda name: (chunks[name][0].pack, chunks[name][0].start) if chunks[name] else (b"", 0))

@@ -1,0 +1,205 @@
+"""Where files are cut into chunks: at borders that the format has, else where the content says so.
+
+Cutting by content follows FastCDC: no cut within `LEAST` bytes of the last, a strict condition up to `AVERAGE`, a lax one
+up to `MOST`, and there a cut in any case. What stands in for its gear is made for vectors: a hash of 16 bytes in eight bits
+picks one position in 256, and a hash of the 32 bytes that begin there, in 64 bits, decides. All numbers in this file belong
+to the format: with others equal content is cut, and stored, otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any, Final
+
+LEAST: Final = 256 << 10  # bytes of a chunk that content has cut; the last one of a file may be shorter
+AVERAGE: Final = 1 << 20
+MOST: Final = 4 << 20
+JOINED: Final = 16 << 10  # pieces between borders are joined until they are so long
+_READ: Final = 32 << 20
+_BLOCK: Final = 128 << 10  # bytes looked at in one step: they and what is computed of them fit into a processor's cache
+_WINDOW: Final = 32
+_WEIGHT: Final = 157  # odd, and 5 modulo 8: its powers take every such value modulo 256
+_PICKED: Final = 77
+_STRICT: Final = (1 << 64) >> 14  # of one position in 256: one cut in 4 MiB
+_LAX: Final = (1 << 64) >> 10  # one in 256 KiB
+_MULTIPLIER: Final = 0x9E3779B97F4A7C15
+_MIX: Final = 0xBF58476D1CE4E5B9
+
+Borders = Callable[[Path], Sequence[int]]
+
+
+def pieces(path: Path, borders: Sequence[int]) -> Iterator[bytes]:
+    """The content of a file as chunks: cut at the borders, and where these are far apart by content.
+
+    Pieces shorter than `JOINED` are joined with those after them.
+    """
+    with path.open("rb", buffering=0) as file:
+        left = path.stat().st_size
+        start = 0
+        for end in [*_joined(borders, left), left]:
+            yield from _by_content(file, end - start)
+            start = end
+
+
+def cuts(data: bytes | bytearray | memoryview, *, final: bool) -> list[int]:
+    """Where to cut some bytes by content: the ends of the chunks.
+
+    What is after the last end is the beginning of a chunk that may go on; with `final` there is none.
+    """
+    found: list[int] = []
+    places, hashes = _candidates(data)
+    start, size = 0, len(data)
+    while size - start > (LEAST if final else MOST):
+        end = _next(places, hashes, start, size)
+        found.append(end)
+        start = end
+    if final and start < size:
+        found.append(size)
+    return found
+
+
+def borders(path: Path) -> Sequence[int]:
+    """The borders that a file's format has: pages of Parquet, members of zip, tar and safetensors, the array of npy.
+
+    A file that is not what its name says has none: it is stored as whatever it is.
+    """
+    find = _FORMATS.get(path.suffix.lower())
+    if find is None:
+        return ()
+    try:
+        return find(path)
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, zipfile.BadZipFile, tarfile.TarError):
+        return ()
+    except Exception as error:
+        if type(error).__module__.startswith("pyarrow"):
+            return ()
+        raise
+
+
+def _joined(places: Sequence[int], size: int) -> Iterator[int]:
+    last = 0
+    for place in sorted(set(places)):
+        if place - last >= JOINED and size - place >= 1:
+            yield place
+            last = place
+
+
+def _by_content(file: IO[bytes], length: int) -> Iterator[bytes]:
+    rest = b""
+    while length or rest:
+        wanted = min(length, _READ)
+        new = _exactly(file, wanted)
+        length -= len(new)
+        data = rest + new if rest else new
+        if len(new) < wanted:  # it became shorter meanwhile: whoever asked for the pieces sees that it changed
+            length = 0
+        view, start = memoryview(data), 0
+        ends = [len(data)] if not length and len(data) <= LEAST else cuts(data, final=not length)
+        for end in ends:
+            yield bytes(view[start:end]) if (start, end) != (0, len(data)) else data
+            start = end
+        rest = bytes(view[start:])
+
+
+def _exactly(file: IO[bytes], size: int) -> bytes:
+    data = file.read(size)
+    while len(data) < size:
+        more = file.read(size - len(data))
+        if not more:
+            break
+        data += more
+    return data
+
+
+def _next(places: Any, hashes: Any, start: int, size: int) -> int:
+    import numpy as np
+
+    for low, high, limit in ((LEAST, AVERAGE, _STRICT), (AVERAGE, MOST, _LAX)):
+        first, last = np.searchsorted(places, [start + low, start + high])
+        good = np.flatnonzero(hashes[first:last] < np.uint64(limit))
+        if len(good):
+            return int(places[first + good[0]])
+    return min(start + MOST, size)
+
+
+def _candidates(data: bytes | bytearray | memoryview) -> tuple[Any, Any]:
+    """The positions that the short hash picks, and the long hash of each."""
+    import numpy as np
+
+    whole = np.frombuffer(data, dtype=np.uint8)
+    places, hashes = [np.empty(0, np.int64)], [np.empty(0, np.uint64)]
+    one, other = np.empty(_BLOCK + _WINDOW, np.uint8), np.empty(_BLOCK + _WINDOW, np.uint8)
+    for start in range(0, len(whole) - _WINDOW + 1, _BLOCK):
+        block = whole[start : start + _BLOCK + _WINDOW - 1]
+        short = block
+        for apart in (1, 2, 4, 8):
+            longer = one[: len(short) - apart]
+            np.multiply(short[:-apart], np.uint8(pow(_WEIGHT, apart, 256)), out=longer)
+            longer += short[apart:]
+            one, other, short = other, one, longer
+        found = np.flatnonzero(short[: len(block) - _WINDOW + 1] == _PICKED)
+        if len(found):
+            words = np.ndarray((len(block) - 7,), "<u8", buffer=block, strides=(1,))
+            long = words[found] * np.uint64(_MULTIPLIER)
+            for place in (8, 16, 24):
+                long ^= long >> np.uint64(32)
+                long += words[found + place]
+                long *= np.uint64(_MULTIPLIER)
+            long ^= long >> np.uint64(29)
+            long *= np.uint64(_MIX)
+            places.append(found + start)
+            hashes.append(long ^ (long >> np.uint64(32)))
+    return np.concatenate(places), np.concatenate(hashes)
+
+
+# What formats say
+
+
+def _npy(path: Path) -> Sequence[int]:
+    with path.open("rb") as file:
+        head = file.read(12)
+    if head[:6] != b"\x93NUMPY":
+        return ()
+    short = head[6] == 1
+    return (10 + int.from_bytes(head[8:10], "little"),) if short else (12 + int.from_bytes(head[8:12], "little"),)
+
+
+def _zip(path: Path) -> Sequence[int]:
+    with zipfile.ZipFile(path) as archive:
+        return [*(member.header_offset for member in archive.infolist()), archive.start_dir]
+
+
+def _tar(path: Path) -> Sequence[int]:
+    with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as archive:
+        return [place for member in archive for place in (member.offset, member.offset_data)]
+
+
+def _safetensors(path: Path) -> Sequence[int]:
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        if size > min(100 << 20, path.stat().st_size):
+            return ()
+        head = json.loads(file.read(size))
+    tensors = [about for name, about in head.items() if name != "__metadata__"]
+    return [8 + size + place for about in tensors for place in about["data_offsets"]]
+
+
+def _parquet(path: Path) -> Sequence[int]:
+    from modelwright.datasets.pages import page_borders
+
+    return page_borders(path)
+
+
+_FORMATS: Final[dict[str, Borders]] = {
+    ".npy": _npy,
+    ".npz": _zip,
+    ".zip": _zip,
+    ".tar": _tar,
+    ".safetensors": _safetensors,
+    ".parquet": _parquet,
+    ".pq": _parquet,
+}

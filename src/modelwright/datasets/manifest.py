@@ -1,0 +1,206 @@
+"""Manifests: which files a version consists of, and of which chunks each of them.
+
+The entries, in the order of their paths, are cut into *pages* after paths that their digest picks; so two versions that
+differ in few files share most pages. A page is a chunk like any other. The manifest itself is a JSON object that names the
+pages, and every pack that a page or one of its entries needs: so the collector of objects, which reads JSON, keeps them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from blake3 import blake3
+
+from modelwright.core.blobs import Blobs
+from modelwright.core.errors import Corrupt, Invalid
+from modelwright.core.hashing import digest_bytes
+from modelwright.datasets.chunks import Chunk, Packer, digest_of, read_chunk
+
+FORMAT: Final = "modelwright-manifest-1"
+READ_INTO: Final = 4 << 20  # the collector reads JSON up to this size for the digests in it
+PAGE: Final = 128  # entries of a page, on average
+_PAGES: Final = 4096  # with more, pages are larger
+_NAMED: Final = 16_000  # packs named in one JSON document
+_LONGEST: Final = 255  # bytes of one name in a path
+_ELSEWHERE: Final = re.compile(
+    r"^$|^/|/$|//|(?:^|/)\.\.?(?:/|$)"  # nothing, from the root, empty names, `.` and `..`
+    r"|^[A-Za-z]:|\\"  # a drive, and what separates names on Windows
+    r"|[\x00-\x1f\x7f]|[\ud800-\udfff]"  # control characters, and bytes that were no UTF-8
+)
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One file of a version."""
+
+    path: str  # below the version's root, with `/`
+    size: int
+    digest: bytes
+    executable: bool
+    chunks: list[Chunk]
+
+    @property
+    def same(self) -> tuple[int, bytes, bool]:
+        """What two entries agree in whose files are equal."""
+        return self.size, self.digest, self.executable
+
+
+class PageOf(msgspec.Struct, frozen=True):
+    """One page: how many entries are on it, what they say (wherever the chunks lie), and where it lies itself."""
+
+    count: int
+    content: str
+    chunk: tuple[str, str, int, int]  # digest, pack, start, size
+
+    @property
+    def where(self) -> Chunk:
+        """The page as a chunk."""
+        digest, pack, start, size = self.chunk
+        return Chunk(bytes.fromhex(digest), bytes.fromhex(pack), start, size)
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """All files of a version."""
+
+    format: str
+    count: int  # files
+    bytes: int
+    content: str  # the digest of paths and contents: equal for equal versions, wherever their chunks lie
+    pages: list[PageOf]
+    packs: list[str]
+    more: list[str] = []  # JSON documents that name further packs
+
+
+def check_path(path: str) -> str:
+    """A path that stays below its root on every system; `Invalid` for any other."""
+    if _ELSEWHERE.search(path) or (len(path) > _LONGEST // 4 and _too_long(path)):
+        raise Invalid(
+            f"{path!r} is no name for a file of a dataset.",
+            mend="Names are UTF-8, without control characters and backslashes, and lead nowhere but downwards.",
+        )
+    return path
+
+
+def _too_long(path: str) -> bool:
+    return any(len(name.encode()) > _LONGEST for name in path.split("/"))
+
+
+def write_manifest(blobs: Blobs, packer: Packer, entries: Iterable[Entry]) -> tuple[str, Manifest]:
+    """Store a manifest of entries, in any order; gives its digest. What it names is stored when it is."""
+    ordered = sorted(entries, key=lambda entry: entry.path)
+    _check_order([check_path(entry.path) for entry in ordered])
+    pages = [(page, packer.add(_page(page))) for page in _cut(ordered)]
+    packer.flush()
+    packs: dict[bytes, None] = {}
+    told = []
+    for page, digest in pages:
+        chunk = packer.where(digest)
+        packs |= dict.fromkeys([chunk.pack, *(each.pack for entry in page for each in entry.chunks)])
+        told.append(PageOf(len(page), _content(page), (chunk.digest.hex(), chunk.pack.hex(), chunk.start, chunk.size)))
+    named = [pack.hex() for pack in packs]
+    manifest = Manifest(
+        format=FORMAT,
+        count=len(ordered),
+        bytes=sum(entry.size for entry in ordered),
+        content=digest_bytes("".join(page.content for page in told).encode()),
+        pages=told,
+        packs=named if len(named) <= _NAMED else [],
+        more=[]
+        if len(named) <= _NAMED
+        else [blobs.put(msgspec.json.encode(named[at : at + _NAMED])) for at in range(0, len(named), _NAMED)],
+    )
+    encoded = msgspec.json.encode(manifest)
+    if len(encoded) > READ_INTO:
+        raise Invalid(f"A manifest of {len(encoded):,} bytes is more than the {READ_INTO:,} that are read.")
+    return blobs.put(encoded), manifest
+
+
+def read_manifest(blobs: Blobs, digest: str) -> Manifest:
+    """A manifest, without its entries."""
+    try:
+        manifest = msgspec.json.decode(blobs.read(digest), type=Manifest)
+    except msgspec.MsgspecError as error:
+        raise Corrupt(f"The object {digest} is no manifest: {error}.") from None
+    if manifest.format != FORMAT:
+        raise Invalid(f"The manifest {digest} is of the format {manifest.format!r}.", mend="Use a newer Modelwright.")
+    return manifest
+
+
+def packs_of(blobs: Blobs, manifest: Manifest) -> Iterator[str]:
+    """Every pack that a manifest needs."""
+    yield from manifest.packs
+    for digest in manifest.more:
+        yield from msgspec.json.decode(blobs.read(digest), type=list[str])
+
+
+def entries_of(blobs: Blobs, manifest: Manifest, pages: Iterable[PageOf] | None = None) -> list[Entry]:
+    """The entries, or those of some pages, in the order of their paths. Names are checked as those of a stranger."""
+    found = [entry for page in (manifest.pages if pages is None else pages) for entry in _read_page(blobs, page)]
+    _check_order([check_path(entry.path) for entry in found])
+    return found
+
+
+def by_path(entries: Iterable[Entry]) -> Mapping[str, Entry]:
+    """Entries by their paths."""
+    return {entry.path: entry for entry in entries}
+
+
+def _cut(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+    average = PAGE
+    while average * _PAGES < len(entries):
+        average *= 2
+    page: list[Entry] = []
+    for entry in entries:
+        page.append(entry)
+        if int.from_bytes(blake3(entry.path.encode()).digest(4), "big") % average == 0 or len(page) >= 8 * average:
+            yield page
+            page = []
+    if page:
+        yield page
+
+
+def _page(entries: Sequence[Entry]) -> bytes:
+    """Entries as bytes. Packs are numbered within the page; a file of one chunk has that chunk's digest."""
+    packs: dict[bytes, int] = {}
+    rows: list[Any] = []
+    for entry in entries:
+        digests = [chunk.digest for chunk in entry.chunks] if len(entry.chunks) > 1 else []
+        places = [(packs.setdefault(chunk.pack, len(packs)), chunk.start, chunk.size) for chunk in entry.chunks]
+        rows.append((entry.path, entry.digest, entry.executable, digests, places))
+    return msgspec.msgpack.encode((list(packs), rows))
+
+
+class _Page(msgspec.Struct, array_like=True):
+    packs: list[bytes]
+    rows: list[tuple[str, bytes, bool, list[bytes], list[tuple[int, int, int]]]]
+
+
+def _read_page(blobs: Blobs, page: PageOf) -> Iterator[Entry]:
+    try:
+        read = msgspec.msgpack.decode(read_chunk(blobs, page.where), type=_Page)
+        for path, digest, executable, several, places in read.rows:
+            digests = several or [digest] * len(places)
+            chunks = [
+                Chunk(each, read.packs[pack], start, size)
+                for each, (pack, start, size) in zip(digests, places, strict=True)
+            ]
+            if digest_of([chunk.digest for chunk in chunks]) != digest:
+                raise ValueError(f"the digest of {path!r} is not that of its chunks")
+            yield Entry(path, sum(chunk.size for chunk in chunks), digest, executable, chunks)
+    except (msgspec.MsgspecError, ValueError, IndexError) as error:
+        raise Corrupt(f"The page {page.chunk[0]} of a manifest cannot be read: {error}.") from None
+
+
+def _content(entries: Sequence[Entry]) -> str:
+    said = [(entry.path, entry.size, entry.digest, entry.executable) for entry in entries]
+    return digest_bytes(msgspec.msgpack.encode(said))
+
+
+def _check_order(paths: Sequence[str]) -> None:
+    """`Invalid` where a path stands twice, or is a file and a folder."""
+    folders = {path[:at] for path in paths for at in range(len(path)) if path[at] == "/"}
+    for before, path in zip(["", *paths], paths, strict=False):
+        if path == before or path in folders:
+            raise Invalid(f"{path!r} stands for two things in one version.")

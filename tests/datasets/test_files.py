@@ -1,0 +1,524 @@
+"""Folders of files as versions: in, out again, compared, and what may go wrong meanwhile."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from modelwright.core.errors import Conflict, Corrupt, Invalid, NotFound, Refused
+from modelwright.core.refs import Ref
+from modelwright.datasets.checkout import choose
+from modelwright.datasets.chunks import Chunk, KnownChunks, Packer, digest_of
+from modelwright.datasets.manifest import Entry, check_path, entries_of, packs_of, read_manifest, write_manifest
+
+PICTURES = Ref.parse("dataset:pictures")
+
+
+def fill(folder: Path, files: dict[str, bytes]) -> Path:
+    for path, content in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+    return folder
+
+
+def held(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def older(folder: Path) -> None:
+    """As if the files had been written some time ago."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            os.utime(path, ns=(10**18 + 1, 10**18 + 1))
+
+
+def stored(embedded) -> int:
+    return sum(embedded.home.objects.size(digest) for digest in embedded.home.objects.list())
+
+
+@pytest.fixture
+def pictures(tmp_path) -> Path:
+    made = random.Random(0)
+    files = {f"{kind}/{number:03}.png": made.randbytes(1000) for kind in ("cats", "dogs") for number in range(100)}
+    return fill(tmp_path / "pictures", files | {"labels.csv": b"a,b\n", "empty": b"", "film.bin": made.randbytes(3 << 20)})
+
+
+def test_a_folder_becomes_a_version_and_comes_back(workspace, pictures, tmp_path):
+    (pictures / "labels.csv").chmod(0o755)
+    version = workspace.datasets.add_files("pictures", pictures, description="of animals", tags={"a": "b"})
+
+    assert (str(version.ref), version.files, version.source, version.is_table) == (
+        "dataset:pictures@1",
+        203,
+        "pictures/",
+        False,
+    )
+    assert version.bytes == sum(map(len, held(pictures).values()))
+    out = workspace.datasets.checkout(version.ref, tmp_path / "out")
+    assert held(tmp_path / "out") == held(pictures)
+    assert out.written + out.linked + out.cloned == 203
+    assert os.access(tmp_path / "out" / "labels.csv", os.X_OK)
+    assert not os.access(tmp_path / "out" / "empty", os.X_OK)
+    assert [each.path for each in workspace.datasets.files(version.ref, ["cats"])] == [
+        f"cats/{number:03}.png" for number in range(100)
+    ]
+    with workspace.datasets.open(version.ref, "film.bin") as film:
+        film.seek(2_000_000)
+        assert film.read(10) == (pictures / "film.bin").read_bytes()[2_000_000:2_000_010]
+
+
+def test_the_same_folder_again_is_the_same_version_and_stores_nothing(embedded, pictures):
+    first = embedded.datasets.add_files("pictures", pictures)
+    before = stored(embedded)
+    assert embedded.datasets.add_files("pictures", pictures) == first
+    assert embedded.datasets.add_files("pictures", pictures, verify=True) == first
+    assert stored(embedded) == before
+
+
+def test_a_version_costs_what_changed(embedded, pictures):
+    embedded.datasets.add_files("pictures", pictures)
+    before = stored(embedded)
+    fill(pictures, {"cats/007.png": b"another" * 100})
+    second = embedded.datasets.add_files("pictures", pictures)
+    assert second.ref.version == 2
+    assert second.stored < 50_000  # the file, and the pages of the manifest that it is on
+    assert stored(embedded) - before < 60_000
+    third = embedded.datasets.add_files("others", pictures)
+    assert third.stored == 0  # content is known whatever the dataset
+
+
+def test_content_that_came_back_is_not_stored_again(embedded, pictures):
+    embedded.datasets.add_files("pictures", pictures)
+    film = (pictures / "film.bin").read_bytes()
+    (pictures / "film.bin").unlink()
+    embedded.datasets.add_files("pictures", pictures)
+    (pictures / "film.bin").write_bytes(film)
+    assert embedded.datasets.add_files("pictures", pictures).stored < 10_000
+
+
+def test_what_did_not_change_is_not_read(embedded, pictures):
+    older(pictures)
+    embedded.datasets.add_files("pictures", pictures)
+    standing = embedded.datasets.status(pictures)
+    assert (standing.clean, standing.read, standing.same) == (True, 0, 203)
+    fill(pictures, {"cats/000.png": b"x" * 1000, "new.txt": b"new"})
+    (pictures / "empty").unlink()
+    standing = embedded.datasets.status(pictures)
+    assert (standing.changed, standing.added, standing.removed) == (["cats/000.png"], ["new.txt"], ["empty"])
+    assert standing.read <= 1
+
+
+def test_a_change_that_size_and_time_hide_is_found_when_asked_to_verify(embedded, pictures):
+    older(pictures)
+    embedded.datasets.add_files("pictures", pictures)
+    with (pictures / "cats/000.png").open("r+b") as file:
+        file.write(b"hidden")
+    older(pictures)
+    assert embedded.datasets.status(pictures).clean
+    assert embedded.datasets.status(pictures, verify=True).changed == ["cats/000.png"]
+
+
+def test_a_change_right_after_the_add_is_seen_though_the_time_may_be_the_same(embedded, tmp_path):
+    folder = fill(tmp_path / "quick", {"a": b"one"})
+    embedded.datasets.add_files("quick", folder)
+    moment = (folder / "a").stat()
+    with (folder / "a").open("r+b") as file:
+        file.write(b"two")
+    os.utime(folder / "a", ns=(moment.st_mtime_ns, moment.st_mtime_ns))
+    assert embedded.datasets.status(folder).changed == ["a"]
+
+
+def test_a_checkout_over_another_version_writes_only_the_difference(embedded, pictures, tmp_path):
+    embedded.datasets.add_files("pictures", pictures)
+    first = held(pictures)
+    fill(pictures, {"cats/000.png": b"changed", "new/one": b"1"})
+    (pictures / "dogs/001.png").unlink()
+    embedded.datasets.add_files("pictures", pictures)
+    second, out = held(pictures), tmp_path / "out"
+
+    embedded.datasets.checkout(PICTURES.at(1), out)
+    (out / "mine").write_bytes(b"mine")
+    done = embedded.datasets.checkout(PICTURES.at(2), out)
+    assert (done.written, done.removed, done.kept) == (2, 1, 201)
+    assert held(out) == second | {"mine": b"mine"}
+    embedded.datasets.checkout(PICTURES.at(1), out)
+    assert held(out) == first | {"mine": b"mine"}
+    assert not (out / "new").exists()
+
+
+def test_what_somebody_changed_is_not_written_over(embedded, pictures, tmp_path):
+    embedded.datasets.add_files("pictures", pictures)
+    fill(pictures, {"cats/000.png": b"changed"})
+    embedded.datasets.add_files("pictures", pictures)
+    out = tmp_path / "out"
+    embedded.datasets.checkout(PICTURES.at(1), out)
+    fill(out, {"cats/000.png": b"my work"})
+    assert embedded.datasets.status(out).changed == ["cats/000.png"]  # which makes it known, but not safe
+    before = held(out)
+    with pytest.raises(Conflict, match=r"cats/000\.png"):
+        embedded.datasets.checkout(PICTURES.at(2), out)
+    assert held(out) == before
+    embedded.datasets.checkout(PICTURES.at(2), out, force=True)
+    assert held(out) == held(pictures)
+
+
+def test_some_files_are_checked_out_by_path_and_pattern(embedded, pictures, tmp_path):
+    version = embedded.datasets.add_files("pictures", pictures)
+    embedded.datasets.checkout(version.ref, tmp_path / "out", ["cats/00*.png", "labels.csv"])
+    assert len(held(tmp_path / "out")) == 11
+    with pytest.raises(NotFound, match="birds"):
+        embedded.datasets.checkout(version.ref, tmp_path / "out", ["birds"])
+
+
+def test_a_large_file_is_shared_with_the_next_checkout_unless_a_copy_is_asked_for(embedded, pictures, tmp_path):
+    version = embedded.datasets.add_files("pictures", pictures)
+    one = embedded.datasets.checkout(version.ref, tmp_path / "one")
+    two = embedded.datasets.checkout(version.ref, tmp_path / "two")
+    assert one.linked + one.cloned == two.linked + two.cloned == 1
+    if one.linked:
+        assert (tmp_path / "one/film.bin").samefile(tmp_path / "two/film.bin")
+        assert (tmp_path / "one/film.bin").stat().st_mode & 0o222 == 0
+    copied = embedded.datasets.checkout(version.ref, tmp_path / "three", copy=True)
+    assert (copied.written, copied.linked) == (203, 0)
+
+
+def test_a_link_that_was_written_through_is_not_handed_out_again(embedded, pictures, tmp_path):
+    version = embedded.datasets.add_files("pictures", pictures)
+    embedded.datasets.checkout(version.ref, tmp_path / "one")
+    (tmp_path / "one/film.bin").chmod(0o644)
+    (tmp_path / "one/film.bin").write_bytes(b"written through the link")
+    embedded.datasets.checkout(version.ref, tmp_path / "two")
+    assert held(tmp_path / "two") == held(pictures)
+
+
+def test_versions_of_files_are_compared_by_path(workspace, pictures):
+    workspace.datasets.add_files("pictures", pictures)
+    (pictures / "cats/000.png").rename(pictures / "moved.png")
+    fill(pictures, {"labels.csv": b"other", "more": b"1"})
+    (pictures / "dogs/000.png").unlink()
+    workspace.datasets.add_files("pictures", pictures)
+    found = workspace.datasets.diff(PICTURES.at(1), PICTURES.at(2)).files
+    assert (found.added, found.removed, found.changed) == (["more"], ["dogs/000.png"], ["labels.csv"])
+    assert (found.moved, found.same) == ({"cats/000.png": "moved.png"}, 200)
+    assert workspace.datasets.diff(PICTURES.at(1), PICTURES.at(1)).identical
+
+
+def test_rows_and_files_are_not_taken_for_each_other(embedded, pictures, flights):
+    files = embedded.datasets.add_files("pictures", pictures)
+    table = embedded.datasets.add("flights", flights)
+    with pytest.raises(Invalid, match="holds files, not rows"):
+        embedded.datasets.read(files.ref)
+    with pytest.raises(Invalid, match="is a table"):
+        embedded.datasets.checkout(table.ref, pictures)
+    with pytest.raises(Invalid, match="is a table"):
+        embedded.datasets.add_files("flights", pictures)
+    with pytest.raises(Invalid, match="holds files, not rows"):
+        embedded.datasets.add("pictures", flights)
+
+
+def test_links_devices_and_nothing_are_refused(embedded, tmp_path):
+    folder = fill(tmp_path / "odd", {"a": b"1"})
+    (folder / "link").symlink_to("/etc/hostname")
+    with pytest.raises(Invalid, match="symbolic link"):
+        embedded.datasets.add_files("odd", folder)
+    (folder / "link").unlink()
+    os.mkfifo(folder / "pipe")
+    with pytest.raises(Invalid, match="neither a file nor a folder"):
+        embedded.datasets.add_files("odd", folder)
+    with pytest.raises(NotFound):
+        embedded.datasets.add_files("odd", tmp_path / "nowhere")
+    (tmp_path / "void").mkdir()
+    with pytest.raises(Invalid, match="no files"):
+        embedded.datasets.add_files("odd", tmp_path / "void")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../a",
+        "/a",
+        "a/../../b",
+        "a//b",
+        "",
+        ".",
+        "a/",
+        "a\\b",
+        "C:/a",
+        "c:a",
+        "a/..",
+        "./a",
+        "ä" * 200,
+        "a\x00b",
+        "a\nb",
+        "x" * 300,
+        "\udc80",
+    ],
+)
+def test_a_name_that_leads_elsewhere_is_in_no_manifest(embedded, path):
+    with KnownChunksOf(embedded) as packer:
+        chunk = put(packer, b"x")
+        with pytest.raises(Invalid, match="no name"):
+            write_manifest(embedded.home.objects, packer, [Entry(path, 1, chunk.digest, False, [chunk])])
+
+
+@pytest.mark.parametrize("path", ["a", "a/b", ".a", "..a", "a..", "a./.b", "ab:c", "a b", "雪/ä", "x" * 255, "$", "-a"])
+def test_a_name_that_leads_downwards_is_in_a_manifest(path):
+    assert check_path(path) == path
+
+
+def test_nothing_is_written_through_a_link_in_the_folder(embedded, pictures, tmp_path):
+    version = embedded.datasets.add_files("pictures", pictures)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/cats").symlink_to(outside)
+    with pytest.raises((Invalid, Refused)):
+        embedded.datasets.checkout(version.ref, tmp_path / "out")
+    assert not held(outside)
+
+
+def test_a_damaged_pack_is_never_handed_out(embedded, pictures, tmp_path):
+    version = embedded.datasets.add_files("pictures", pictures)
+    manifest = read_manifest(embedded.home.objects, version.manifest)
+    largest = max(manifest.packs, key=embedded.home.objects.size)
+    path = Path(embedded.home.objects.location) / largest[:2] / largest
+    content = bytearray(path.read_bytes())
+    content[100] ^= 1
+    path.chmod(0o600)
+    path.write_bytes(content)
+    with pytest.raises(Corrupt):
+        embedded.datasets.checkout(version.ref, tmp_path / "out")
+
+
+def test_a_pack_that_is_gone_is_stored_again_and_none_is_referred_to_that_is_not_there(embedded, pictures, tmp_path):
+    version = embedded.datasets.add_files("pictures", pictures)
+    for digest in packs_of(embedded.home.objects, read_manifest(embedded.home.objects, version.manifest)):
+        embedded.home.objects.delete(digest)
+    with pytest.raises(Invalid, match="is not stored"):
+        embedded.datasets.register("copy", record=record_of(version))
+    embedded.datasets.delete(version.ref)
+    again = embedded.datasets.add_files("pictures", pictures)
+    embedded.datasets.checkout(again.ref, tmp_path / "out")
+    assert held(tmp_path / "out") == held(pictures)
+
+
+def test_two_writers_of_one_dataset_both_keep_their_version(embedded, tmp_path):
+    folders = [fill(tmp_path / name, {"a": name.encode(), "b": b"same"}) for name in ("one", "two", "three")]
+    errors: list[BaseException] = []
+
+    def write(folder: Path) -> None:
+        try:
+            embedded.datasets.add_files("shared", folder)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=write, args=(folder,)) for folder in folders]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    found = embedded.datasets.versions(Ref.parse("dataset:shared")).items
+    assert sorted(version.ref.version for version in found) == [1, 2, 3]
+    contents = set()
+    for version in found:
+        embedded.datasets.checkout(version.ref, tmp_path / f"out{version.ref.version}")
+        contents.add(held(tmp_path / f"out{version.ref.version}")["a"])
+    assert contents == {b"one", b"two", b"three"}
+
+
+KILLED = """
+import os, signal, sys
+import modelwright
+from modelwright.store.objects import Objects
+
+put, left = Objects.put, int(sys.argv[3])
+
+def dying(self, data):
+    global left
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left -= 1
+    return put(self, data)
+
+Objects.put = dying
+modelwright.connect(sys.argv[1]).datasets.add_files("pictures", sys.argv[2])
+"""
+
+
+@pytest.mark.parametrize("puts", [0, 1, 2])
+def test_a_writer_that_is_killed_leaves_the_version_before(embedded, pictures, tmp_path, puts):
+    embedded.datasets.add_files("pictures", pictures)
+    first = held(pictures)
+    fill(pictures, {"cats/000.png": b"changed"})
+    (embedded.home.project / "modelwright.toml").touch()
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(embedded.home.project), str(pictures), str(puts)], capture_output=True
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    assert [each.ref.version for each in embedded.datasets.versions(PICTURES).items] == [1]
+    embedded.datasets.checkout(PICTURES, tmp_path / "out")
+    assert held(tmp_path / "out") == first
+    assert embedded.datasets.add_files("pictures", pictures).ref.version == 2
+
+
+NAMES = st.lists(st.text("aB. _ä雪-", min_size=1, max_size=6), min_size=1, max_size=3).map("/".join)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(trees=st.lists(st.dictionaries(NAMES, st.binary(max_size=40), min_size=1, max_size=8), min_size=1, max_size=3))
+def test_any_folders_come_back_as_they_were(embedded, tmp_path_factory, trees):
+    place = tmp_path_factory.mktemp("trees")
+    for number, files in enumerate(trees):
+        made: dict[str, bytes] = {}
+        for path, content in files.items():
+            names = path.split("/")
+            both = any(other.startswith(f"{path}/") or path.startswith(f"{other}/") for other in made)
+            if {".", ".."} & {*names} or both:
+                continue
+            made[path] = content
+        if not made:
+            continue
+        folder = fill(place / str(number), made)
+        version = embedded.datasets.add_files(f"any/{place.name}", folder)
+        embedded.datasets.checkout(version.ref, place / "out")
+        assert held(place / "out") == made
+        assert embedded.datasets.status(place / "out").clean
+
+
+def test_the_collector_keeps_what_manifests_name_and_nothing_else(embedded, pictures, tmp_path):
+    embedded.datasets.add_files("pictures", pictures)
+    first = held(pictures)
+    fill(pictures, {"cats/000.png": b"changed"})
+    second = embedded.datasets.add_files("pictures", pictures)
+    fill(tmp_path / "others", {"noise": random.Random(9).randbytes(1 << 20)})
+    gone = embedded.datasets.add_files("others", tmp_path / "others")
+    embedded.datasets.delete(gone.ref)
+    assert embedded.storage.collect(grace=0.0).size > 1 << 20
+    for version, files in ((PICTURES.at(1), first), (second.ref, held(pictures))):
+        embedded.datasets.checkout(version, tmp_path / f"out{version.version}")
+        assert held(tmp_path / f"out{version.version}") == files
+    again = embedded.datasets.add_files("others", tmp_path / "others")  # its pack is known, and gone
+    embedded.datasets.checkout(again.ref, tmp_path / "again")
+    assert held(tmp_path / "again") == held(tmp_path / "others")
+
+
+def test_a_file_takes_the_place_of_a_folder_and_the_other_way_round(embedded, tmp_path):
+    folder, out = fill(tmp_path / "shapes", {"a/b": b"1", "c": b"2"}), tmp_path / "out"
+    embedded.datasets.add_files("shapes", folder)
+    (folder / "a/b").unlink()
+    (folder / "a").rmdir()
+    (folder / "c").unlink()
+    fill(folder, {"a": b"3", "c/d": b"4"})
+    embedded.datasets.add_files("shapes", folder)
+    for version in (1, 2, 1):
+        embedded.datasets.checkout(f"dataset:shapes@{version}", out)
+    assert held(out) == {"a/b": b"1", "c": b"2"}
+    fill(out, {"c2": b"", "a/mine": b"mine"})
+    with pytest.raises(Conflict, match="a/mine"):
+        embedded.datasets.checkout("dataset:shapes@2", out)
+    assert (out / "a/mine").read_bytes() == b"mine"
+    fill(out, {"a/.git/HEAD": b"mine too"})
+    with pytest.raises(Conflict, match="other things"):
+        embedded.datasets.checkout("dataset:shapes@2", out, force=True)
+    assert (out / "a/.git/HEAD").exists()
+
+
+def test_a_spoilt_row_of_known_chunks_is_not_believed(embedded, tmp_path):
+    path = tmp_path / "chunks.db"
+    known = KnownChunks(path)
+    known.keep([Chunk(b"d" * 32, b"p" * 32, 7, 9)])
+    known.close()
+    assert KnownChunks(path).find(b"d" * 32) == Chunk(b"d" * 32, b"p" * 32, 7, 9)
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE chunks SET start = 8")
+    assert KnownChunks(path).find(b"d" * 32) is None
+    path.write_bytes(b"no database" * 1000)
+    for left in tmp_path.glob("chunks.db-*"):
+        left.unlink()
+    assert KnownChunks(path).find(b"d" * 32) is None
+
+
+def test_a_manifest_names_every_pack_in_json_that_the_collector_reads(embedded, pictures):
+    version = embedded.datasets.add_files("pictures", pictures)
+    blobs = embedded.home.objects
+    manifest = read_manifest(blobs, version.manifest)
+    content = blobs.read(version.manifest)
+    assert content[:1] == b"{"
+    assert len(content) < 4 << 20
+    needed = {chunk.pack.hex() for entry in entries_of(blobs, manifest) for chunk in entry.chunks}
+    needed |= {page.where.pack.hex() for page in manifest.pages}
+    assert needed <= set(packs_of(blobs, manifest))
+    assert all(pack.encode() in content for pack in needed)
+
+
+def test_a_manifest_of_very_many_packs_names_them_in_further_documents(embedded):
+    blobs = embedded.home.objects
+    made = random.Random(5)
+    with KnownChunksOf(embedded) as packer:
+        entries = []
+        for number in range(20_000):
+            chunk = Chunk(made.randbytes(32), made.randbytes(32), 0, 1)
+            entries.append(Entry(f"{number}", 1, chunk.digest, False, [chunk]))
+        digest, manifest = write_manifest(blobs, packer, entries)
+    assert blobs.size(digest) < 4 << 20
+    assert len(manifest.more) == 2
+    assert all(blobs.size(more) < 4 << 20 and blobs.read(more)[:1] == b"[" for more in manifest.more)
+    assert {chunk.pack.hex() for entry in entries for chunk in entry.chunks} <= set(packs_of(blobs, manifest))
+    assert len(entries_of(blobs, manifest)) == 20_000
+
+
+def test_an_entry_may_be_a_file_or_a_folder_but_not_both(embedded):
+    with KnownChunksOf(embedded) as packer:
+        chunk = put(packer, b"x")
+        both = [Entry(path, 1, chunk.digest, False, [chunk]) for path in ("a", "a/b")]
+        with pytest.raises(Invalid, match="two things"):
+            write_manifest(embedded.home.objects, packer, both)
+
+
+def test_the_digest_of_several_chunks_is_no_digest_of_a_file():
+    one, two = b"1" * 32, b"2" * 32
+    assert digest_of([one]) == one
+    assert len({digest_of([one, two]), digest_of([two, one]), digest_of([]), digest_of([digest_of([one, two])] * 2)}) == 4
+
+
+def test_a_pattern_means_a_file_a_folder_or_what_it_matches():
+    entries = [Entry(path, 0, b"", False, []) for path in ("a/b.png", "a/c/d.png", "ab", "e.png")]
+    assert [each.path for each in choose(entries, ["a"])] == ["a/b.png", "a/c/d.png"]
+    assert [each.path for each in choose(entries, ["*.png", "ab"])] == ["a/b.png", "a/c/d.png", "ab", "e.png"]
+    assert [each.path for each in choose(entries, ["a/"])] == ["a/b.png", "a/c/d.png"]
+
+
+def put(packer: Packer, content: bytes) -> Chunk:
+    digest = packer.add(content)
+    packer.flush()
+    return packer.where(digest)
+
+
+def record_of(version):
+    from modelwright.datasets import DatasetRecord
+
+    return DatasetRecord(**{name: getattr(version, name) for name in DatasetRecord.__struct_fields__})
+
+
+class KnownChunksOf:
+    """A packer into the objects of a workspace."""
+
+    def __init__(self, embedded) -> None:
+        self._packer = Packer(embedded.home.objects, KnownChunks(None))
+
+    def __enter__(self) -> Packer:
+        return self._packer.__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        self._packer.__exit__(*error)
