@@ -1,4 +1,4 @@
-"""Datasets: versions of tables, what is in them, what must hold of them, and how two of them differ."""
+"""Datasets: versions of tables and of files, what is in them, what must hold of them, and how two of them differ."""
 
 from modelwright.datasets.checks import (
     Check,
@@ -21,6 +21,7 @@ from modelwright.datasets.records import (
     CsvFormat,
     DatasetColumn,
     DatasetDiff,
+    DatasetFile,
     DatasetRecord,
     DatasetVersion,
     Part,
@@ -37,6 +38,7 @@ __all__ = [
     "CsvFormat",
     "DatasetColumn",
     "DatasetDiff",
+    "DatasetFile",
     "DatasetRecord",
     "DatasetVersion",
     "Datasets",

@@ -103,6 +103,11 @@ def _data_to_models(workspace: Workspace, folder: Path) -> list[Ref]:
         first = workspace.datasets.add("delays", table(300), key="id", time_column="at", tags={"source": "a file"})
         data = workspace.datasets.add("delays", table(400), checks=checks, description="Arrivals and how late they were.")
         assert first.ref != data.ref
+        (folder / "photos").mkdir()
+        (folder / "photos" / "small.jpg").write_bytes(b"small")
+        workspace.datasets.add_files("photos", folder / "photos")
+        (folder / "photos" / "large.jpg").write_bytes(b"large" * 1000)
+        workspace.datasets.add_files("photos", folder / "photos")
         view = FeatureView(
             name="numbers", entity="id", source="dataset:delays", event_time="at", features=["x", "y"], owner="ada"
         )

@@ -51,6 +51,13 @@ def test_a_dataset_shows_what_changed_and_which_check_warned(browse: httpx.Clien
     assert "warn" in page and "range(x)" in page
 
 
+def test_a_dataset_of_files_shows_them_the_largest_first(browse: httpx.Client) -> None:
+    page = said(browse, "/datasets/photos@2?against=1")
+    assert page.index("large.jpg 5.0 kB", page.index("Files Path Size")) < page.index("small.jpg")
+    assert "added large.jpg" in page
+    assert "Nobody has checked" not in page
+
+
 def test_an_execution_says_why_each_step_ran(browse: httpx.Client, site: Any) -> None:
     executions = site.workspace.pipelines.list_executions().items
     assert "parameter rows changed: 3 → 4" in said(browse, f"/executions/{executions[0].id}")

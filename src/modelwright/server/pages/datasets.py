@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from typing import Any
 
 from starlette.requests import Request
@@ -9,12 +10,13 @@ from starlette.requests import Request
 from modelwright.core.paging import Filter
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import decode
-from modelwright.datasets import CheckReport, DatasetVersion
+from modelwright.datasets import CheckReport, DatasetFile, DatasetVersion
 from modelwright.server.pages.lineage import lineage_of
 from modelwright.server.pages.render import PER_PAGE, known, named, turning
 from modelwright.workspace import Workspace
 
 EARLIER = 20  # versions listed on a page
+FILES = 100  # files listed on a page
 
 
 def index(workspace: Workspace, request: Request) -> dict[str, Any]:
@@ -37,6 +39,7 @@ def version(workspace: Workspace, request: Request) -> dict[str, Any]:
     against = request.query_params.get("against", "")
     return {
         "version": found,
+        "largest": _largest(workspace, found),
         "profile": known(lambda: workspace.datasets.profile(found.ref)),
         "checks": checks,
         "report": _report(workspace, checks[0].report) if checks and checks[0].report else None,
@@ -46,6 +49,13 @@ def version(workspace: Workspace, request: Request) -> dict[str, Any]:
         "lineage": lineage_of(workspace, found.ref),
         "events": workspace.record.history(found.ref).items[:20],
     }
+
+
+def _largest(workspace: Workspace, found: DatasetVersion) -> list[DatasetFile]:
+    """The largest files of a version that holds files."""
+    if found.is_table:
+        return []
+    return heapq.nsmallest(FILES, workspace.datasets.files(found.ref), key=lambda each: (-each.size, each.path))
 
 
 def _report(workspace: Workspace, digest: str) -> CheckReport | None:
