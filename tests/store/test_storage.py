@@ -147,6 +147,8 @@ def test_it_works_through_every_door(workspace: Workspace) -> None:
     assert digest in [each.digest for each in found.objects]
     assert workspace.storage.collect(grace=RUN_OUT).count == 1
     assert not workspace.caller.blobs.exists(digest)
+    workspace.experiments.create("afterwards")  # reading piece by piece leaves nothing behind for the next statement
+    assert workspace.experiments.create("and once more").title == "and once more"
 
 
 def test_nothing_that_is_registered_meanwhile_is_lost(embedded: Workspace) -> None:

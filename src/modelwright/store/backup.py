@@ -158,7 +158,7 @@ def ledger_of(connection: sa.Connection) -> tuple[str, int, str]:
     if head is None:
         return "", 0, merkle.root([]).hex()
     query = sa.select(ledger_events.c.body).where(ledger_events.c.seq < head.size).order_by(ledger_events.c.seq)
-    bodies = connection.execution_options(yield_per=1000).execute(query).scalars()
+    bodies = connection.execute(query.execution_options(yield_per=1000)).scalars()
     _, size, root = roots_at((leaf_hash(bytes(body)) for body in bodies), ())
     if (size, root) != (head.size, merkle.root(merkle.pieces(head.frontier))):
         raise Corrupt("The ledger's events do not give the root that its head holds.", mend="See where: mw audit verify")

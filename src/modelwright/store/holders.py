@@ -134,7 +134,7 @@ def texts(connection: sa.Connection) -> Iterator[str]:
         )
     for name in HOLDS:
         columns = columns_of(sa.Table(name, sa.MetaData(), autoload_with=connection))
-        for row in connection.execution_options(yield_per=1000).execute(sa.select(*columns)):
+        for row in connection.execute(sa.select(*columns).execution_options(yield_per=1000)):
             yield from (value for value in row if value)
 
 
