@@ -245,7 +245,7 @@ def test_the_command_delivers_lists_and_throws_away(here: Workspace, capsys: pyt
         runs.append(run)
     assert run_command(["sync", "--list"]) == 0
     listed = capsys.readouterr().out
-    assert all(each.id in listed for each in runs)
+    assert all(each.id in listed for each in runs), listed
     assert run_command(["sync", "--discard", str(runs[1].ref), "--yes"]) == 0
     assert run_command(["sync", "--json"]) == 0
     assert '"state": "delivered"' in capsys.readouterr().out

@@ -68,10 +68,18 @@ def print_json(value: Any) -> None:
     sys.stdout.write(msgspec.json.format(encode(value), indent=2).decode() + "\n")
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "", right: Iterable[str] = ()) -> None:
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    title: str = "",
+    right: Iterable[str] = (),
+    copied: Iterable[str] = (),
+) -> None:
     """A table; columns named in `right` are aligned to the right, a verdict or state has its colour.
 
-    Narrow columns stay whole, so that refs and times can be read and copied; wide ones share what is left of the line.
+    Narrow columns stay whole, so that refs and times can be read and copied, and those named in `copied` in any case; wide
+    ones share what is left of the line.
     """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
@@ -79,7 +87,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str =
     here, rights = console(), set(right)
     cells = [[_cell(value) for value in row] for row in rows]
     widths = [max(_width(each[at]) for each in [[_cell(name) for name in columns], *cells]) for at in range(len(columns))]
-    whole = _whole(widths, here.width - GAP * len(columns))
+    whole = {at for at, name in enumerate(columns) if name in set(copied)}
+    room = here.width - GAP * len(columns) - sum(widths[at] for at in whole)
+    whole |= _whole([0 if at in whole else each for at, each in enumerate(widths)], room)
     made = Table(
         title=title or None,
         title_justify="left",

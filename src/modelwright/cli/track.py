@@ -145,8 +145,9 @@ def _tell(found: list[Pending]) -> None:
     if not found:
         say("Nothing waits here.")
         return
-    rows = [[each.run, each.experiment, each.name, each.state.value, size(each.waiting), each.delivered] for each in found]
-    table(["run", "experiment", "name", "state", "waiting", "delivered"], rows, right=("waiting", "delivered"))
+    rows = [[each.run, each.experiment, each.state.value, size(each.waiting), each.delivered] for each in found]
+    columns = ["run", "experiment", "state", "waiting", "delivered"]
+    table(columns, rows, right=("waiting", "delivered"), copied=("run",))
     for each in found:
         for refusal in each.refused:
             say(f"  {each.run}, entry {refusal.seq} refused: {refusal.message}", style="yellow")
