@@ -14,7 +14,7 @@ from modelwright.core.paging import MAX_LIMIT, Filter, Page
 from modelwright.core.refs import Kind, Ref
 from modelwright.deployments.records import Deployment, Live
 from modelwright.deployments.tables import deployments_deployments, deployments_of
-from modelwright.store import Transaction, Verdict, evidence
+from modelwright.store import Transaction, Verdict, evidence, scopes
 from modelwright.store.queries import naming
 from modelwright.store.tables import ledger_events
 
@@ -27,11 +27,9 @@ def list_deployments(tx: Transaction, where: Filter) -> Page[Deployment]:
     if not 1 <= where.limit <= MAX_LIMIT:
         raise Invalid(f"A page holds 1 to {MAX_LIMIT} items, not {where.limit}.")
     query = sa.select(deployments_deployments)
-    scopes = tx.readable(Kind.DEPLOYMENT)
-    if scopes is not None:
-        query = query.where(sa.or_(sa.false(), *(_under(d.name, scope) for scope in scopes)))
+    query = query.where(scopes.readable(tx, Kind.DEPLOYMENT, d.name))
     if where.under:
-        query = query.where(_under(d.name, where.under))
+        query = query.where(scopes.under(d.name, where.under))
     if where.text:
         text = where.text.lower()
         in_either = (sa.func.lower(column).contains(text, autoescape=True) for column in (d.name, d.description))
@@ -64,8 +62,8 @@ def live_at(tx: Transaction, moment: datetime, name: str | None) -> list[Live]:
             standing.pop(key, None)
         else:
             standing[key] = _live(event, parse_time(row.ts), row.seq)
-    scopes = tx.readable(Kind.DEPLOYMENT)
-    seen = [each for each in standing.values() if scopes is None or any(_within(each.deployment.name, s) for s in scopes)]
+    may = scopes.may_read(tx, Kind.DEPLOYMENT)
+    seen = [each for each in standing.values() if may(each.deployment.name)]
     return [msgspec.structs.replace(each, approved_by=approvers(tx, each.model, each.since)) for each in seen]
 
 
@@ -85,13 +83,3 @@ def _live(event: dict[str, Any], at: datetime, seq: int) -> Live:
         reason=event["reason"],
         event=seq,
     )
-
-
-def _under(column: sa.ColumnElement[str], path: str) -> sa.ColumnElement[bool]:
-    if path in ("", "*"):
-        return sa.true()
-    return sa.or_(column == path, column.startswith(path.rstrip("/") + "/", autoescape=True))
-
-
-def _within(name: str, path: str) -> bool:
-    return path in ("", "*") or name == path or name.startswith(path.rstrip("/") + "/")

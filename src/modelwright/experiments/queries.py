@@ -47,7 +47,7 @@ from modelwright.experiments.tables import (
     tails,
     to_micros,
 )
-from modelwright.store import Transaction
+from modelwright.store import Transaction, scopes
 
 _r, _e = runs.c, experiments.c
 
@@ -101,7 +101,7 @@ def list_experiments(tx: Transaction, where: Filter) -> Page[Experiment]:
     """The experiments that the caller may see, by name; `where.state` is active (as by default), deleted or all."""
     query = sa.select(experiments).where(visible(tx, _e.name), alive(_e.deleted, where.state or Lifecycle.ACTIVE))
     if where.under is not None:
-        query = query.where(under(_e.name, where.under))
+        query = query.where(scopes.under(_e.name, where.under))
     if where.text:
         words = _e.name + " " + _e.title + " " + _e.description
         query = query.where(sa.func.lower(words).contains(where.text.lower(), autoescape=True))
@@ -193,7 +193,7 @@ def list_runs(tx: Transaction, where: Filter, experiment: str | None) -> Page[Ru
         number = tx.execute(sa.select(_e.id).where(_e.name == experiment)).scalar()
         query = query.where(_r.experiment == (-1 if number is None else number))
     if where.under is not None:
-        query = query.where(under(_e.name, where.under))
+        query = query.where(scopes.under(_e.name, where.under))
     if where.text:
         words = (_r.name, _r.id, _e.name, _e.title)
         matches = [sa.func.lower(each).contains(where.text.lower(), autoescape=True) for each in words]
@@ -220,10 +220,10 @@ def list_runs(tx: Transaction, where: Filter, experiment: str | None) -> Page[Ru
 
 def compare(tx: Transaction, refs: Sequence[Ref]) -> Comparison:
     """Runs side by side; one that the caller may not see is not found."""
-    may = tx.readable(Kind.RUN)
+    may = scopes.may_read(tx, Kind.RUN)
     rows = [run_row(tx, ref) for ref in refs]
     for each in rows:
-        if may is not None and not any(_within(each.experiment_name, scope) for scope in may):
+        if not may(each.experiment_name):
             raise NotFound(f"There is no run {each.id!r}.")
     return compared(runs_of(tx, rows))
 
@@ -347,18 +347,7 @@ def alive(deleted: Any, state: str) -> Any:
 
 def visible(tx: Transaction, column: Any) -> Any:
     """Whether the caller may read the runs of an experiment, by its name."""
-    may = tx.readable(Kind.RUN)
-    return sa.true() if may is None else sa.or_(sa.false(), *(under(column, scope) for scope in may))
-
-
-def under(column: Any, path: str) -> Any:
-    if path in ("", "*"):
-        return sa.true()
-    return sa.or_(column == path, column.startswith(path.rstrip("/") + "/", autoescape=True))
-
-
-def _within(name: str, path: str) -> bool:
-    return path in ("", "*", name) or name.startswith(path.rstrip("/") + "/")
+    return scopes.readable(tx, Kind.RUN, column)
 
 
 def _limit(where: Filter) -> int:

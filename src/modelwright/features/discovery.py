@@ -8,7 +8,7 @@ from modelwright.core.paging import MAX_LIMIT, Filter
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import convert
 from modelwright.features.records import Consumer, FeatureView, ViewRecord
-from modelwright.store import State, Transaction, Version, catalog
+from modelwright.store import State, Transaction, Version, catalog, scopes
 
 Readable = Callable[[Ref], bool]
 
@@ -43,12 +43,11 @@ def consumers(tx: Transaction, view: Ref, names: Sequence[str]) -> list[Consumer
     What takes named inputs says so in its signature. Without one it counts as taking all of the view.
     """
     found = []
-    paths: dict[Kind, Sequence[str] | None] = {}
+    may: dict[Kind, Callable[[str], bool]] = {}
     for ref in catalog.dependants(tx, view.whole):
-        if ref.kind not in paths:
-            paths[ref.kind] = tx.readable(ref.kind)
-        allowed = paths[ref.kind]
-        if allowed is not None and not any(path in ("", "*") or _under(ref.name, path) for path in allowed):
+        if ref.kind not in may:
+            may[ref.kind] = scopes.may_read(tx, ref.kind)
+        if not may[ref.kind](ref.name):
             continue
         version = catalog.find(tx, ref)
         if version is None or version.state is not State.ACTIVE:
@@ -57,7 +56,3 @@ def consumers(tx: Transaction, view: Ref, names: Sequence[str]) -> list[Consumer
         taken = {each["name"] for each in inputs} if inputs is not None else set(names)
         found.append(Consumer(ref=ref, features=[n for n in names if n in taken], aliases=list(version.aliases)))
     return found
-
-
-def _under(name: str, path: str) -> bool:
-    return name == path or name.startswith(path.rstrip("/") + "/")

@@ -21,7 +21,7 @@ from modelwright.features import queries
 from modelwright.features.durations import since_epoch
 from modelwright.features.ports import Asked, OnlineStore
 from modelwright.features.records import Basis, Freshness, OnlineState, Push, PushedRows, ViewRecord
-from modelwright.store import Transaction, acting_as, catalog
+from modelwright.store import Transaction, acting_as, catalog, scopes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -137,9 +137,8 @@ class Pushes(Room):
     @operation("read", on="")
     def streams(self, tx: Transaction) -> list[Ref]:
         """The datasets with pushes that no version holds yet, of those that the caller may read."""
-        paths = tx.readable(Kind.DATASET)
-        names = queries.waiting(tx)
-        return [Ref(Kind.DATASET, name) for name in names if paths is None or any(under(name, path) for path in paths)]
+        may = scopes.may_read(tx, Kind.DATASET)
+        return [Ref(Kind.DATASET, name) for name in queries.waiting(tx) if may(name)]
 
     # At the caller's side
 
@@ -254,11 +253,6 @@ class Pushes(Room):
         with self.caller.transaction(write=False) as tx:
             found: ViewRecord = convert(catalog.get(tx, view).record, ViewRecord)
         return found
-
-
-def under(name: str, path: str) -> bool:
-    """Whether a name lies under a path of those that somebody may read."""
-    return path in ("", "*", name) or name.startswith(path.rstrip("/") + "/")
 
 
 def _received(data: str) -> tuple[bytes, pa.Table]:

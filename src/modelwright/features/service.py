@@ -26,7 +26,7 @@ from modelwright.features.diff import diff
 from modelwright.features.durations import since_epoch
 from modelwright.features.loading import load_views
 from modelwright.features.ports import Asked, OnlineStore, refuse_older
-from modelwright.features.pushes import ATTEMPTS, Pushes, under
+from modelwright.features.pushes import ATTEMPTS, Pushes
 from modelwright.features.reading import OnlineReader, not_online
 from modelwright.features.reads import ReadLog
 from modelwright.features.records import (
@@ -45,7 +45,7 @@ from modelwright.features.records import (
     ViewVersion,
 )
 from modelwright.features.timeline import check, unpack
-from modelwright.store import State, Transaction, Verdict, Version, catalog, evidence
+from modelwright.store import State, Transaction, Verdict, Version, catalog, evidence, scopes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -369,17 +369,15 @@ class Features(Room):
     @operation("read", on="")
     def standing(self, tx: Transaction) -> Sequence[OnlineState]:
         """What stands online, of the views that the caller may read."""
-        paths = tx.readable(Kind.FEATURES)
-        states = self._online().states().values()
-        return [each for each in states if paths is None or any(under(each.view.name, path) for path in paths)]
+        may = scopes.may_read(tx, Kind.FEATURES)
+        return [each for each in self._online().states().values() if may(each.view.name)]
 
     @operation("read", on="")
     def parity(self, tx: Transaction) -> Sequence[Parity]:
         """What the last comparison of each view that stands online said, where there was one."""
-        found = []
-        paths = tx.readable(Kind.FEATURES)
+        found, may = [], scopes.may_read(tx, Kind.FEATURES)
         for view in self._online().states():
-            if paths is not None and not any(under(view.name, path) for path in paths):
+            if not may(view.name):
                 continue
             said = evidence.about(tx, view, PARITY)
             if said:
@@ -637,8 +635,7 @@ class Features(Room):
 
     def _pin(self, tx: Transaction, ref: Ref) -> Ref:
         """The version a ref stands for, its record at hand; `NotFound` too where the caller may not read it."""
-        paths = tx.readable(Kind.FEATURES)
-        if paths is not None and not any(under(ref.name, path) for path in paths):
+        if not scopes.may_read(tx, Kind.FEATURES)(ref.name):
             raise NotFound(f"There is no {ref.kind.value} named {ref.name!r}.")
         if ref in self._records:
             return ref

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -12,7 +12,7 @@ from modelwright.core.refs import Kind, Ref
 from modelwright.governance.records import Statement
 from modelwright.governance.tables import statements, to_statement
 from modelwright.monitoring import Monitor
-from modelwright.store import Event, Evidence, Transaction, evidence
+from modelwright.store import Event, Evidence, Transaction, evidence, scopes
 from modelwright.store.queries import event_of, naming
 from modelwright.store.tables import ledger_events
 
@@ -44,15 +44,14 @@ def events_of(tx: Transaction, actions: Sequence[str], until: datetime) -> list[
     """The events of some actions before a moment, in order, whose thing the caller may read."""
     e = ledger_events.c
     query = sa.select(e.body).where(e.action.in_(actions), e.ts < isoformat(until)).order_by(e.seq)
-    scopes: dict[Kind, Sequence[str] | None] = {}
+    may: dict[Kind, Callable[[str], bool]] = {}
     found = []
     for body in tx.execute(query).scalars():
         event = event_of(body)
         ref = Ref.parse(event.resource)
-        if ref.kind not in scopes:
-            scopes[ref.kind] = tx.readable(ref.kind)
-        paths = scopes[ref.kind]
-        if paths is None or any(_within(ref.name, path) for path in paths):
+        if ref.kind not in may:
+            may[ref.kind] = scopes.may_read(tx, ref.kind)
+        if may[ref.kind](ref.name):
             found.append(event)
     return found
 
@@ -75,7 +74,3 @@ def deployments_of(tx: Transaction, ref: Ref) -> list[Ref]:
 def watching(monitors: Sequence[Monitor], deployments: Sequence[Ref]) -> list[Monitor]:
     """The monitors on some deployments."""
     return [monitor for monitor in monitors if monitor.deployment in deployments and not monitor.stopped]
-
-
-def _within(name: str, path: str) -> bool:
-    return path in ("", "*") or name == path or name.startswith(path.rstrip("/") + "/")

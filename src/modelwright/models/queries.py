@@ -23,7 +23,7 @@ from modelwright.models.tables import (
     stages_of,
     titles_of,
 )
-from modelwright.store import State, Thing, Transaction, Version, catalog, things
+from modelwright.store import State, Thing, Transaction, Version, catalog, scopes, things
 from modelwright.store.tables import catalog_tags, catalog_things, catalog_versions
 
 _ESCAPE = "\x01"  # LIKE's own escape must be some character on SQLite, and a backslash is none in these searches
@@ -41,7 +41,9 @@ def search_models(tx: Transaction, search: Search) -> Page[Thing]:
     fields = _Fields(texts, moments, {}, sa.literal("model:") + _things.name)
     rows = catalog_things.outerjoin(models_titles, _titles.name == _things.name)
     query = sa.select(catalog_things, title.label("title")).select_from(rows)
-    query = query.where(_things.kind == Kind.MODEL, _things.gone_at.is_(None), _readable(tx, _things.name))
+    query = query.where(
+        _things.kind == Kind.MODEL, _things.gone_at.is_(None), scopes.readable(tx, Kind.MODEL, _things.name)
+    )
     order = search.order or [Order(field="name")]
     page, following = _page(tx, query.where(fields.holds(search.where)), fields, [*order, Order(field="name")], search)
     return Page(items=things.things_of(tx, page), next=following)
@@ -69,7 +71,7 @@ def search_versions(tx: Transaction, search: Search) -> Page[Version]:
     rows = rows.outerjoin(models_origins, sa.and_(_origins.name == _versions.name, _origins.version == _versions.version))
     rows = rows.outerjoin(models_stages, sa.and_(_stages.name == _versions.name, _stages.version == _versions.version))
     query = sa.select(catalog_versions, title.label("title")).select_from(rows)
-    query = query.where(_versions.kind == Kind.MODEL, _readable(tx, _versions.name))
+    query = query.where(_versions.kind == Kind.MODEL, scopes.readable(tx, Kind.MODEL, _versions.name))
     order = search.order or [Order(field="changed_at", descending=True)]
     order = [*order, Order(field="name"), Order(field="version", descending=True)]
     page, following = _page(tx, query.where(fields.holds(search.where)), fields, order, search)
@@ -250,14 +252,3 @@ def _token(text: str, length: int) -> list[str | int]:
     if len(keys) != length:
         raise Invalid(f"{text[:80]!r} is not the `next` of a page of this search.")
     return keys
-
-
-def _readable(tx: Transaction, column: Any) -> Any:
-    scopes = tx.readable(Kind.MODEL)
-    return sa.true() if scopes is None else sa.or_(sa.false(), *(_under(column, scope) for scope in scopes))
-
-
-def _under(column: Any, path: str) -> Any:
-    if path in ("", "*"):
-        return sa.true()
-    return sa.or_(column == path, column.startswith(path.rstrip("/") + "/", autoescape=True))

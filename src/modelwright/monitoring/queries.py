@@ -26,7 +26,7 @@ from modelwright.monitoring.records import (
     Watch,
     WindowResult,
 )
-from modelwright.store import Event, Transaction, Version
+from modelwright.store import Event, Transaction, Version, scopes
 from modelwright.store.queries import event_of, naming
 from modelwright.store.tables import ledger_events
 
@@ -230,11 +230,9 @@ def _newest(
     tx: Transaction, table: sa.Table, kind: Kind, where: Filter, *, closed: str
 ) -> tuple[Sequence[Any], str | None]:
     c, query = table.c, sa.select(table)
-    paths = tx.readable(kind)
-    if paths is not None:
-        query = query.where(sa.or_(sa.false(), *(_under(c.deployment, path) for path in paths)))
+    query = query.where(scopes.readable(tx, kind, c.deployment))
     if where.under:
-        query = query.where(_under(c.deployment, where.under))
+        query = query.where(scopes.under(c.deployment, where.under))
     if where.state == "unfinished":
         query = query.where(c.state != closed)
     elif where.state:
@@ -250,12 +248,6 @@ def _newest(
     rows = tx.execute(query.order_by(c.number.desc()).limit(where.limit + 1)).all()
     more = len(rows) > where.limit
     return rows[: where.limit], str(rows[where.limit - 1].number) if more else None
-
-
-def _under(column: Any, path: str) -> Any:
-    if path in ("", "*"):
-        return sa.true()
-    return sa.or_(column == path, column.startswith(path.rstrip("/") + "/", autoescape=True))
 
 
 def _number(ref: Ref, kind: Kind) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -15,7 +14,7 @@ from modelwright.core.refs import Kind, Ref
 from modelwright.pipelines import journal
 from modelwright.pipelines.records import Execution, ExecutionState, Pin
 from modelwright.pipelines.tables import executions
-from modelwright.store import Transaction, catalog
+from modelwright.store import Transaction, catalog, scopes
 
 _x = executions.c
 VERSIONED = frozenset({Kind.DATASET, Kind.FEATURES, Kind.MODEL, Kind.PIPELINE, Kind.POLICY})
@@ -25,11 +24,11 @@ def list_executions(tx: Transaction, where: Filter, pipeline: str | None) -> Pag
     """The executions that the caller may see, newest first, without their steps."""
     if not 1 <= where.limit <= MAX_LIMIT:
         raise Invalid(f"A page holds 1 to {MAX_LIMIT} items, not {where.limit}.")
-    query = sa.select(executions).where(within(tx, Kind.PIPELINE, _x.pipeline))
+    query = sa.select(executions).where(scopes.readable(tx, Kind.PIPELINE, _x.pipeline))
     if pipeline is not None:
         query = query.where(_x.pipeline == pipeline)
     if where.under is not None:
-        query = query.where(_under(_x.pipeline, where.under))
+        query = query.where(scopes.under(_x.pipeline, where.under))
     if where.text:
         word = where.text.lower()
         shown = sa.func.lower(_x.pipeline + " " + _x.reason)
@@ -52,33 +51,16 @@ def list_executions(tx: Transaction, where: Filter, pipeline: str | None) -> Pag
 
 def list_stalled(tx: Transaction, silent_since: datetime) -> list[Execution]:
     """Unfinished executions without a sign of a worker since a moment."""
-    query = sa.select(executions).where(within(tx, Kind.PIPELINE, _x.pipeline), _x.state == ExecutionState.RUNNING)
+    query = sa.select(executions).where(scopes.readable(tx, Kind.PIPELINE, _x.pipeline), _x.state == ExecutionState.RUNNING)
     rows = tx.execute(query.where(_x.touched_at < isoformat(silent_since)).order_by(_x.created_at)).all()
     return [journal.execution_of(tx, row, with_steps=False) for row in rows]
 
 
 def pin(tx: Transaction, ref: Ref) -> Pin:
     """What a ref stands for; as good as not there where the caller may not read it."""
-    may = tx.readable(ref.kind)
-    if may is not None and not any(_within(ref.name, scope) for scope in may):
+    if not scopes.may_read(tx, ref.kind)(ref.name):
         raise NotFound(f"There is no {ref.kind.value} named {ref.name!r}.")
     if ref.kind not in VERSIONED:
         return Pin(ref=ref, digest=digest_value(str(ref)))
     version = catalog.get(tx, ref)
     return Pin(ref=version.ref, digest=version.digest)
-
-
-def within(tx: Transaction, kind: Kind, column: Any) -> Any:
-    """The condition that a name lies where the caller may read things of a kind."""
-    may = tx.readable(kind)
-    return sa.true() if may is None else sa.or_(sa.false(), *(_under(column, scope) for scope in may))
-
-
-def _under(column: Any, path: str) -> Any:
-    if path in ("", "*"):
-        return sa.true()
-    return sa.or_(column == path, column.startswith(path.rstrip("/") + "/", autoescape=True))
-
-
-def _within(name: str, path: str) -> bool:
-    return path in ("", "*", name) or name.startswith(path.rstrip("/") + "/")

@@ -19,7 +19,7 @@ from modelwright.policy import tables
 from modelwright.policy.records import Grant, Role, Scope
 from modelwright.policy.requirements import APPROVAL, WAIVER
 from modelwright.policy.tables import ACCESS, credentials, epoch, grants, principals, roles
-from modelwright.store import Evidence, Transaction, evidence
+from modelwright.store import Evidence, Transaction, evidence, scopes
 from modelwright.store.queries import inputs_of
 from modelwright.store.tables import catalog_dependencies, catalog_versions, ledger_events, ledger_refs
 from modelwright.store.tables import evidence as evidence_table
@@ -85,8 +85,7 @@ def _grant(row: Any) -> Grant:
 
 def may_read(tx: Transaction, ref: Ref) -> bool:
     """Whether whoever asks may read the thing: for lists that an operation filters by itself."""
-    paths = tx.readable(ref.kind)
-    return paths is None or any(not p or ref.name == p or ref.name.startswith(p + "/") for p in paths)
+    return scopes.may_read(tx, ref.kind)(ref.name)
 
 
 def workspace_roles(tx: Transaction) -> dict[str, Role]:

@@ -18,6 +18,7 @@ from modelwright.core.errors import Conflict, InUse, Invalid, NotFound
 from modelwright.core.paging import MAX_LIMIT, Filter, Page, number_after
 from modelwright.core.refs import DIGEST_PREFIX, LATEST, Kind, Ref
 from modelwright.core.wire import encode_text
+from modelwright.store import scopes
 from modelwright.store.database import Transaction
 from modelwright.store.records import AliasMove, State, Version
 from modelwright.store.tables import (
@@ -378,11 +379,9 @@ def _version(tx: Transaction, rows: Sequence[Any]) -> list[Version]:
 
 
 def _narrow(tx: Transaction, query: Any, where: Filter, kind: Kind) -> Any:
-    scopes = tx.readable(kind)
-    if scopes is not None:
-        query = query.where(sa.or_(sa.false(), *(_under(_v.name, scope) for scope in scopes)))
+    query = query.where(scopes.readable(tx, kind, _v.name))
     if where.under:
-        query = query.where(_under(_v.name, where.under))
+        query = query.where(scopes.under(_v.name, where.under))
     if where.text:
         pattern = where.text.lower()
         query = query.where(
@@ -402,12 +401,6 @@ def _narrow(tx: Transaction, query: Any, where: Filter, kind: Kind) -> Any:
         ref = _v.kind + ":" + _v.name + "@" + sa.cast(_v.version, sa.String)
         query = query.where(sa.exists().where(g.ref == ref, g.key == key, g.value == value))
     return query
-
-
-def _under(column: Any, path: str) -> Any:
-    if path in ("", "*"):
-        return sa.true()
-    return sa.or_(column == path, column.startswith(path.rstrip("/") + "/", autoescape=True))
 
 
 def _limit(where: Filter) -> int:

@@ -13,7 +13,7 @@ from modelwright.core.clock import isoformat, parse_time
 from modelwright.core.errors import Invalid, NotFound
 from modelwright.core.paging import MAX_LIMIT, Page, number_after
 from modelwright.core.refs import LATEST, Ref
-from modelwright.store import catalog
+from modelwright.store import catalog, scopes
 from modelwright.store.database import Transaction
 from modelwright.store.records import Direction, Edge, Event, EventFilter, Lineage
 from modelwright.store.tables import catalog_things, ledger_events, ledger_refs
@@ -92,8 +92,8 @@ def inputs_of(tx: Transaction, made: Collection[str]) -> list[str]:
 
 def readable(tx: Transaction, refs: Collection[Ref]) -> list[Ref]:
     """Those of the refs whose kind and path the caller may read."""
-    scopes = {kind: tx.readable(kind) for kind in {ref.kind for ref in refs}}
-    return [ref for ref in refs if scopes[ref.kind] is None or any(_under(ref.name, s) for s in scopes[ref.kind] or ())]
+    may = {kind: scopes.may_read(tx, kind) for kind in {ref.kind for ref in refs}}
+    return [ref for ref in refs if may[ref.kind](ref.name)]
 
 
 def event_of(body: bytes) -> Event:
@@ -226,7 +226,3 @@ def _versioned(tx: Transaction, ref: Ref) -> bool:
 
 def _mentioned(tx: Transaction, ref: Ref) -> bool:
     return tx.execute(naming(ref.whole).limit(1)).first() is not None
-
-
-def _under(name: str, scope: str) -> bool:
-    return scope in ("", "*", name) or name.startswith(scope.rstrip("/") + "/")

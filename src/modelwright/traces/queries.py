@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from modelwright.core.errors import Invalid, NotFound
 from modelwright.core.refs import Kind, Ref
 from modelwright.experiments import experiment_ids, experiment_names
-from modelwright.store import Transaction
+from modelwright.store import Transaction, scopes
 from modelwright.traces.records import Assessment, Correlation, Span, Trace, TraceInfo, TracePage
 from modelwright.traces.search import queries as searching
 from modelwright.traces.tables import (
@@ -59,8 +59,7 @@ def homes(tx: Transaction, rows: Sequence[Any]) -> dict[int, str]:
 
 def may_read(tx: Transaction, experiment: str) -> bool:
     """Whether the caller may read what belongs to an experiment."""
-    may = tx.readable(Kind.RUN)
-    return may is None or any(scope in ("", "*", experiment) or experiment.startswith(f"{scope}/") for scope in may)
+    return scopes.may_read(tx, Kind.RUN)(experiment)
 
 
 def info(tx: Transaction, key: int) -> TraceInfo:

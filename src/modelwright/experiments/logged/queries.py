@@ -15,9 +15,9 @@ from modelwright.core.search import And, Clause, Condition, Not, Op, Or, Order, 
 from modelwright.experiments.logged.records import LoggedModel, LoggedStatus, Measurement, OnDataset, Sort
 from modelwright.experiments.logged.tables import logged, logged_metrics, logged_params, logged_tags
 from modelwright.experiments.places import location, of_model
-from modelwright.experiments.queries import lifecycle, under, visible
+from modelwright.experiments.queries import lifecycle, visible
 from modelwright.experiments.tables import experiments, from_column, from_micros, to_micros
-from modelwright.store import Transaction
+from modelwright.store import Transaction, scopes
 
 _l, _e, _m = logged.c, experiments.c, logged_metrics.c
 
@@ -49,7 +49,7 @@ def list_models(tx: Transaction, where: Filter) -> Page[LoggedModel]:
     if where.state and where.state != "deleted":
         query = query.where(_l.status == where.state)
     if where.under is not None:
-        query = query.where(under(_e.name, where.under))
+        query = query.where(scopes.under(_e.name, where.under))
     if where.text:
         words = [sa.func.lower(each).contains(where.text.lower(), autoescape=True) for each in (_l.name, _l.id, _e.name)]
         query = query.where(sa.or_(*words))

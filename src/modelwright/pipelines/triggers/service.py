@@ -13,12 +13,11 @@ from modelwright.core.errors import Conflict, NotFound
 from modelwright.core.operations import Caller, Room, operation
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import decode, encode_text
-from modelwright.pipelines import queries
 from modelwright.pipelines.records import ExecutionState
 from modelwright.pipelines.service import Pipelines
 from modelwright.pipelines.tables import executions, firings, triggers
 from modelwright.pipelines.triggers.deciding import Decision, Heard, Observed, Trigger, decide
-from modelwright.store import Transaction
+from modelwright.store import Transaction, scopes
 from modelwright.store.tables import ledger_events
 
 MOST = 500  # events that one look takes in
@@ -98,7 +97,7 @@ class Triggers(Room):
     @operation("read", on="")
     def list(self, tx: Transaction) -> Sequence[Trigger]:
         """List the triggers of the pipelines that the caller may see, by name."""
-        may = queries.within(tx, Kind.PIPELINE, triggers.c.pipeline)
+        may = scopes.readable(tx, Kind.PIPELINE, triggers.c.pipeline)
         rows = tx.execute(sa.select(triggers.c.trigger).where(may).order_by(triggers.c.name))
         return [decode(text, Trigger) for text in rows.scalars()]
 

@@ -29,7 +29,7 @@ from modelwright.core.search import (
     parse,
     parse_order,
 )
-from modelwright.store import Transaction
+from modelwright.store import Transaction, scopes
 from modelwright.traces.evalsets.records import EvaluationSet, EvaluationSetPage, ExamplePage
 from modelwright.traces.evalsets.tables import evalsets, example_of, examples, homes, set_of, tags
 
@@ -100,12 +100,12 @@ def search(
     skip = _skip(after)
     shown: list[Any] = []
     rows = tx.execute(query.order_by(_e.created_at.desc(), _e.key.desc()).offset(skip))
-    may = tx.readable(Kind.EVALSET)
+    may = scopes.may_read(tx, Kind.EVALSET)
     for seen, each in enumerate(rows):  # rights go by the path of a title, which no column holds
         if len(shown) == limit:
             token = base64.urlsafe_b64encode(str(skip + seen).encode()).decode()
             return EvaluationSetPage(items=_complete(tx, shown), next=token)
-        if may is None or any(_within(path_for(each.title), scope) for scope in may):
+        if may(path_for(each.title)):
             shown.append(each)
     return EvaluationSetPage(items=_complete(tx, shown))
 
@@ -185,7 +185,3 @@ def _skip(after: str | None) -> int:
     if not 0 <= found < 2**62:
         raise Invalid("Invalid page token")
     return found
-
-
-def _within(name: str, scope: str) -> bool:
-    return scope in ("", "*", name) or name.startswith(scope.rstrip("/") + "/")
