@@ -36,6 +36,11 @@ class Server:
         self.process = process
         self.address = address
 
+    @property
+    def url(self) -> str:
+        """Where it is reached."""
+        return f"http://{self.address.host}:{self.address.port}"
+
     def connection(self) -> Connection:
         """A new connection to it."""
         return Connection(self.address)

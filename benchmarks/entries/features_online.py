@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import sqlite3
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from benchmarks.cases import MILLISECONDS, ROWS, Case, Setting, benchmark
+from benchmarks.servers import ours
 from modelwright.core.refs import Ref
 from modelwright.workspace import Settings, Workspace, open_workspace
 
 VIEWS = ("one", "two", "three")
 FEATURES = 10  # of each view
-STARTS_WITHIN = 60.0  # seconds
 REFS = [Ref.parse(f"features:{name}") for name in VIEWS]
 
 
@@ -75,7 +70,7 @@ def features_online(setting: Setting) -> Iterator[Case]:
 def _over_http(setting: Setting, project: Path, entities: int) -> Iterator[Case]:
     import httpx
 
-    with _server(project) as url, httpx.Client(base_url=url) as client:
+    with ours(project) as server, httpx.Client(base_url=server.url) as client:
         for number in (1, 100):
 
             def body(number: int = number) -> dict[str, Any]:
@@ -134,21 +129,3 @@ def _peer(connection: sqlite3.Connection, keys: list[dict[str, int]]) -> list[li
         [value for name in VIEWS for value in json.loads(connection.execute(query, (name, key["entity"])).fetchone()[0])]
         for key in keys
     ]
-
-
-@contextmanager
-def _server(project: Path) -> Iterator[str]:
-    """`mw up` as a process of its own; yields its address."""
-    address = project / "address"
-    command = [sys.executable, "-m", "modelwright.cli", "up", "--port", "0", "--quiet", "--address-file", str(address)]
-    server = subprocess.Popen(command, cwd=project, env=os.environ | {"PYTHONUNBUFFERED": "1"})
-    try:
-        deadline = time.monotonic() + STARTS_WITHIN
-        while not address.exists():
-            if server.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError("mw up did not start")
-            time.sleep(0.02)
-        yield address.read_text()
-    finally:
-        server.terminate()
-        server.wait(30)

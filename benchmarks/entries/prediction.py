@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from benchmarks.cases import MILLISECONDS, Case, Setting, benchmark
+from benchmarks.servers import ours
 from modelwright.core.clock import SystemClock
 from modelwright.core.refs import Ref
 from modelwright.workspace import Settings, Workspace, open_workspace
@@ -19,7 +15,6 @@ from modelwright.workspace import Settings, Workspace, open_workspace
 ROW: dict[str, list[Any]] = {"hour": [22], "wind": [18.5], "carrier": ["UA"]}
 KINDS = {"hour": "INT64", "wind": "FP64", "carrier": "BYTES"}
 FORMS = ("skops", "onnx")
-STARTS_WITHIN = 60.0  # seconds
 
 
 @benchmark("prediction", what="one row predicted, checked against the signature and logged; a small scikit-learn pipeline")
@@ -36,7 +31,7 @@ def prediction(setting: Setting) -> Iterator[Case]:
             yield _in_process(workspace, setting, form, lambda _: estimator.predict_proba(frame))
     (project / "modelwright.toml").write_text("")
     inputs = [{"name": name, "shape": [1], "datatype": KINDS[name], "data": values} for name, values in ROW.items()]
-    with _server(project) as url, httpx.Client(base_url=url) as client:
+    with ours(project) as server, httpx.Client(base_url=server.url) as client:
         for form, endpoint in endpoints.items():
 
             def ask(_: object, endpoint: str = endpoint) -> None:
@@ -111,21 +106,3 @@ def _deployed(workspace: Workspace, folder: Path, estimator: Any, form: str) -> 
     workspace.models.promote(model.ref, "staging", reason="to be measured")
     placed = workspace.deployments.deploy(f"delay-{form}", model.ref, "staging", reason="to be measured")
     return placed.placements[0].endpoint
-
-
-@contextmanager
-def _server(project: Path) -> Iterator[str]:
-    """`mw up` as a process of its own; yields its address."""
-    address = project / "address"
-    command = [sys.executable, "-m", "modelwright.cli", "up", "--port", "0", "--quiet", "--address-file", str(address)]
-    server = subprocess.Popen(command, cwd=project, env=os.environ | {"PYTHONUNBUFFERED": "1"})
-    try:
-        deadline = time.monotonic() + STARTS_WITHIN
-        while not address.exists():
-            if server.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError("mw up did not start")
-            time.sleep(0.02)
-        yield address.read_text()
-    finally:
-        server.terminate()
-        server.wait(30)

@@ -364,6 +364,9 @@ def find(
     if as_json:
         print_json(found)
         return
+    if not found:
+        say("There is none.")
+        return
     rows = [
         [
             str(use.version.ref),

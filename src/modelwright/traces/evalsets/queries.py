@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -24,7 +24,6 @@ from modelwright.core.search import (
     Field,
     Language,
     Not,
-    Op,
     Or,
     parse,
     parse_order,
@@ -32,9 +31,9 @@ from modelwright.core.search import (
 from modelwright.store import Transaction, scopes
 from modelwright.traces.evalsets.records import EvaluationSet, EvaluationSetPage, ExamplePage
 from modelwright.traces.evalsets.tables import evalsets, example_of, examples, homes, set_of, tags
+from modelwright.traces.search.queries import COMPARE
 
 MAX_LIMIT = 1000
-ESCAPE = "\x1b"  # LIKE has no escape in these filters: a character that none of them holds
 
 _TEXT, _TIME = Field(ops=TEXTS | LISTS), Field(ops=NUMBERS, number=True)
 LANGUAGE: Final = Language(
@@ -53,18 +52,6 @@ LANGUAGE: Final = Language(
 )
 
 _e, _x = evalsets.c, examples.c
-_COMPARE: dict[Op, Callable[[Any, Any], Any]] = {
-    Op.EQUAL: lambda column, value: column == value,
-    Op.UNEQUAL: lambda column, value: column != value,
-    Op.LESS: lambda column, value: column < value,
-    Op.AT_MOST: lambda column, value: column <= value,
-    Op.MORE: lambda column, value: column > value,
-    Op.AT_LEAST: lambda column, value: column >= value,
-    Op.LIKE: lambda column, value: column.like(value, escape=ESCAPE),
-    Op.ILIKE: lambda column, value: sa.func.lower(column).like(value.lower(), escape=ESCAPE),
-    Op.IN: lambda column, value: column.in_(value),
-    Op.NOT_IN: lambda column, value: column.not_in(value),
-}
 
 
 def row(tx: Transaction, ref: Ref) -> Any:
@@ -156,7 +143,7 @@ def _condition(condition: Condition) -> Any:
         case Not(of=inner):
             return sa.not_(_condition(inner))
         case Clause():
-            compare = _COMPARE[condition.op]
+            compare = COMPARE[condition.op]
             if condition.entity == "tag":
                 held = compare(tags.c.value, condition.value)
                 return sa.exists().where(tags.c.evalset == _e.key, tags.c.key == condition.key, held)

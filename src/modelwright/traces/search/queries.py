@@ -25,7 +25,7 @@ _t, _s, _a = traces.c, spans.c, assessments.c
 
 Meaning: TypeAlias = Callable[[Transaction, Clause], Any]  # of a clause, as a condition
 
-_COMPARE: dict[Op, Callable[[Any, Any], Any]] = {
+COMPARE: dict[Op, Callable[[Any, Any], Any]] = {  # a column with a value, as a condition
     Op.EQUAL: lambda column, value: column == value,
     Op.UNEQUAL: lambda column, value: column != value,
     Op.LESS: lambda column, value: column < value,
@@ -115,7 +115,7 @@ def clause_of(tx: Transaction, clause: Clause) -> Any:
 
 def compared(column: Any, clause: Clause) -> Any:
     """A column, compared as a clause says."""
-    return _COMPARE[clause.op](column, clause.value)
+    return COMPARE[clause.op](column, clause.value)
 
 
 def _condition(tx: Transaction, condition: Condition, entities: Mapping[str, Meaning]) -> Any:
@@ -131,7 +131,7 @@ def _condition(tx: Transaction, condition: Condition, entities: Mapping[str, Mea
 
 
 def _of_trace(tx: Transaction, clause: Clause) -> Any:
-    compare = _COMPARE[clause.op]
+    compare = COMPARE[clause.op]
     match clause.key:
         case "request_id":
             return compare(_t.id, clause.value)
@@ -161,7 +161,7 @@ def _of_trace(tx: Transaction, clause: Clause) -> Any:
 def _of_run(clause: Clause) -> Any:
     """A trace belongs to the run that it was made in, and to those that it was linked to."""
     op = {Op.UNEQUAL: Op.EQUAL, Op.NOT_IN: Op.IN}.get(clause.op, clause.op)
-    compare = _COMPARE[op]
+    compare = COMPARE[op]
     made = _there_is(marks, marks.c.key == RUN_KEY, compare(marks.c.value, clause.value))
     found = sa.or_(made, _there_is(runs, compare(runs.c.run, clause.value)))
     if op is clause.op:
@@ -176,13 +176,13 @@ def _of_pair(table: sa.Table) -> Callable[[Transaction, Clause], Any]:
             return sa.not_(_there_is(table, mine))
         if clause.op is Op.IS_NOT_NULL:
             return _there_is(table, mine)
-        return _there_is(table, mine, _COMPARE[clause.op](table.c.value, clause.value))
+        return _there_is(table, mine, COMPARE[clause.op](table.c.value, clause.value))
 
     return condition
 
 
 def _of_span(tx: Transaction, clause: Clause) -> Any:
-    compare = _COMPARE[clause.op]
+    compare = COMPARE[clause.op]
     match clause.key:
         case "name":
             return _there_is(spans, compare(_s.name, clause.value))
@@ -210,7 +210,7 @@ def _attribute(tx: Transaction, name: str, clause: Clause) -> Any:
         extract = sa.func.jsonb_extract_path_text if alike else sa.func.jsonb_extract_path
         held = sa.cast(extract(sa.cast(_s.content, JSONB), "attributes", name), sa.Text)
     if alike:
-        return _COMPARE[clause.op](held, clause.value)
+        return COMPARE[clause.op](held, clause.value)
     given = clause.value if isinstance(clause.value, tuple) else (str(clause.value),)
     wanted = [form for text in given for form in (text, encode_text(text))]
     return held.in_(wanted) if clause.op in (Op.EQUAL, Op.IN) else sa.and_(held.is_not(None), held.not_in(wanted))
@@ -218,7 +218,7 @@ def _attribute(tx: Transaction, name: str, clause: Clause) -> Any:
 
 def _contains(clause: Clause) -> Any:
     """Whether any span has a text in it: in its name, or in its attributes and events, where JSON escapes some of it."""
-    compare, text = _COMPARE[clause.op], str(clause.value)
+    compare, text = COMPARE[clause.op], str(clause.value)
     return _there_is(spans, sa.or_(compare(_s.name, text), compare(_s.content, encode_text(text)[1:-1])))
 
 
@@ -235,7 +235,7 @@ def _judged(kind: str) -> Callable[[Transaction, Clause], Any]:
 
 
 def _judgement(clause: Clause) -> Any:
-    compare = _COMPARE[clause.op]
+    compare = COMPARE[clause.op]
     if isinstance(clause.value, int | float):
         return compare(_a.number, clause.value)
     if clause.op in (Op.LESS, Op.AT_MOST, Op.MORE, Op.AT_LEAST):
