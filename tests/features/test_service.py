@@ -285,10 +285,12 @@ def test_a_broken_off_materialisation_stays_unseen_and_goes_on(applied: Workspac
     ticks = since_epoch(hour(4))
     first, second = batches(weather, WEATHER, ticks, ticks, rows=1, size=10**6)
     assert applied.features.load(plan.view, generation=plan.generation, rows=first) == 1
+    assert applied.features.arrived(plan.view, generation=plan.generation) == 1
     assert applied.features.materialised(plan.view) == before
     with pytest.raises(Conflict, match=r"Of 2 rows .* 1 have arrived"):
         applied.features.publish(plan.view, state=replace(plan, rows=2))
-    assert applied.features.load(plan.view, generation=plan.generation, rows=[*first, *second]) == 2
+    applied.features.load(plan.view, generation=plan.generation, rows=[*first, *second])
+    assert applied.features.arrived(plan.view, generation=plan.generation) == 2
     assert applied.features.materialise("features:weather", hour(4)) == replace(plan, rows=2, waiting=False)
 
 

@@ -38,8 +38,12 @@ class OnlineStore(Protocol):
         """Whether a read is over in microseconds: then nobody needs a thread for it."""
         ...
 
-    def load(self, view: Ref, generation: str, rows: Sequence[tuple[str, bytes]]) -> int:
-        """Write rows into a generation, again if need be; returns how many it holds now."""
+    def load(self, view: Ref, generation: str, rows: Sequence[tuple[str, bytes]]) -> None:
+        """Write rows into a generation, again if need be."""
+        ...
+
+    def held(self, view: Ref, generation: str) -> int:
+        """How many rows a generation holds; it may have to count them."""
         ...
 
     def publish(self, state: OnlineState) -> bool:

@@ -261,9 +261,15 @@ class Features(Room):
 
     @operation("write", data=True)
     def load(self, tx: Transaction, ref: Ref, *, generation: str, rows: Sequence[OnlineRow]) -> int:
-        """Send rows of a materialisation to the online store, where nobody sees them yet; returns how many have arrived."""
+        """Send rows of a materialisation to the online store, where nobody sees them yet; returns how many were sent."""
         view = self._pin(tx, ref)
-        return self._online().load(view, generation, self._packed(view, rows))
+        self._online().load(view, generation, self._packed(view, rows))
+        return len(rows)
+
+    @operation("read")
+    def arrived(self, tx: Transaction, ref: Ref, *, generation: str) -> int:
+        """How many rows of a materialisation have arrived: one that was broken off goes on after them."""
+        return self._online().held(self._pin(tx, ref), generation)
 
     @operation("write", data=True)
     def amend(self, tx: Transaction, ref: Ref, *, generation: str, rows: Sequence[OnlineRow]) -> int:
@@ -491,7 +497,7 @@ class Features(Room):
             self._settle(self.show(ref).view.source)
         state = self.plan(ref, since=since, until=until, source=source)
         definition, table = self.show(state.view).view, self._datasets.read(state.source)
-        arrived = self.load(state.view, generation=state.generation, rows=[])
+        arrived = self.arrived(state.view, generation=state.generation)
         standing = None if whole or arrived else self.materialised(state.view)
         added = self.growth(state.view, source=state.source) if standing and _goes_on(standing, state) else None
         begin, end = since_epoch(state.since), since_epoch(state.until)

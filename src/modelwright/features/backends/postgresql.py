@@ -43,11 +43,15 @@ class PostgresStore:
         self._local = threading.local()
         self._open: list[Any] = []
 
-    def load(self, view: Ref, generation: str, rows: Sequence[tuple[str, bytes]]) -> int:
+    def load(self, view: Ref, generation: str, rows: Sequence[tuple[str, bytes]]) -> None:
         """See `ports.OnlineStore`."""
         with self._transaction() as connection:
             latest = dict(rows)
             connection.execute(_PUT, (str(view), generation, list(latest), list(latest.values())))
+
+    def held(self, view: Ref, generation: str) -> int:
+        """See `ports.OnlineStore`."""
+        with self._transaction() as connection:
             return self._count(connection, view, generation)
 
     def publish(self, state: OnlineState) -> bool:

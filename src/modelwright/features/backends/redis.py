@@ -42,14 +42,18 @@ class RedisStore:
             ) from None
         return redis.Redis.from_url(self._address)
 
-    def load(self, view: Ref, generation: str, rows: Sequence[tuple[str, bytes]]) -> int:
+    def load(self, view: Ref, generation: str, rows: Sequence[tuple[str, bytes]]) -> None:
         """See `ports.OnlineStore`."""
         with self._answering(), self._client.pipeline(transaction=True) as pipe:
             pipe.sadd(_generations(view), generation)
             if rows:
                 pipe.hset(_rows(view, generation), mapping=dict(rows))
-            pipe.hlen(_rows(view, generation))
-            return int(pipe.execute()[-1])
+            pipe.execute()
+
+    def held(self, view: Ref, generation: str) -> int:
+        """See `ports.OnlineStore`."""
+        with self._answering():
+            return int(self._client.hlen(_rows(view, generation)))
 
     def publish(self, state: OnlineState) -> bool:
         """See `ports.OnlineStore`."""

@@ -38,12 +38,17 @@ class SqliteStore:
         self._open: list[sqlite3.Connection] = []
         self._decoded: dict[str, OnlineState] = {}  # states by their text: they are few and read all the time
 
-    def load(self, view: Ref, generation: str, rows: Sequence[tuple[str, bytes]]) -> int:
+    def load(self, view: Ref, generation: str, rows: Sequence[tuple[str, bytes]]) -> None:
         """See `ports.OnlineStore`."""
         with self._transaction(write=True) as connection:
             number = self._number(connection, view, generation)
             connection.executemany(_PUT, [(number, key, packed) for key, packed in rows])
-            return self._count(connection, number)
+
+    def held(self, view: Ref, generation: str) -> int:
+        """See `ports.OnlineStore`."""
+        query = "SELECT count(*) FROM rows JOIN generations USING (number) WHERE view = ? AND generation = ?"
+        with self._transaction(write=False) as connection:
+            return int(connection.execute(query, (str(view), generation)).fetchone()[0])
 
     def publish(self, state: OnlineState) -> bool:
         """See `ports.OnlineStore`."""
