@@ -1,4 +1,4 @@
-# Everything sets itself up on a fresh machine: Python 3.11 and make are enough. As root, Chromium comes from Debian.
+# Everything sets itself up on a fresh machine: Python 3.11 and make are enough. As root, Chromium and Redis come from Debian.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # Compiled modules are kept: where the environment says otherwise, every process would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check bench browser format lock clean help
+.PHONY: demo test check bench browser redis format lock clean help
 
 help:
 	@echo "make demo    the whole story on a generated data set, in under two minutes"
@@ -37,7 +37,13 @@ browser:
 			&& apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } \
 		|| echo "No Chromium here and no right to install one: the browser tests will say so and skip."
 
-test: $(STAMP) browser
+redis:
+	@command -v redis-server >/dev/null || command -v valkey-server >/dev/null \
+		|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
+			&& DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends redis-server >/dev/null; } \
+		|| echo "No Redis here and no right to install one: its tests will say so and skip."
+
+test: $(STAMP) browser redis
 	$(BIN)/pytest -n auto --dist load --maxschedchunk 2
 
 bench: $(STAMP)
