@@ -75,38 +75,38 @@ class Connection:
 
     def ask(self, sent: bytes) -> Answer:
         """Send a request and read its answer; an answer that is not 2xx is an error."""
+        return self._answered(lambda opened: opened.sendall(sent), f"{sent[:120]!r}")
+
+    def send_file(self, path: str, pieces: Callable[[], Any], size: int) -> None:
+        """PUT a body that is made piece by piece."""
+        head = [f"PUT {path} HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/octet-stream"]
+
+        def send(opened: socket.socket) -> None:
+            opened.sendall("\r\n".join([*head, f"Content-Length: {size}"]).encode() + HEAD_END)
+            for piece in pieces():
+                opened.sendall(piece)
+
+        self._answered(send, f"PUT {path}")
+
+    def drain(self, sent: bytes) -> int:
+        """Send a request and read its answer without keeping it; how many bytes it had."""
+        return self._answered(lambda opened: opened.sendall(sent), f"{sent[:120]!r}", keep=False).size
+
+    def _answered(self, send: Callable[[socket.socket], None], what: str, *, keep: bool = True) -> Answer:
+        """Send, and read the answer; once more where a server had hung up on a connection that lay idle."""
         for attempt in (0, 1):
             fresh = self._socket is None
             try:
-                self._open().sendall(sent)
-                answer = self._read()
+                send(self._open())
+                answer = self._read(keep=keep)
                 break
             except (ConnectionError, EOFError):
                 self.close()
                 if fresh or attempt:
                     raise
         if not 200 <= answer.status < 300:
-            raise RuntimeError(f"{sent[:120]!r} was answered with {answer.status}: {answer.body[:500]!r}")
+            raise RuntimeError(f"{what} was answered with {answer.status}: {answer.body[:500]!r}")
         return answer
-
-    def send_file(self, path: str, pieces: Callable[[], Any], size: int) -> None:
-        """PUT a body that is made piece by piece."""
-        head = [f"PUT {path} HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/octet-stream"]
-        opened = self._open()
-        opened.sendall("\r\n".join([*head, f"Content-Length: {size}"]).encode() + HEAD_END)
-        for piece in pieces():
-            opened.sendall(piece)
-        answer = self._read()
-        if not 200 <= answer.status < 300:
-            raise RuntimeError(f"PUT {path} was answered with {answer.status}: {answer.body[:500]!r}")
-
-    def drain(self, sent: bytes) -> int:
-        """Send a request and read its answer without keeping it; how many bytes it had."""
-        self._open().sendall(sent)
-        answer = self._read(keep=False)
-        if not 200 <= answer.status < 300:
-            raise RuntimeError(f"{sent[:120]!r} was answered with {answer.status}")
-        return answer.size
 
     def _open(self) -> socket.socket:
         if self._socket is None:
