@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modelwright.cli import folders
+from modelwright.cli import folders, versions
 from modelwright.cli.explain import add_group
 from modelwright.cli.kinds.data import DatasetFace
 from modelwright.cli.options import AsJson, Reason, RefArgument, Where, pairs, parse_moment, parse_ref, workspace
@@ -29,7 +29,16 @@ def register(app: typer.Typer) -> None:
         app,
         "data",
         "Bring data in, look at them, check them, compare versions.",
-        {"add": add, "show": show, "check": check, "suggest": suggest, "diff": diff, "head": head, **folders.COMMANDS},
+        {
+            "add": add,
+            "show": show,
+            "check": check,
+            "suggest": suggest,
+            "diff": diff,
+            "head": head,
+            **folders.COMMANDS,
+            **versions.COMMANDS,
+        },
     )
     add_group(
         app,
@@ -68,6 +77,10 @@ def add(
     derived_from: Annotated[
         list[str] | None, typer.Option("--from", metavar="REF", help="What it was computed from; may be repeated.")
     ] = None,
+    parent: Annotated[
+        str | None,
+        typer.Option(metavar="REF", help="The version of it that it was made from, if not the newest.", show_default=False),
+    ] = None,
     description: Annotated[str, typer.Option(help="What it is.")] = "",
     tag: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A tag; may be repeated.")] = None,
     as_files: Annotated[bool, typer.Option("--files", help="Keep CSV and Parquet as the files they are.")] = False,
@@ -86,10 +99,12 @@ def add(
     from modelwright.datasets.records import CsvFormat
 
     inputs = [Ref.parse(text) for text in derived_from or []]
+    if parent is not None:
+        parse_ref(parent, Kind.DATASET)
     if as_files or any(folders.holds_files(file) for file in files):
         if len(files) > 1 or key or time_column or type_ or personal or missing or checks:
             raise Invalid("Files have no columns and no checks.", mend="Name one folder or file, without such options.")
-        about = {"description": description, "tags": pairs(tag, option="--tag"), "reason": reason}
+        about = {"description": description, "tags": pairs(tag, option="--tag"), "reason": reason, "parent": parent}
         folders.add_files(name, files[0], verify=verify, inputs=inputs, about=about, where=where, as_json=as_json)
         return
     form = CsvFormat(delimiter=delimiter, missing=tuple(missing) if missing else CsvFormat().missing)
@@ -102,6 +117,7 @@ def add(
             types=pairs(type_, option="--type"),
             personal=personal or (),
             csv=form,
+            parent=parent,
             inputs=inputs,
             description=description,
             tags=pairs(tag, option="--tag"),

@@ -1,5 +1,6 @@
 """Datasets: versions of tables and of files, what is in them, what must hold of them, and how two of them differ."""
 
+from modelwright.datasets.ancestry import ancestors
 from modelwright.datasets.checks import (
     Check,
     Expression,
@@ -22,8 +23,10 @@ from modelwright.datasets.records import (
     DatasetColumn,
     DatasetDiff,
     DatasetFile,
+    DatasetMerge,
     DatasetRecord,
     DatasetVersion,
+    MergeConflict,
     Part,
     Profile,
     TimeRange,
@@ -39,11 +42,13 @@ __all__ = [
     "DatasetColumn",
     "DatasetDiff",
     "DatasetFile",
+    "DatasetMerge",
     "DatasetRecord",
     "DatasetVersion",
     "Datasets",
     "Expression",
     "Freshness",
+    "MergeConflict",
     "Nulls",
     "Part",
     "Pattern",
@@ -55,5 +60,6 @@ __all__ = [
     "Types",
     "Unique",
     "Values",
+    "ancestors",
     "load_checks",
 ]

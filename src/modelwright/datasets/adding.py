@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -59,30 +59,34 @@ def prepare(
             raise Invalid(f"{label} has no column {name!r}.", mend=f"It has {', '.join(names)}.")
     columns = _columns(tables, personal)
     by = key or [name for name in (before.grouped_by if before else []) if name in names] or names
-    time_range = _time_range(tables, time_column) if time_column else None
+    time_range = time_range_of(tables, time_column) if time_column else None
     with tempfile.TemporaryDirectory(prefix="modelwright-add-") as folder:
-        files = list(write_parts(tables, Path(folder), by))
-        profile = profile_table(connect({"rows": [path for path, _ in files]}), "rows", columns)
-        with Packer(blobs, known) as packer:
-            entries = _stored(packer, [path for path, _ in files])
-            manifest, _ = write_manifest(blobs, packer, entries)
+        about = DatasetRecord(
+            columns=columns, bytes=0, grouped_by=by, key=key, time_column=time_column, time_range=time_range, source=label
+        )
+        return described(blobs, list(write_parts(tables, Path(folder), by)), about, known=known)
+
+
+def described(
+    blobs: Blobs, files: Sequence[tuple[Path, int]], about: DatasetRecord, *, known: KnownChunks
+) -> DatasetRecord:
+    """Store parts, each a Parquet file with its rows, and their profile; `about` says the rest of the record."""
+    profile = profile_table(connect({"rows": [path for path, _ in files]}), "rows", about.columns)
+    with Packer(blobs, known) as packer:
+        entries = _stored(packer, [path for path, _ in files])
+        manifest, _ = write_manifest(blobs, packer, entries)
     parts = [
         Part(digest=entry.digest.hex(), rows=count, bytes=entry.size)
         for entry, (_, count) in zip(entries, files, strict=True)
     ]
-    return DatasetRecord(
-        columns=columns,
+    return replace(
+        about,
         rows=sum(part.rows for part in parts),
         bytes=sum(part.bytes for part in parts),
         parts=parts,
         manifest=manifest,
         stored=packer.stored,
-        grouped_by=by,
         profile=blobs.put(encode(profile)),
-        key=key,
-        time_column=time_column,
-        time_range=time_range,
-        source=label,
     )
 
 
@@ -111,8 +115,7 @@ def extend(
     joined = pa.concat_tables([*(table.cast(rows.schema) for table in tables), rows]) if tables else rows
     columns = [replace(column, nullable=column.nullable or bool(rows[column.name].null_count)) for column in before.columns]
     by = before.grouped_by or before.key or [column.name for column in columns]
-    span = _time_range([rows], before.time_column) if before.time_column else None
-    spans = [each for each in (before.time_range, span) if each is not None]
+    span = time_range_of([rows], before.time_column) if before.time_column else None
     with tempfile.TemporaryDirectory(prefix="modelwright-add-") as folder:
         written = list(write_parts([joined], Path(folder), by))
         profile = profile_table(connect({"rows": [*files[: len(kept)], *(path for path, _ in written)]}), "rows", columns)
@@ -136,7 +139,7 @@ def extend(
         profile=blobs.put(encode(profile)),
         key=before.key,
         time_column=before.time_column,
-        time_range=TimeRange(first=min(s.first for s in spans), last=max(s.last for s in spans)) if spans else None,
+        time_range=joined_range([before.time_range, span]),
         source=label,
     )
 
@@ -163,7 +166,7 @@ def _columns(tables: Sequence[Any], personal: Sequence[str]) -> list[DatasetColu
     ]
 
 
-def _time_range(tables: Sequence[Any], name: str) -> TimeRange | None:
+def time_range_of(tables: Sequence[Any], name: str) -> TimeRange | None:
     """First and last event time, or None where there is none; `Invalid` if the column holds no times."""
     kind = tables[0].schema.field(name).type
     if not (pa.types.is_timestamp(kind) or pa.types.is_date(kind)):
@@ -176,6 +179,12 @@ def _time_range(tables: Sequence[Any], name: str) -> TimeRange | None:
     if extremes["min"] is None:
         return None
     return TimeRange(first=_text(extremes["min"]), last=_text(extremes["max"]))
+
+
+def joined_range(spans: Iterable[TimeRange | None]) -> TimeRange | None:
+    """The range that covers several, of which some may have no time at all."""
+    there = [each for each in spans if each is not None]
+    return TimeRange(first=min(s.first for s in there), last=max(s.last for s in there)) if there else None
 
 
 def _text(microseconds: int) -> str:

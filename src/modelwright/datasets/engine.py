@@ -13,13 +13,18 @@ import pyarrow as pa
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def connect(views: Mapping[str, Sequence[Path]]) -> Any:
+def connect(views: Mapping[str, Sequence[Path]], *, spill: Path | None = None) -> Any:
     """A connection in memory with one view for each name over its Parquet files, rows in the order of the files.
+
+    `spill` is a folder for what does not fit into memory meanwhile.
 
     Times are in UTC. Expressions that run on it can reach neither other files nor the network, nor change its settings:
     what a check's author writes is computed on the data and on nothing else.
     """
-    connection = duckdb.connect(":memory:", config={"autoinstall_known_extensions": False})
+    config: dict[str, Any] = {"autoinstall_known_extensions": False}
+    if spill is not None:
+        config["temp_directory"] = str(spill)
+    connection = duckdb.connect(":memory:", config=config)
     connection.execute("SET TimeZone = 'UTC'")
     files = sorted({str(path) for paths in views.values() for path in paths})
     connection.execute(f"SET allowed_paths = [{', '.join(quote(path) for path in files)}]")

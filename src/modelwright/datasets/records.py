@@ -70,7 +70,8 @@ class DatasetRecord(msgspec.Struct, frozen=True, kw_only=True):
     time_column: str | None = None  # when the row's event happened
     time_range: TimeRange | None = None
     source: str = ""  # where it came from, for people: a file's name, `pyarrow.Table`
-    parent: Ref | None = None  # the version that was the newest before this one
+    parent: Ref | None = None  # the version that it was made from; where nobody said, the newest before it
+    merged: Ref | None = None  # the version that was merged into `parent` to make it
 
     @property
     def is_table(self) -> bool:
@@ -314,3 +315,38 @@ class DatasetDiff(msgspec.Struct, frozen=True, kw_only=True):
             return not (self.files.added or self.files.removed or self.files.changed or self.files.moved)
         schema = self.columns_added or self.columns_removed or self.columns_changed
         return not schema and self.rows.added == self.rows.removed == self.rows.changed == 0
+
+
+# Merges
+
+
+class MergeConflict(msgspec.Struct, frozen=True, kw_only=True):
+    """What both sides changed since their common ancestor, each in its own way."""
+
+    what: str  # a sentence without its end: "changed in both", "removed in ours, changed in theirs"
+    key: dict[str, Scalar] = {}  # of the row; without the columns that are personal
+    path: str = ""  # of the file
+    column: str = ""  # empty: the row, or the file, as a whole
+    base: Scalar = None  # of files the digest; None where it is not there
+    ours: Scalar = None
+    theirs: Scalar = None
+    hidden: bool = False  # the column is personal: its values are not quoted
+
+
+class DatasetMerge(msgspec.Struct, frozen=True, kw_only=True):
+    """What a merge came to. The counts say what the other side brings into ours: rows, or files."""
+
+    ours: Ref
+    theirs: Ref
+    base: Ref
+    version: Ref | None = None  # what holds both; None: nothing was made
+    added: int = 0
+    removed: int = 0
+    changed: int = 0
+    changed_by_column: dict[str, int] = {}
+    columns_added: list[str] = []
+    columns_removed: list[str] = []
+    conflicting: int = 0  # how many conflicts there are: cells, whole rows, columns, or files
+    conflicts: list[MergeConflict] = []  # the first of them
+    settled: str = ""  # "ours" | "theirs": which side was taken where they conflict
+    note: str = ""

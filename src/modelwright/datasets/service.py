@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from modelwright.core.errors import Invalid, NotFound
 from modelwright.core.hashing import digest_value
 from modelwright.core.operations import Caller, Room, operation
-from modelwright.core.paging import Filter, Page
+from modelwright.core.paging import MAX_LIMIT, Filter, Page
 from modelwright.core.reading import noticed, pinned
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import decode, encode
@@ -25,6 +25,7 @@ from modelwright.datasets.records import (
     CsvFormat,
     DatasetDiff,
     DatasetFile,
+    DatasetMerge,
     DatasetRecord,
     DatasetVersion,
     Profile,
@@ -82,8 +83,9 @@ class Datasets(Room):
         """Add a version made of parts that are already stored as objects; `add` is the way from a file to here.
 
         The same parts, columns, key and time column as the newest version's are that version again, and nothing is
-        written. `inputs` are the refs it was computed from; they become its lineage. `parent` is set here, to the version
-        that was the newest. `Invalid` if a part is not stored, or the record contradicts itself.
+        written. `inputs` are the refs it was computed from; they become its lineage. `parent` is the version that was the
+        newest, unless the record names another of this dataset. `Invalid` if a part is not stored, or the record
+        contradicts itself.
         """
         _check_consistent(record)
         self._check_stored(record)
@@ -95,13 +97,14 @@ class Datasets(Room):
         if newest is not None and newest.digest == digest and newest.state is State.ACTIVE:
             tx.unchanged()
             return DatasetVersion.of(newest)
+        parent, merged = (_within(tx, whole, each) for each in (record.parent, record.merged))
         sources = [catalog.resolve(tx, ref) if ref.kind is Kind.DATASET else ref for ref in inputs or []]
         version = catalog.add(
             tx,
             Kind.DATASET,
             name,
             digest=digest,
-            record=replace(record, parent=newest.ref if newest else None),
+            record=replace(record, parent=parent or (newest.ref if newest else None), merged=merged),
             description=description,
             tags=tags,
         )
@@ -196,6 +199,7 @@ class Datasets(Room):
         types: Mapping[str, str] | None = None,
         personal: Sequence[str] = (),
         csv: CsvFormat = CsvFormat(),
+        parent: Ref | str | None = None,
         inputs: Sequence[Ref] = (),
         description: str = "",
         tags: Mapping[str, str] | None = None,
@@ -207,6 +211,7 @@ class Datasets(Room):
         is `Invalid`, with file, line, column and row, and nothing is loaded. Types that are not given are those of the
         version before, then what all rows agree on. `key` names the columns that identify a row, `time_column` the one
         that says when its event happened, `personal` those that are about a person; not given, they are as before too.
+        `parent` is the version of this dataset that it was made from, if that is not the newest: `merge` goes by it.
         `checks` (or a TOML file of them) are run on the new version and become evidence; a failing one does not undo the
         version, it stands in the way at gates.
         """
@@ -230,7 +235,7 @@ class Datasets(Room):
             )
         version = self.register(
             name,
-            record=record,
+            record=replace(record, parent=_ref(parent) if parent else None),
             inputs=[*inputs],
             description=description,
             tags=dict(tags or {}),
@@ -239,6 +244,17 @@ class Datasets(Room):
         if declared:
             self.check(version.ref, declared)
         return version
+
+    def history(self, ref: Ref | str) -> Sequence[DatasetVersion]:
+        """Every version of a dataset, newest first, however many there are."""
+        found: list[DatasetVersion] = []
+        where = Filter(limit=MAX_LIMIT)
+        while True:
+            page = self.versions(_ref(ref).whole, where)
+            found += page.items
+            if page.next is None:
+                return found
+            where = replace(where, after=page.next)
 
     def extended(self, ref: Ref | str, rows: pa.Table, *, label: str = "") -> tuple[Ref, DatasetRecord]:
         """What `register` needs to add rows to a version: that version, exactly, and the record of the next.
@@ -267,6 +283,7 @@ class Datasets(Room):
         source: Path | str,
         *,
         verify: bool = False,
+        parent: Ref | str | None = None,
         inputs: Sequence[Ref] = (),
         description: str = "",
         tags: Mapping[str, str] | None = None,
@@ -277,8 +294,9 @@ class Datasets(Room):
 
         Only content that no version holds yet is stored. A file that has the size, time and inode with which it was read
         before is not read again, unless `verify` is set. Symbolic links, devices and names that lead elsewhere are
-        `Invalid`; `Conflict` if a file changes while it is read; in either case nothing is added. `told` is called with
-        the bytes that are done.
+        `Invalid`; `Conflict` if a file changes while it is read; in either case nothing is added. `parent` is the version
+        that it was made from: by default the one that was checked out there or added from there last, else the newest.
+        `told` is called with the bytes that are done.
         """
         from modelwright.datasets.files import prepare_files
         from modelwright.datasets.manifest import entries_of, read_manifest
@@ -291,6 +309,7 @@ class Datasets(Room):
         with closing(self._known(None)) as known:
             known.meet(chunk for entry in before for chunk in entry.chunks)
             record = prepare_files(self.blobs, root, known=known, index=index, before=before, verify=verify, told=told)
+        record = replace(record, parent=_ref(parent) if parent else self._begun_from(index.ref, newest))
         version = self.register(
             name, record=record, inputs=[*inputs], description=description, tags=dict(tags or {}), reason=reason
         )
@@ -455,6 +474,59 @@ class Datasets(Room):
             return compare_files(self.blobs, old, self._manifest(old), new, self._manifest(new))
         return compare(old, self._files(old), new, self._files(new))
 
+    def merge(
+        self,
+        ours: Ref | str,
+        theirs: Ref | str,
+        *,
+        base: Ref | str | None = None,
+        into: str = "",
+        settle: str = "",
+        plan: bool = False,
+        reason: str = "",
+    ) -> DatasetMerge:
+        """Bring what changed from the common ancestor to `theirs` into `ours`, as a version that names both.
+
+        Rows are told apart by the key, files by their paths. `base` is that ancestor where the versions do not say it
+        (`parent`); `into` another dataset that the result is a version of. Where both changed the same cell, row or file,
+        no version is made and the conflicts are listed, unless `settle` says which side to take: `ours` or `theirs`.
+        With `plan` nothing is made in any case.
+        """
+        from modelwright.datasets import merging
+
+        mine, other = self.show(_ref(ours)), self.show(_ref(theirs))
+        begun = self.show(_ref(base)) if base is not None else self._ancestor(mine, other)
+        versions = (begun, mine, other)
+        merging.check_mergeable(*versions, settle)
+        target = Ref(Kind.DATASET, into or mine.ref.name)
+        if (done := merging.nothing_to_merge(*versions)) is not None and target == done.ours.whole:
+            return done
+        with closing(self._known(mine)) as known:
+            if other.manifest is not None:
+                known.meet(chunk for entry in self._entries(other) for chunk in entry.chunks)
+            if mine.is_table:
+                parts = self._files(begun), self._files(mine), self._files(other)
+                found, record = merging.merge_tables(self.blobs, known, versions, parts, settle=settle, plan=plan)
+            else:
+                entries = self._entries(begun), self._entries(mine), self._entries(other)
+                found, record = merging.merge_files(self.blobs, known, versions, entries, settle=settle, plan=plan)
+        if record is None:
+            return found
+        parents = {"parent": mine.ref if mine.ref.whole == target else None}
+        parents["merged"] = other.ref if other.ref.whole == target else None
+        version = self.register(target.name, record=replace(record, **parents), inputs=[mine.ref, other.ref], reason=reason)
+        return replace(found, version=version.ref)
+
+    def _ancestor(self, ours: DatasetVersion, theirs: DatasetVersion) -> DatasetVersion:
+        from modelwright.datasets.ancestry import common_ancestor
+
+        if ours.ref.whole != theirs.ref.whole:
+            raise Invalid(f"{ours.ref} and {theirs.ref} are of two datasets.", mend="Name what both came from: --base REF.")
+        found = common_ancestor(self.history(ours.ref.whole), ours.ref, theirs.ref)
+        if found is None:
+            raise NotFound(f"{ours.ref} and {theirs.ref} came from no common version.", mend="Name one: --base REF.")
+        return self.show(found)
+
     def _files(self, version: DatasetVersion) -> Sequence[Path]:
         """The parts as files of their own, put together once."""
         self._holding_rows(version)
@@ -527,6 +599,16 @@ class Datasets(Room):
         noticed(version.ref, self._address)
         return version
 
+    def _begun_from(self, ref: str, newest: DatasetVersion | None) -> Ref | None:
+        """The version that a folder was made from, if it is an earlier one of the same dataset, and still there."""
+        begun = Ref.parse(ref) if ref else None
+        if begun is None or newest is None or begun == newest.ref or begun.whole != newest.ref.whole:
+            return None
+        try:
+            return self.show(begun).ref
+        except NotFound:
+            return None
+
     def _newest(self, name: str) -> DatasetVersion | None:
         try:
             return self.show(Ref(Kind.DATASET, name))
@@ -536,6 +618,15 @@ class Datasets(Room):
 
 def _ref(ref: Ref | str) -> Ref:
     return Ref.parse(ref) if isinstance(ref, str) else ref
+
+
+def _within(tx: Transaction, whole: Ref, ref: Ref | None) -> Ref | None:
+    """A version of the same dataset, exactly; `Invalid` for one of another."""
+    if ref is None:
+        return None
+    if ref.whole != whole:
+        raise Invalid(f"{ref} is no version of {whole}, so none of its versions can be made from it.", mend="Say inputs.")
+    return catalog.resolve(tx, ref)
 
 
 def _folder(source: Path | str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.requests import Request
@@ -10,7 +11,7 @@ from starlette.requests import Request
 from modelwright.core.paging import Filter
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import decode
-from modelwright.datasets import CheckReport, DatasetFile, DatasetVersion
+from modelwright.datasets import CheckReport, DatasetFile, DatasetMerge, DatasetVersion, ancestors
 from modelwright.server.pages.lineage import lineage_of
 from modelwright.server.pages.render import PER_PAGE, known, named, turning
 from modelwright.workspace import Workspace
@@ -33,19 +34,22 @@ def searched(request: Request, **more: Any) -> Filter:
 
 
 def version(workspace: Workspace, request: Request) -> dict[str, Any]:
-    """One version of a dataset; with `?against=` also what changed since another."""
+    """One version of a dataset; with `?against=` also what changed since another, with `?merge=` what merging it brings."""
     found = workspace.datasets.show(named(request, Kind.DATASET))
     checks = workspace.datasets.checks(found.ref)
-    against = request.query_params.get("against", "")
+    against, other = (request.query_params.get(name, "") for name in ("against", "merge"))
+    versions = workspace.datasets.versions(found.ref.whole, Filter(limit=EARLIER)).items
     return {
         "version": found,
         "largest": _largest(workspace, found),
         "profile": known(lambda: workspace.datasets.profile(found.ref)),
         "checks": checks,
         "report": _report(workspace, checks[0].report) if checks and checks[0].report else None,
-        "versions": workspace.datasets.versions(found.ref.whole, Filter(limit=EARLIER)).items,
+        "versions": versions,
+        "apart": _apart(versions, found),
         "previous": _previous(found),
         "diff": workspace.datasets.diff(Ref.parse(f"dataset:{found.ref.name}@{against}"), found.ref) if against else None,
+        "merge": _merge(workspace, found, other) if other else None,
         "lineage": lineage_of(workspace, found.ref),
         "events": workspace.record.history(found.ref).items[:20],
     }
@@ -56,6 +60,18 @@ def _largest(workspace: Workspace, found: DatasetVersion) -> list[DatasetFile]:
     if found.is_table:
         return []
     return heapq.nsmallest(FILES, workspace.datasets.files(found.ref), key=lambda each: (-each.size, each.path))
+
+
+def _apart(versions: Sequence[DatasetVersion], found: DatasetVersion) -> set[Ref]:
+    """The versions that are neither before nor after one: those that can be merged with it."""
+    parents = {each.ref: [ref for ref in (each.parent, each.merged) if ref is not None] for each in versions}
+    before = ancestors(parents, found.ref)
+    return {each.ref for each in versions if each.ref not in before and found.ref not in ancestors(parents, each.ref)}
+
+
+def _merge(workspace: Workspace, found: DatasetVersion, other: str) -> DatasetMerge:
+    """What merging another version into this one would bring, and where the two conflict."""
+    return workspace.datasets.merge(found.ref, Ref.parse(f"dataset:{found.ref.name}@{other}"), plan=True)
 
 
 def _report(workspace: Workspace, digest: str) -> CheckReport | None:
