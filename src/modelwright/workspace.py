@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from modelwright.models import Models, Registry, Signatures
     from modelwright.models.intake import ModelIntake
     from modelwright.monitoring import Monitoring
+    from modelwright.openlineage import OpenLineage
     from modelwright.pipelines import Pipelines, Triggers
     from modelwright.policy import Access, Policy
     from modelwright.store import Embedded, LedgerSettings, Record, Transaction
@@ -90,6 +91,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     serving: dict[str, Any] = {}
     predictions: dict[str, Any] = {}
     webhooks: dict[str, Any] = {}
+    openlineage: dict[str, Any] = {}
     tracking: dict[str, Any] = {}
 
     def section(self, name: str, wanted: type[T]) -> T:
@@ -457,6 +459,18 @@ class Workspace:
         from modelwright.pipelines import Triggers
 
         return Triggers(self.caller, pipelines=self.pipelines)
+
+    @cached_property
+    def openlineage(self) -> OpenLineage:
+        from modelwright.openlineage import OpenLineage, OpenLineageSettings
+
+        return OpenLineage(
+            self.caller,
+            settings=self.settings.section("openlineage", OpenLineageSettings),
+            name=self.settings.workspace.name,
+            experiments=self.experiments,
+            pipelines=self.pipelines,
+        )
 
     @cached_property
     def governance(self) -> Governance:

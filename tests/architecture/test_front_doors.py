@@ -10,7 +10,7 @@ from pathlib import Path
 HOUSE = Path(__file__).parents[2] / "src" / "modelwright"
 ROOMS = {
     "policy", "serving", "datasets", "experiments", "models", "evaluation", "deployments", "features", "monitoring",
-    "pipelines", "governance", "traces", "webhooks",
+    "pipelines", "governance", "traces", "webhooks", "openlineage",
 }  # fmt: skip
 OPEN = {"records", "errors"}
 KNOWN = {("pipelines", "experiments.capturing")}  # the environment of a run, captured in the worker's process

@@ -13,6 +13,7 @@ import pytest
 from modelwright.deployments import DeploymentSettings
 from modelwright.features import FeatureSettings
 from modelwright.models import ModelSettings
+from modelwright.openlineage import OpenLineageSettings
 from modelwright.pipelines import PipelineSettings
 from modelwright.policy import Role
 from modelwright.serving.http import HttpSettings
@@ -37,6 +38,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "serving": HttpSettings,
     "predictions": LogSettings,
     "webhooks": WebhookSettings,
+    "openlineage": OpenLineageSettings,
     "tracking": TrackingSettings,
 }
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,7 +23,12 @@ DIFFERS = 4  # the exit code where both sides do not count the same
 def register(app: typer.Typer) -> None:
     """Add the groups."""
     add_group(app, "import", "Bring over what was kept elsewhere.", {"mlflow": import_mlflow})
-    add_group(app, "export", "Write what is here into a store of another kind.", {"mlflow": export_mlflow})
+    add_group(
+        app,
+        "export",
+        "Write what is here in the form of another program.",
+        {"mlflow": export_mlflow, "openlineage": export_openlineage},
+    )
 
 
 def import_mlflow(
@@ -92,6 +98,40 @@ def export_mlflow(
         finally:
             writing.close()
     _tell(outcome, as_json=as_json, verb="written", sides=("here", "there"))
+
+
+def export_openlineage(
+    target: Annotated[str, typer.Argument(metavar="FILE", help="A file of JSON lines; - for the standard output.")],
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the whole ledger as OpenLineage events, one to a line, in the order in which things happened.
+
+    Runs from START to their end, steps of pipelines, versions of datasets, feature views and models, deployments. To
+    have a receiver told of them as they happen, name it in [openlineage] of modelwright.toml.
+    """
+    from modelwright.core.wire import encode
+
+    count = 0
+    with workspace(where) as rooms:
+        if target == "-":
+            for event in rooms.openlineage.export():
+                typer.echo(encode(event))
+            return
+        path = Path(target)
+        partial = path.with_name(f".{path.name}.part")
+        try:
+            with partial.open("wb") as file:
+                for event in rooms.openlineage.export():
+                    file.write(encode(event) + b"\n")
+                    count += 1
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    if as_json:
+        print_json({"events": count, "file": str(path)})
+    else:
+        say(f"{count} events in {target}.")
 
 
 def _tell(outcome: Outcome, *, as_json: bool, verb: str = "brought", sides: tuple[str, str] = ("there", "here")) -> None:

@@ -88,7 +88,7 @@ SECTIONS: Final[dict[str, dict[str, Command]]] = {
     },
     "Come and go": {
         "import": Command("exchange", "write", "Bring a store of MLflow's over: runs, files, models."),
-        "export": Command("exchange", "read", "Write them into a store of MLflow's: a folder or a server."),
+        "export": Command("exchange", "read", "Write them into a store of MLflow's, or as OpenLineage events."),
     },
     "People": {
         "user": Command("account", "grant", "Create people and service accounts, grant and revoke roles."),

@@ -40,6 +40,7 @@ class Kind(StrEnum):
     ALERT = "alert"
     INCIDENT = "incident"
     POLICY = "policy"
+    EXTERNAL = "external"  # a dataset, job or run of another system, that OpenLineage told of
     EVIDENCE = "evidence"
     PRINCIPAL = "principal"
     WEBHOOK = "webhook"

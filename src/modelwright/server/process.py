@@ -15,6 +15,7 @@ from modelwright.features.turn import FeatureTurn
 from modelwright.monitoring.logged import LoggedPredictions
 from modelwright.monitoring.skew import SkewTurn
 from modelwright.monitoring.turn import MonitorTurn
+from modelwright.openlineage import LineageTurn
 from modelwright.operator import Operator, Reconciler, Turn
 from modelwright.pipelines import PipelineReconciler
 from modelwright.server.children import ProjectRunner
@@ -47,6 +48,7 @@ class Process:
         sender = Sender(hooks.settings.hosts, timeout=hooks.settings.timeout)
         words = MlflowWords(workspace.models, workspace.registry)
         self.webhooks = WebhookTurn(hooks, self.home.caller(), sender, words)
+        self.lineage = LineageTurn(workspace.openlineage, self.home.caller())
         reconcilers = self._reconcilers()
         self.figures = OperatorFigures(each.name for each in reconcilers)
         self.operator = Operator(
@@ -69,6 +71,7 @@ class Process:
         self.home.wakers.remove(self.operator.wake)
         self.operator.stop()
         self.webhooks.end()
+        self.lineage.end()
         self.controller.report()
         self.log.stop()
         self.workspace.record.checkpoint()
@@ -98,6 +101,7 @@ class Process:
             Reminders(rooms),
             Seals(rooms),
             self.webhooks,
+            self.lineage,
         ]
 
     def _turned(self, turn: Turn) -> None:

@@ -26,6 +26,7 @@ FACES: Final[dict[Kind, str]] = {
     Kind.ALERT: "watching:AlertFace",
     Kind.INCIDENT: "watching:IncidentFace",
     Kind.POLICY: "rules:PolicyFace",
+    Kind.EXTERNAL: "data:ExternalFace",
     Kind.EVIDENCE: "rules:EvidenceFace",
     Kind.PRINCIPAL: "rules:PrincipalFace",
     Kind.WORKSPACE: "rules:WorkspaceFace",

@@ -11,10 +11,12 @@ from modelwright.cli.output import aside, day, facts, number, say, section, size
 from modelwright.core.errors import NotFound
 from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
+from modelwright.core.wire import encode_text
 
 if TYPE_CHECKING:
     from modelwright.datasets.records import DatasetDiff, DatasetVersion, FilesDiff
     from modelwright.features.records import ViewDiff, ViewVersion
+    from modelwright.openlineage.records import Party
     from modelwright.workspace import Workspace
 
 SHOWN = 100  # files that are listed to a person
@@ -234,3 +236,24 @@ def _moved(before: Any, after: Any, field: str) -> str | None:
         return None
     old, new = getattr(before, field), getattr(after, field)
     return moment_text(old) if old == new else f"{moment_text(old)} → {moment_text(new)}"
+
+
+class ExternalFace(Face):
+    """Datasets, jobs and runs of other systems, as OpenLineage events told of them."""
+
+    kind = Kind.EXTERNAL
+    columns = ("external", "kind", "namespace", "name")
+
+    def show(self, rooms: Workspace, ref: Ref) -> Party:
+        return rooms.openlineage.show(ref)
+
+    def tell(self, rooms: Workspace, found: Party) -> None:
+        about = {"kind": found.kind.value, "namespace": found.namespace, "name": found.name}
+        facts(str(found.ref), {**about, "state": found.state, "events": found.events})
+        section(["facet", "value"], [[key, encode_text(value)] for key, value in found.facets.items()])
+
+    def list(self, rooms: Workspace, where: Filter) -> Page[Party]:
+        return rooms.openlineage.list(limit=where.limit, after=where.after)
+
+    def row(self, item: Party) -> Sequence[Any]:
+        return [item.ref, item.kind.value, item.namespace, item.name]

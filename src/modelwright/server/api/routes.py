@@ -16,6 +16,7 @@ from modelwright.core.hashing import DIGEST_LENGTH
 from modelwright.core.operations import Operation, Room, operations_of
 from modelwright.core.refs import Kind
 from modelwright.core.wire import encode
+from modelwright.server.api.lineage import lineage_routes
 from modelwright.server.api.openapi import openapi
 from modelwright.server.api.sessions import session_routes
 from modelwright.server.requests import Doorkeeper, json_arguments, json_body, json_response, speaks
@@ -47,6 +48,7 @@ def api_routes(workspace: Workspace, door: Doorkeeper) -> list[BaseRoute]:
     return [
         *routes,
         *session_routes(door.home.authenticator),
+        *lineage_routes(workspace.openlineage, door),
         Guarded(f"{API}/openapi.json", describe, needs=SIGNED_IN),
         Guarded(f"{API}/whoami", whoami, needs=SIGNED_IN),
         Guarded(OBJECTS, objects.put, needs="write", methods=["POST"]),

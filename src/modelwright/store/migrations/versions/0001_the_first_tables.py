@@ -604,6 +604,41 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("monitor", "aspect", "start", name=op.f("pk_monitoring_windows")),
     )
     op.create_table(
+        "openlineage_mentions",
+        sa.Column("ref", sa.String(length=300), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("ref", "digest", name=op.f("pk_openlineage_mentions")),
+    )
+    op.create_table(
+        "openlineage_parties",
+        sa.Column("ref", sa.String(length=300), nullable=False),
+        sa.Column("kind", sa.String(length=10), nullable=False),
+        sa.Column("namespace", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("seen_at", sa.String(length=27), nullable=False),
+        sa.PrimaryKeyConstraint("ref", name=op.f("pk_openlineage_parties")),
+    )
+    with op.batch_alter_table("openlineage_parties", schema=None) as batch_op:
+        batch_op.create_index("ix_openlineage_parties_seen", ["kind", "seen_at", "ref"], unique=False)
+
+    op.create_table(
+        "openlineage_received",
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("at", sa.String(length=27), nullable=False),
+        sa.Column("event_time", sa.String(length=60), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_openlineage_received")),
+    )
+    op.create_table(
+        "openlineage_targets",
+        sa.Column("url", sa.String(length=500), nullable=False),
+        sa.Column("seen", sa.BigInteger(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("due_at", sa.String(length=27), nullable=False),
+        sa.Column("error", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("url", name=op.f("pk_openlineage_targets")),
+    )
+    op.create_table(
         "pipelines_executions",
         sa.Column("id", sa.String(length=26), nullable=False),
         sa.Column("pipeline", sa.String(length=200), nullable=False),
@@ -1199,6 +1234,13 @@ def downgrade() -> None:
         batch_op.drop_index("ix_pipelines_executions_pipeline")
 
     op.drop_table("pipelines_executions")
+    op.drop_table("openlineage_targets")
+    op.drop_table("openlineage_received")
+    with op.batch_alter_table("openlineage_parties", schema=None) as batch_op:
+        batch_op.drop_index("ix_openlineage_parties_seen")
+
+    op.drop_table("openlineage_parties")
+    op.drop_table("openlineage_mentions")
     op.drop_table("monitoring_windows")
     op.drop_table("monitoring_standing")
     op.drop_table("monitoring_progress")

@@ -1,0 +1,131 @@
+"""An event of somebody else's, read as tolerantly as the standard asks. Pure.
+
+What is needed to know of whom it speaks must be there; everything else may be missing, unknown, out of order or repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from modelwright.core.errors import Invalid
+from modelwright.core.refs import Ref
+from modelwright.openlineage.naming import external, own_ref
+from modelwright.openlineage.records import PartyKind
+
+MOST = 1024 * 1024  # bytes of one event
+MOST_NAMED = 1000  # datasets in one event
+
+
+class Named(NamedTuple):
+    """A party by the names that the event gives it."""
+
+    ref: Ref
+    kind: PartyKind | None  # None: a thing of ours
+    namespace: str
+    name: str
+    facets: dict[str, Any]
+
+
+class Incoming(NamedTuple):
+    """What an event says."""
+
+    subject: Named  # its run, or where it has none its job, or its dataset
+    job: Named | None
+    state: str  # the type of a run's event, in capitals
+    time: str
+    inputs: list[Named]
+    outputs: list[Named]
+    stated: dict[Ref, list[Ref]]  # what it says outright of an output: exactly which inputs it came from
+
+
+def read(text: str | bytes, ours: str) -> Incoming:
+    """Read an event; `ours` is the namespace of this workspace. `Invalid` says what makes it none."""
+    if len(text) > MOST:
+        raise Invalid(f"The event has {len(text)} bytes; {MOST} is the most.")
+    try:
+        event = msgspec.json.decode(text, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Invalid(f"The event is no JSON object: {error}.") from None
+    time = event.get("eventTime")
+    if not isinstance(time, str) or not time:
+        raise Invalid("The event has no eventTime.", mend="Send it as RFC 3339, with a time zone.")
+    inputs, outputs = list(_datasets(event, "inputs", ours)), list(_datasets(event, "outputs", ours))
+    if "dataset" in event and "job" not in event:
+        dataset = _dataset(event["dataset"], ours, foreign=True)
+        return Incoming(dataset, None, "", time, [], [], _stated({}, [dataset], ours))
+    job = _job(event.get("job"))
+    stated = _stated(job.facets, outputs, ours)
+    if "run" not in event:
+        return Incoming(job, job, "", time, inputs, outputs, stated)
+    run = _object(event["run"], "run")
+    identity = _text(run, "runId", "run")
+    named = Named(external(PartyKind.RUN, "", identity), PartyKind.RUN, job.namespace, identity, _facets(run))
+    return Incoming(named, job, str(event.get("eventType") or "OTHER").upper(), time, inputs, outputs, stated)
+
+
+def _job(given: Any) -> Named:
+    job = _object(given, "job")
+    namespace, name = _text(job, "namespace", "job"), _text(job, "name", "job")
+    return Named(external(PartyKind.JOB, namespace, name), PartyKind.JOB, namespace, name, _facets(job))
+
+
+def _datasets(event: dict[str, Any], side: str, ours: str) -> Iterator[Named]:
+    given = [] if event.get(side) is None else event[side]
+    if not isinstance(given, list) or len(given) > MOST_NAMED:
+        raise Invalid(f"The event's {side} are no list of at most {MOST_NAMED} datasets.")
+    for each in given:
+        yield _dataset(each, ours, foreign=side == "outputs")
+
+
+def _dataset(given: Any, ours: str, *, foreign: bool) -> Named:
+    """A dataset. One of ours is the thing itself where it is read; that it was written, only its own room can say."""
+    dataset = _object(given, "dataset")
+    namespace, name, found = _text(dataset, "namespace", "dataset"), _text(dataset, "name", "dataset"), _facets(dataset)
+    if namespace == ours and not foreign:
+        said = found.get("version")
+        own = own_ref(name, str(said.get("datasetVersion", "")) if isinstance(said, dict) else "")
+        if own is not None:
+            return Named(own, None, namespace, name, found)
+    return Named(external(PartyKind.DATASET, namespace, name), PartyKind.DATASET, namespace, name, found)
+
+
+def _stated(job: dict[str, Any], outputs: Sequence[Named], ours: str) -> dict[Ref, list[Ref]]:
+    """Explicit lineage: the facet `lineage` of the job by output, else that of an output itself."""
+    stated: dict[Ref, list[Ref]] = {}
+    for output in outputs:
+        said = output.facets.get("lineage")
+        if isinstance(said, dict) and isinstance(said.get("inputs"), list):
+            stated[output.ref] = list(_inputs(said["inputs"], ours))
+    said = job.get("lineage")
+    for entry in said.get("entries") or [] if isinstance(said, dict) else []:
+        if isinstance(entry, dict) and entry.get("type", "DATASET") == "DATASET" and isinstance(entry.get("inputs"), list):
+            named = _dataset(entry, ours, foreign=True)
+            stated[named.ref] = list(_inputs(entry["inputs"], ours))
+    return stated
+
+
+def _inputs(given: Sequence[Any], ours: str) -> Iterator[Ref]:
+    for each in given[:MOST_NAMED]:
+        if isinstance(each, dict) and each.get("type", "DATASET") == "DATASET":
+            yield _dataset(each, ours, foreign=False).ref
+
+
+def _object(given: Any, what: str) -> dict[str, Any]:
+    if not isinstance(given, dict):
+        raise Invalid(f"The event has no {what}.", mend="An event has a job, perhaps with a run; or a dataset.")
+    return given
+
+
+def _text(given: dict[str, Any], key: str, what: str) -> str:
+    found = given.get(key)
+    if not isinstance(found, str) or not found or "\x00" in found:
+        raise Invalid(f"The event's {what} has no {key}.")
+    return found
+
+
+def _facets(given: dict[str, Any]) -> dict[str, Any]:
+    found = given.get("facets")
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,59 @@
+"""The nouns of OpenLineage: whom an event speaks of, and what came of receiving one. Pure."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from modelwright.core.refs import Ref
+
+
+class PartyKind(StrEnum):
+    """What an event can speak of."""
+
+    DATASET = "dataset"
+    JOB = "job"
+    RUN = "run"
+
+
+class Party(msgspec.Struct, frozen=True, kw_only=True):
+    """A dataset, job or run of another system, by the names that its producer gave it."""
+
+    ref: Ref  # external:<kind>/...
+    kind: PartyKind
+    namespace: str
+    name: str  # of a run, its id
+    state: str = ""  # of a run: the type of its last event in order of event time
+    events: int = 0
+    facets: dict[str, Any] = {}  # of all its events together; a facet replaces the earlier one of its key
+
+
+class Received(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of one event."""
+
+    ref: Ref  # the run, job or dataset that it is about
+    repeated: bool = False  # it was there already, byte for byte, and nothing was written
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """An event of a batch that was not taken."""
+
+    index: int
+    reason: str
+    retriable: bool
+
+
+class BatchAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a batch."""
+
+    received: int
+    failed: list[Failure] = []
+
+
+class Stretch(msgspec.Struct, frozen=True, kw_only=True):
+    """Some of the ledger in OpenLineage's words."""
+
+    events: list[dict[str, Any]]
+    next: int | None = None  # the number of the ledger event to go on with; None at the end
