@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from modelwright.core.wire import decode, encode
 from modelwright.datasets import DatasetColumn, Profile
-from modelwright.datasets.engine import connect
 from modelwright.datasets.parts import write_parquet
-from modelwright.datasets.profile import is_discrete, profile_table
+from modelwright.datasets.profile import is_discrete, profile_of
+from modelwright.datasets.segments import sketch_files
 
 
 @pytest.fixture
-def profile(tmp_path):
+def profile(tmp_path, embedded):
     """Profiles a table of columns; `personal` names those that are about a person."""
 
     def profile(columns, personal=()):
@@ -28,7 +28,8 @@ def profile(tmp_path):
         described = [
             DatasetColumn(name=field.name, type=str(field.type), personal=field.name in personal) for field in table.schema
         ]
-        return profile_table(connect({"rows": [tmp_path / "rows.parquet"]}), "rows", described)
+        sketch, segments = sketch_files(embedded.caller.blobs, [tmp_path / "rows.parquet"], described, None)
+        return profile_of(sketch, described, segments)
 
     return profile
 

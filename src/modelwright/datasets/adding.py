@@ -16,15 +16,16 @@ from msgspec.structs import replace
 from modelwright.core.blobs import Blobs
 from modelwright.core.clock import isoformat
 from modelwright.core.errors import Invalid
-from modelwright.core.wire import encode
+from modelwright.core.wire import decode, encode
 from modelwright.datasets.chunks import KnownChunks, Packer, digest_of
 from modelwright.datasets.cutting import pieces
-from modelwright.datasets.engine import EPOCH, connect
+from modelwright.datasets.engine import EPOCH
 from modelwright.datasets.manifest import Entry, write_manifest
 from modelwright.datasets.pages import page_borders
 from modelwright.datasets.parts import write_parts
-from modelwright.datasets.profile import profile_table
-from modelwright.datasets.records import CsvFormat, DatasetColumn, DatasetRecord, DatasetVersion, Part, TimeRange
+from modelwright.datasets.profile import profile_of
+from modelwright.datasets.records import CsvFormat, DatasetColumn, DatasetRecord, DatasetVersion, Part, Profile, TimeRange
+from modelwright.datasets.segments import sketch_files
 from modelwright.datasets.sources import read_source
 from modelwright.datasets.types import TypePlan
 
@@ -64,14 +65,22 @@ def prepare(
         about = DatasetRecord(
             columns=columns, bytes=0, grouped_by=by, key=key, time_column=time_column, time_range=time_range, source=label
         )
-        return described(blobs, list(write_parts(tables, Path(folder), by)), about, known=known)
+        return described(blobs, list(write_parts(tables, Path(folder), by)), about, known=known, before=before)
 
 
 def described(
-    blobs: Blobs, files: Sequence[tuple[Path, int]], about: DatasetRecord, *, known: KnownChunks
+    blobs: Blobs,
+    files: Sequence[tuple[Path, int]],
+    about: DatasetRecord,
+    *,
+    known: KnownChunks,
+    before: DatasetVersion | None,
 ) -> DatasetRecord:
-    """Store parts, each a Parquet file with its rows, and their profile; `about` says the rest of the record."""
-    profile = profile_table(connect({"rows": [path for path, _ in files]}), "rows", about.columns)
+    """Store parts, each a Parquet file with its rows, and their profile; `about` says the rest of the record.
+
+    Stretches of rows that `before` has too are not profiled again.
+    """
+    profile = _profile(blobs, [path for path, _ in files], about.columns, before)
     with Packer(blobs, known) as packer:
         entries = _stored(packer, [path for path, _ in files])
         manifest, _ = write_manifest(blobs, packer, entries)
@@ -118,7 +127,7 @@ def extend(
     span = time_range_of([rows], before.time_column) if before.time_column else None
     with tempfile.TemporaryDirectory(prefix="modelwright-add-") as folder:
         written = list(write_parts([joined], Path(folder), by))
-        profile = profile_table(connect({"rows": [*files[: len(kept)], *(path for path, _ in written)]}), "rows", columns)
+        profile = _profile(blobs, [*files[: len(kept)], *(path for path, _ in written)], columns, before)
         with Packer(blobs, known) as packer:
             held = list(entries[: len(kept)]) or _stored(packer, files[: len(kept)])
             made = _stored(packer, [path for path, _ in written], first=len(kept))
@@ -142,6 +151,15 @@ def extend(
         time_range=joined_range([before.time_range, span]),
         source=label,
     )
+
+
+def _profile(
+    blobs: Blobs, files: Sequence[Path], columns: Sequence[DatasetColumn], before: DatasetVersion | None
+) -> Profile:
+    """The profile of parts; stretches that the version before has too are not read."""
+    known = decode(blobs.read(before.profile), Profile) if before is not None and before.profile else None
+    sketch, segments = sketch_files(blobs, files, columns, known)
+    return profile_of(sketch, columns, segments)
 
 
 def _stored(packer: Packer, files: Sequence[Path], *, first: int = 0) -> list[Entry]:

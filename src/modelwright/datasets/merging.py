@@ -100,7 +100,7 @@ def merge_tables(
             time_range=joined_range(spans),
             source=_source(found),
         )
-        return found, described(blobs, written, about, known=known)
+        return found, described(blobs, written, about, known=known, before=ours)
 
 
 def _outcome(versions: Sequence[DatasetVersion], merged: Any, settle: str) -> DatasetMerge:

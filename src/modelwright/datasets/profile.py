@@ -1,32 +1,39 @@
-"""What is in a table: figures of every column, by DuckDB over the stored parts.
+"""What is in a table, as figures of every column: what its sketches (see `sketches` and `segments`) amount to.
 
-One query reads every column's counts, extremes, moments and quantiles together; histograms and frequent values need the
-extremes first and are one small query each. Memory does not grow with the rows, but for exact quantiles and distinct
-counts, which are given up for estimates beyond `EXACT_ROWS`.
+Counts, extremes, mean and standard deviation are exact. So are quantiles of up to 512 numbers and counts of up to 1,024
+different and 512 frequent values; beyond, they are estimates, and the profile says how good.
 """
 
 from __future__ import annotations
 
 import math
-from datetime import UTC, date, datetime
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
+
 from modelwright.core.clock import isoformat
-from modelwright.datasets.engine import identifier, row, rows
+from modelwright.datasets.engine import EPOCH, identifier
 from modelwright.datasets.records import (
     ColumnProfile,
     DatasetColumn,
     Histogram,
     Profile,
     Scalar,
+    Segment,
     ValueCount,
 )
+from modelwright.datasets.segments import TableSketch
+from modelwright.datasets.sketches.column import ColumnSketch
+from modelwright.datasets.sketches.distinct import ERROR as DISTINCT_ERROR
+from modelwright.datasets.sketches.quantiles import ERROR as RANK_ERROR
+from modelwright.datasets.sketches.quantiles import quantiles_of
 
 BINS = 30
 TOP = 50
-EXAMPLES = 5
-EXACT_ROWS = 1_000_000
+OUTSTANDING = 0.05  # of the values: one number that so many rows have is told though there are many others
 PROBABILITIES = (0.01, 0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.95, 0.99)
 
 _INTEGERS = ("int", "uint")
@@ -49,47 +56,13 @@ def is_discrete(column: ColumnProfile) -> bool:
     return sum(value.count for value in column.top) == column.count
 
 
-def profile_table(connection: Any, table: str, columns: list[DatasetColumn]) -> Profile:
-    """Profile a table or view of a connection (see `engine.connect`) that has these columns."""
-    total = int(row(connection, f"SELECT count(*) AS n FROM {identifier(table)}")["n"])
-    exact = total <= EXACT_ROWS
-    wanted = [
-        f"{sql} AS {identifier(f'{i}.{figure}')}" for i, c in enumerate(columns) for figure, sql in _figures(c, exact)
-    ]
-    found = row(connection, f"SELECT {', '.join(wanted)} FROM {identifier(table)}")
-    quotable = [column for column in columns if not column.personal and is_plain(column.type)]
-    head = _head(connection, table, quotable)
-    profiles = []
-    for i, column in enumerate(columns):
-        figures = {key.partition(".")[2]: value for key, value in found.items() if key.startswith(f"{i}.")}
-        profiles.append(_column(connection, table, column, total, exact, figures, head))
-    return Profile(rows=total, columns=profiles)
-
-
-def _figures(column: DatasetColumn, exact: bool) -> list[tuple[str, str]]:
-    """The aggregates of one column, by name."""
-    x = present(column)
-    figures = [("count", f"count({x})")]
-    if not is_plain(column.type):
-        return figures
-    figures += [
-        ("distinct", f"count(DISTINCT {x})" if exact else f"approx_count_distinct({x})"),
-        ("minimum", f"min({x})"),
-        ("maximum", f"max({x})"),
-    ]
-    if is_number(column.type):
-        y = finite(column)
-        quantile = "quantile_cont" if exact else "approx_quantile"
-        probabilities = ", ".join(str(p) for p in PROBABILITIES)
-        figures += [
-            ("finite", f"count({y})"),
-            ("lowest", f"min({y})"),
-            ("highest", f"max({y})"),
-            ("mean", f"avg({y})"),
-            ("sd", f"stddev_samp({y})"),
-            ("quantiles", f"{quantile}({y}, [{probabilities}])"),
-        ]
-    return figures
+def profile_of(sketch: TableSketch, columns: Sequence[DatasetColumn], segments: Sequence[Segment] = ()) -> Profile:
+    """The figures that sketches of a table with these columns amount to."""
+    return Profile(
+        rows=sketch.rows,
+        columns=[_column(column, sketch.columns[column.name]) for column in columns],
+        segments=list(segments),
+    )
 
 
 def present(column: DatasetColumn) -> str:
@@ -108,56 +81,52 @@ def _is_float(column: DatasetColumn) -> bool:
     return column.type.startswith(("float", "double", "halffloat"))
 
 
-def _head(connection: Any, table: str, columns: list[DatasetColumn]) -> list[dict[str, Any]]:
-    if not columns:
-        return []
-    names = ", ".join(identifier(column.name) for column in columns)
-    return rows(connection, f"SELECT {names} FROM {identifier(table)} LIMIT {EXAMPLES}")
-
-
-def _column(
-    connection: Any,
-    table: str,
-    column: DatasetColumn,
-    total: int,
-    exact: bool,
-    figures: dict[str, Any],
-    head: list[dict[str, Any]],
-) -> ColumnProfile:
-    count = int(figures["count"])
-    number, quotable = is_number(column.type), not column.personal and is_plain(column.type)
-    extremes = quotable or number
+def _column(column: DatasetColumn, of: ColumnSketch) -> ColumnProfile:
+    number, plain = is_number(column.type), is_plain(column.type)
+    quotable = plain and not column.personal
+    shown = quotable or number
+    distinct = of.distinct.count() if plain else None
     moments: dict[str, Any] = {}
-    if number and figures["finite"]:
-        low, high = float(figures["lowest"]), float(figures["highest"])
+    if number and of.finite and of.low is not None and of.high is not None:
+        counted = of.counted()
+        found = (
+            quantiles_of(*counted, PROBABILITIES, interpolate=True) if counted else of.quantiles.quantiles(PROBABILITIES)
+        )
         moments = {
-            "mean": _real(figures["mean"]),
-            "sd": _real(figures["sd"]),
-            "quantiles": {str(p): float(q) for p, q in zip(PROBABILITIES, figures["quantiles"], strict=True)},
-            "histogram": _histogram(connection, table, column, low, high),
+            "mean": _real(of.mean),
+            "sd": _real(of.sd),
+            "quantiles": {str(p): quantile for p, quantile in zip(PROBABILITIES, found, strict=True)},
+            "rank_error": 0.0 if counted or of.quantiles.exact else RANK_ERROR,
+            "histogram": _histogram(column, of),
         }
     return ColumnProfile(
         name=column.name,
         type=column.type,
-        count=count,
-        missing=total - count,
-        distinct=figures.get("distinct"),
-        distinct_exact=exact,
-        minimum=scalar(figures.get("minimum")) if extremes else None,
-        maximum=scalar(figures.get("maximum")) if extremes else None,
-        infinite=count - int(figures["finite"]) if number else 0,
-        top=_top(connection, table, column) if quotable and _has_frequent(column, figures) else [],
-        examples=[scalar(each[column.name]) for each in head if each[column.name] is not None] if quotable else [],
+        count=of.count,
+        missing=of.missing,
+        distinct=distinct,
+        distinct_exact=of.distinct.exact,
+        distinct_error=0.0 if of.distinct.exact else DISTINCT_ERROR,
+        minimum=_cell(of.least, column.type) if shown else None,
+        maximum=_cell(of.greatest, column.type) if shown else None,
+        infinite=of.count - of.finite if number else 0,
+        top=_top(column, of, distinct or 0) if quotable else [],
+        top_error=of.frequent.error if quotable else 0,
+        examples=[_cell(each, column.type) for each in of.examples] if quotable else [],
         personal=column.personal,
         **moments,
     )
 
 
-def _has_frequent(column: DatasetColumn, figures: dict[str, Any]) -> bool:
-    """Categories have frequent values; so have numbers and times of which there are only a few different ones."""
-    few = figures["distinct"] <= TOP
-    text = column.type in ("string", "bool")
-    return few or (text and figures["distinct"] < figures["count"])
+def _top(column: DatasetColumn, of: ColumnSketch, distinct: int) -> list[ValueCount]:
+    """Categories have frequent values; so have numbers and times of which there are few, or a value that stands out."""
+    found = of.frequent.counts
+    if column.type not in ("string", "bool") and distinct > TOP:
+        found = {value: count for value, count in found.items() if count >= OUTSTANDING * of.count}
+    elif distinct == of.count and distinct > TOP:
+        return []
+    listed = sorted(found.items(), key=lambda each: (-each[1], each[0]))[:TOP]
+    return [ValueCount(value=_cell(value, column.type), count=count) for value, count in listed]
 
 
 def bin_edges(column: DatasetColumn, low: float, high: float) -> list[float]:
@@ -171,26 +140,29 @@ def bin_edges(column: DatasetColumn, low: float, high: float) -> list[float]:
     return [low + i * width for i in range(BINS)] + [high] if width > 0 else [low, low + 1.0]
 
 
-def _histogram(connection: Any, table: str, column: DatasetColumn, low: float, high: float) -> Histogram | None:
-    edges = bin_edges(column, low, high)
-    if not edges:
+def _histogram(column: DatasetColumn, of: ColumnSketch) -> Histogram | None:
+    edges = bin_edges(column, of.low or 0.0, of.high or 0.0)
+    if len(edges) < 2 or not edges[1] > edges[0]:
         return None
-    bins, width = len(edges) - 1, edges[1] - edges[0]
-    x = finite(column)
-    counts = [0] * bins
-    if width > 0:
-        place = f"least(greatest(floor(({x} - ?::DOUBLE) / ?::DOUBLE), 0), {bins - 1})::INT"
-        query = f"SELECT {place} AS bin, count(*) AS n FROM {identifier(table)} WHERE {x} IS NOT NULL GROUP BY 1"
-        for found in rows(connection, query, (low, width)):
-            counts[found["bin"]] = found["n"]
-    return Histogram(edges=edges, counts=counts) if width > 0 else None
+    counted = of.counted()
+    if counted is None:
+        below = of.quantiles.below(np.array(edges[:-1]))
+        return Histogram(edges=edges, counts=[int(n) for n in np.diff(np.append(below, of.finite))])
+    numbers, counts = counted
+    places = np.clip(np.searchsorted(edges, numbers, side="right") - 1, 0, len(edges) - 2)
+    return Histogram(edges=edges, counts=np.bincount(places, counts, len(edges) - 1).astype(int).tolist())
 
 
-def _top(connection: Any, table: str, column: DatasetColumn) -> list[ValueCount]:
-    query = f"""
-        SELECT {present(column)} AS value, count(*) AS n FROM {identifier(table)}
-        WHERE value IS NOT NULL GROUP BY value ORDER BY n DESC, value LIMIT {TOP}"""
-    return [ValueCount(value=scalar(found["value"]), count=found["n"]) for found in rows(connection, query)]
+def _cell(value: Any, kind: str) -> Scalar:
+    """A counted value as it travels: what was counted as a whole number is a date or a time again."""
+    if value is None or not kind.startswith(("date", "time")):
+        return scalar(value)
+    if kind.startswith("timestamp"):
+        return scalar(EPOCH + timedelta(microseconds=value))
+    if kind.startswith("date"):
+        return scalar((EPOCH + (timedelta(days=value) if "32" in kind else timedelta(milliseconds=value))).date())
+    unit = {"s": "seconds", "ms": "milliseconds", "us": "microseconds"}.get(kind[kind.find("[") + 1 : -1])
+    return str((EPOCH + (timedelta(**{unit: value}) if unit else timedelta(microseconds=value // 1000))).time())
 
 
 def scalar(value: Any) -> Scalar:

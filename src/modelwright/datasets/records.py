@@ -142,17 +142,28 @@ class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     missing: int
     distinct: int | None = None  # different values, without the missing; None: not known
-    distinct_exact: bool = True  # False: HyperLogLog's estimate, some percent off
+    distinct_exact: bool = True  # False: HyperLogLog's estimate
+    distinct_error: float = 0.0  # its standard error, as a share
     minimum: Scalar = None
     maximum: Scalar = None
     mean: float | None = None  # numbers only, like all below up to `top`
     sd: float | None = None  # of the sample, n - 1
     infinite: int = 0
     quantiles: dict[str, float] = {}  # by probability as text ("0.5"), linearly interpolated
+    rank_error: float = 0.0  # how far off, as a share of the values, the rank of a quantile is at most, 99 times of 100
     histogram: Histogram | None = None
     top: list[ValueCount] = []  # the most frequent values, most frequent first, ties by value
+    top_error: int = 0  # rows by which one of these counts is too low at most; none is too high
     examples: list[Scalar] = []  # some values, in the order of the rows
     personal: bool = False  # then there are no examples, no frequent values, no extremes of text or time
+
+
+class Segment(msgspec.Struct, frozen=True, kw_only=True):
+    """A stretch of rows that was profiled by itself; a later version that has it too does not read it again."""
+
+    digest: str  # of the bytes of its rows
+    rows: int
+    sketch: str  # digest of the object that holds what is kept of it
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,6 +171,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
     rows: int
     columns: list[ColumnProfile]
+    segments: list[Segment] = []  # in the order of the rows
 
     def column(self, name: str) -> ColumnProfile:
         """One column by name, or `NotFound`."""

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from modelwright.datasets.checkout import CheckedOut
     from modelwright.datasets.chunks import KnownChunks
     from modelwright.datasets.manifest import Entry, Manifest
+    from modelwright.datasets.segments import TableSketch
     from modelwright.datasets.trees import Standing
 
 CHECKS = "data-checks"  # the kind of evidence that a run of checks becomes
@@ -441,6 +442,16 @@ class Datasets(Room):
         if version.profile is None:
             raise NotFound(f"{version.ref} was registered without a profile.")
         return decode(self.blobs.read(version.profile), Profile)
+
+    def sketch(self, ref: Ref | str) -> TableSketch:
+        """The mergeable sketches behind a profile: quantiles, different and frequent values, moments, by column.
+
+        `merge` puts two of them together, `add` takes in further rows as they come.
+        """
+        from modelwright.datasets.segments import sketch_of
+
+        version = self._holding_rows(self.show(_ref(ref)))
+        return sketch_of(self.blobs, self.profile(version.ref), version.columns)
 
     def check(self, ref: Ref | str, checks: Sequence[Check] | Path | str, *, reason: str = "") -> CheckReport:
         """Run checks on a version and put the results on the record as evidence; returns them with samples of failing rows.

@@ -68,8 +68,9 @@ class DatasetFace(Face):
                 rows.append([name, _type(column.type)])
                 continue
             missing = f"{about.missing / found.rows:.1%}" if about.missing else ""
+            distinct = about.distinct if about.distinct_exact or about.distinct is None else f"~{about.distinct:,}"
             low, high = moment_text(about.minimum), moment_text(about.maximum)
-            rows.append([name, _type(column.type), missing, about.distinct, low, high, number(about.mean)])
+            rows.append([name, _type(column.type), missing, distinct, low, high, number(about.mean)])
         section(
             ["column", "type", "missing", "distinct", "lowest", "highest", "mean"],
             rows,

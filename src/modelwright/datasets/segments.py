@@ -1,0 +1,173 @@
+"""Stretches of stored rows, each profiled once: a version that has row groups of the one before reads only the others.
+
+A segment is some row groups in succession. It ends where the bytes of a group say so, as chunks do: so a row put in or
+taken out changes the segment around it and no other. What is kept of one is an object, named in the version's profile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+from blake3 import blake3
+
+from modelwright.core.blobs import Blobs
+from modelwright.core.errors import Corrupt
+from modelwright.datasets.records import DatasetColumn, Profile, Segment
+from modelwright.datasets.sketches.column import ColumnSketch, Written
+
+FORMAT: Final = "modelwright-sketch-1"
+_ENDS: Final = 8  # a segment has so many row groups on average
+_MOST: Final = 32
+_CODED: Final = 4  # bytes: a column of text with fewer for each value has a dictionary, whose words alone are looked at
+_THREADS: Final = 4
+
+
+class _Stretch(NamedTuple):
+    file: Path
+    groups: list[int]
+    digest: str
+    rows: int
+
+
+class _Stored(msgspec.Struct, frozen=True):
+    format: str
+    columns: dict[str, Written]
+
+
+class TableSketch:
+    """The sketches of a table's columns, by name; of a version, of some of its rows, or of rows that just came in."""
+
+    def __init__(self, columns: Sequence[DatasetColumn]) -> None:
+        self.columns = {column.name: ColumnSketch(quoting=not column.personal) for column in columns}
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        return next(iter(self.columns.values())).rows if self.columns else 0
+
+    def add(self, rows: Any, threads: ThreadPoolExecutor | None = None) -> None:
+        """Take in an Arrow table or record batch with these columns."""
+
+        def one(name: str) -> None:
+            column = rows.column(name)
+            for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
+                self.columns[name].add(chunk)
+
+        list(map(one, self.columns) if threads is None else threads.map(one, self.columns))
+
+    def merge(self, other: TableSketch) -> None:
+        """Take in what another has seen of the same columns: rows that come after these."""
+        for name, column in self.columns.items():
+            column.merge(other.columns[name])
+
+
+def sketch_files(
+    blobs: Blobs, files: Sequence[Path], columns: Sequence[DatasetColumn], before: Profile | None
+) -> tuple[TableSketch, list[Segment]]:
+    """What is in some Parquet files, one after the other, and the segments that it was put together from.
+
+    A segment that the profile `before` has is not read. Memory: one row group, and the sketches.
+    """
+    known = {segment.digest: segment for segment in (before.segments if before else [])}
+    whole, segments = TableSketch(columns), []
+    with ThreadPoolExecutor(_THREADS) as threads:
+        for stretch in _stretches(files, columns):
+            segment = known.get(stretch.digest)
+            if segment is not None and blobs.exists(segment.sketch):
+                whole.merge(read_segment(blobs, segment, columns))
+            else:
+                made = _sketch(stretch, columns, threads)
+                segment = Segment(digest=stretch.digest, rows=stretch.rows, sketch=blobs.put(_pack(made)))
+                whole.merge(made)
+            segments.append(segment)
+    return whole, segments
+
+
+def sketch_of(blobs: Blobs, profile: Profile, columns: Sequence[DatasetColumn]) -> TableSketch:
+    """The sketches of a whole version, put together from those that are stored."""
+    whole = TableSketch(columns)
+    for segment in profile.segments:
+        whole.merge(read_segment(blobs, segment, columns))
+    return whole
+
+
+def read_segment(blobs: Blobs, segment: Segment, columns: Sequence[DatasetColumn]) -> TableSketch:
+    """The sketches of one segment; `Corrupt` if the object is none."""
+    found = TableSketch(columns)
+    try:
+        data = blobs.read(segment.sketch)
+        size = int.from_bytes(data[:8], "little")
+        if size > 1 << 30:
+            raise ValueError("no sketch is that large")
+        plain = pa.decompress(data[8:], size, codec="zstd", asbytes=True)
+        stored = msgspec.msgpack.decode(plain, type=_Stored)
+        if stored.format != FORMAT:
+            raise ValueError(f"its format is {stored.format!r}, not {FORMAT!r}")
+        found.columns = {c.name: ColumnSketch.read(stored.columns[c.name], quoting=not c.personal) for c in columns}
+    except (ValueError, KeyError, OSError, msgspec.MsgspecError) as error:
+        raise Corrupt(f"The object {segment.sketch[:12]} holds no sketch of these columns: {error}") from None
+    return found
+
+
+def _pack(sketch: TableSketch) -> bytes:
+    plain = msgspec.msgpack.encode(_Stored(FORMAT, {name: each.write() for name, each in sketch.columns.items()}))
+    packed: bytes = pa.compress(plain, codec="zstd", asbytes=True)
+    return len(plain).to_bytes(8, "little") + packed
+
+
+def _sketch(stretch: _Stretch, columns: Sequence[DatasetColumn], threads: ThreadPoolExecutor) -> TableSketch:
+    made = TableSketch(columns)
+    with pq.ParquetFile(stretch.file) as parquet:
+        about, coded = parquet.metadata.row_group(stretch.groups[0]), []
+        for number, column in enumerate(columns):
+            chunk = about.column(number) if about.num_columns == len(columns) else None
+            if column.type == "string" and chunk and chunk.total_uncompressed_size < _CODED * chunk.num_values:
+                coded.append(column.name)
+    with pq.ParquetFile(stretch.file, read_dictionary=coded) as parquet:
+        for group in stretch.groups:
+            made.add(parquet.read_row_group(group), threads)
+    return made
+
+
+def _stretches(files: Sequence[Path], columns: Sequence[DatasetColumn]) -> Iterator[_Stretch]:
+    """The segments of each file. One is what its bytes are, and which columns are about a person."""
+    meant = repr([(column.name, column.type, column.personal) for column in columns]).encode()
+    for path in files:
+        with pq.ParquetFile(path) as parquet, path.open("rb") as file:
+            about = parquet.metadata
+            groups: list[int] = []
+            hasher, rows = blake3(meant), 0
+            for number in range(about.num_row_groups):
+                group = about.row_group(number)
+                digest = _digest(file, _bounds(group))
+                groups.append(number)
+                hasher.update(digest)
+                rows += group.num_rows
+                if digest[0] % _ENDS == 0 or len(groups) == _MOST or number == about.num_row_groups - 1:
+                    yield _Stretch(path, groups, hasher.hexdigest(), rows)
+                    groups, hasher, rows = [], blake3(meant), 0
+
+
+def _bounds(group: Any) -> tuple[int, int]:
+    chunks = [group.column(number) for number in range(group.num_columns)]
+    spans = []
+    for chunk in chunks:
+        starts = [start for start in (chunk.data_page_offset, chunk.dictionary_page_offset) if start]
+        spans += [(min(starts), min(starts) + chunk.total_compressed_size)] if starts else []
+    return min((start for start, _ in spans), default=0), max((end for _, end in spans), default=0)
+
+
+def _digest(file: Any, bounds: tuple[int, int]) -> bytes:
+    hasher, (start, end) = blake3(), bounds
+    file.seek(start)
+    while start < end:
+        data = file.read(min(1 << 22, end - start))
+        hasher.update(data)
+        start += len(data)
+    return hasher.digest()
