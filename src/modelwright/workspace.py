@@ -292,10 +292,12 @@ class Workspace:
     @cached_property
     def datasets(self) -> Datasets:
         from modelwright.datasets import Datasets
+        from modelwright.store.objects import S3Settings
 
         cache = self.home.folder / "cache" / "datasets" if self.home else None
         indexes = None if self.home or not self.address else _user_cache(self.address) / "trees"
-        return Datasets(self.caller, cache=cache, indexes=indexes, address=self.address)
+        s3 = self.home.settings.section("objects", S3Settings) if self.home else None
+        return Datasets(self.caller, cache=cache, indexes=indexes, address=self.address, s3=s3)
 
     @cached_property
     def experiments(self) -> Experiments:

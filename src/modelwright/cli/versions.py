@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from modelwright.cli.options import AsJson, Reason, Where, named, parse_ref, workspace
-from modelwright.cli.output import aside, facts, print_json, say, section, short
+from modelwright.cli.options import AsJson, Reason, Where, Yes, confirm, named, parse_ref, workspace
+from modelwright.cli.output import aside, facts, print_json, say, section, short, size, table
 from modelwright.cli.progress import progress
 from modelwright.core.errors import Conflict, Invalid
-from modelwright.core.refs import Kind
+from modelwright.core.refs import Kind, Ref
 
 if TYPE_CHECKING:
-    from modelwright.datasets import DatasetMerge, MergeConflict
+    from modelwright.datasets import DatasetMerge, Datasets, MergeConflict
 
+STEP: Final = 10_000  # objects that are let go of at once
 SHOWN: Final = 50  # conflicts that are told to a person
 
 
@@ -57,6 +60,134 @@ def merge(
         raise typer.Exit(Conflict.exit_code)
 
 
+def alias(
+    ref: Annotated[str, typer.Argument(metavar="REF", help="The version.")],
+    name: Annotated[str, typer.Argument(metavar="ALIAS", help="Such as gold: dataset:flights@gold is then that version.")],
+    drop: Annotated[bool, typer.Option("--drop", help="Take the alias away from the dataset.")] = False,
+    reason: Reason = "",
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Point an alias at a version, or take it away."""
+    parsed = parse_ref(ref, Kind.DATASET)
+    with workspace(where) as rooms:
+        change = rooms.datasets.drop_alias if drop else rooms.datasets.alias
+        found = change(parsed, name, reason=reason)
+    if as_json:
+        print_json(found)
+    else:
+        say(f"{found.ref} is {'no longer ' if drop else ''}{found.ref.whole}@{name}.")
+
+
+def push(
+    ref: Annotated[str, typer.Argument(metavar="REF", help="A version; by default the latest of the dataset.")],
+    to: Annotated[
+        str, typer.Argument(metavar="TO", help="A project folder, http://..., or a depot: a folder, s3://bucket/prefix.")
+    ],
+    into: Annotated[str, typer.Option(metavar="NAME", help="The dataset's name there; by default the same.")] = "",
+    alone: Annotated[bool, typer.Option("--alone", help="Without the versions that it was made from.")] = False,
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring a version, and those that it was made from, to another workspace, server, or depot.
+
+    Only chunks that are not there travel; what is there is left alone. One that was stopped goes on when it is started
+    again. Checks, aliases and tags that were set later do not travel.
+    """
+    _move(ref, to, into=into, alone=alone, where=where, as_json=as_json, back=False)
+
+
+def pull(
+    ref: Annotated[str, typer.Argument(metavar="REF", help="A version there; by default the latest of the dataset.")],
+    source: Annotated[
+        str, typer.Argument(metavar="FROM", help="A project folder, http://..., or a depot: a folder, s3://bucket/prefix.")
+    ],
+    into: Annotated[str, typer.Option(metavar="NAME", help="The dataset's name here; by default the same.")] = "",
+    alone: Annotated[bool, typer.Option("--alone", help="Without the versions that it was made from.")] = False,
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring a version, and those that it was made from, from another workspace, server, or depot to here.
+
+    Only chunks that are not here travel; what is here is left alone. One that was stopped goes on when it is started again.
+    """
+    _move(ref, source, into=into, alone=alone, where=where, as_json=as_json, back=True)
+
+
+def _move(ref: str, other: str, *, into: str, alone: bool, where: str | None, as_json: bool, back: bool) -> None:
+    parsed = parse_ref(ref, Kind.DATASET) if ":" in ref else Ref(Kind.DATASET, ref)
+    name = named(into, Kind.DATASET) if into else ""
+    with workspace(where) as rooms, _end(other) as end, progress(f"bringing {parsed}") as told:
+        carry = rooms.datasets.pull if back else rooms.datasets.push
+        done = carry(parsed, end, into=name, alone=alone, told=told)
+    if as_json:
+        print_json(done)
+        return
+    there = f"{done.target} {'here' if back else f'in {other}'}"
+    if not done.versions:
+        say(f"{done.source} is {there} already.")
+    else:
+        before = f", {done.same:,} were there" if done.same else ""
+        say(
+            f"{done.source} is {there}: {done.versions:,} new versions, {size(done.bytes)},"
+            f" of which {size(done.sent)} travelled{before}."
+        )
+
+
+def gc(
+    ref: Annotated[str, typer.Argument(metavar="NAME", help="The dataset's name, or its ref.")],
+    last: Annotated[int, typer.Option("--keep", metavar="N", help="The newest so many versions stay.")] = 10,
+    older_than: Annotated[
+        float, typer.Option("--older-than", metavar="HOURS", help="Only objects that were stored longer ago.")
+    ] = 24.0,
+    plan: Annotated[bool, typer.Option("--plan", help="Only show what would go, and what keeps the rest.")] = False,
+    reason: Reason = "",
+    yes: Yes = False,
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Delete old versions of a dataset that nothing uses, and the content that only they had; --plan only shows them.
+
+    What stays: the last --keep versions, what an alias points at, and what a run, a model or anything else was made from.
+    """
+    thing = Ref(Kind.DATASET, named(ref, Kind.DATASET))
+    with workspace(where) as rooms:
+        found = rooms.datasets.prune(thing, last=last, plan=True)
+        if not plan and found.gone:
+            confirm(f"{len(found.gone)} versions of {thing} go for good.", yes=yes)
+            with progress("letting go"):
+                found = rooms.datasets.prune(thing, last=last, reason=reason)
+                steps = [found.objects[at : at + STEP] for at in range(0, len(found.objects), STEP)]
+                freed = sum(rooms.storage.remove(each, grace=older_than * 3600, reason=reason).size for each in steps)
+    if as_json:
+        print_json(found)
+        return
+    rows = [[str(each.ref), size(each.bytes), "goes", ""] for each in found.gone]
+    rows += [[str(each.ref), size(each.bytes), "stays", ", ".join(each.reasons)] for each in found.kept]
+    table(["version", "size", "", "because it is"], rows, right=("size",))
+    if not found.gone:
+        say("Nothing goes.")
+    elif plan:
+        say(f"{len(found.gone)} versions would go, and {size(found.size)} that no other version of it needs.")
+    else:
+        say(f"{len(found.gone)} versions went, and {size(freed)} of what only they needed.")
+        if freed < found.size:
+            aside("The rest is too young to go, or something else needs it: mw gc looks again.")
+
+
+@contextmanager
+def _end(other: str) -> Iterator[Datasets | str]:
+    """A workspace that is open while the block runs, or the address of a depot."""
+    from modelwright.core.config import HOME, PROJECT_FILE
+
+    folder = Path(other)
+    if not other.startswith(("http://", "https://")) and not any((folder / name).exists() for name in (PROJECT_FILE, HOME)):
+        yield other
+        return
+    with workspace(other) as rooms:
+        yield rooms.datasets
+
+
 def _tell_merge(found: DatasetMerge, *, plan: bool) -> None:
     if found.note:
         say(found.note)
@@ -95,4 +226,4 @@ def _conflict(each: MergeConflict) -> list[object]:
     return [which, each.column, each.what, *sides]
 
 
-COMMANDS: Final[Mapping[str, Callable[..., None]]] = {"merge": merge}
+COMMANDS: Final[Mapping[str, Callable[..., None]]] = {"merge": merge, "alias": alias, "push": push, "pull": pull, "gc": gc}

@@ -329,6 +329,27 @@ class DatasetDiff(msgspec.Struct, frozen=True, kw_only=True):
         return not schema and self.rows.added == self.rows.removed == self.rows.changed == 0
 
 
+# What is kept
+
+
+class Keeping(msgspec.Struct, frozen=True, kw_only=True):
+    """A version, and why it has to stay; without a reason it may go."""
+
+    ref: Ref
+    reasons: list[str] = []
+    bytes: int = 0
+
+
+class Pruned(msgspec.Struct, frozen=True, kw_only=True):
+    """Which versions went, or with a plan would go, and the objects that none of the others of the dataset needs."""
+
+    gone: list[Keeping]
+    kept: list[Keeping]
+    objects: list[str]
+    size: int  # bytes of these
+    planned: bool = False
+
+
 # Merges
 
 

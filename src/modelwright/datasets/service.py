@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from modelwright.core.errors import Invalid, NotFound
+from modelwright.core.errors import Conflict, Invalid, NotFound
 from modelwright.core.hashing import digest_value
 from modelwright.core.operations import Caller, Room, operation
 from modelwright.core.paging import MAX_LIMIT, Filter, Page
@@ -18,6 +18,7 @@ from modelwright.core.reading import noticed, pinned
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import decode, encode
 from modelwright.datasets.checks import Check, load_checks
+from modelwright.datasets.identity import content_digest
 from modelwright.datasets.objects import ObjectCache
 from modelwright.datasets.records import (
     CheckBasis,
@@ -28,7 +29,9 @@ from modelwright.datasets.records import (
     DatasetMerge,
     DatasetRecord,
     DatasetVersion,
+    Keeping,
     Profile,
+    Pruned,
 )
 from modelwright.datasets.trees import Indexes
 from modelwright.store import Evidence, State, Transaction, catalog, evidence
@@ -39,9 +42,12 @@ if TYPE_CHECKING:
 
     from modelwright.datasets.checkout import CheckedOut
     from modelwright.datasets.chunks import KnownChunks
+    from modelwright.datasets.depot import Depot
     from modelwright.datasets.manifest import Entry, Manifest
     from modelwright.datasets.segments import TableSketch
+    from modelwright.datasets.transfer import Transfer
     from modelwright.datasets.trees import Standing
+    from modelwright.store.objects import S3Settings
 
 CHECKS = "data-checks"  # the kind of evidence that a run of checks becomes
 
@@ -52,17 +58,25 @@ class Datasets(Room):
     room, kind = "datasets", Kind.DATASET
 
     def __init__(
-        self, caller: Caller, *, cache: Path | None = None, indexes: Path | None = None, address: str = ""
+        self,
+        caller: Caller,
+        *,
+        cache: Path | None = None,
+        indexes: Path | None = None,
+        address: str = "",
+        s3: S3Settings | None = None,
     ) -> None:
         """`cache` is a folder for files that were fetched and verified; without one, a temporary folder is used.
 
         `indexes` is where it is remembered how folders were found: names, times and digests of files, and no content; by
         default it is in the cache.
 
-        `address` is what the workspace is called by whoever keeps account of what is read from it.
+        `address` is what the workspace is called by whoever keeps account of what is read from it. `s3` is how buckets are
+        reached; by default as the provider's own tools reach them.
         """
         super().__init__(caller)
         self._address = address
+        self._s3 = s3
         self._place = cache
         self._cache = ObjectCache(caller.blobs, cache and cache / "parts")
         self._indexes = Indexes(indexes or (cache and cache / "trees"))
@@ -93,7 +107,7 @@ class Datasets(Room):
         for part in record.parts if record.manifest is None else []:
             if not self.blobs.exists(part.digest) or self.blobs.size(part.digest) != part.bytes:
                 raise Invalid(f"The part {part.digest[:12]} is not stored with {part.bytes} bytes.", mend="Put it first.")
-        whole, digest = Ref(Kind.DATASET, name), _content_digest(record)
+        whole, digest = Ref(Kind.DATASET, name), content_digest(record)
         newest = catalog.latest(tx, whole)
         if newest is not None and newest.digest == digest and newest.state is State.ACTIVE:
             tx.unchanged()
@@ -146,6 +160,17 @@ class Datasets(Room):
         before = None if version.parent is None else catalog.find(tx, version.parent)
         return CheckBasis(version=version, previous=DatasetVersion.of(before) if before else None, now=tx.now)
 
+    @operation("read")
+    def keeping(self, tx: Transaction, ref: Ref, *, last: int) -> Sequence[Keeping]:
+        """The versions of a dataset, newest first, each with what keeps it: being one of the last, an alias, a use.
+
+        A use is whatever depends on the version, and whatever was made from it on the record, but for later versions of
+        the same dataset.
+        """
+        from modelwright.datasets.queries import keeping
+
+        return keeping(tx, ref, last)
+
     @operation("validate", event="datasets.version.checked")
     def attach(self, tx: Transaction, ref: Ref, *, report: str, reason: str = "") -> Evidence:
         """Put the results of a run of checks on the record, as evidence about the exact version.
@@ -171,6 +196,27 @@ class Datasets(Room):
             report=report,
             inputs=[version.ref],
         )
+
+    @operation("write", event="datasets.alias.set")
+    def alias(self, tx: Transaction, ref: Ref, alias: str, *, reason: str = "") -> DatasetVersion:
+        """Point an alias at a version: `dataset:flights@gold` is that version until the alias moves."""
+        version = catalog.get(tx, ref)
+        if alias in version.aliases:
+            tx.unchanged()
+            return DatasetVersion.of(version)
+        if version.state is State.RETIRED:
+            raise Conflict(f"{version.ref} is retired.", mend="Point the alias at a version that is in use.")
+        catalog.set_alias(tx, version.ref, alias, reason=reason)
+        tx.note(resource=version.ref, after={"alias": alias, "version": version.ref.version})
+        return self.show(version.ref)
+
+    @operation("write", event="datasets.alias.dropped")
+    def drop_alias(self, tx: Transaction, ref: Ref, alias: str, *, reason: str = "") -> DatasetVersion:
+        """Take an alias away; its history stays."""
+        version = catalog.get(tx, ref.at(alias))
+        catalog.drop_alias(tx, ref, alias, reason=reason)
+        tx.note(resource=version.ref, before={"alias": alias, "version": version.ref.version})
+        return self.show(version.ref)
 
     @operation("write", event="datasets.version.retired")
     def retire(self, tx: Transaction, ref: Ref, *, successor: Ref | None = None, reason: str = "") -> DatasetVersion:
@@ -528,6 +574,77 @@ class Datasets(Room):
         version = self.register(target.name, record=replace(record, **parents), inputs=[mine.ref, other.ref], reason=reason)
         return replace(found, version=version.ref)
 
+    def push(
+        self,
+        ref: Ref | str,
+        to: Datasets | str | Path,
+        *,
+        into: str = "",
+        alone: bool = False,
+        told: Callable[[float], None] = lambda done: None,
+    ) -> Transfer:
+        """Bring a version, and those it was made from, to another workspace or to a depot: a folder, or `s3://` a prefix.
+
+        Only chunks that are not there travel, verified on the way; what is there already is left alone, so a push that was
+        stopped goes on when it is started again. `into` is the name there, by default the same; `alone` leaves out the
+        versions before it. `told` is called with the bytes that are done.
+        """
+        from modelwright.datasets.transfer import transfer
+
+        target = to if isinstance(to, Datasets) else self._depot(to)
+        there = digest_value([target.address, "to"])[:16]
+        with closing(self._chunks(f"sent-{there}.db")) as known:
+            return transfer(self, target, _ref(ref), into=into, alone=alone, known=known, told=told)
+
+    def pull(
+        self,
+        ref: Ref | str,
+        source: Datasets | str | Path,
+        *,
+        into: str = "",
+        alone: bool = False,
+        told: Callable[[float], None] = lambda done: None,
+    ) -> Transfer:
+        """Bring a version from another workspace, or from a depot, to here: as `push`, the other way."""
+        from modelwright.datasets.transfer import transfer
+
+        origin = source if isinstance(source, Datasets) else self._depot(source)
+        with closing(self._chunks("chunks.db")) as known:
+            return transfer(origin, self, _ref(ref), into=into, alone=alone, known=known, told=told)
+
+    def prune(self, ref: Ref | str, *, last: int, plan: bool = False, reason: str = "") -> Pruned:
+        """Delete the versions of a dataset that nothing keeps: not the last so many, not what has an alias or a use.
+
+        Says which objects the rest of the dataset does not need; letting go of them is the storage's (`storage.remove`),
+        which looks whether anything else does. With `plan` nothing is deleted.
+        """
+        from modelwright.datasets.pruning import objects_of
+
+        if last < 1:
+            raise Invalid(f"At least one version is kept, not {last}.")
+        found = self.keeping(_ref(ref).whole, last=last)
+        kept = {each.ref for each in found if each.reasons}
+        versions = self.history(ref)
+        left = objects_of(self.blobs, [each for each in versions if each.ref in kept])
+        free = objects_of(self.blobs, [each for each in versions if each.ref not in kept]) - left
+        size = sum(self.blobs.size(digest) for digest in free if self.blobs.exists(digest))
+        gone = [each for each in found if not each.reasons]
+        for each in [] if plan else gone:
+            self.delete(each.ref, reason=reason)
+        rest = [each for each in found if each.reasons]
+        return Pruned(gone=gone, kept=rest, objects=sorted(free), size=size, planned=plan)
+
+    @property
+    def address(self) -> str:
+        """What the workspace is called; empty where it has no name beyond this process."""
+        return self._address
+
+    def _depot(self, place: str | Path) -> Depot:
+        from modelwright.datasets.depot import Depot
+        from modelwright.store.objects import S3Settings
+
+        return Depot(str(place), self._s3 or S3Settings())
+
     def _ancestor(self, ours: DatasetVersion, theirs: DatasetVersion) -> DatasetVersion:
         from modelwright.datasets.ancestry import common_ancestor
 
@@ -567,12 +684,16 @@ class Datasets(Room):
 
     def _known(self, newest: DatasetVersion | None) -> KnownChunks:
         """Where chunks lie that need not be stored again."""
-        from modelwright.datasets.chunks import KnownChunks
-
-        known = KnownChunks(self._place and self._place / "chunks.db")
+        known = self._chunks("chunks.db")
         if newest is not None and newest.manifest is not None:
             known.meet(chunk for entry in self._entries(newest) for chunk in entry.chunks)
         return known
+
+    def _chunks(self, name: str) -> KnownChunks:
+        from modelwright.datasets.chunks import KnownChunks
+
+        place = self._place or self._indexes.place
+        return KnownChunks(place and place / name)
 
     def _check_stored(self, record: DatasetRecord) -> None:
         """`Invalid` unless the manifest is what the record says, and every pack that it needs is stored."""
@@ -647,13 +768,6 @@ def _folder(source: Path | str) -> Path:
 
 def _extent(record: DatasetRecord) -> dict[str, int]:
     return {"files": record.files} if record.files else {"rows": record.rows}
-
-
-def _content_digest(record: DatasetRecord) -> str:
-    """What makes two versions the same: their rows, and how the rows are to be understood; or their files."""
-    if record.files:
-        return digest_value(["files", record.content])
-    return digest_value([record.columns, [part.digest for part in record.parts], record.key, record.time_column])
 
 
 def _check_consistent(record: DatasetRecord) -> None:

@@ -68,7 +68,7 @@ class Indexes:
     """The indexes of folders, each in a file; without a folder for them nothing is remembered."""
 
     def __init__(self, place: Path | None) -> None:
-        self._place = place
+        self.place = place
 
     def load(self, folder: Path) -> Index:
         """What is known of a folder. An index that cannot be read is none."""
@@ -96,7 +96,7 @@ class Indexes:
             partial.unlink(missing_ok=True)
 
     def _path(self, folder: Path) -> Path | None:
-        return None if self._place is None else self._place / f"{digest_bytes(str(folder).encode())}.index"
+        return None if self.place is None else self.place / f"{digest_bytes(str(folder).encode())}.index"
 
 
 def scan(folder: Path) -> dict[str, Seen]:

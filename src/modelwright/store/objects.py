@@ -397,6 +397,18 @@ def _key(digest: str) -> str:
     return f"{digest[:2]}/{digest}"
 
 
+def open_store(location: str, s3: S3Settings) -> ObjectStore:
+    """A folder or `s3://bucket/prefix` for documents that have names of their own; a missing folder is made."""
+    if location.startswith("s3://"):
+        return _bucket(location, s3)
+    from obstore.store import LocalStore
+
+    folder = Path(unquote(urlsplit(location).path) if location.startswith("file://") else location).absolute()
+    with _trouble(location):
+        _make_folder(folder)
+    return LocalStore(folder)
+
+
 def _bucket(address: str, s3: S3Settings) -> ObjectStore:
     from datetime import timedelta
 

@@ -1,0 +1,22 @@
+"""What versions hold in objects of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from modelwright.core.blobs import Blobs
+from modelwright.datasets.manifest import packs_of, read_manifest
+from modelwright.datasets.records import DatasetVersion
+
+
+def objects_of(blobs: Blobs, versions: Iterable[DatasetVersion]) -> set[str]:
+    """The digests of the objects that some versions name: manifests, packs, profiles, parts."""
+    found: set[str] = set()
+    for version in versions:
+        found |= {digest for digest in (version.manifest, version.profile) if digest is not None}
+        if version.manifest is None:
+            found |= {part.digest for part in version.parts}
+        else:
+            manifest = read_manifest(blobs, version.manifest)
+            found |= {*manifest.more, *packs_of(blobs, manifest)}
+    return found
