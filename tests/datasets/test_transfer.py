@@ -52,6 +52,7 @@ def test_a_version_goes_to_another_workspace_with_those_before_it_and_comes_back
     assert [each.digest for each in there] == [second.digest, first.digest]
     assert (there[0].parent, there[1].description, there[1].tags) == (there[1].ref, "counted", {"by": "ada"})
     assert other.datasets.read("dataset:stock").equals(workspace.datasets.read(second.ref))
+    assert other.datasets.sketch("dataset:stock").rows == 2010
     assert other.datasets.profile("dataset:stock") == workspace.datasets.profile(second.ref)
     assert "where it is dataset:stock@1" in other.record.history(there[1].ref).items[0].reason
 

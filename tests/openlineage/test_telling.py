@@ -125,7 +125,7 @@ def test_the_command_writes_one_event_to_a_line(
     embedded: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     embedded.datasets.add("trips", pa.table({"x": [1]}), key="x")
-    (Path(embedded.address) / "modelwright.toml").write_text("[workspace]\nname = \"test\"\n")
+    (Path(embedded.address) / "modelwright.toml").write_text('[workspace]\nname = "test"\n')
     assert run(["export", "openlineage", str(tmp_path / "out.jsonl"), "-w", embedded.address]) == 0
     assert [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()] == exported(embedded)
     assert "1 events in" in capsys.readouterr().out

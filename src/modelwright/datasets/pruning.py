@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from modelwright.core.blobs import Blobs
+from modelwright.core.wire import decode
 from modelwright.datasets.manifest import packs_of, read_manifest
-from modelwright.datasets.records import DatasetVersion
+from modelwright.datasets.records import DatasetVersion, Profile
 
 
 def objects_of(blobs: Blobs, versions: Iterable[DatasetVersion]) -> set[str]:
-    """The digests of the objects that some versions name: manifests, packs, profiles, parts."""
+    """The digests of the objects that some versions name: manifests, packs, profiles and their sketches, parts."""
     found: set[str] = set()
     for version in versions:
         found |= {digest for digest in (version.manifest, version.profile) if digest is not None}
+        if version.profile is not None:
+            found |= {segment.sketch for segment in decode(blobs.read(version.profile), Profile).segments}
         if version.manifest is None:
             found |= {part.digest for part in version.parts}
         else:

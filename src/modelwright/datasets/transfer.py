@@ -11,10 +11,11 @@ from msgspec.structs import replace
 from modelwright.core.blobs import Blobs
 from modelwright.core.errors import Corrupt, NotFound
 from modelwright.core.refs import LATEST, Kind, Ref
+from modelwright.core.wire import decode
 from modelwright.datasets.ancestry import ancestors
 from modelwright.datasets.chunks import Chunk, KnownChunks, Packer, read_chunks
 from modelwright.datasets.manifest import Entry, entries_of, read_manifest, write_manifest
-from modelwright.datasets.records import DatasetRecord, DatasetVersion
+from modelwright.datasets.records import DatasetRecord, DatasetVersion, Profile
 
 Told = Callable[[float], None]
 
@@ -107,7 +108,11 @@ def _bring(
     """Store what a version consists of in another place; the record of it there, and the bytes that had to be stored."""
     record = DatasetRecord(**{name: getattr(version, name) for name in DatasetRecord.__struct_fields__})
     if version.profile is not None and not target.exists(version.profile):
-        target.put(source.read(version.profile))
+        profile = source.read(version.profile)
+        for segment in decode(profile, Profile).segments:
+            if not target.exists(segment.sketch):
+                target.put(source.read(segment.sketch))
+        target.put(profile)
     if version.manifest is None:
         fresh = [part for part in version.parts if not target.exists(part.digest)]
         for part in fresh:
