@@ -6,38 +6,91 @@ whatever its severity, and says why; the others are not kept from running.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
+from msgspec.structs import replace
 
 from modelwright.core.errors import Invalid, ModelwrightError
-from modelwright.datasets.checks import Check, Severity
+from modelwright.core.refs import Ref
+from modelwright.datasets.checks import Check, Distribution, Function, References, Severity
 from modelwright.datasets.engine import connect, identifier, row, rows
-from modelwright.datasets.plans import Plan, plan_for
+from modelwright.datasets.functions import Tally, run_functions
+from modelwright.datasets.plans import TABLE, Plan, plan_for
 from modelwright.datasets.profile import scalar
-from modelwright.datasets.records import CheckBasis, CheckReport, CheckResult
+from modelwright.datasets.records import CheckBasis, CheckReport, CheckResult, DatasetVersion
+from modelwright.datasets.segments import TableSketch
+from modelwright.datasets.shifts import shift
 from modelwright.store.records import Verdict
 
 SAMPLE = 5
-_TABLE = "dataset"
 
 
-def run_checks(checks: Sequence[Check], basis: CheckBasis, files: Sequence[Path]) -> CheckReport:
-    """Run checks over a version's parts; `Invalid` if there are none to run."""
+@dataclass(frozen=True)
+class Grounds:
+    """Where a run of checks finds what it looks at: the version's files, those of other versions, and their sketches."""
+
+    basis: CheckBasis
+    files: Sequence[Path]
+    other: Callable[[Ref], tuple[DatasetVersion, Sequence[Path]]]
+    sketch: Callable[[Ref], TableSketch]
+
+
+def run_checks(checks: Sequence[Check], grounds: Grounds) -> CheckReport:
+    """Run checks over a version's parts; `Invalid` if there are none to run.
+
+    One query answers all that SQL can, one pass over the rows all functions; distributions are compared by their sketches.
+    """
     if not checks:
         raise Invalid("There are no checks to run.", mend="Declare some; `datasets.suggest(ref)` proposes them.")
-    connection = connect({_TABLE: files})
-    plans, problems = _plans(checks, basis, connection)
-    figures = _figures(connection, plans, problems, quoting=not any(c.personal for c in basis.version.columns))
-    results = []
-    for position, (check, title) in enumerate(zip(checks, _titles(checks), strict=True)):
-        if position in problems:
-            results.append(_not_run(title, problems[position]))
-        else:
-            results.append(_result(connection, check, title, plans[position], figures[position], basis))
-    return CheckReport.of(basis.version.ref, results)
+    basis, titles = grounds.basis, _titles(checks)
+    found: dict[int, CheckResult] = {}
+    problems: dict[int, str] = {}
+    others = _others(checks, grounds, problems)
+    views = {view: files for view, _, files in others.values()}
+    connection = connect({TABLE: grounds.files, **views})
+    plans = _plans(checks, basis, connection, others, problems)
+    quoting = not any(column.personal for version in _looked_at(basis, others) for column in version.columns)
+    figures = _figures(connection, plans, problems, quoting=quoting)
+    for position, plan in plans.items():
+        if position not in problems:
+            about = others[position][1].ref if position in others else None
+            found[position] = _result(connection, checks[position], titles[position], plan, figures[position], basis, about)
+    functions = {position: check for position, check in enumerate(checks) if isinstance(check, Function)}
+    for position, tally in run_functions(functions, basis.version, grounds.files, SAMPLE).items():
+        found[position] = _of_function(tally, titles[position], basis.version.rows)
+    for position, check in enumerate(checks):
+        if isinstance(check, Distribution):
+            try:
+                found[position] = _of_distribution(check, titles[position], grounds)
+            except ModelwrightError as error:
+                problems[position] = error.message
+    for position, problem in problems.items():
+        found[position] = _not_run(titles[position], problem)
+    return CheckReport.of(basis.version.ref, [found[position] for position in range(len(checks))])
+
+
+_Others = dict[int, tuple[str, DatasetVersion, Sequence[Path]]]
+
+
+def _others(checks: Sequence[Check], grounds: Grounds, problems: dict[int, str]) -> _Others:
+    """The versions that columns refer to, each with the view its rows are in."""
+    found: _Others = {}
+    for position, check in enumerate(checks):
+        if isinstance(check, References):
+            try:
+                version, files = grounds.other(check.to)
+                found[position] = (f"other{position}", version, files)
+            except ModelwrightError as error:
+                problems[position] = error.message
+    return found
+
+
+def _looked_at(basis: CheckBasis, others: _Others) -> list[DatasetVersion]:
+    return [basis.version, *(version for _, version, _ in others.values())]
 
 
 def _titles(checks: Sequence[Check]) -> list[str]:
@@ -49,28 +102,31 @@ def _titles(checks: Sequence[Check]) -> list[str]:
     return titles
 
 
-def _plans(checks: Sequence[Check], basis: CheckBasis, connection: Any) -> tuple[dict[int, Plan], dict[int, str]]:
-    """The plans of checks that can be asked, by position, and of the others the reason why not."""
+def _plans(
+    checks: Sequence[Check], basis: CheckBasis, connection: Any, others: _Others, problems: dict[int, str]
+) -> dict[int, Plan]:
+    """The plans of checks that can be asked in SQL, by position; `problems` gets the reasons why others cannot."""
     plans: dict[int, Plan] = {}
-    problems: dict[int, str] = {}
     for position, check in enumerate(checks):
+        if position in problems or isinstance(check, Function | Distribution):
+            continue
         try:
-            plan = plan_for(check, basis)
+            plan = plan_for(check, basis, others[position][:2] if position in others else None)
             _bind(connection, plan)
             plans[position] = plan
         except (ModelwrightError, duckdb.Error) as error:
             problems[position] = _said(error)
-    return plans, problems
+    return plans
 
 
 def _bind(connection: Any, plan: Plan) -> None:
     """Have DuckDB resolve names and types without running anything."""
     if plan.boolean:
-        kind = str(connection.sql(f"SELECT {plan.boolean} FROM {_TABLE}").types[0])
+        kind = str(connection.sql(f"SELECT {plan.boolean} FROM {TABLE}").types[0])
         if kind != "BOOLEAN":
             raise Invalid(f"The expression is {kind}, not a condition that is true or false.")
     if plan.figures:
-        connection.sql(f"SELECT {', '.join(plan.figures)} FROM {_TABLE}")
+        connection.sql(f"SELECT {', '.join(plan.figures)} FROM {TABLE}")
 
 
 def _figures(connection: Any, plans: dict[int, Plan], problems: dict[int, str], *, quoting: bool) -> dict[int, list[Any]]:
@@ -90,23 +146,81 @@ def _figures(connection: Any, plans: dict[int, Plan], problems: dict[int, str], 
 
 def _query(connection: Any, plans: dict[int, Plan]) -> dict[int, list[Any]]:
     wanted = [f"{sql} AS {identifier(f'{i}.{j}')}" for i, plan in plans.items() for j, sql in enumerate(plan.figures)]
-    found = row(connection, f"SELECT {', '.join(wanted)} FROM {_TABLE}") if wanted else {}
+    found = row(connection, f"SELECT {', '.join(wanted)} FROM {TABLE}") if wanted else {}
     return {i: [found[f"{i}.{j}"] for j in range(len(plan.figures))] for i, plan in plans.items()}
 
 
-def _result(connection: Any, check: Check, title: str, plan: Plan, figures: list[Any], basis: CheckBasis) -> CheckResult:
+def _result(
+    connection: Any, check: Check, title: str, plan: Plan, figures: list[Any], basis: CheckBasis, against: Ref | None
+) -> CheckResult:
     finding, total = plan.judge(*figures), basis.version.rows
-    bad = Verdict.FAIL if check.severity is Severity.ERROR else Verdict.WARN
     return CheckResult(
         check=title,
-        verdict=Verdict.PASS if finding.holds else bad,
+        verdict=_verdict(check, holds=finding.holds),
         message=finding.message,
         rows=total,
         failing=finding.failing,
         share=finding.failing / total if total and plan.breaks else 0.0,
         observed=finding.observed,
         sample=_sample(connection, plan, basis) if plan.breaks and not finding.holds else [],
+        against=against,
     )
+
+
+def _of_function(tally: Tally, title: str, rows: int) -> CheckResult:
+    check = tally.check
+    if tally.problem:
+        return replace(_not_run(title, tally.problem), source=check.source)
+    said = f"{check.subject} is content with every row."
+    if tally.failing:
+        said = f"{check.subject} is not content with {tally.failing} of {rows} rows."
+    return CheckResult(
+        check=title,
+        verdict=_verdict(check, holds=not tally.failing),
+        message=said,
+        rows=rows,
+        failing=tally.failing,
+        share=tally.failing / rows if rows else 0.0,
+        observed=tally.failing,
+        sample=tally.sample,
+        source=check.source,
+    )
+
+
+def _of_distribution(check: Distribution, title: str, grounds: Grounds) -> CheckResult:
+    version, before = grounds.basis.version, grounds.basis.previous
+    column, against = version.column(check.column), check.against or (before.ref if before else None)
+    if not check.max_distance >= 0:
+        raise Invalid(f"max_distance is at least 0, not {check.max_distance}.")
+    if against is None:
+        said = f"There is no version before to compare {check.column} with."
+        return CheckResult(check=title, verdict=Verdict.PASS, message=said, rows=version.rows)
+    old, new = grounds.sketch(against), grounds.sketch(version.ref)
+    if check.column not in old.columns:
+        raise Invalid(f"{against} has no column {check.column!r}.")
+    distance = shift(column, old.columns[check.column], new.columns[check.column], check.measure)
+    if distance is None:
+        raise Invalid(f"{check.column} has no value at all in one of the two versions.")
+    holds = distance <= check.max_distance
+    said = (
+        f"{check.column} is {distance:.4f} ({check.measure.value}) from what it is in {against}; "
+        f"at most {check.max_distance:g} is allowed."
+    )
+    return CheckResult(
+        check=title,
+        verdict=_verdict(check, holds=holds),
+        message=said,
+        rows=version.rows,
+        failing=int(not holds),
+        observed=distance,
+        against=against,
+    )
+
+
+def _verdict(check: Check, *, holds: bool) -> Verdict:
+    if holds:
+        return Verdict.PASS
+    return Verdict.FAIL if check.severity is Severity.ERROR else Verdict.WARN
 
 
 def _sample(connection: Any, plan: Plan, basis: CheckBasis) -> list[dict[str, Any]]:
@@ -114,7 +228,7 @@ def _sample(connection: Any, plan: Plan, basis: CheckBasis) -> list[dict[str, An
     version = basis.version
     shown = [n for n in dict.fromkeys([*version.key, *plan.shows]) if not version.column(n).personal]
     listed = "".join(f", {identifier(name)}" for name in shown)
-    numbered = f'SELECT row_number() OVER () AS "#row"{listed} FROM {_TABLE}'
+    numbered = f'SELECT row_number() OVER () AS "#row"{listed} FROM {TABLE}'
     query = f'{numbered} QUALIFY {plan.breaks} ORDER BY "#row" LIMIT {SAMPLE}'
     found = rows(connection, query)
     return [{"row": each["#row"], **{name: scalar(each[name]) for name in shown}} for each in found]

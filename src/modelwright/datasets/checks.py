@@ -11,13 +11,17 @@ How they are run is in `checking`. Pure.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from modelwright.core.errors import Invalid, NotFound
+from modelwright.core.hashing import digest_bytes
+from modelwright.core.refs import Ref
 from modelwright.core.wire import convert
 
 
@@ -136,7 +140,73 @@ class Expression(_Check, frozen=True, kw_only=True, tag="expression"):
         return self.sql if len(self.sql) <= 60 else self.sql[:59] + "…"
 
 
-Check = Types | Nulls | Unique | Range | Values | Pattern | Freshness | RowCount | Expression
+class References(_Check, frozen=True, kw_only=True, tag="references"):
+    """The values of columns exist in columns of another dataset; a row without one of them is not looked at."""
+
+    columns: list[str]
+    to: Ref  # a version, or a dataset: then its latest version at the time of the run
+    to_columns: list[str] = []  # by default of the same names
+
+    @property
+    def subject(self) -> str:
+        return ", ".join(self.columns)
+
+
+class Measure(StrEnum):
+    """How far apart two distributions are; the formulas are in `distances`."""
+
+    PSI = "psi"  # population stability index less what noise alone gives
+    KS = "ks"  # the largest gap between cumulative distributions, 0 to 1: numbers
+    TV = "tv"  # half the sum of the differences of shares, 0 to 1: categories
+
+
+class Distribution(_Check, frozen=True, kw_only=True, tag="distribution"):
+    """A column's distribution is not further than this from what it was, by the profiles of both versions.
+
+    Missing values are left out. A first version, which has nothing to be compared with, passes.
+    """
+
+    column: str
+    max_distance: float
+    measure: Measure = Measure.PSI
+    against: Ref | None = None  # by default the version before
+
+    @property
+    def subject(self) -> str:
+        return self.column
+
+
+class Function(_Check, frozen=True, kw_only=True, tag="function"):
+    """A function in Python, called with a `pyarrow.RecordBatch` of these columns, gives True for every row that is right.
+
+    It gives an array of truth values (of Arrow or NumPy), one for each row; null is not right. It runs where `check` is
+    called, never on a server; on the record are its name and the digest of its source.
+    """
+
+    run: Callable[..., Any]
+    columns: list[str]
+
+    @property
+    def subject(self) -> str:
+        return getattr(self.run, "__qualname__", type(self.run).__qualname__)
+
+    @property
+    def source(self) -> str:
+        """The function's full name and the digest of its source; of its compiled code where there is no source."""
+        import inspect
+
+        try:
+            text = inspect.getsource(self.run).encode()
+        except (OSError, TypeError):
+            code = getattr(self.run, "__code__", None)
+            text = repr((code.co_code, code.co_names, code.co_consts) if code else type(self.run)).encode()
+        return f"{getattr(self.run, '__module__', '')}.{self.subject} {digest_bytes(text)}"
+
+
+Declared = (
+    Types | Nulls | Unique | Range | Values | Pattern | Freshness | RowCount | Expression | References | Distribution
+)  # what can be written down in TOML
+Check = Declared | Function
 
 
 def load_checks(path: Path) -> list[Check]:
@@ -155,7 +225,7 @@ def load_checks(path: Path) -> list[Check]:
     found: list[Check] = []
     for number, table in enumerate(tables, start=1):
         try:
-            found.append(convert(table, Check))
+            found.append(convert(table, Declared))
         except Invalid as error:
             raise Invalid(f"{path}, check {number}: {error.message}") from None
     return found

@@ -16,6 +16,7 @@ from modelwright.datasets.checks import (
     Nulls,
     Pattern,
     Range,
+    References,
     RowCount,
     Types,
     Unique,
@@ -23,9 +24,10 @@ from modelwright.datasets.checks import (
 )
 from modelwright.datasets.engine import EPOCH, identifier, quote
 from modelwright.datasets.profile import is_number, present
-from modelwright.datasets.records import CheckBasis, Scalar
+from modelwright.datasets.records import CheckBasis, DatasetVersion, Scalar
 from modelwright.datasets.types import arrow_type
 
+TABLE = "dataset"  # the view that holds the rows
 _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([mhdw])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -51,8 +53,11 @@ class Plan:
     boolean: str = ""  # an expression of the author's that has to be a condition
 
 
-def plan_for(check: Check, basis: CheckBasis) -> Plan:
-    """The plan of a check for a version; `NotFound` or `Invalid` if it cannot be asked of it."""
+def plan_for(check: Check, basis: CheckBasis, other: tuple[str, DatasetVersion] | None = None) -> Plan:
+    """The plan of a check for a version; `NotFound` or `Invalid` if it cannot be asked of it.
+
+    `other` is what its columns refer to: the view that holds the rows, and the version.
+    """
     match check:
         case Types():
             return _types(check, basis)
@@ -72,6 +77,9 @@ def plan_for(check: Check, basis: CheckBasis) -> Plan:
             return _row_count(check, basis)
         case Expression():
             return _expression(check, basis)
+        case References() if other is not None:
+            return _references(check, basis, *other)
+    raise Invalid(f"A check of the kind {type(check).__name__} is not asked in SQL.")
 
 
 def _every_row(breaks: str, shows: Sequence[str], rule: str, boolean: str = "") -> Plan:
@@ -116,8 +124,7 @@ def _unique(check: Unique, basis: CheckBasis) -> Plan:
     if not columns:
         raise Invalid("The version has no key to be unique.", mend="Name the columns, or give the dataset a key.")
     names = [identifier(basis.version.column(name).name) for name in columns]
-    filled = " AND ".join(f"{name} IS NOT NULL" for name in names)
-    row = f"ROW({', '.join(names)})"
+    filled, every = _filled(names), ", ".join(names)
     is_key, listed = set(columns) == set(basis.version.key), ", ".join(columns)
 
     def judge(rows: int, complete: int, distinct: int) -> Finding:
@@ -130,8 +137,11 @@ def _unique(check: Unique, basis: CheckBasis) -> Plan:
         said = f"{'; '.join(problems)}." if problems else f"No two rows have the same {listed}."
         return Finding(not problems, said, repeated + incomplete, repeated + incomplete)
 
-    figures = ["count(*)", f"count(*) FILTER (WHERE {filled})", f"count(DISTINCT {row}) FILTER (WHERE {filled})"]
-    repeats = f"({filled} AND count(*) OVER (PARTITION BY {', '.join(names)}) > 1)"
+    # As a subquery: DuckDB writes the groups to disk where they are too many, which it does not for count(DISTINCT ...).
+    distinct = f"(SELECT count(*) FROM (SELECT DISTINCT {every} FROM {TABLE} WHERE {filled}))"
+    figures = ["count(*)", f"count(*) FILTER (WHERE {filled})", distinct]
+    again = f"SELECT {_tuple(names)} FROM {TABLE} WHERE {filled} GROUP BY {every} HAVING count(*) > 1"
+    repeats = f"({filled} AND {_tuple(names)} IN ({again}))"
     return Plan(figures, judge, f"{repeats} OR NOT ({filled})" if is_key else repeats, columns)
 
 
@@ -176,6 +186,25 @@ def _expression(check: Expression, basis: CheckBasis) -> Plan:
     shows = [name for name in basis.version.names if name in words]
     # A comment at the end of the author's SQL ends with its line, not with ours.
     return _every_row(f"NOT coalesce((\n{check.sql}\n), false)", shows, check.subject, f"(\n{check.sql}\n)")
+
+
+def _references(check: References, basis: CheckBasis, view: str, to: DatasetVersion) -> Plan:
+    away = check.to_columns or check.columns
+    if len(away) != len(check.columns) or not check.columns:
+        raise Invalid(f"{len(check.columns)} columns cannot refer to {len(away)}.", mend="Name as many on both sides.")
+    own = [identifier(basis.version.column(name).name) for name in check.columns]
+    there = [identifier(to.column(name).name) for name in away]
+    known = f"SELECT {_tuple(there)} FROM {identifier(view)} WHERE {_filled(there)}"
+    rule = f"{', '.join(check.columns)} is among {', '.join(away)} of {to.ref}"
+    return _every_row(f"({_filled(own)} AND {_tuple(own)} NOT IN ({known}))", check.columns, rule)
+
+
+def _filled(names: Sequence[str]) -> str:
+    return " AND ".join(f"{name} IS NOT NULL" for name in names)
+
+
+def _tuple(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"ROW({', '.join(names)})"
 
 
 def _freshness(check: Freshness, basis: CheckBasis) -> Plan:

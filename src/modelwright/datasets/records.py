@@ -198,6 +198,8 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     observed: Scalar = None  # the figure that was compared, where there is one
     sample: list[dict[str, Any]] = []  # the key of some failing rows and the value in question
     error: str = ""  # why it could not run; it has then failed
+    source: str = ""  # of a function: its name and the digest of its source
+    against: Ref | None = None  # the version that it was compared with, or looked up in
 
 
 class CheckReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -23,6 +24,7 @@ from modelwright.datasets.objects import ObjectCache
 from modelwright.datasets.records import (
     CheckBasis,
     CheckReport,
+    CheckResult,
     CsvFormat,
     DatasetDiff,
     DatasetFile,
@@ -191,10 +193,10 @@ class Datasets(Room):
             version.ref,
             subject_digest=version.digest,
             verdict=found.verdict,
-            figures={r.check: {"verdict": r.verdict, "failing": r.failing, "share": r.share} for r in found.results},
+            figures={r.check: _figures(r) for r in found.results},
             summary=found.summary,
             report=report,
-            inputs=[version.ref],
+            inputs=[version.ref, *dict.fromkeys(r.against for r in found.results if r.against is not None)],
         )
 
     @operation("write", event="datasets.alias.set")
@@ -505,11 +507,16 @@ class Datasets(Room):
         A check that cannot run (a column that is not there, SQL that is wrong) has failed. Nothing is raised for a failing
         check: the verdict says it.
         """
-        from modelwright.datasets.checking import run_checks
+        from modelwright.datasets.checking import Grounds, run_checks
 
         declared = load_checks(Path(checks)) if isinstance(checks, Path | str) else checks
         basis = self.basis(_ref(ref))
-        report = run_checks(declared, basis, self._files(basis.version))
+
+        def other(to: Ref) -> tuple[DatasetVersion, Sequence[Path]]:
+            version = self.show(to)
+            return version, self._files(version)
+
+        report = run_checks(declared, Grounds(basis, self._files(basis.version), other, functools.cache(self.sketch)))
         attached = self.attach(basis.version.ref, report=self.blobs.put(encode(report)), reason=reason)
         return replace(report, evidence=attached.id)
 
@@ -759,6 +766,11 @@ def _within(tx: Transaction, whole: Ref, ref: Ref | None) -> Ref | None:
     if ref.whole != whole:
         raise Invalid(f"{ref} is no version of {whole}, so none of its versions can be made from it.", mend="Say inputs.")
     return catalog.resolve(tx, ref)
+
+
+def _figures(result: CheckResult) -> dict[str, Any]:
+    found = {"verdict": result.verdict, "failing": result.failing, "share": result.share}
+    return {**found, "source": result.source} if result.source else found
 
 
 def _folder(source: Path | str) -> Path:
