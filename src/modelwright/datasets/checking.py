@@ -6,6 +6,7 @@ whatever its severity, and says why; the others are not kept from running.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,14 +52,16 @@ def run_checks(checks: Sequence[Check], grounds: Grounds) -> CheckReport:
     problems: dict[int, str] = {}
     others = _others(checks, grounds, problems)
     views = {view: files for view, _, files in others.values()}
-    connection = connect({TABLE: grounds.files, **views})
-    plans = _plans(checks, basis, connection, others, problems)
-    quoting = not any(column.personal for version in _looked_at(basis, others) for column in version.columns)
-    figures = _figures(connection, plans, problems, quoting=quoting)
-    for position, plan in plans.items():
-        if position not in problems:
+    with tempfile.TemporaryDirectory(prefix="modelwright-check-") as spill:
+        connection = connect({TABLE: grounds.files, **views}, spill=Path(spill))
+        plans = _plans(checks, basis, connection, others, problems)
+        quoting = not any(column.personal for version in _looked_at(basis, others) for column in version.columns)
+        figures = _figures(connection, plans, problems, quoting=quoting)
+        for position in plans.keys() - problems.keys():
             about = others[position][1].ref if position in others else None
-            found[position] = _result(connection, checks[position], titles[position], plan, figures[position], basis, about)
+            check, title = checks[position], titles[position]
+            found[position] = _result(connection, check, title, plans[position], figures[position], basis, about)
+        connection.close()
     functions = {position: check for position, check in enumerate(checks) if isinstance(check, Function)}
     for position, tally in run_functions(functions, basis.version, grounds.files, SAMPLE).items():
         found[position] = _of_function(tally, titles[position], basis.version.rows)
