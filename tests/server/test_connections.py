@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
@@ -13,6 +14,7 @@ import pytest
 import uvicorn
 
 from modelwright.server.connections import HEADERS, Connection
+from modelwright.server.joining import JoinedTransport
 from modelwright.server.listening import take
 from modelwright.server.security import Guard
 
@@ -116,6 +118,50 @@ def test_requests_on_one_connection_are_answered_in_their_order(address: Any) ->
         while got.count(b"HTTP/1.1 200") < 20 or not got.endswith(b"019"):
             got += connection.recv(65536)
         assert [part[-3:] for part in got.split(b"HTTP/1.1 200")[1:]] == [b"%03d" % n for n in range(20)]
+
+
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n"
+
+
+class Wire(asyncio.Transport):
+    """What was sent, write by write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[bytes] = []
+
+    def write(self, data: Any) -> None:
+        self.sent.append(bytes(data))
+
+    def close(self) -> None:
+        self.sent.append(b"closed")
+
+
+@pytest.mark.parametrize("body", [b"{}", b"x" * 100_000])
+def test_the_head_of_an_answer_is_sent_with_its_body_where_that_is_not_large(body: bytes) -> None:
+    async def main() -> list[bytes]:
+        wire = Wire()
+        joined = JoinedTransport(wire, asyncio.get_running_loop())
+        joined.write(HEAD)
+        joined.write(body)
+        await asyncio.sleep(0)
+        return wire.sent
+
+    assert asyncio.run(main()) == ([HEAD + body] if len(body) < 1000 else [HEAD, body])
+
+
+def test_a_head_does_not_wait_for_a_body_that_comes_later_or_never() -> None:
+    async def main() -> list[bytes]:
+        wire = Wire()
+        joined = JoinedTransport(wire, asyncio.get_running_loop())
+        joined.write(HEAD)
+        await asyncio.sleep(0)
+        joined.write(b"{}")
+        joined.write(HEAD)
+        joined.close()
+        return wire.sent
+
+    assert asyncio.run(main()) == [HEAD, b"{}", HEAD, b"closed"]
 
 
 def test_a_body_that_dribbles_in_is_put_together(address: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 import sys
@@ -291,6 +292,47 @@ def test_a_submitted_write_that_changes_no_ledger_is_fine(database: Database):
     row = leases.insert().values(name="x", holder="y", fence=1, until="2026")
     database.submit(lambda tx: tx.execute(row), ADA).result(20)
     assert events(database) == 0
+
+
+def test_coroutines_that_write_are_told_when_it_is_on_the_disk_or_what_went_wrong(database: Database):
+    def broken(tx: Transaction) -> None:
+        put(tx, "broken")
+        raise Conflict("on purpose")
+
+    async def main() -> list[Any]:
+        writes = [database.write(lambda tx, n=n: put(tx, str(n)), ADA) for n in range(20)]
+        return await asyncio.gather(*writes, database.write(broken, ADA), return_exceptions=True)
+
+    *done, failed = asyncio.run(main())
+    assert done == [str(n) for n in range(20)] and isinstance(failed, Conflict)
+    assert names(database) == set(done) and events(database) == 20
+
+
+def test_the_write_of_a_coroutine_that_was_cancelled_in_time_is_not_done(database: Database):
+    async def main() -> None:
+        with database.transaction(ADA, write=True):
+            first = asyncio.create_task(database.write(lambda tx: put(tx, "first"), ADA))
+            await asyncio.sleep(0.05)  # the writer thread waits for its turn with this one
+            second = asyncio.create_task(database.write(lambda tx: put(tx, "second"), ADA))
+            await asyncio.sleep(0)
+            second.cancel()
+            await asyncio.wait([second])
+        await first
+
+    asyncio.run(main())
+    database.dispose()
+    assert names(database) == {"first"}
+
+
+def test_a_loop_that_is_gone_does_not_stop_the_writer(database: Database):
+    async def main() -> None:
+        with database.transaction(ADA, write=True):
+            left = asyncio.ensure_future(database.write(lambda tx: put(tx, "left"), ADA))
+            await asyncio.sleep(0.05)
+            left.cancel()
+
+    asyncio.run(main())
+    assert database.submit(lambda tx: put(tx, "after"), ADA).result(20) == "after"
 
 
 # Other processes, and the end of this one

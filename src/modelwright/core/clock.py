@@ -21,7 +21,9 @@ class SystemClock:
         self._last = datetime.min.replace(tzinfo=UTC)
 
     def now(self) -> datetime:
-        self._last = max(self._last, datetime.now(UTC))
+        now = datetime.now(UTC)
+        if now > self._last:
+            self._last = now
         return self._last
 
 
@@ -51,12 +53,12 @@ def utc(moment: datetime) -> datetime:
     """The same moment in UTC; a naive one is refused, since nobody can know what it means."""
     if moment.tzinfo is None:
         raise Invalid(f"The time {moment.isoformat()} has no time zone.", mend="Add one, for example a trailing Z.")
-    return moment.astimezone(UTC)
+    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
 
 
 def isoformat(moment: datetime) -> str:
     """RFC 3339 in UTC with microseconds and a trailing Z: sorts as text in order of time."""
-    return utc(moment).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    return utc(moment).isoformat(timespec="microseconds")[:-6] + "Z"  # for "+00:00"
 
 
 def parse_time(text: str) -> datetime:

@@ -56,7 +56,7 @@ def address_of(listener: socket.socket) -> str:
 def listening(application: Guard) -> uvicorn.Config:
     """The configuration of a server of this application. No web sockets, no access log, no server header.
 
-    On uvloop where that is installed (it is, but on Windows), which also sends an answer's head and body in one write.
+    On uvloop where that is installed (it is, but on Windows).
     """
     return uvicorn.Config(
         application,

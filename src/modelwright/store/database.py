@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import sqlite3
 import threading
@@ -14,7 +15,7 @@ from contextvars import ContextVar
 from datetime import datetime
 from functools import lru_cache
 from queue import SimpleQueue
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -28,6 +29,7 @@ from modelwright.core.wire import to_plain
 from modelwright.store.commits import LASTS, Group, Writers
 from modelwright.store.driver import Prepared, execute
 from modelwright.store.ledger import log
+from modelwright.store.submitting import Answer, Ends, Job, tell
 from modelwright.store.tables import catalog_versions, metadata
 from modelwright.store.upsert import insert
 
@@ -57,71 +59,6 @@ _DIGEST = Prepared(
 )
 
 
-class _Ends:
-    """What to call when a transaction has ended, the write lock already given back: either may open another."""
-
-    def __init__(self) -> None:
-        self.committed: list[Callable[[], None]] = []
-        self.rolled_back: list[Callable[[], None]] = []
-
-    def done(self) -> None:
-        """It is on the disk."""
-        for callback in self.committed:
-            callback()
-
-    def undone(self) -> None:
-        """Nothing of it is kept."""
-        for callback in self.rolled_back:
-            callback()
-
-
-class _Answer:
-    """What came of submitted work, to be told when its commit is settled."""
-
-    def __init__(
-        self,
-        future: Future[Any],
-        ends: _Ends,
-        *,
-        result: Any = None,
-        error: BaseException | None = None,
-        group: Group | None = None,
-    ) -> None:
-        self._future = future
-        self._ends = ends
-        self._result = result
-        self._error = error
-        self._group = group
-
-    def give(self) -> None:
-        """Wait for the commit, run the callbacks, resolve the future."""
-        try:
-            if self._group is not None:
-                self._group.wait()
-        except Exception as error:  # noqa: BLE001 - it is told to whoever waits
-            self._error = error
-        try:
-            if self._error is None:
-                self._ends.done()
-            else:
-                self._ends.undone()
-        except Exception as error:  # noqa: BLE001 - a callback's, told as `transaction` tells it
-            self._error = error
-        if self._error is None:
-            self._future.set_result(self._result)
-        else:
-            self._future.set_exception(self._error)
-
-
-class _Job(NamedTuple):
-    """Work that was submitted, and who waits for it."""
-
-    work: Callable[[Transaction], Any]
-    principal: Principal
-    request_id: str
-    future: Future[Any]
-
-
 class Database:
     """Engine, clock and the write lock. `transaction` and `submit` are the only ways in."""
 
@@ -137,7 +74,7 @@ class Database:
             self._begin, lasts=lasts
         )  # fair among threads; the database itself keeps other processes out
         self._connection: sa.Connection | None = None  # the one that writes
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._worker: threading.Thread | None = None
         self._starting = threading.Lock()
         self._touched: Counter[str] = Counter()
@@ -154,7 +91,7 @@ class Database:
         overtaken in between, alike on both databases. It may be committed together with those of other threads that
         waited (see `commits`): the block ends when it is on the disk, or raises `Unavailable` when nothing is.
         """
-        ends = _Ends()
+        ends = Ends()
         try:
             if write:
                 self._writers.take()
@@ -167,7 +104,7 @@ class Database:
             else:
                 with self.engine.connect().execution_options(**self._reading) as connection, connection.begin():
                     now = self.clock.now()
-                    tx = Transaction(self, connection, principal, now, request_id or new_id(now), ends=ends, group=None)
+                    tx = Transaction(self, connection, principal, now, request_id, ends=ends, group=None)
                     with _as_current(tx):
                         yield tx
         except Exception:
@@ -178,24 +115,33 @@ class Database:
     def submit(self, work: Callable[[Transaction], T], principal: Principal, *, request_id: str = "") -> Future[T]:
         """Have `work` done in a writing transaction by the one writer thread of this database; returns at once.
 
-        For hot paths that must not hold a thread for each write: from a coroutine,
-        `await asyncio.wrap_future(database.submit(work, principal))`. What was submitted meanwhile is committed
-        together, each piece of work behind a savepoint of its own. The future has the result when it is on the disk; an
-        error of `work` undoes that work alone; `Unavailable` if the commit failed. `work` runs in another thread, in the
-        order of submission, and every other writer waits for it: it does its computing beforehand. A future that is
-        cancelled before its turn is not done.
+        For hot paths that must not hold a thread for each write; a coroutine awaits `write`, which is the same. What was
+        submitted meanwhile is committed together, each piece of work behind a savepoint of its own. The future has the
+        result when it is on the disk; an error of `work` undoes that work alone; `Unavailable` if the commit failed. `work`
+        runs in another thread, in the order of submission, and every other writer waits for it: it does its computing
+        beforehand. A future that is cancelled before its turn is not done.
         """
+        future: Future[T] = Future()
+        self._enqueue(Job(work, principal, request_id, future, None))
+        return future
+
+    async def write(self, work: Callable[[Transaction], T], principal: Principal, *, request_id: str = "") -> T:
+        """`submit` for a coroutine: returns what `work` returned when it is on the disk, or raises as `submit` says."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._enqueue(Job(work, principal, request_id, future, loop))
+        return await future
+
+    def _enqueue(self, job: Job) -> None:
         if self._jobs.qsize() >= MOST_WAITING:
             raise Unavailable(
                 f"{MOST_WAITING} writes are waiting for the disk already.", mend="Try again in a moment, or write less."
             )
-        future: Future[T] = Future()
         with self._starting:
             if self._worker is None or not self._worker.is_alive():
                 self._worker = threading.Thread(target=self._work, name="modelwright-writer", daemon=True)
                 self._worker.start()
-            self._jobs.put(_Job(work, principal, request_id, future))
-        return future
+            self._jobs.put(job)
 
     def touched(self, what: str) -> int:
         """How often a transaction of this process that touched something (`Transaction.touch`) has been committed."""
@@ -244,7 +190,7 @@ class Database:
         return Group(connection, transaction, head)
 
     @contextmanager
-    def _member(self, principal: Principal, request_id: str, ends: _Ends) -> Iterator[tuple[Group, Transaction]]:
+    def _member(self, principal: Principal, request_id: str, ends: Ends) -> Iterator[tuple[Group, Transaction]]:
         """One writer's part of the open group, by whoever has the turn."""
         if self._connection is not None and self._connection.invalidated:
             self._connection.close()
@@ -253,7 +199,7 @@ class Database:
             now = self.clock.now()
             if isoformat(now) < group.head.last_ts:  # another machine's clock may be ahead of ours
                 now = parse_time(group.head.last_ts)
-            tx = Transaction(self, group.connection, principal, now, request_id or new_id(now), ends=ends, group=group)
+            tx = Transaction(self, group.connection, principal, now, request_id, ends=ends, group=group)
             with _as_current(tx):
                 yield group, tx
 
@@ -263,7 +209,7 @@ class Database:
             job = self._jobs.get()
             if job is None:
                 return
-            answers: list[_Answer] = []
+            answers: list[Answer] = []
             ended = False
             try:
                 self._writers.take()
@@ -277,21 +223,20 @@ class Database:
                 finally:
                     self._writers.leave()
             finally:
-                for answer in answers:
-                    answer.give()
+                tell(answers)
             if ended:
                 return
 
-    def _do(self, job: _Job) -> list[_Answer]:
-        if not job.future.set_running_or_notify_cancel():
+    def _do(self, job: Job) -> list[Answer]:
+        if not job.begin():
             return []
-        ends = _Ends()
+        ends = Ends()
         try:
             with self._member(job.principal, job.request_id, ends) as (group, tx):
                 result = job.work(tx)
         except BaseException as error:  # noqa: BLE001 - it is told to whoever waits
-            return [_Answer(job.future, ends, error=error)]
-        return [_Answer(job.future, ends, result=result, group=group)]
+            return [Answer(job, ends, error=error)]
+        return [Answer(job, ends, result=result, group=group)]
 
 
 _current: ContextVar[Transaction | None] = ContextVar("modelwright_transaction", default=None)
@@ -336,7 +281,7 @@ class Transaction:
         now: datetime,
         request_id: str,
         *,
-        ends: _Ends,
+        ends: Ends,
         group: Group | None,
     ) -> None:
         self.database = database
@@ -345,7 +290,7 @@ class Transaction:
         self.now = now
         self._head = group.head if group else None  # of the ledger; only who holds the write lock knows it
         self.tentative = group is not None and group.members > 0  # it sees what others wrote that is not committed yet
-        self.request_id = request_id
+        self._request_id = request_id
         self.committed = ends.committed  # called after the commit
         self.rolled_back = ends.rolled_back  # called after a rollback: a refusal is on the record all the same
         self.readable: Callable[[str], Sequence[str] | None] = lambda kind: None
@@ -355,6 +300,12 @@ class Transaction:
     def writes(self) -> bool:
         """Whether it may change anything."""
         return self._head is not None
+
+    @property
+    def request_id(self) -> str:
+        """What asked for it, in words of its own where nothing did."""
+        self._request_id = self._request_id or new_id(self.now)
+        return self._request_id
 
     @property
     def stamp(self) -> str:

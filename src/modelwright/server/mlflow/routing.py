@@ -47,6 +47,7 @@ class Call:
         self._receive = receive
         self._door = door
         self._principal: Principal | None = None
+        self._body: bytes | None = None
 
     async def principal(self) -> Principal:
         """Who asks."""
@@ -56,7 +57,17 @@ class Call:
 
     async def body(self) -> bytes:
         """The whole body."""
-        return await self.request.body()
+        if self._body is None:
+            parts = []
+            while True:
+                message = await self._receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                parts.append(message.get("body", b""))
+                if not message.get("more_body", False):
+                    break
+            self._body = parts[0] if len(parts) == 1 else b"".join(parts)
+        return self._body
 
     def stream(self) -> AsyncIterator[bytes]:
         """The body, piece by piece."""

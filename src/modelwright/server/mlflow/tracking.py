@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -131,7 +130,7 @@ class Tracking:
             experiment = await self._ask(call, "write", what)
             done = receiving.fitting(lambda tx, asked=experiment: work(tx, asked))  # type: ignore[misc]
             try:
-                return await asyncio.wrap_future(self.database.submit(done, principal))
+                return await self.database.write(done, principal)
             except receiving.Moved:
                 self._experiment_of.pop(what, None)
                 if attempt == 2:
