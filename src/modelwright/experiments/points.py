@@ -80,6 +80,8 @@ def merged(parts: Sequence[Columns]) -> Columns:
         steps, times, values = parts[0]
     else:
         steps, times, values = (np.concatenate([part[i] for part in parts]) for i in range(3))
+    if (times[1:] > times[:-1]).all():
+        return steps, times, values  # as a training run logs them: in order, and no two are alike
     order = np.lexsort((values, steps, times))
     steps, times, values = steps[order], times[order], values[order]
     bits = values.view("<i8")

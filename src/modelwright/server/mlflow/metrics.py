@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import itertools
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -47,6 +49,19 @@ class Interval(Message):
     start_step: int | None = None
     end_step: int | None = None
     max_results: int | None = None
+
+
+class _Point(msgspec.Struct, gc=False):
+    """A point as it travels: by the thousand a struct costs a fraction of a dict."""
+
+    key: str
+    value: float | str
+    timestamp: int
+    step: int
+
+
+class _PointOf(_Point, gc=False):
+    run_id: str
 
 
 class MetricEndpoints:
@@ -96,7 +111,7 @@ class MetricEndpoints:
         most = MAX_BULK if asked.max_results is None else asked.max_results
         if not 0 < most <= MAX_BULK:
             raise wrong(asked.max_results, "max_results", f"It must be at most {MAX_BULK}, and positive.")
-        found: list[dict[str, Any]] = []
+        found: list[_Point] = []
         for identity, columns in await self._several(call, asked.run_id, asked.metric_key):
             left = range(min(len(columns[0]), most - len(found)))
             found += _points(columns, left, asked.metric_key, identity)
@@ -129,12 +144,12 @@ class MetricEndpoints:
         if len(shown) > most:
             picked = np.unique(np.linspace(0, len(steps) - 1, most).round().astype(int))
             shown = set(steps[picked].tolist())
-        found = []
+        found: list[Any] = []
         for identity, columns in inside:
             ends = {int(columns[0].min()), int(columns[0].max())}
             positions = [at for at, step in enumerate(columns[0].tolist()) if step in shown or step in ends]
             found += _points(columns, positions, asked.metric_key, identity)
-        return {"metrics": sorted(found, key=lambda point: (point["run_id"], point["step"], point["timestamp"]))}
+        return {"metrics": sorted(found, key=lambda point: (point.run_id, point.step, point.timestamp))}
 
     async def _several(self, call: Call, given: Sequence[str], key: str) -> list[tuple[str, Columns]]:
         identities = [run_id(each) for each in dict.fromkeys(given)]
@@ -154,15 +169,17 @@ class MetricEndpoints:
         return found
 
 
-def _points(columns: Columns, positions: Sequence[int], key: str, run: str = "") -> list[dict[str, Any]]:
+def _points(columns: Columns, positions: Sequence[int], key: str, run: str = "") -> list[_Point]:
     first, last = (positions[0], positions[-1] + 1) if positions else (0, 0)
-    steps, times, values = (column[first:last].tolist() for column in columns)
-    also = {"run_id": run} if run else {}
-    return [
-        {"key": key, "value": figure(values[at - first]), "timestamp": times[at - first] // 1000, "step": steps[at - first]}
-        | also
-        for at in positions
-    ]
+    steps, times, values = (column[first:last] for column in columns)
+    if len(positions) < last - first:
+        kept = [at - first for at in positions]
+        steps, times, values = steps[kept], times[kept], values[kept]
+    whole: list[Any] = values.tolist()
+    if not all(map(math.isfinite, whole)):
+        whole = [figure(value) for value in whole]
+    shared = (itertools.repeat(key), whole, (times // 1000).tolist(), steps.tolist())
+    return list(map(_Point, *shared)) if not run else list(map(_PointOf, *shared, itertools.repeat(run)))
 
 
 def token_of(offset: int) -> str:
