@@ -19,6 +19,7 @@ from modelwright.core.refs import Kind, Ref
 
 if TYPE_CHECKING:
     from modelwright.datasets import Datasets
+    from modelwright.datasets.privacy import Privacy
     from modelwright.deployments import Deployments
     from modelwright.evaluation import Evaluation
     from modelwright.experiments import Artifacts, Experiments, LoggedModels
@@ -93,6 +94,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     webhooks: dict[str, Any] = {}
     openlineage: dict[str, Any] = {}
     tracking: dict[str, Any] = {}
+    privacy: dict[str, Any] = {}
 
     def section(self, name: str, wanted: type[T]) -> T:
         """A room's own settings; `Invalid` names the key that is wrong."""
@@ -297,7 +299,17 @@ class Workspace:
         cache = self.home.folder / "cache" / "datasets" if self.home else None
         indexes = None if self.home or not self.address else _user_cache(self.address) / "trees"
         s3 = self.home.settings.section("objects", S3Settings) if self.home else None
-        return Datasets(self.caller, cache=cache, indexes=indexes, address=self.address, s3=s3)
+        return Datasets(self.caller, cache=cache, indexes=indexes, address=self.address, s3=s3, privacy=self.privacy)
+
+    @cached_property
+    def privacy(self) -> Privacy:
+        from modelwright.datasets.privacy import Privacy, PrivacySettings, PurposeKeys
+
+        if self.home is None:
+            return Privacy(self.caller)
+        settings = self.settings.section("privacy", PrivacySettings)
+        keys = Path(settings.keys) if settings.keys else self.home.folder / "keys" / "purposes"
+        return Privacy(self.caller, settings=settings, keys=PurposeKeys(keys))
 
     @cached_property
     def experiments(self) -> Experiments:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modelwright.cli import folders, versions
+from modelwright.cli import folders, privacy, versions
 from modelwright.cli.explain import add_group
 from modelwright.cli.kinds.data import DatasetFace
 from modelwright.cli.options import AsJson, Reason, RefArgument, Where, pairs, parse_moment, parse_ref, workspace
@@ -38,6 +38,7 @@ def register(app: typer.Typer) -> None:
             "head": head,
             **folders.COMMANDS,
             **versions.COMMANDS,
+            **privacy.COMMANDS,
         },
     )
     add_group(
@@ -128,6 +129,9 @@ def add(
         print_json({"version": version, "checks": report} if report else {"version": version})
     else:
         say(f"{version.ref}: {version.rows:,} rows, {len(version.columns)} columns")
+        if version.unconfirmed:
+            found = ", ".join(f"{each.column} ({each.tag})" for each in version.unconfirmed)
+            aside(f"Perhaps about people, and masked until somebody decides: {found}. See mw data classes {version.ref}")
         if report:
             _tell_checks(report)
     _exit_by(report)
@@ -147,12 +151,14 @@ def show(ref: RefArgument, where: Where = None, as_json: AsJson = False) -> None
 def head(
     ref: RefArgument,
     rows: Annotated[int, typer.Option("--rows", "-n", help="How many.")] = 10,
+    purpose: Annotated[str, typer.Option(help="The purpose whose key pseudonyms are made with.")] = "",
+    masked: Annotated[bool, typer.Option("--masked", help="Mask what is masked for anybody, also for you.")] = False,
     where: Where = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print the first rows of a version."""
+    """Print the first rows of a version; columns that you may not read in clear are masked."""
     with workspace(where) as rooms:
-        found = rooms.datasets.head(parse_ref(ref, Kind.DATASET), rows)
+        found = rooms.datasets.head(parse_ref(ref, Kind.DATASET), rows, purpose=purpose, masked=masked)
     if as_json:
         print_json(found.to_pylist())
     else:

@@ -18,7 +18,9 @@ from modelwright.core.clock import isoformat
 from modelwright.core.errors import Invalid
 from modelwright.core.wire import decode, encode
 from modelwright.datasets.chunks import KnownChunks, Packer, digest_of
+from modelwright.datasets.classes import FAMILIES, Finding, Status
 from modelwright.datasets.cutting import pieces
+from modelwright.datasets.detecting import scan
 from modelwright.datasets.engine import EPOCH
 from modelwright.datasets.manifest import Entry, write_manifest
 from modelwright.datasets.pages import page_borders
@@ -54,16 +56,23 @@ def prepare(
     if before is not None:
         key = key or before.key
         time_column = time_column or before.time_column
-        personal = personal or [column.name for column in before.columns if column.personal and column.name in names]
+        personal = personal or [name for name in names if name in before.declared]
     for name in (*key, *personal, *([time_column] if time_column else [])):
         if name not in names:
             raise Invalid(f"{label} has no column {name!r}.", mend=f"It has {', '.join(names)}.")
-    columns = _columns(tables, personal)
+    columns, findings = _columns(tables, personal), scan(tables)
     by = key or [name for name in (before.grouped_by if before else []) if name in names] or names
     time_range = time_range_of(tables, time_column) if time_column else None
     with tempfile.TemporaryDirectory(prefix="modelwright-add-") as folder:
         about = DatasetRecord(
-            columns=columns, bytes=0, grouped_by=by, key=key, time_column=time_column, time_range=time_range, source=label
+            columns=columns,
+            bytes=0,
+            grouped_by=by,
+            key=key,
+            time_column=time_column,
+            time_range=time_range,
+            source=label,
+            findings=findings,
         )
         return described(blobs, list(write_parts(tables, Path(folder), by)), about, known=known, before=before)
 
@@ -80,7 +89,7 @@ def described(
 
     Stretches of rows that `before` has too are not profiled again.
     """
-    profile = _profile(blobs, [path for path, _ in files], about.columns, before)
+    profile = _profile(blobs, [path for path, _ in files], _quoted(about.columns, about.findings, before), before)
     with Packer(blobs, known) as packer:
         entries = _stored(packer, [path for path, _ in files])
         manifest, _ = write_manifest(blobs, packer, entries)
@@ -122,12 +131,22 @@ def extend(
     kept = before.parts[: len(before.parts) - taken]
     tables = [pq.read_table(file, partitioning=None) for file in files[len(kept) :]]
     joined = pa.concat_tables([*(table.cast(rows.schema) for table in tables), rows]) if tables else rows
-    columns = [replace(column, nullable=column.nullable or bool(rows[column.name].null_count)) for column in before.columns]
+    columns = [
+        replace(
+            column,
+            nullable=column.nullable or bool(rows[column.name].null_count),
+            personal=column.name in before.declared,
+        )
+        for column in before.columns
+    ]
+    findings = surest([*before.findings, *scan([rows])])
     by = before.grouped_by or before.key or [column.name for column in columns]
     span = time_range_of([rows], before.time_column) if before.time_column else None
     with tempfile.TemporaryDirectory(prefix="modelwright-add-") as folder:
         written = list(write_parts([joined], Path(folder), by))
-        profile = _profile(blobs, [*files[: len(kept)], *(path for path, _ in written)], columns, before)
+        profile = _profile(
+            blobs, [*files[: len(kept)], *(path for path, _ in written)], _quoted(columns, findings, before), before
+        )
         with Packer(blobs, known) as packer:
             held = list(entries[: len(kept)]) or _stored(packer, files[: len(kept)])
             made = _stored(packer, [path for path, _ in written], first=len(kept))
@@ -150,6 +169,7 @@ def extend(
         time_column=before.time_column,
         time_range=joined_range([before.time_range, span]),
         source=label,
+        findings=findings,
     )
 
 
@@ -157,9 +177,35 @@ def _profile(
     blobs: Blobs, files: Sequence[Path], columns: Sequence[DatasetColumn], before: DatasetVersion | None
 ) -> Profile:
     """The profile of parts; stretches that the version before has too are not read."""
-    known = decode(blobs.read(before.profile), Profile) if before is not None and before.profile else None
+    known = None
+    if before is not None and before.profile and not before.masks:  # else what it says is not for whoever adds to it
+        known = decode(blobs.read(before.profile), Profile)
     sketch, segments = sketch_files(blobs, files, columns, known)
     return profile_of(sketch, columns, segments)
+
+
+def _quoted(
+    columns: Sequence[DatasetColumn], findings: Sequence[Finding], before: DatasetVersion | None
+) -> list[DatasetColumn]:
+    """The columns as a profile may quote them: those that may be personal are, unless somebody said that they are not."""
+    known = {(each.column, each.tag): each.status for each in before.classes} if before is not None else {}
+    found = {
+        each.column
+        for each in findings
+        if each.tag.partition(".")[0] in FAMILIES and known.get((each.column, each.tag)) is not Status.REJECTED
+    }
+    found |= {each.column for each in before.classes if each.masked} if before is not None else set()
+    return [replace(column, personal=column.personal or column.name in found) for column in columns]
+
+
+def surest(findings: Sequence[Finding]) -> list[Finding]:
+    """Of several findings of the same, the surest."""
+    best: dict[tuple[str, str], Finding] = {}
+    for each in findings:
+        held = best.setdefault((each.column, each.tag), each)
+        if each.confidence > held.confidence:
+            best[each.column, each.tag] = each
+    return list(best.values())
 
 
 def _stored(packer: Packer, files: Sequence[Path], *, first: int = 0) -> list[Entry]:

@@ -66,7 +66,7 @@ def merge_tables(
     plan: bool,
 ) -> tuple[DatasetMerge, DatasetRecord | None]:
     """Merge base, ours and theirs; the record of the version that holds both, unless there is to be none."""
-    from modelwright.datasets.adding import described, joined_range, time_range_of
+    from modelwright.datasets.adding import described, joined_range, surest, time_range_of
     from modelwright.datasets.rowmerge import MergedTable, Side
 
     sides = [Side(version, each) for version, each in zip(versions, files, strict=True)]
@@ -92,13 +92,17 @@ def merge_tables(
             spans.append(time_range_of([table], time_column) if time_column else None)
             written.append((path, table.num_rows))
         about = DatasetRecord(
-            columns=[replace(column, nullable=column.name in nullable) for column in merged.columns],
+            columns=[
+                replace(column, nullable=column.name in nullable, personal=column.name in ours.declared | theirs.declared)
+                for column in merged.columns
+            ],
             bytes=0,
             grouped_by=by,
             key=ours.key,
             time_column=time_column,
             time_range=joined_range(spans),
             source=_source(found),
+            findings=[each for each in surest([*ours.findings, *theirs.findings]) if each.column in names],
         )
         return found, described(blobs, written, about, known=known, before=ours)
 

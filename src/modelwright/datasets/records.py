@@ -10,6 +10,7 @@ import msgspec
 from modelwright.core.errors import NotFound
 from modelwright.core.refs import Ref
 from modelwright.core.wire import convert
+from modelwright.datasets.classes import ColumnClass, ColumnMask, Finding, Status
 from modelwright.store.records import State, Verdict, Version
 
 Scalar = int | float | str | bool | None  # a value of a cell as it travels; times as RFC 3339 text
@@ -72,6 +73,7 @@ class DatasetRecord(msgspec.Struct, frozen=True, kw_only=True):
     source: str = ""  # where it came from, for people: a file's name, `pyarrow.Table`
     parent: Ref | None = None  # the version that it was made from; where nobody said, the newest before it
     merged: Ref | None = None  # the version that was merged into `parent` to make it
+    findings: list[Finding] = []  # what detectors said of the columns when it was added
 
     @property
     def is_table(self) -> bool:
@@ -104,6 +106,36 @@ class DatasetVersion(DatasetRecord, frozen=True, kw_only=True):
     tags: dict[str, str] = {}
     aliases: list[str] = []
     changed_at: datetime
+    classes: list[ColumnClass] = []  # what its columns are about, by detectors and by people
+    masks: list[ColumnMask] = []  # the columns that whoever asked reads masked
+    said: list[str] | None = None  # the columns that were declared personal; None: those of which it stands in `columns`
+
+    @property
+    def unconfirmed(self) -> list[ColumnClass]:
+        """The classes that were found and that nobody has confirmed or rejected."""
+        return [each for each in self.classes if each.status is Status.UNCONFIRMED]
+
+    @property
+    def declared(self) -> set[str]:
+        """The columns that were said to be personal when the version was added."""
+        return {column.name for column in self.columns if column.personal} if self.said is None else set(self.said)
+
+    @property
+    def as_added(self) -> DatasetRecord:
+        """The record as it was when the version was added: what its digest is made of."""
+        record = DatasetRecord(**{name: getattr(self, name) for name in DatasetRecord.__struct_fields__})
+        columns = [msgspec.structs.replace(column, personal=column.name in self.declared) for column in self.columns]
+        return msgspec.structs.replace(record, columns=columns)
+
+    def classed(self, classes: list[ColumnClass], masks: list[ColumnMask]) -> DatasetVersion:
+        """The same with what is known of its columns: those that are masked for some count as personal."""
+        masked = {each.column for each in classes if each.masked}
+        columns = [msgspec.structs.replace(column, personal=column.name in masked) for column in self.columns]
+        return msgspec.structs.replace(self, columns=columns, classes=classes, masks=masks, said=sorted(self.declared))
+
+    def classes_of(self, column: str) -> list[ColumnClass]:
+        """The classes of one column that hold."""
+        return [each for each in self.classes if each.column == column and each.holds]
 
     @classmethod
     def of(cls, version: Version) -> DatasetVersion:
@@ -156,6 +188,13 @@ class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
     top_error: int = 0  # rows by which one of these counts is too low at most; none is too high
     examples: list[Scalar] = []  # some values, in the order of the rows
     personal: bool = False  # then there are no examples, no frequent values, no extremes of text or time
+
+    @property
+    def withheld(self) -> ColumnProfile:
+        """The same without a value of any row: for a column that was found to be personal after it was described."""
+        return msgspec.structs.replace(
+            self, minimum=None, maximum=None, top=[], examples=[], quantiles={}, histogram=None, personal=True
+        )
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from modelwright.core.errors import Conflict, Invalid, NotFound
+from modelwright.core.errors import Conflict, Denied, Invalid, NotFound
 from modelwright.core.hashing import digest_value
 from modelwright.core.operations import Caller, Room, operation
 from modelwright.core.paging import MAX_LIMIT, Filter, Page
@@ -19,8 +19,13 @@ from modelwright.core.reading import noticed, pinned
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import decode, encode
 from modelwright.datasets.checks import Check, load_checks
+from modelwright.datasets.classes import masks_for
 from modelwright.datasets.identity import content_digest
 from modelwright.datasets.objects import ObjectCache
+from modelwright.datasets.privacy import Privacy
+from modelwright.datasets.privacy.masking import Masking
+from modelwright.datasets.privacy.queries import protect_version, shown
+from modelwright.datasets.privacy.service import refuse_withheld
 from modelwright.datasets.records import (
     CheckBasis,
     CheckReport,
@@ -67,6 +72,7 @@ class Datasets(Room):
         indexes: Path | None = None,
         address: str = "",
         s3: S3Settings | None = None,
+        privacy: Privacy | None = None,
     ) -> None:
         """`cache` is a folder for files that were fetched and verified; without one, a temporary folder is used.
 
@@ -74,12 +80,14 @@ class Datasets(Room):
         default it is in the cache.
 
         `address` is what the workspace is called by whoever keeps account of what is read from it. `s3` is how buckets are
-        reached; by default as the provider's own tools reach them.
+        reached; by default as the provider's own tools reach them. `privacy` has the keys of pseudonyms, where the
+        workspace is.
         """
         super().__init__(caller)
         self._address = address
         self._s3 = s3
         self._place = cache
+        self._masking = Masking(caller.blobs, privacy or Privacy(caller))
         self._cache = ObjectCache(caller.blobs, cache and cache / "parts")
         self._indexes = Indexes(indexes or (cache and cache / "trees"))
 
@@ -105,7 +113,7 @@ class Datasets(Room):
         contradicts itself.
         """
         _check_consistent(record)
-        self._check_stored(record)
+        refuse_withheld(tx, self._check_stored(record), unless=name)
         for part in record.parts if record.manifest is None else []:
             if not self.blobs.exists(part.digest) or self.blobs.size(part.digest) != part.bytes:
                 raise Invalid(f"The part {part.digest[:12]} is not stored with {part.bytes} bytes.", mend="Put it first.")
@@ -113,7 +121,7 @@ class Datasets(Room):
         newest = catalog.latest(tx, whole)
         if newest is not None and newest.digest == digest and newest.state is State.ACTIVE:
             tx.unchanged()
-            return DatasetVersion.of(newest)
+            return shown(tx, [newest])[0]
         parent, merged = (_within(tx, whole, each) for each in (record.parent, record.merged))
         sources = [catalog.resolve(tx, ref) if ref.kind is Kind.DATASET else ref for ref in inputs or []]
         version = catalog.add(
@@ -131,24 +139,25 @@ class Datasets(Room):
             outputs=[version.ref],
             after={"digest": digest, **_extent(record), "source": record.source},
         )
-        return DatasetVersion.of(version)
+        protect_version(tx, self.blobs, version)
+        return shown(tx, [version])[0]
 
     @operation("read")
     def show(self, tx: Transaction, ref: Ref) -> DatasetVersion:
-        """One version: its columns, rows, parts, times, tags; without a selector the latest."""
-        return DatasetVersion.of(catalog.get(tx, ref))
+        """One version: its columns, rows, parts, times, tags, and what of it is masked for you; by default the latest."""
+        return shown(tx, [catalog.get(tx, ref)])[0]
 
     @operation("read", on="")
     def list(self, tx: Transaction, where: Filter = Filter()) -> Page[DatasetVersion]:
         """The latest version of every dataset that the caller may read, the most recently changed first."""
         page = catalog.list_things(tx, Kind.DATASET, where)
-        return Page(items=[DatasetVersion.of(version) for version in page.items], next=page.next)
+        return Page(items=shown(tx, page.items), next=page.next)
 
     @operation("read")
     def versions(self, tx: Transaction, ref: Ref, where: Filter = Filter()) -> Page[DatasetVersion]:
         """The versions of one dataset, newest first."""
         page = catalog.list_versions(tx, ref, where)
-        return Page(items=[DatasetVersion.of(version) for version in page.items], next=page.next)
+        return Page(items=shown(tx, page.items), next=page.next)
 
     @operation("read")
     def checks(self, tx: Transaction, ref: Ref) -> Sequence[Evidence]:
@@ -158,9 +167,9 @@ class Datasets(Room):
     @operation("read")
     def basis(self, tx: Transaction, ref: Ref) -> CheckBasis:
         """What a run of checks is measured against: the version, the one before it, and the workspace's time."""
-        version = DatasetVersion.of(catalog.get(tx, ref))
+        (version,) = shown(tx, [catalog.get(tx, ref)])
         before = None if version.parent is None else catalog.find(tx, version.parent)
-        return CheckBasis(version=version, previous=DatasetVersion.of(before) if before else None, now=tx.now)
+        return CheckBasis(version=version, previous=shown(tx, [before])[0] if before else None, now=tx.now)
 
     @operation("read")
     def keeping(self, tx: Transaction, ref: Ref, *, last: int) -> Sequence[Keeping]:
@@ -205,7 +214,7 @@ class Datasets(Room):
         version = catalog.get(tx, ref)
         if alias in version.aliases:
             tx.unchanged()
-            return DatasetVersion.of(version)
+            return shown(tx, [version])[0]
         if version.state is State.RETIRED:
             raise Conflict(f"{version.ref} is retired.", mend="Point the alias at a version that is in use.")
         catalog.set_alias(tx, version.ref, alias, reason=reason)
@@ -226,14 +235,32 @@ class Datasets(Room):
         version = catalog.retire(tx, ref, successor)
         after = {"state": version.state.value, "successor": str(version.successor or "")}
         tx.note(resource=version.ref, inputs=[version.ref], before={"state": State.ACTIVE.value}, after=after)
-        return DatasetVersion.of(version)
+        return shown(tx, [version])[0]
 
     @operation("erase", event="datasets.version.deleted")
     def delete(self, tx: Transaction, ref: Ref, *, reason: str = "") -> DatasetVersion:
         """Delete one version from the catalog; `InUse` names everything that depends on it, and then nothing happens."""
         version = catalog.delete(tx, ref)
         tx.note(resource=version.ref, before={"digest": version.digest})
-        return DatasetVersion.of(version)
+        return shown(tx, [version])[0]
+
+    # In clear or masked
+
+    @operation("read")
+    def masked(self, tx: Transaction, ref: Ref, *, purpose: str = "", everything: bool = False) -> Sequence[str]:
+        """The rows of a version with what the caller may not read in clear masked: digests of Parquet objects, in order.
+
+        `everything` masks all that is masked for anybody, whoever asks: for handing it on. Pseudonyms are those of
+        `purpose`, which must be one that the dataset may be used for.
+        """
+        (version,) = shown(tx, [catalog.get(tx, ref)])
+        masks = masks_for(version.classes, set()) if everything else version.masks
+        return self._masking.parts(tx, self._holding_rows(version), masks, purpose, lambda: self._raw_files(version))
+
+    @operation("read")
+    def described(self, tx: Transaction, ref: Ref) -> Profile:
+        """The profile of a version, without a value of any column about people."""
+        return self._profile(shown(tx, [catalog.get(tx, ref)])[0])
 
     # At the caller's side
 
@@ -313,7 +340,8 @@ class Datasets(Room):
         from modelwright.datasets.adding import extend
 
         version = self._holding_rows(self.show(_ref(ref)))
-        files, entries = self._files(version), self._entries(version) if version.manifest is not None else []
+        self.require_clear(version)
+        files, entries = self._raw_files(version), self._entries(version) if version.manifest is not None else []
         shaped = self.shaped(version.ref, rows)
         with closing(self._known(version)) as known:
             record = extend(self.blobs, version, files, entries, shaped, label or "rows added", known=known)
@@ -448,7 +476,7 @@ class Datasets(Room):
         self._indexes.save(index)
         return standing
 
-    def arrow(self, ref: Ref | str) -> Any:
+    def arrow(self, ref: Ref | str, *, purpose: str = "") -> Any:
         """The rows as an Arrow dataset, read straight from the store: what scans it fetches the columns it needs.
 
         DuckDB can query it too: `duckdb.sql("SELECT avg(delay) FROM flights")`, where `flights` is what this returns.
@@ -456,40 +484,57 @@ class Datasets(Room):
         from modelwright.datasets.chunkfile import arrow_dataset
 
         version = self._holding_rows(self._read(ref))
-        if version.manifest is None:
+        if version.manifest is None or version.masks:
             import pyarrow.dataset as pds
 
-            return pds.dataset([str(file) for file in self._files(version)])
+            return pds.dataset([str(file) for file in self._files(version, purpose)])
         return arrow_dataset(self.blobs, self._entries(version))
 
-    def read(self, ref: Ref | str, columns: Sequence[str] | None = None, where: str | None = None) -> pa.Table:
-        """The rows of a version in their order: all or some columns, and only where a condition in SQL holds."""
+    def read(
+        self,
+        ref: Ref | str,
+        columns: Sequence[str] | None = None,
+        where: str | None = None,
+        *,
+        purpose: str = "",
+        masked: bool = False,
+    ) -> pa.Table:
+        """The rows of a version in their order: all or some columns, and only where a condition in SQL holds.
+
+        Columns of a class that you may not read in clear are masked (`DatasetVersion.masks`), their pseudonyms made for
+        `purpose`; with `masked` every column that is masked for anybody is. The condition sees what you see.
+        """
         from modelwright.datasets.rows import read_rows
 
         version = self._read(ref)
-        files = self._sources(version) if where is None else self._files(version)
+        if masked:
+            files: Sequence[Any] = self._masked_files(version, purpose, everything=True)
+        else:
+            files = self._sources(version, purpose) if where is None else self._files(version, purpose)
         return read_rows(version, files, columns, where)
 
-    def head(self, ref: Ref | str, n: int = 10) -> pa.Table:
-        """The first rows."""
+    def head(self, ref: Ref | str, n: int = 10, *, purpose: str = "", masked: bool = False) -> pa.Table:
+        """The first rows; see `read`."""
         from modelwright.datasets.rows import read_head
 
         version = self._read(ref)
-        return read_head(self._sources(version), n)
+        if masked:
+            return read_head(self._masked_files(version, purpose, everything=True), n)
+        return read_head(self._sources(version, purpose), n)
 
-    def relation(self, ref: Ref | str) -> duckdb.DuckDBPyRelation:
+    def relation(self, ref: Ref | str, *, purpose: str = "") -> duckdb.DuckDBPyRelation:
         """The rows as a DuckDB relation, to filter, join and aggregate without reading them all into memory."""
         from modelwright.datasets.engine import connect
 
         version = self._read(ref)
-        return connect({"dataset": self._files(version)}).table("dataset")
+        return connect({"dataset": self._files(version, purpose)}).table("dataset")
 
     def profile(self, ref: Ref | str) -> Profile:
         """What is in a version, column by column, as it was computed when the version was added."""
         version = self.show(_ref(ref))
         if version.profile is None:
             raise NotFound(f"{version.ref} was registered without a profile.")
-        return decode(self.blobs.read(version.profile), Profile)
+        return self.described(version.ref) if version.masks else self._profile(version)
 
     def sketch(self, ref: Ref | str) -> TableSketch:
         """The mergeable sketches behind a profile: quantiles, different and frequent values, moments, by column.
@@ -499,6 +544,7 @@ class Datasets(Room):
         from modelwright.datasets.segments import sketch_of
 
         version = self._holding_rows(self.show(_ref(ref)))
+        self.require_clear(version)
         return sketch_of(self.blobs, self.profile(version.ref), version.columns)
 
     def check(self, ref: Ref | str, checks: Sequence[Check] | Path | str, *, reason: str = "") -> CheckReport:
@@ -511,9 +557,11 @@ class Datasets(Room):
 
         declared = load_checks(Path(checks)) if isinstance(checks, Path | str) else checks
         basis = self.basis(_ref(ref))
+        self.require_clear(basis.version)
 
         def other(to: Ref) -> tuple[DatasetVersion, Sequence[Path]]:
             version = self.show(to)
+            self.require_clear(version)
             return version, self._files(version)
 
         report = run_checks(declared, Grounds(basis, self._files(basis.version), other, functools.cache(self.sketch)))
@@ -561,6 +609,8 @@ class Datasets(Room):
         mine, other = self.show(_ref(ours)), self.show(_ref(theirs))
         begun = self.show(_ref(base)) if base is not None else self._ancestor(mine, other)
         versions = (begun, mine, other)
+        for version in versions:
+            self.require_clear(version)
         merging.check_mergeable(*versions, settle)
         target = Ref(Kind.DATASET, into or mine.ref.name)
         if (done := merging.nothing_to_merge(*versions)) is not None and target == done.ours.whole:
@@ -598,6 +648,7 @@ class Datasets(Room):
         """
         from modelwright.datasets.transfer import transfer
 
+        self.require_clear(self.show(_ref(ref)))
         target = to if isinstance(to, Datasets) else self._depot(to)
         there = digest_value([target.address, "to"])[:16]
         with closing(self._chunks(f"sent-{there}.db")) as known:
@@ -616,6 +667,8 @@ class Datasets(Room):
         from modelwright.datasets.transfer import transfer
 
         origin = source if isinstance(source, Datasets) else self._depot(source)
+        if isinstance(origin, Datasets):
+            origin.require_clear(origin.show(_ref(ref)))
         with closing(self._chunks("chunks.db")) as known:
             return transfer(origin, self, _ref(ref), into=into, alone=alone, known=known, told=told)
 
@@ -662,19 +715,51 @@ class Datasets(Room):
             raise NotFound(f"{ours.ref} and {theirs.ref} came from no common version.", mend="Name one: --base REF.")
         return self.show(found)
 
-    def _files(self, version: DatasetVersion) -> Sequence[Path]:
-        """The parts as files of their own, put together once."""
+    def _profile(self, version: DatasetVersion) -> Profile:
+        """As it was computed, less what was found to be about people since."""
+        if version.profile is None:
+            raise NotFound(f"{version.ref} was registered without a profile.")
+        found: Profile = decode(self.blobs.read(version.profile), Profile)
+        personal = {column.name for column in version.columns if column.personal}
+        if all(column.personal or column.name not in personal for column in found.columns):
+            return found
+        columns = [c.withheld if c.name in personal and not c.personal else c for c in found.columns]
+        return replace(found, columns=columns)
+
+    def require_clear(self, version: DatasetVersion) -> None:
+        """`Denied` where something of a version is masked for the caller: what is computed of masks is wrong."""
+        if version.masks:
+            names, families = (
+                ", ".join(m.column for m in version.masks),
+                {m.tags[0].partition(".")[0] for m in version.masks},
+            )
+            raise Denied(
+                f"{names} of {version.ref} would be masked for you, and this has to see them in clear.",
+                mend=f"See who may: mw who-can reveal.{sorted(families)[0]} {version.ref.whole}",
+            )
+
+    def _masked_files(self, version: DatasetVersion, purpose: str, *, everything: bool = False) -> Sequence[Path]:
+        """The parts as masked for the caller, made where the workspace is."""
+        digests = self.masked(version.ref, purpose=purpose, everything=everything)
+        return [self._cache.file(digest) for digest in digests]
+
+    def _files(self, version: DatasetVersion, purpose: str = "") -> Sequence[Path]:
+        """The parts as files of their own, put together once; masked, where some of it is for the caller."""
+        return self._masked_files(version, purpose) if version.masks else self._raw_files(version)
+
+    def _raw_files(self, version: DatasetVersion) -> Sequence[Path]:
+        """The parts as they are."""
         self._holding_rows(version)
         if version.manifest is None:
             return [self._cache.file(part.digest) for part in version.parts]
         return [self._cache.assembled(entry) for entry in self._entries(version)]
 
-    def _sources(self, version: DatasetVersion) -> Sequence[Any]:
+    def _sources(self, version: DatasetVersion, purpose: str = "") -> Sequence[Any]:
         """The parts as they are quickest read once: straight from the store."""
         from modelwright.datasets.chunkfile import ChunkFile
 
-        if version.manifest is None:
-            return self._files(version)
+        if version.manifest is None or version.masks:
+            return self._files(version, purpose)
         return [ChunkFile(self.blobs, entry) for entry in self._entries(self._holding_rows(version))]
 
     def _manifest(self, version: DatasetVersion) -> Manifest:
@@ -692,7 +777,7 @@ class Datasets(Room):
     def _known(self, newest: DatasetVersion | None) -> KnownChunks:
         """Where chunks lie that need not be stored again."""
         known = self._chunks("chunks.db")
-        if newest is not None and newest.manifest is not None:
+        if newest is not None and newest.manifest is not None and not newest.masks:  # else it is not for who adds to it
             known.meet(chunk for entry in self._entries(newest) for chunk in entry.chunks)
         return known
 
@@ -702,23 +787,25 @@ class Datasets(Room):
         place = self._place or self._indexes.place
         return KnownChunks(place and place / name)
 
-    def _check_stored(self, record: DatasetRecord) -> None:
-        """`Invalid` unless the manifest is what the record says, and every pack that it needs is stored."""
+    def _check_stored(self, record: DatasetRecord) -> Sequence[str]:
+        """The objects it needs; `Invalid` unless the manifest is what the record says, and every pack of it is stored."""
         if record.manifest is None:
-            return
+            return [part.digest for part in record.parts]
         from modelwright.datasets.manifest import entries_of, packs_of, read_manifest
 
         manifest = read_manifest(self.blobs, record.manifest)
-        for pack in packs_of(self.blobs, manifest):
+        packs = list(packs_of(self.blobs, manifest))
+        for pack in packs:
             if not self.blobs.exists(pack):
                 raise Invalid(f"The pack {pack[:12]} is not stored.", mend="Add it again.")
         if record.files:
             if (manifest.count, manifest.bytes, manifest.content) != (record.files, record.bytes, record.content):
                 raise Invalid("The manifest and the record do not say the same of the files.")
-            return
+            return packs
         there = [(entry.digest.hex(), entry.size) for entry in entries_of(self.blobs, manifest)]
         if there != [(part.digest, part.bytes) for part in record.parts]:
             raise Invalid("A part is not stored: the manifest names others than the record.", mend="Add it again.")
+        return packs
 
     def _holding_rows(self, version: DatasetVersion) -> DatasetVersion:
         if not version.is_table:

@@ -74,7 +74,7 @@ def transfer(
             same += 1
             continue
         for near in [there[versions[each].digest] for each in _parents(version) if each in placed] or held[:1]:
-            if near.manifest is not None and near.manifest not in met:
+            if near.manifest is not None and not near.masks and near.manifest not in met:
                 met.add(near.manifest)
                 entries = entries_of(target.blobs, read_manifest(target.blobs, near.manifest))
                 known.meet(chunk for entry in entries for chunk in entry.chunks)
@@ -106,7 +106,7 @@ def _bring(
     source: Blobs, target: Blobs, version: DatasetVersion, known: KnownChunks, told: Callable[[int], None]
 ) -> tuple[DatasetRecord, int]:
     """Store what a version consists of in another place; the record of it there, and the bytes that had to be stored."""
-    record = DatasetRecord(**{name: getattr(version, name) for name in DatasetRecord.__struct_fields__})
+    record = version.as_added
     if version.profile is not None and not target.exists(version.profile):
         profile = source.read(version.profile)
         for segment in decode(profile, Profile).segments:

@@ -73,8 +73,13 @@ class Pushes(Room):
 
     @operation("read", on="source")
     def pending(self, tx: Transaction, source: Ref, *, after: int | None = None) -> list[PushedRows]:
-        """The pushes that no version of a dataset holds yet, in order; of those, with `after`, the later ones."""
+        """The pushes that no version of a dataset holds yet, in order; of those, with `after`, the later ones.
+
+        `Denied` where something of the dataset is masked for the caller: these are rows in clear.
+        """
         found = queries.after(tx, source, after or 0)
+        if found:
+            self._datasets.require_clear(self._datasets.show(source))
         return [PushedRows(push=push, data=b64encode(data).decode()) for push, data in found]
 
     @operation("write", on="source", event="features.pushes.folded")
@@ -100,9 +105,11 @@ class Pushes(Room):
         """What a view's rows online were computed from, in such a way that it can be computed again.
 
         `Conflict` where that is gone: the pushes were folded into a version that does not descend from the one online.
+        `Denied` where something of the dataset is masked for the caller: these are rows in clear.
         """
         state = self._state(catalog.resolve(tx, view))
         source, number = state.source, state.base
+        self._datasets.require_clear(self._datasets.show(source))
         for version, held in queries.descent(tx, state.source):
             if held <= state.pushed:
                 source, number = version, held

@@ -496,6 +496,7 @@ class Features(Room):
         if source is None:
             self._settle(self.show(ref).view.source)
         state = self.plan(ref, since=since, until=until, source=source)
+        self._datasets.require_clear(self._datasets.show(state.source))
         definition, table = self.show(state.view).view, self._datasets.read(state.source)
         arrived = self.arrived(state.view, generation=state.generation)
         standing = None if whole or arrived else self.materialised(state.view)

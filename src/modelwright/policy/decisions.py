@@ -31,7 +31,8 @@ Matrix = Mapping[str, Role]
 VERBS = frozenset(
     {
         "read", "write", "use", "train", "register", "evaluate", "validate", "approve", "serve.invoke", "rollback", "kill",
-        "label", "erase", "export", "grant", "audit.read", "policy.edit", "waive", "break_glass",
+        "label", "erase", "export", "grant", "audit.read", "policy.edit", "waive", "break_glass", "reveal.pii",
+        "reveal.special",
     }
 )  # fmt: skip
 SELF_VERBS = frozenset({"read", "use"})

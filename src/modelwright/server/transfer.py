@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -23,6 +23,7 @@ from modelwright.store.objects import Incoming, Objects
 
 T = TypeVar("T")
 BATCH = 1 << 20  # bytes
+Admit = Callable[[Request, str], Awaitable[None]]
 THREADS = 16  # that write or read at once
 POLICY = "default-src 'none'; sandbox"  # of content that somebody else wrote, should a browser show it after all
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
@@ -36,8 +37,10 @@ class RangeNotSatisfiable(Invalid):
 class Transfer:
     """Objects in and out over HTTP."""
 
-    def __init__(self, objects: Objects) -> None:
+    def __init__(self, objects: Objects, admit: Admit) -> None:
+        """`admit` raises where an object is not for whoever asks, by whatever name they came to it."""
         self._objects = objects
+        self.admit = admit
         self._threads = anyio.CapacityLimiter(THREADS)
 
     async def receive(self, stream: AsyncIterator[bytes], done: Callable[[str, int], T]) -> T:
@@ -120,7 +123,7 @@ class Content(Response):
 
     def __init__(self, transfer: Transfer, request: Request, digest: str, size: int, *, name: str, media_type: str) -> None:
         self.background = None
-        self._transfer, self._digest, self._size = transfer, digest, size
+        self._transfer, self._request, self._digest, self._size = transfer, request, digest, size
         self._bare = request.method == "HEAD"
         etag = f'"{digest}"'
         self.start, self.end, self.status_code = 0, size, 200
@@ -159,6 +162,7 @@ class Content(Response):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Send it."""
+        await self._transfer.admit(self._request, self._digest)
         head = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
         if self._bare or self.end == self.start:
             await send(head)

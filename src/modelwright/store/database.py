@@ -294,6 +294,7 @@ class Transaction:
         self.committed = ends.committed  # called after the commit
         self.rolled_back = ends.rolled_back  # called after a rollback: a refusal is on the record all the same
         self.readable: Callable[[str], Sequence[str] | None] = lambda kind: None
+        self.allowed: Callable[[str, Resource], bool] = lambda verb, resource: True
         self._scopes: list[_Scope] = []
 
     @property

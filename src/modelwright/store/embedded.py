@@ -110,6 +110,7 @@ class Embedded:
         try:
             with values_fit(), self.database.transaction(self.principal, write=write) as tx:
                 tx.readable = _reader(self._authorizer, tx)
+                tx.allowed = _asker(self._authorizer, tx)
                 yield tx
         except _DeniedHere as refusal:
             self._authorizer.denied(self.principal, refusal.verb, refusal.resource, refusal.rules)
@@ -133,6 +134,10 @@ class Embedded:
 
 def _reader(authorizer: Authorizer, tx: Transaction) -> Callable[[str], Sequence[str] | None]:
     return lambda kind: authorizer.readable(tx, tx.principal, kind)
+
+
+def _asker(authorizer: Authorizer, tx: Transaction) -> Callable[[str, Resource], bool]:
+    return lambda verb, resource: authorizer.decide(tx, tx.principal, verb, resource).allow
 
 
 class _DeniedHere(Exception):

@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from modelwright.core.operations import Resource
 from modelwright.core.refs import Kind
 from modelwright.store.database import Transaction
 
@@ -24,6 +25,11 @@ def under(column: Any, path: str) -> Any:
     if path in ("", "*"):
         return sa.true()
     return sa.or_(column == path, column.startswith(path.rstrip("/") + "/", autoescape=True))
+
+
+def may(tx: Transaction, verb: str, kind: Kind, name: str) -> bool:
+    """Whether the caller may do something beside what the running operation asked for: read what is masked for others."""
+    return tx.allowed(verb, Resource(kind, name))
 
 
 def may_read(tx: Transaction, kind: Kind) -> Callable[[str], bool]:

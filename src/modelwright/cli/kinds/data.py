@@ -63,7 +63,8 @@ class DatasetFace(Face):
         rows: list[list[Any]] = []
         for column in found.columns:
             about = profiled.get(column.name)
-            name = f"{column.name} (personal)" if column.personal else column.name
+            about_people = sorted({each.tag for each in found.classes_of(column.name)})
+            name = f"{column.name} ({', '.join(about_people)})" if about_people else column.name
             if about is None:
                 rows.append([name, _type(column.type)])
                 continue

@@ -21,7 +21,7 @@ from modelwright.server.api.openapi import openapi
 from modelwright.server.api.sessions import session_routes
 from modelwright.server.requests import Doorkeeper, json_arguments, json_body, json_response, speaks
 from modelwright.server.routing import SIGNED_IN, Guarded
-from modelwright.server.transfer import Transfer
+from modelwright.server.transfer import Admit, Transfer
 from modelwright.workspace import Workspace
 
 API = "/api/v1"
@@ -44,7 +44,7 @@ def api_routes(workspace: Workspace, door: Doorkeeper) -> list[BaseRoute]:
     async def whoami(request: Request) -> Response:
         return json_response(await door.principal(request))
 
-    objects = _Objects(door, Transfer(door.home.objects))
+    objects = _Objects(door, Transfer(door.home.objects, admitting(workspace, door)))
     return [
         *routes,
         *session_routes(door.home.authenticator),
@@ -70,6 +70,17 @@ def _endpoint(room: Room, operation: Operation[Any, Any, Any, Any], door: Doorke
         return Response(await door.run(principal, work), media_type="application/json")
 
     return endpoint
+
+
+def admitting(workspace: Workspace, door: Doorkeeper) -> Admit:
+    """Lets objects pass that hold nothing that is masked for whoever asks."""
+
+    async def admit(request: Request, digest: str) -> None:
+        principal = await door.principal(request)
+        if not principal.trusted:
+            await door.run(principal, lambda: workspace.privacy.admit(digest))
+
+    return admit
 
 
 class _Objects:

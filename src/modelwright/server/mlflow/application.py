@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from modelwright.server.api.routes import admitting
 from modelwright.server.mlflow import (
     about,
     artifacts,
@@ -30,7 +31,7 @@ from modelwright.workspace import Workspace
 
 def mlflow_app(workspace: Workspace, door: Doorkeeper) -> Mlflow:
     """Everything of MLflow's protocol over one workspace."""
-    transfer = Transfer(door.home.objects)
+    transfer = Transfer(door.home.objects, admitting(workspace, door))
     tracking = Tracking(workspace, door)
     offered: list[Endpoint] = [
         *about.endpoints(),

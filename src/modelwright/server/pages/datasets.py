@@ -41,6 +41,7 @@ def version(workspace: Workspace, request: Request) -> dict[str, Any]:
     versions = workspace.datasets.versions(found.ref.whole, Filter(limit=EARLIER)).items
     return {
         "version": found,
+        "permits": workspace.privacy.permits(found.ref) if found.is_table else [],
         "largest": _largest(workspace, found),
         "profile": known(lambda: workspace.datasets.profile(found.ref)),
         "checks": checks,

@@ -751,6 +751,48 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_policy_roles")),
     )
     op.create_table(
+        "privacy_decisions",
+        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("dataset", sa.String(length=200), nullable=False),
+        sa.Column("column_name", sa.Text(), nullable=False),
+        sa.Column("tag", sa.String(length=60), nullable=False),
+        sa.Column("status", sa.String(length=20), nullable=False),
+        sa.Column("mask", sa.String(length=60), nullable=False),
+        sa.Column("author", sa.String(length=200), nullable=False),
+        sa.Column("at", sa.String(length=27), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_privacy_decisions")),
+    )
+    with op.batch_alter_table("privacy_decisions", schema=None) as batch_op:
+        batch_op.create_index("ix_privacy_decisions_dataset", ["dataset", "seq"], unique=False)
+
+    op.create_table(
+        "privacy_permits",
+        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("dataset", sa.String(length=200), nullable=False),
+        sa.Column("column_name", sa.Text(), nullable=False),
+        sa.Column("purposes", sa.Text(), nullable=False),
+        sa.Column("basis", sa.String(length=60), nullable=False),
+        sa.Column("consent", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("author", sa.String(length=200), nullable=False),
+        sa.Column("at", sa.String(length=27), nullable=False),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_privacy_permits")),
+    )
+    with op.batch_alter_table("privacy_permits", schema=None) as batch_op:
+        batch_op.create_index("ix_privacy_permits_dataset", ["dataset", "seq"], unique=False)
+
+    op.create_table(
+        "privacy_protected",
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("dataset", sa.String(length=200), nullable=False),
+        sa.Column("family", sa.String(length=20), nullable=False),
+        sa.PrimaryKeyConstraint("digest", "dataset", "family", name=op.f("pk_privacy_protected")),
+    )
+    with op.batch_alter_table("privacy_protected", schema=None) as batch_op:
+        batch_op.create_index("ix_privacy_protected_dataset", ["dataset"], unique=False)
+
+    op.create_table(
         "scorers_scorers",
         sa.Column("key", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("id", sa.String(length=36), nullable=False),
@@ -1215,6 +1257,18 @@ def downgrade() -> None:
     op.drop_table("traces_assessments")
     op.drop_table("scorers_versions")
     op.drop_table("scorers_scorers")
+    with op.batch_alter_table("privacy_protected", schema=None) as batch_op:
+        batch_op.drop_index("ix_privacy_protected_dataset")
+
+    op.drop_table("privacy_protected")
+    with op.batch_alter_table("privacy_permits", schema=None) as batch_op:
+        batch_op.drop_index("ix_privacy_permits_dataset")
+
+    op.drop_table("privacy_permits")
+    with op.batch_alter_table("privacy_decisions", schema=None) as batch_op:
+        batch_op.drop_index("ix_privacy_decisions_dataset")
+
+    op.drop_table("privacy_decisions")
     op.drop_table("policy_roles")
     with op.batch_alter_table("policy_principals", schema=None) as batch_op:
         batch_op.drop_index("ix_policy_principals_owner")

@@ -1,0 +1,134 @@
+"""What a column is about: classes found or declared, what a person decided of them, and how values are masked. Pure.
+
+A class is `pii.<what>` (about a person), `special.<what>` (GDPR article 9) or `proxy` (is, or may stand in for, an
+attribute that decisions must not depend on). The first two are masked for whoever has not the right to read them.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from modelwright.core.errors import Invalid
+
+TAG: Final = re.compile(r"(pii|special)(\.[a-z][a-z0-9_]{0,40})?|proxy")
+FAMILIES: Final = ("pii", "special")  # those that are masked; the right to read one is reveal.<family>
+DECLARED: Final = "pii"  # the class of a column that was declared personal, without further words
+
+
+class Status(StrEnum):
+    """How sure it is that a column is of a class."""
+
+    DECLARED = "declared"  # by whoever added the version: `personal`
+    UNCONFIRMED = "unconfirmed"  # a detector says so
+    CONFIRMED = "confirmed"  # a person says so
+    REJECTED = "rejected"  # a person says that it is not
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """What a detector says of a column, and on what grounds. It holds no value of the column."""
+
+    column: str
+    tag: str
+    detector: str  # `email`, `iban`, `name hint`; several are joined by ` + `
+    share: float  # of the distinct values looked at, those that match; 0 where only the column's name says so
+    sample: int  # distinct values looked at
+    confidence: float  # 0 to 1
+
+
+class ColumnClass(msgspec.Struct, frozen=True, kw_only=True):
+    """One class of one column, with what was found and what was decided."""
+
+    column: str
+    tag: str
+    status: Status
+    finding: Finding | None = None
+    mask: str = ""  # how it is masked, where somebody chose that; else as its class is by default
+    by: str = ""
+    at: datetime | None = None
+    reason: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is taken to be so: everything but what a person rejected."""
+        return self.status is not Status.REJECTED
+
+    @property
+    def family(self) -> str:
+        """`pii`, `special` or `proxy`."""
+        return self.tag.partition(".")[0]
+
+    @property
+    def masked(self) -> bool:
+        """Whether its values are for those alone who have the right to read the class."""
+        return self.holds and self.family in FAMILIES
+
+
+class ColumnMask(msgspec.Struct, frozen=True, kw_only=True):
+    """How one column is masked for somebody."""
+
+    column: str
+    mask: str
+    tags: list[str]  # the classes that ask for it
+
+
+_DEFAULTS: Final = {
+    "pii": "token",
+    "pii.birth_date": "truncate:year",
+    "pii.ip": "truncate:net",
+    "pii.location": "truncate:1",
+    "pii.text": "drop",
+    "pii.address": "drop",
+    "special": "drop",
+}
+_STRENGTH: Final = ("drop", "token", "shift", "bucket", "truncate")  # what hides most comes first
+_FORMS: Final = {
+    "drop": re.compile(r"drop"),
+    "token": re.compile(r"token"),
+    "truncate": re.compile(r"truncate:(year|month|net|[0-9]{1,2})"),
+    "bucket": re.compile(r"bucket:[0-9]+(\.[0-9]+)?"),
+    "shift": re.compile(r"shift:[1-9][0-9]{0,3}"),
+}
+
+
+def check_tag(tag: str) -> str:
+    """The class itself, or `Invalid` with how classes are written."""
+    if not TAG.fullmatch(tag):
+        raise Invalid(f"{tag!r} is no class of a column.", mend="Write pii.<what>, special.<what> or proxy.")
+    return tag
+
+
+def check_mask(mask: str) -> str:
+    """The mask itself, or `Invalid` with those that there are."""
+    form = _FORMS.get(mask.partition(":")[0])
+    if form is None or not form.fullmatch(mask):
+        raise Invalid(
+            f"{mask!r} is no mask.",
+            mend="Write drop, token, truncate:<characters, decimals, year, month or net>, bucket:<width> or shift:<days>.",
+        )
+    return mask
+
+
+def default_mask(tag: str) -> str:
+    """How a class is masked unless somebody chose otherwise."""
+    return _DEFAULTS.get(tag) or _DEFAULTS[tag.partition(".")[0]]
+
+
+def masks_for(classes: list[ColumnClass], revealed: set[str]) -> list[ColumnMask]:
+    """What is masked for somebody who may read the families in `revealed`; of several masks the one that hides most."""
+    wanted: dict[str, list[ColumnClass]] = {}
+    for each in classes:
+        if each.masked and each.family not in revealed:
+            wanted.setdefault(each.column, []).append(each)
+    return [
+        ColumnMask(
+            column=column,
+            mask=min((c.mask or default_mask(c.tag) for c in found), key=lambda m: _STRENGTH.index(m.partition(":")[0])),
+            tags=sorted(c.tag for c in found),
+        )
+        for column, found in wanted.items()
+    ]

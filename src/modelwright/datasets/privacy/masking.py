@@ -1,0 +1,61 @@
+"""The rows of a version as somebody may read them: masked where the workspace is, kept as objects until collected.
+
+Nothing refers to what is made here: the collector of objects lets it go after a day, and it is made again when asked for.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from modelwright.core.blobs import Blobs
+from modelwright.datasets.classes import ColumnMask
+from modelwright.datasets.privacy.purposes import refuse_purpose
+from modelwright.datasets.privacy.records import DEFAULT_PURPOSE
+from modelwright.datasets.privacy.service import Privacy
+from modelwright.datasets.records import DatasetVersion
+from modelwright.store import Transaction
+
+REMEMBERED = 1000
+
+
+class Masking:
+    """Masks versions part by part, each once for the same masks and key."""
+
+    def __init__(self, blobs: Blobs, privacy: Privacy) -> None:
+        self._blobs = blobs
+        self._privacy = privacy
+        self._made: dict[tuple[object, ...], list[str]] = {}
+
+    def parts(
+        self,
+        tx: Transaction,
+        version: DatasetVersion,
+        masks: Sequence[ColumnMask],
+        purpose: str,
+        files: Callable[[], Sequence[Path]],
+    ) -> list[str]:
+        """The digests of the masked parts; `Refused` where the dataset may not be used for the purpose."""
+        import pyarrow.parquet as pq
+
+        from modelwright.datasets.privacy.masks import mask_table
+
+        if purpose:
+            refuse_purpose(tx, version.ref.name, [mask.column for mask in masks], purpose)
+        number, secret = self._privacy.key(purpose or DEFAULT_PURPOSE)
+        which = (version.digest, version.ref, tuple((m.column, m.mask) for m in masks), purpose, number)
+        if (held := self._made.get(which)) is not None and all(self._blobs.exists(digest) for digest in held):
+            return held
+        subject = version.key[0] if version.key else None
+        made = []
+        with tempfile.TemporaryDirectory(prefix="modelwright-masked-") as folder:
+            for file in files():
+                masked = mask_table(pq.read_table(file, partitioning=None), masks, secret, subject)
+                target = Path(folder) / "part.parquet"
+                pq.write_table(masked, target, compression="zstd")
+                made.append(self._blobs.put(target))
+        if len(self._made) > REMEMBERED:
+            self._made.clear()
+        self._made[which] = made
+        return made

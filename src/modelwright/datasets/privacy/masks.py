@@ -1,0 +1,153 @@
+"""Masking columns of Arrow tables: each different value is masked once, and the types stay as they are.
+
+`token` is HMAC-SHA-256 (RFC 2104) under the key of a purpose, cut to its first 128 bits, as 32 hexadecimal characters:
+equal values have equal tokens in every table of one purpose, and unrelated ones in another. A column of 64-bit whole
+numbers takes 62 bits. What a mask cannot be applied to, is missing afterwards: nothing passes because it was unexpected.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import math
+import re
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
+from typing import Any, Final
+
+import pyarrow as pa
+
+from modelwright.datasets.classes import ColumnMask
+
+_YEAR: Final = re.compile(r"(?<!\d)(1[89]\d\d|20\d\d)(?!\d)")
+_MONTH: Final = re.compile(r"((?:1[89]|20)\d\d)-(\d\d)-\d\d")
+
+
+def token_of(secret: bytes, value: object) -> str:
+    """The pseudonym of one value: 128 bits as text."""
+    return hmac.digest(secret, str(value).encode(), "sha256")[:16].hex()
+
+
+def mask_table(table: pa.Table, masks: Sequence[ColumnMask], secret: bytes, subject: str | None = None) -> pa.Table:
+    """A table with some of its columns masked. Dates shift by as many days as the row's `subject` says, all alike."""
+    masked = table
+    for each in masks:
+        place = table.schema.get_field_index(each.column)
+        if place < 0:
+            continue
+        name, _, how = each.mask.partition(":")
+        if name == "shift":
+            by = table[subject] if subject is not None and subject in table.column_names else None
+            column = _shifted(table[each.column], by, secret, int(how))
+        else:
+            column = mask_column(table[each.column], each.mask, secret)
+        masked = masked.set_column(place, table.schema.field(place), column)
+    return masked
+
+
+def mask_column(column: Any, mask: str, secret: bytes) -> Any:
+    """One column masked; see `ColumnMask` for what masks there are."""
+    kind = column.type
+    one = _masker(kind, mask, secret)
+    if one is None:
+        return pa.chunked_array([pa.nulls(len(column), kind)])
+    encoded = column.combine_chunks().dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+    different = pa.array([None if value is None else one(value) for value in encoded.dictionary.to_pylist()], kind)
+    return pa.chunked_array([different.take(encoded.indices)])
+
+
+def mask_value(value: Any, mask: str, secret: bytes) -> Any:
+    """One value masked, as `mask_column` would."""
+    if value is None:
+        return None
+    kind = pa.infer_type([value])
+    one = _masker(kind, mask, secret)
+    return None if one is None else one(value)
+
+
+def _masker(kind: Any, mask: str, secret: bytes) -> Callable[[Any], Any] | None:
+    """What is done to each value of a type; None where nothing of it may be left."""
+    name, _, how = mask.partition(":")
+    text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    whole, day = pa.types.is_integer(kind), pa.types.is_date(kind) or pa.types.is_timestamp(kind)
+    number = whole or pa.types.is_floating(kind)
+    if name == "token" and text:
+        return lambda value: token_of(secret, value)
+    if name == "token" and whole and kind.bit_width == 64:
+        return lambda value: int(token_of(secret, value)[:16], 16) >> 2
+    if name == "bucket" and number:
+        width = float(how)
+        if not width:
+            return None
+        return lambda value: _cut(value, width, whole=whole)
+    if name == "truncate" and how in ("year", "month"):
+        if day:
+            return lambda value: value.replace(day=1, **({"month": 1} if how == "year" else {}), **_midnight(value))
+        return (lambda value: _text_date(value, how)) if text else None
+    if name == "truncate" and how == "net":
+        return _net if text else None
+    if name == "truncate":
+        if text:
+            return lambda value: value[: int(how)]
+        if whole:
+            return lambda value: value // 10 ** int(how) * 10 ** int(how)
+        return (lambda value: _round_down(value, int(how))) if number else None
+    return None
+
+
+def _midnight(value: Any) -> dict[str, int]:
+    return {"hour": 0, "minute": 0, "second": 0, "microsecond": 0} if hasattr(value, "hour") else {}
+
+
+def _cut(value: float, width: float, *, whole: bool) -> float | None:
+    if not math.isfinite(value):
+        return None
+    low = math.floor(value / width) * width
+    return int(low) if whole else low
+
+
+def _round_down(value: float, decimals: int) -> float | None:
+    return math.floor(value * 10**decimals) / 10**decimals if math.isfinite(value) else None
+
+
+def _text_date(value: str, how: str) -> str | None:
+    if how == "month" and (found := _MONTH.search(value)):
+        return f"{found[1]}-{found[2]}"
+    year = _YEAR.search(value)
+    return year[1] if year else None
+
+
+def _net(value: str) -> str | None:
+    """The network of an address: /24, or /48."""
+    try:
+        address = ipaddress.ip_address(value.strip())
+    except ValueError:
+        return None
+    return str(ipaddress.ip_network((address, 24 if address.version == 4 else 48), strict=False).network_address)
+
+
+def _shifted(column: Any, subject: Any, secret: bytes, most: int) -> Any:
+    """Days moved by up to `most`, for one subject always by as many: what lies between two days of a subject stays."""
+    kind = column.type
+    if not (pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
+        return pa.chunked_array([pa.nulls(len(column), kind)])
+    whose = [""] * len(column) if subject is None else subject.to_pylist()
+    moves: dict[Any, timedelta] = {}
+    for each in whose:
+        if each not in moves:
+            moves[each] = timedelta(days=int(token_of(secret, f"shift {each}")[:12], 16) % (2 * most + 1) - most)
+    times: list[date | None] = [
+        None if value is None else value + moves[who] for value, who in zip(_days(column), whose, strict=True)
+    ]
+    return pa.chunked_array([pa.array(times, kind)])
+
+
+def _days(column: Any) -> list[Any]:
+    if pa.types.is_date(column.type):
+        return list(column.to_pylist())
+    from modelwright.datasets.engine import cells
+
+    found = cells(column)
+    return found if column.type.tz is not None else [v and v.replace(tzinfo=None) for v in found]

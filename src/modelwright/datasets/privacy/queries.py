@@ -1,0 +1,148 @@
+"""What was decided of columns, what they may be used for, and which objects are protected: on an open transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import sqlalchemy as sa
+
+from modelwright.core.blobs import Blobs
+from modelwright.core.refs import Kind, Ref
+from modelwright.core.wire import convert, decode
+from modelwright.datasets.classes import DECLARED, FAMILIES, ColumnClass, Status, masks_for
+from modelwright.datasets.manifest import packs_of, read_manifest
+from modelwright.datasets.privacy.records import ALL, Permit
+from modelwright.datasets.privacy.tables import decisions, permits, protected, to_decision, to_permit
+from modelwright.datasets.records import DatasetRecord, DatasetVersion, Profile
+from modelwright.store import Transaction, Version, catalog, evidence, scopes
+from modelwright.store.tables import catalog_versions
+
+Decided = dict[tuple[str, str], ColumnClass]  # by column and class, the latest
+
+
+def decided(tx: Transaction, names: Iterable[str]) -> dict[str, Decided]:
+    """What holds by decision, of some datasets."""
+    wanted = list(names)
+    rows = tx.execute(sa.select(decisions).where(decisions.c.dataset.in_(wanted)).order_by(decisions.c.seq))
+    found: dict[str, Decided] = {name: {} for name in wanted}
+    for row in rows:
+        found[row.dataset][row.column_name, row.tag] = to_decision(row)
+    return found
+
+
+def shown(tx: Transaction, versions: Sequence[Version]) -> list[DatasetVersion]:
+    """Versions as whoever asks sees them: with the classes of their columns, and what of them is masked for this caller."""
+    held = decided(tx, {version.ref.name for version in versions})
+    found = []
+    for version in versions:
+        known = DatasetVersion.of(version)
+        classes = classes_of(known, held[version.ref.name])
+        found.append(known.classed(classes, masks_for(classes, revealed(tx, version.ref.name) if classes else set())))
+    return found
+
+
+def classes_of(record: DatasetRecord, held: Decided) -> list[ColumnClass]:
+    """Every class that the columns of a version were said to be of: declared, found, decided."""
+    found: dict[tuple[str, str], ColumnClass] = {}
+    for each in record.findings:
+        found[each.column, each.tag] = ColumnClass(
+            column=each.column, tag=each.tag, status=Status.UNCONFIRMED, finding=each
+        )
+    for column in record.columns:
+        if column.personal:
+            found.setdefault((column.name, DECLARED), ColumnClass(column=column.name, tag=DECLARED, status=Status.DECLARED))
+    names = set(record.names)
+    for key, decision in held.items():
+        if key[0] in names:
+            before = found.get(key)
+            found[key] = msgspec.structs.replace(decision, finding=before.finding if before else None)
+    order = {name: place for place, name in enumerate(record.names)}
+    return sorted(found.values(), key=lambda each: (order[each.column], each.tag))
+
+
+def revealed(tx: Transaction, name: str) -> set[str]:
+    """The families of classes that the caller may read in clear, of one dataset."""
+    return {family for family in FAMILIES if scopes.may(tx, f"reveal.{family}", Kind.DATASET, name)}
+
+
+def decide(tx: Transaction, name: str, column: str, tag: str, status: Status, mask: str, reason: str) -> None:
+    """Write a decision beside the event that the running operation will leave."""
+    row = {"seq": tx.next_seq, "dataset": name, "column_name": column, "tag": tag, "status": status.value, "mask": mask}
+    tx.execute(decisions.insert().values(**row, author=tx.principal.id, at=tx.stamp, reason=reason))
+
+
+def permit(tx: Transaction, name: str, given: Permit) -> None:
+    """Write what columns may be used for."""
+    text = msgspec.json.encode(given.purposes).decode()
+    row = {"seq": tx.next_seq, "dataset": name, "column_name": given.column, "purposes": text, "basis": given.basis}
+    tx.execute(
+        permits.insert().values(**row, consent=given.consent, subject=given.subject, author=tx.principal.id, at=tx.stamp)
+    )
+
+
+def permitted(tx: Transaction, name: str) -> dict[str, Permit]:
+    """The permits that hold for a dataset, by column; `*` for those without one of their own."""
+    rows = tx.execute(sa.select(permits).where(permits.c.dataset == name).order_by(permits.c.seq))
+    return {row.column_name: to_permit(row) for row in rows}
+
+
+def permit_for(held: dict[str, Permit], column: str) -> Permit | None:
+    """The one that holds for a column."""
+    return held.get(column) or held.get(ALL)
+
+
+# Objects
+
+
+def protect(tx: Transaction, blobs: Blobs, name: str) -> None:
+    """Bring the list of protected objects in line with the classes of a dataset's versions."""
+    c = catalog_versions.c
+    rows = tx.execute(sa.select(c.version).where(c.kind == Kind.DATASET.value, c.name == name))
+    held, wanted = decided(tx, [name])[name], set()
+    for number in rows.scalars():
+        wanted |= _objects_of(tx, blobs, catalog.get(tx, Ref(Kind.DATASET, name, number)), held)
+    tx.execute(protected.delete().where(protected.c.dataset == name))
+    _enter(tx, name, wanted)
+
+
+def protect_version(tx: Transaction, blobs: Blobs, version: Version) -> None:
+    """Enter the objects of a new version."""
+    name = version.ref.name
+    known = convert(version.record, DatasetRecord)
+    if known.findings or any(column.personal for column in known.columns) or decided(tx, [name])[name]:
+        _enter(tx, name, _objects_of(tx, blobs, version, decided(tx, [name])[name]))
+
+
+def _objects_of(tx: Transaction, blobs: Blobs, version: Version, held: Decided) -> set[tuple[str, str]]:
+    record = convert(version.record, DatasetRecord)
+    families = {each.family for each in classes_of(record, held) if each.masked}
+    if not families:
+        return set()
+    digests = {part.digest for part in record.parts} | ({record.profile} if record.profile else set())
+    if record.manifest is not None:
+        digests |= set(packs_of(blobs, read_manifest(blobs, record.manifest)))
+    if record.profile is not None:  # and the sketches that it was put together from
+        digests |= {segment.sketch for segment in decode(blobs.read(record.profile), Profile).segments}
+    digests |= {each.report for each in evidence.about(tx, version.ref) if each.report}
+    return {(digest, family) for digest in digests for family in families}
+
+
+def _enter(tx: Transaction, name: str, wanted: set[tuple[str, str]]) -> None:
+    for digest, family in sorted(wanted):
+        tx.execute(tx.insert(protected).values(digest=digest, dataset=name, family=family).on_conflict_do_nothing())
+
+
+def withheld(tx: Transaction, digests: Sequence[str], *, unless: str = "") -> list[str]:
+    """The datasets for whose sake some objects are not for the caller; what is of dataset `unless` is its own affair."""
+    found: set[str] = set()
+    for start in range(0, len(digests), 500):
+        chosen = protected.c.digest.in_(digests[start : start + 500])
+        rows = tx.execute(sa.select(protected).where(chosen)).all()
+        own = {row.digest for row in rows if row.dataset == unless}
+        found |= {
+            row.dataset
+            for row in rows
+            if row.digest not in own and not scopes.may(tx, f"reveal.{row.family}", Kind.DATASET, row.dataset)
+        }
+    return sorted(found)

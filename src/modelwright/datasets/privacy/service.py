@@ -1,0 +1,172 @@
+"""The service: what columns are about, who decided it, what they may be used for, and the keys of pseudonyms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from modelwright.core.errors import Denied, Invalid, NotFound
+from modelwright.core.operations import Caller, Room, operation
+from modelwright.core.paging import Filter
+from modelwright.core.refs import Kind, Ref
+from modelwright.datasets.classes import ColumnClass, Status, check_mask, check_tag
+from modelwright.datasets.privacy import queries
+from modelwright.datasets.privacy.keys import PurposeKeys
+from modelwright.datasets.privacy.masks import token_of
+from modelwright.datasets.privacy.records import ALL, BASES, Permit, PrivacySettings, Pseudonyms, check_purpose
+from modelwright.datasets.records import DatasetVersion
+from modelwright.store import Transaction, catalog, scopes
+
+MOST_VALUES = 1000  # that are looked up at a time
+
+
+class Privacy(Room):
+    """Classes of columns, what they may be used for, and pseudonyms."""
+
+    room, kind = "privacy", Kind.DATASET
+
+    def __init__(
+        self, caller: Caller, *, settings: PrivacySettings = PrivacySettings(), keys: PurposeKeys | None = None
+    ) -> None:
+        """`keys` are where the workspace is; at a distance there are none."""
+        super().__init__(caller)
+        self.settings = settings
+        self._keys = keys
+
+    @operation("read")
+    def classes(self, tx: Transaction, ref: Ref) -> Sequence[ColumnClass]:
+        """Say what the columns of a version are about: declared, found with evidence, confirmed or rejected."""
+        return queries.shown(tx, [catalog.get(tx, ref)])[0].classes
+
+    @operation("read", on="")
+    def open(self, tx: Transaction, where: Filter = Filter()) -> Sequence[DatasetVersion]:
+        """The newest version of every dataset that has findings which nobody has confirmed or rejected yet."""
+        page = catalog.list_things(tx, Kind.DATASET, where)
+        return [version for version in queries.shown(tx, page.items) if version.unconfirmed]
+
+    @operation("label", event="privacy.column.classified")
+    def classify(
+        self, tx: Transaction, ref: Ref, column: str, tag: str, *, holds: bool = True, mask: str = "", reason: str = ""
+    ) -> DatasetVersion:
+        """Confirm that a column is of a class, or (`holds=False`) reject it; it holds for every version of the dataset.
+
+        The class may be one that was found, or another that somebody knows of. `mask` is how it is masked for those who may
+        not read the class, in place of the usual way. Who may not read the class themselves cannot reject it: `Denied`.
+        """
+        version = queries.shown(tx, [catalog.get(tx, ref)])[0]
+        name, status = version.ref.name, Status.CONFIRMED if holds else Status.REJECTED
+        version.column(column)
+        family = check_tag(tag).partition(".")[0]
+        if mask and check_mask(mask).partition(":")[0] and family == "proxy":
+            raise Invalid("A proxy is not masked: it is a matter of what decisions rest on.", mend="Leave the mask out.")
+        before = next((each for each in version.classes if (each.column, each.tag) == (column, tag)), None)
+        if before is None and not holds:
+            raise NotFound(f"Nobody said that {column!r} of {version.ref} is {tag}.", mend=f"mw data classes {version.ref}")
+        weaker = not holds or (mask and before is not None and mask != before.mask)
+        if weaker and family != "proxy" and not scopes.may(tx, f"reveal.{family}", Kind.DATASET, name):
+            raise Denied(
+                f"{tx.principal.id} may not decide how {column!r} is shown: they may not read {family} in clear.",
+                mend=f"See who may: mw who-can reveal.{family} {version.ref.whole}",
+            )
+        if before is not None and (before.status, before.mask) == (status, mask):
+            tx.unchanged()
+            return version
+        queries.decide(tx, name, column, tag, status, mask, reason)
+        queries.protect(tx, self.blobs, name)
+        tx.note(
+            resource=version.ref,
+            before={"status": before.status.value if before else ""},
+            after={"column": column, "class": tag, "status": status.value, "mask": mask},
+        )
+        return queries.shown(tx, [catalog.get(tx, version.ref)])[0]
+
+    @operation("validate", event="privacy.purposes.permitted")
+    def permit(
+        self,
+        tx: Transaction,
+        ref: Ref,
+        purposes: Sequence[str],
+        *,
+        columns: Sequence[str] = (ALL,),
+        basis: str = "",
+        consent: str = "",
+        subject: str = "",
+        reason: str = "",
+    ) -> Sequence[Permit]:
+        """Say what columns of a dataset may be used for, on which legal basis; without purposes, for nothing.
+
+        It takes the place of what was said before. On the basis of consent, `consent` names a column of booleans and
+        `subject` the one that says whose rows they are: the latest answer of a subject holds for all of their rows. A use
+        declares its purpose, and one that is not permitted is refused.
+        """
+        version = queries.shown(tx, [catalog.get(tx, ref)])[0]
+        for name in [*(each for each in columns if each != ALL), *filter(None, [consent, subject])]:
+            version.column(name)
+        if consent and version.column(consent).type != "bool":
+            raise Invalid(
+                f"{consent!r} holds {version.column(consent).type}, not yes or no.", mend="Name a column of bool."
+            )
+        if bool(consent) != (basis == "consent") or (consent and not subject):
+            raise Invalid(
+                "The basis `consent` needs a column that says whether it was given, and one that says by whom.",
+                mend="Name both: --consent and --subject; other bases have neither.",
+            )
+        if basis and basis not in BASES:
+            raise Invalid(f"{basis!r} is no legal basis.", mend=f"There are {', '.join(BASES)} (GDPR, article 6).")
+        wanted = sorted({check_purpose(each) for each in purposes})
+        for column in columns:
+            queries.permit(
+                tx,
+                version.ref.name,
+                Permit(column=column, purposes=wanted, basis=basis, consent=consent, subject=subject),
+            )
+        tx.note(resource=version.ref.whole, after={"columns": list(columns), "purposes": wanted, "basis": basis})
+        return list(queries.permitted(tx, version.ref.name).values())
+
+    @operation("read")
+    def permits(self, tx: Transaction, ref: Ref) -> Sequence[Permit]:
+        """Say what the columns of a dataset may be used for."""
+        return list(queries.permitted(tx, catalog.get(tx, ref).ref.name).values())
+
+    @operation("erase", event="privacy.key.rotated", on="")
+    def rotate(self, tx: Transaction, purpose: str, *, reason: str) -> int:
+        """Make a new key for the pseudonyms of a purpose, and return its number; the old ones are kept for `lookup`."""
+        keys = self._here()
+        before = keys.present(purpose).number
+        made = keys.rotate(purpose).number
+        tx.note(resource=Ref(Kind.DATASET, purpose), before={"key": before}, after={"key": made, "purpose": purpose})
+        return made
+
+    @operation("reveal.pii", on="")
+    def lookup(self, tx: Transaction, purpose: str, values: Sequence[str]) -> Sequence[Pseudonyms]:
+        """The pseudonyms of some values under a purpose: with the present key, and with each that it had before."""
+        if len(values) > MOST_VALUES:
+            raise Invalid(f"{len(values)} values at once; it takes {MOST_VALUES} at most.", mend="Ask several times.")
+        keys = self._here()
+        present = keys.present(purpose)
+        secrets = [present.secret, *(key.secret for key in reversed(keys.all(purpose)) if key.number != present.number)]
+        return [Pseudonyms(tokens=[token_of(secret, value) for secret in secrets]) for value in values]
+
+    @operation("read", on="")
+    def admit(self, tx: Transaction, digest: str) -> None:
+        """Let an object pass, unless it holds columns that are masked for the caller: then it is `Denied`."""
+        refuse_withheld(tx, [digest])
+
+    def key(self, purpose: str) -> tuple[int, bytes]:
+        """The number and the secret of the present key, where the workspace is."""
+        found = self._here().present(purpose)
+        return found.number, found.secret
+
+    def _here(self) -> PurposeKeys:
+        if self._keys is None:
+            raise RuntimeError("the keys of pseudonyms are where the workspace is")
+        return self._keys
+
+
+def refuse_withheld(tx: Transaction, digests: Sequence[str], *, unless: str = "") -> None:
+    """`Denied` where an object holds columns of a dataset that the caller may not read in clear."""
+    if held := queries.withheld(tx, digests, unless=unless):
+        raise Denied(
+            f"This holds columns of dataset:{held[0]} that are masked for {tx.principal.id}.",
+            mend=f"Read the rows, masked: mw data head dataset:{held[0]}; or see who may: mw who-can reveal.pii "
+            f"dataset:{held[0]}",
+        )

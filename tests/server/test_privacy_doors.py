@@ -1,0 +1,166 @@
+"""Every way out of a dataset, tried by somebody who may read it, but not people in clear: the canary never sings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from msgspec.structs import replace
+
+from modelwright.core.errors import Denied, Invalid
+from modelwright.core.principals import Principal
+from modelwright.core.refs import Ref
+from modelwright.datasets.manifest import packs_of, read_manifest
+from modelwright.store import acting_as
+from modelwright.workspace import Workspace
+from tests.server.conftest import Locked
+
+CANARY = "canary.bird@nest.example"
+KEPT = "kept@example.org"
+PEOPLE = f"""\
+id,email,joined,amount
+1,{CANARY},2020-01-01,10
+2,ada@example.org,2020-02-01,20
+3,{KEPT},2020-03-01,30
+4,bob@example.org,2020-04-01,40
+"""
+
+
+@pytest.fixture
+def people(locked: Locked, tmp_path: Path) -> Ref:
+    """A dataset with an e-mail address that must not be seen, in two versions."""
+    file = tmp_path / "people.csv"
+    file.write_text(PEOPLE)
+    first = locked.here.datasets.add("people", file, key="id")
+    file.write_text(PEOPLE + f"5,{CANARY},2020-05-01,-1\n")
+    second = locked.here.datasets.add("people", file)
+    assert [(each.column, each.tag) for each in first.unconfirmed] == [("email", "pii.email")]
+    return second.ref
+
+
+def texts(value: Any) -> str:
+    """Everything that a result says."""
+    if isinstance(value, pa.Table):
+        return repr(value.to_pylist())
+    return repr(value)
+
+
+WAYS: dict[str, Callable[[Workspace, Ref], Any]] = {
+    "show": lambda w, ref: w.datasets.show(ref),
+    "read": lambda w, ref: w.datasets.read(ref),
+    "read where": lambda w, ref: w.datasets.read(ref, where="amount > 0 OR email LIKE 'canary%'"),
+    "head": lambda w, ref: w.datasets.head(ref, 5),
+    "relation": lambda w, ref: w.datasets.relation(ref).to_arrow_table(),
+    "arrow": lambda w, ref: w.datasets.arrow(ref).to_table(),
+    "profile": lambda w, ref: w.datasets.profile(ref),
+    "described": lambda w, ref: w.datasets.described(ref),
+    "suggest": lambda w, ref: w.datasets.suggest(ref),
+    "diff": lambda w, ref: w.datasets.diff(Ref.parse("dataset:people@1"), ref),
+    "classes": lambda w, ref: w.privacy.classes(ref),
+    "versions": lambda w, ref: w.datasets.versions(ref),
+    "list": lambda w, ref: w.datasets.list(),
+    "history": lambda w, ref: w.record.history(ref),
+}
+
+
+@pytest.mark.parametrize("door", ["http", "embedded"])
+def test_no_way_out_shows_what_a_reader_may_not_see_in_clear(locked: Locked, people: Ref, door: str) -> None:
+    token = locked.token("eve", ("scientist", "*"))
+    remote = locked.workspace(token)
+    for name, way in WAYS.items():
+        if door == "http":
+            found = texts(way(remote, people))
+        else:
+            with acting_as(Principal(id="eve")):
+                found = texts(way(locked.here, people))
+        assert "canary" not in found, name
+        assert found, name
+    clear = texts(locked.here.datasets.read(people))
+    assert CANARY in clear  # and whoever has the right sees it
+
+
+def test_the_objects_of_a_version_are_not_for_whoever_reads_it_masked(locked: Locked, people: Ref) -> None:
+    eve, steward = (
+        locked.client(locked.token("eve", ("scientist", "*"))),
+        locked.client(locked.token("sam", ("data_steward", "*"))),
+    )
+    version = locked.here.datasets.show(people)
+    assert version.manifest and version.profile
+    objects = [
+        *packs_of(locked.here.caller.blobs, read_manifest(locked.here.caller.blobs, version.manifest)),
+        version.profile,
+    ]
+    for digest in objects:
+        for headers in ({}, {"range": "bytes=0-10"}):
+            assert eve.get(f"/api/v1/objects/{digest}", headers=headers).status_code == 403
+        assert steward.get(f"/api/v1/objects/{digest}").status_code == 200
+
+
+def test_what_is_protected_cannot_be_made_a_dataset_of_ones_own(locked: Locked, people: Ref) -> None:
+    eve = locked.workspace(locked.token("eve", ("scientist", "*")))
+    version = locked.here.datasets.show(people)
+    with pytest.raises(Denied, match="masked for eve"):
+        eve.datasets.register("mine", record=replace(version.as_added, findings=[], parent=None))
+
+
+def test_what_has_to_see_rows_in_clear_is_refused_to_whoever_may_not(locked: Locked, people: Ref) -> None:
+    val = locked.workspace(locked.token("val", ("validator", "*")))
+    from modelwright.datasets import Pattern
+
+    with pytest.raises(Denied, match="in clear"):
+        val.datasets.check(people, [Pattern(column="email", regex=".*@example.org")])
+    assert locked.here.datasets.check(people, [Pattern(column="email", regex=".*@example.org")]).failed
+    page = locked.client(locked.token("val")).get(f"/datasets/{people.name}")
+    assert page.status_code == 200
+    assert "canary" not in page.text
+
+
+def test_whoever_adds_rows_to_what_they_read_masked_does_so_all_the_same(
+    locked: Locked, people: Ref, tmp_path: Path
+) -> None:
+    eve = locked.workspace(locked.token("eve", ("scientist", "*")))
+    file = tmp_path / "more.csv"
+    file.write_text(PEOPLE + "6,zoe@example.org,2020-06-01,60\n")
+    made = eve.datasets.add("people", file)
+    assert made.masks and made.rows == 5
+    assert locked.here.datasets.read(made.ref)["email"][4].as_py() == "zoe@example.org"
+
+
+def test_pseudonyms_join_within_a_purpose_and_not_across(locked: Locked, people: Ref, tmp_path: Path) -> None:
+    eve = locked.workspace(locked.token("eve", ("scientist", "*")))
+    file = tmp_path / "orders.csv"
+    file.write_text("order,email\n1,ada@example.org\n2,ada@example.org\n3,bob@example.org\n4,cyd@example.org\n")
+    orders = locked.here.datasets.add("orders", file)
+    fraud = set(eve.datasets.read(people, purpose="fraud")["email"].to_pylist())
+    assert len(fraud & set(eve.datasets.read(orders.ref, purpose="fraud")["email"].to_pylist())) == 2
+    assert not fraud & set(eve.datasets.read(orders.ref, purpose="marketing")["email"].to_pylist())
+    steward = locked.workspace(locked.token("sam", ("data_steward", "*")))
+    before = steward.privacy.lookup("fraud", ["ada@example.org"])[0].tokens
+    assert before[0] in fraud and len(before[0]) == 32
+    assert steward.privacy.rotate("fraud", reason="a key got out") == 2
+    after = steward.privacy.lookup("fraud", ["ada@example.org"])[0].tokens
+    assert after[0] not in fraud and after[1] == before[0]
+    assert after[0] in eve.datasets.read(people, purpose="fraud")["email"].to_pylist()
+    with pytest.raises(Denied):
+        eve.privacy.lookup("fraud", ["ada@example.org"])
+    with pytest.raises(Invalid, match="cannot name a purpose"):
+        eve.datasets.read(people, purpose="../fraud")
+
+
+def test_only_who_may_see_a_class_rejects_it_and_then_all_see_the_values(locked: Locked, people: Ref) -> None:
+    eve, steward = (
+        locked.workspace(locked.token("eve", ("scientist", "*"))),
+        locked.workspace(locked.token("sam", ("data_steward", "*"))),
+    )
+    with pytest.raises(Denied, match="may not decide"):
+        eve.privacy.classify(people, "email", "pii.email", holds=False)
+    assert [each.ref for each in eve.privacy.open()] == [people]
+    steward.privacy.classify(people, "email", "pii.email", holds=False, reason="role accounts")
+    assert CANARY in texts(eve.datasets.read(people))
+    assert not eve.privacy.open()
+    steward.privacy.classify(people, "joined", "special.health", reason="the day of a diagnosis")
+    assert set(eve.datasets.read(people)["joined"].to_pylist()) == {None}
+    assert eve.datasets.profile(people).column("joined").examples == []
