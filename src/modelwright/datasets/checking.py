@@ -53,7 +53,8 @@ def run_checks(checks: Sequence[Check], grounds: Grounds) -> CheckReport:
     others = _others(checks, grounds, problems)
     views = {view: files for view, _, files in others.values()}
     with tempfile.TemporaryDirectory(prefix="modelwright-check-") as spill:
-        connection = connect({TABLE: grounds.files, **views}, spill=Path(spill))
+        guarded = any(isinstance(check, Expression) for check in checks)  # SQL of somebody else's
+        connection = connect({TABLE: grounds.files, **views}, guarded=guarded, spill=Path(spill))
         plans = _plans(checks, basis, connection, others, problems)
         quoting = not any(column.personal for version in _looked_at(basis, others) for column in version.columns)
         figures = _figures(connection, plans, problems, quoting=quoting)

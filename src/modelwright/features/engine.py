@@ -17,6 +17,7 @@ from modelwright.core.signature import Column, DataType
 from modelwright.core.wire import encode
 from modelwright.features import rowwise, sql
 from modelwright.features.records import COUNTS, Feature, FeatureColumn, FeatureView
+from modelwright.store import analytics
 
 _KINDS = {
     "BOOLEAN": DataType.BOOL,
@@ -52,11 +53,8 @@ def session(source: pa.Table) -> Iterator[Any]:
 
     A definition's SQL was written by somebody else, perhaps: it can reach no file, no network and no setting.
     """
-    connection = duckdb.connect(":memory:", config={"autoinstall_known_extensions": False})
+    connection = analytics.locked()
     try:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute("SET enable_external_access = false")
-        connection.execute("SET lock_configuration = true")
         connection.register("source", source)
         yield connection
     except duckdb.Error as error:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from modelwright.core.errors import Invalid, Refused
 from modelwright.core.hashing import digest_bytes
 from modelwright.core.signature import Column, DataType, Signature
+from modelwright.core.skops import skops_io
 from modelwright.models import tensors
 from modelwright.models.columns import as_batch, as_table, data_type, infer_columns
 from modelwright.models.frameworks import default_format, framework_of, plain_params, predict_directly, written
@@ -204,9 +205,7 @@ def _output(name: str, values: Any) -> Column:
 
 
 def _to_skops(estimator: Any) -> bytes:
-    import skops.io
-
-    data: bytes = skops.io.dumps(estimator)
+    data: bytes = skops_io().dumps(estimator)
     return data
 
 

@@ -36,6 +36,7 @@ from modelwright.core.blobs import Blobs
 from modelwright.core.errors import Corrupt, Invalid, NotFound
 from modelwright.core.hashing import digest_value
 from modelwright.core.refs import Ref
+from modelwright.core.skops import skops_io
 from modelwright.core.wire import convert, to_plain
 
 Tree = Any
@@ -243,7 +244,7 @@ def _arrow_bytes(value: Any, where: str) -> bytes:
 
 def _skops_bytes(value: Any, where: str) -> bytes:
     try:
-        from skops import io as skops
+        skops = skops_io()
     except ImportError:
         raise Invalid(
             f"{where} is an estimator, and skops, which keeps it without pickling, is not installed.",
@@ -300,7 +301,7 @@ _FRAMES: dict[str, Callable[[Any], Any]] = {"pandas": _to_pandas, "polars": _to_
 
 
 def _skops_load(data: bytes) -> Any:
-    from skops import io as skops
+    skops = skops_io()
 
     odd = _untrusted(data)
     if odd:
@@ -313,7 +314,7 @@ TRUSTED = ("sklearn.", "numpy.", "scipy.")
 
 def _untrusted(data: bytes) -> list[str]:
     """The types in a skops file that neither skops vouches for nor the libraries above nor a loaded class stand for."""
-    from skops import io as skops
+    skops = skops_io()
 
     return [name for name in skops.get_untrusted_types(data=data) if not (name.startswith(TRUSTED) or _own_class(name))]
 

@@ -85,7 +85,13 @@ def _read_once(folder: Path, endpoint: str, since: datetime | None, until: datet
         for path in sorted((folder / quote(endpoint, safe="")).glob("*/*.parquet"))
         if path.stem not in unconverted and first <= path.parent.name <= last
     ]
-    return [*(pq.read_table(path, partitioning=None) for path in files), *fresh]
+    return [*(_stored(path) for path in files), *fresh]
+
+
+def _stored(path: Path) -> pa.Table:
+    """One file; there may be hundreds of small ones, and opening each as a dataset costs more than reading it."""
+    with pq.ParquetFile(path) as file:
+        return file.read(use_threads=False)
 
 
 def _is_of(table: pa.Table, endpoint: str) -> bool:

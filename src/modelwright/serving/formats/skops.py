@@ -12,6 +12,7 @@ import numpy as np
 
 from modelwright.core.errors import Invalid
 from modelwright.core.signature import DataType, Signature
+from modelwright.core.skops import skops_io
 from modelwright.serving.checks import Array, Columns
 from modelwright.serving.formats.outputs import name_outputs
 from modelwright.serving.records import Manifest
@@ -40,10 +41,9 @@ TRUSTED = frozenset(
 
 def load(manifest: Manifest, data: bytes) -> SkopsPredictor:
     """Build the estimator; `Invalid` names the types that are not allowed."""
-    import skops.io
-
+    io = skops_io()
     try:
-        named = set(skops.io.get_untrusted_types(data=data))
+        named = set(io.get_untrusted_types(data=data))
     except Exception as error:  # noqa: BLE001 - whatever a broken or hostile file makes the reader raise
         raise Invalid(f"The skops file cannot be read: {type(error).__name__}.") from None
     unknown = sorted(named - TRUSTED)
@@ -54,7 +54,7 @@ def load(manifest: Manifest, data: bytes) -> SkopsPredictor:
             details={"types": unknown},
         )
     try:
-        estimator = skops.io.loads(data, trusted=sorted(named))
+        estimator = io.loads(data, trusted=sorted(named))
     except Exception as error:  # noqa: BLE001 - as above: the message of a hostile file is not repeated
         raise Invalid(f"The skops file cannot be loaded: {type(error).__name__}.") from None
     return SkopsPredictor(manifest, estimator)

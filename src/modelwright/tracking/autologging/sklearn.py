@@ -9,6 +9,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from modelwright.core.skops import skops_io
 from modelwright.tracking.autologging.patching import Patches
 from modelwright.tracking.autologging.session import Session, training
 
@@ -105,5 +106,5 @@ def _item(value: Any) -> Any:
 
 
 def _model(session: Session, estimator: Any) -> None:
-    io = importlib.import_module("skops.io")
-    session.run.log_bytes(io.dumps(getattr(estimator, "best_estimator_", estimator)), session.name("model/model.skops"))
+    fitted = getattr(estimator, "best_estimator_", estimator)
+    session.run.log_bytes(skops_io().dumps(fitted), session.name("model/model.skops"))

@@ -1,0 +1,28 @@
+"""Importing skops without what its import drags in.
+
+To know which types are scikit-learn's, skops walks all of scikit-learn's packages, the bridges to other array libraries
+among them; a bridge imports its library, and where PyTorch is installed that takes five times as long as the rest.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import Any
+
+_BRIDGES = [f"sklearn.externals.array_api_compat.{library}" for library in ("torch", "cupy", "dask")]
+
+
+def skops_io() -> Any:
+    """The module `skops.io`; `ImportError` where it is not installed."""
+    if "skops.io" in sys.modules:
+        return sys.modules["skops.io"]
+    closed = {name: ModuleType(name) for name in _BRIDGES if name not in sys.modules}
+    sys.modules.update(closed)
+    try:
+        return importlib.import_module("skops.io")
+    finally:
+        for name, stand_in in closed.items():
+            if sys.modules.get(name) is stand_in:
+                del sys.modules[name]
