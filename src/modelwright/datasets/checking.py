@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from modelwright.core.errors import Invalid, ModelwrightError
 from modelwright.core.refs import Ref
-from modelwright.datasets.checks import Check, Distribution, Function, References, Severity
+from modelwright.datasets.checks import Check, Distribution, Expression, Function, References, Severity
 from modelwright.datasets.engine import connect, identifier, row, rows
 from modelwright.datasets.functions import Tally, run_functions
 from modelwright.datasets.plans import TABLE, Plan, plan_for
