@@ -296,8 +296,8 @@ class Workspace:
         from modelwright.datasets import Datasets
         from modelwright.store.objects import S3Settings
 
-        cache = self.home.folder / "cache" / "datasets" if self.home else None
-        indexes = None if self.home or not self.address else _user_cache(self.address) / "trees"
+        cache = config.datasets_cache(self.home.folder) if self.home else None
+        indexes = None if self.home or not self.address else config.user_cache(self.address) / "trees"
         s3 = self.home.settings.section("objects", S3Settings) if self.home else None
         return Datasets(self.caller, cache=cache, indexes=indexes, address=self.address, s3=s3, privacy=self.privacy)
 
@@ -553,16 +553,6 @@ def open_workspace(
     workspace = Workspace(home.caller(), home, address=str(project))
     home.prepare()
     return workspace
-
-
-def _user_cache(address: str) -> Path:
-    """Where on this machine it is remembered what concerns a workspace that lies elsewhere (XDG)."""
-    import os
-
-    from modelwright.core.hashing import digest_bytes
-
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "modelwright" / digest_bytes(address.encode())[:16]
 
 
 def _nothing() -> None:

@@ -9,17 +9,20 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from modelwright.core.config import folder_indexes
 from modelwright.core.errors import Conflict, Corrupt, Invalid, NotFound, Refused
+from modelwright.core.folders import Indexes, check_path, glance
 from modelwright.core.refs import Ref
 from modelwright.datasets.checkout import choose
 from modelwright.datasets.chunks import Chunk, KnownChunks, Packer, digest_of
-from modelwright.datasets.manifest import Entry, check_path, entries_of, packs_of, read_manifest, write_manifest
+from modelwright.datasets.manifest import Entry, entries_of, packs_of, read_manifest, write_manifest
 
 PICTURES = Ref.parse("dataset:pictures")
 
@@ -130,11 +133,12 @@ def test_a_change_that_size_and_time_hide_is_found_when_asked_to_verify(embedded
 
 def test_a_change_right_after_the_add_is_seen_though_the_time_may_be_the_same(embedded, tmp_path):
     folder = fill(tmp_path / "quick", {"a": b"one"})
+    moment = time.time_ns() + 10**9  # however slow this is, the file is not old when it is read
+    os.utime(folder / "a", ns=(moment, moment))
     embedded.datasets.add_files("quick", folder)
-    moment = (folder / "a").stat()
     with (folder / "a").open("r+b") as file:
         file.write(b"two")
-    os.utime(folder / "a", ns=(moment.st_mtime_ns, moment.st_mtime_ns))
+    os.utime(folder / "a", ns=(moment, moment))
     assert embedded.datasets.status(folder).changed == ["a"]
 
 
@@ -522,3 +526,16 @@ class KnownChunksOf:
 
     def __exit__(self, *error: object) -> None:
         self._packer.__exit__(*error)
+
+
+def test_a_status_after_an_add_or_a_checkout_needs_no_look_at_the_record(embedded, pictures, tmp_path):
+    older(pictures)
+    indexes = Indexes(folder_indexes(embedded.address))
+    first = embedded.datasets.add_files("pictures", pictures)
+    assert glance(indexes.load(pictures)) == embedded.datasets.status(pictures)
+    embedded.datasets.checkout(first.ref, tmp_path / "out", ["cats"])
+    assert glance(indexes.load(tmp_path / "out")) is None
+    embedded.datasets.checkout(first.ref, tmp_path / "out")
+    found = glance(indexes.load(tmp_path / "out"))
+    assert found.clean
+    assert found.same == 203

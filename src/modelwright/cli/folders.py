@@ -12,6 +12,8 @@ import typer
 from modelwright.cli.options import AsJson, RefArgument, Where, named, parse_ref, workspace
 from modelwright.cli.output import aside, print_json, say, short, size, table, when
 from modelwright.cli.progress import folder_size, progress
+from modelwright.core.config import folder_indexes
+from modelwright.core.folders import Indexes, Standing, glance
 from modelwright.core.paging import Filter
 from modelwright.core.refs import Kind, Ref
 
@@ -102,11 +104,14 @@ def status(
 ) -> None:
     """Say how a folder stands to a version of files: what was added, changed or removed there.
 
-    Files are told apart by size, time and inode, and read only where that does not suffice.
+    Files are told apart by size, time and inode, and read only where that does not suffice. A folder that is as it was is
+    told by what was remembered when it was added or checked out, without a look at the record.
     """
     wanted = parse_ref(ref, Kind.DATASET) if ref else None
-    with workspace(where) as rooms, progress(f"looking at {folder}") as told:
-        found = rooms.datasets.status(folder, wanted, verify=verify, told=told)
+    found = None if verify else _glance(folder, wanted, where)
+    if found is None:
+        with workspace(where) as rooms, progress(f"looking at {folder}") as told:
+            found = rooms.datasets.status(folder, wanted, verify=verify, told=told)
     if as_json:
         print_json(found)
         return
@@ -116,6 +121,12 @@ def status(
     if len(rows) > SHOWN:
         aside(f"{len(rows) - SHOWN:,} more: --json has them all.")
     say(f"{found.folder} is {found.ref}" + (f", but for {len(rows):,} files." if rows else "."))
+
+
+def _glance(folder: Path, ref: Ref | None, where: str | None) -> Standing | None:
+    """How a folder stands to the version that it is of, where that needs no workspace: by what is remembered here."""
+    index = Indexes(folder_indexes(where)).load(folder.resolve())
+    return None if ref is not None and str(ref) != index.ref else glance(index)
 
 
 def checkout(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import tomllib
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_type_hints
@@ -10,6 +11,7 @@ from typing import Any, TypeVar, cast, get_type_hints
 import msgspec
 
 from modelwright.core.errors import Invalid, NotFound
+from modelwright.core.hashing import digest_bytes
 from modelwright.core.wire import convert
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -48,6 +50,25 @@ def find_project(start: Path) -> Path | None:
         if (folder / PROJECT_FILE).is_file():
             return folder
     return None
+
+
+def user_cache(address: str) -> Path:
+    """Where on this machine it is remembered what concerns a workspace that lies elsewhere (XDG)."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "modelwright" / digest_bytes(address.encode())[:16]
+
+
+def datasets_cache(home: Path) -> Path:
+    """Where a workspace that lies in a folder keeps what it fetched and learned of datasets."""
+    return home / "cache" / "datasets"
+
+
+def folder_indexes(where: str | None) -> Path | None:
+    """Where the workspace that `where` means remembers how folders were found; None if that is no workspace."""
+    if where is not None and where.startswith(("http://", "https://")):
+        return user_cache(where) / "trees"
+    project = find_project(Path.cwd()) if where is None else Path(where)
+    return None if project is None else datasets_cache(project / HOME) / "trees"
 
 
 def _known_keys(values: dict[str, Any], wanted: type, file: str, prefix: str) -> None:

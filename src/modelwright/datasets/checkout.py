@@ -18,10 +18,11 @@ import msgspec
 
 from modelwright.core.blobs import Blobs
 from modelwright.core.errors import Conflict, Invalid, NotFound, Refused
+from modelwright.core.folders import Index, Remembered, Seen, scan
 from modelwright.datasets.chunks import by_place
 from modelwright.datasets.manifest import Entry
 from modelwright.datasets.objects import assemble
-from modelwright.datasets.trees import Index, Remembered, Seen, Told, learn, scan
+from modelwright.datasets.trees import Told, learn
 
 LINKED: Final = 1 << 20  # bytes; a shorter file is as quickly written as linked
 _CLONE: Final = 0x40049409  # FICLONE
@@ -94,6 +95,7 @@ def check_out(
             mend="Add them as a version first, or say --force to lose them.",
             details={"files": sorted(blocked)[:100]},
         )
+    index.whole = ""
     places = _places(wanted, found)
     below = [path for path in found if any(path.startswith(f"{place}/") for place in places)] if places else []
     for path in [*gone, *below]:
@@ -118,6 +120,8 @@ def check_out(
         index.put = {}
     index.put |= {path: entry.digest for path, entry in wanted.items()}
     index.ref = index.ref if partial and index.ref else ref
+    if not partial:
+        index.whole, index.executable = ref, [entry.path for entry in entries if entry.executable]
     return CheckedOut(ref=ref, folder=str(root), removed=len(gone), kept=len(good), **counts)
 
 

@@ -62,6 +62,7 @@ class KnownChunks:
     def __init__(self, path: Path | None) -> None:
         self._met: dict[bytes, Chunk] = {}
         self._database: sqlite3.Connection | None = None
+        self._empty = False  # the file, when it was opened: then only what is kept from here is in it
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -69,6 +70,8 @@ class KnownChunks:
             except sqlite3.DatabaseError:  # damaged: it is only a cache
                 path.unlink(missing_ok=True)
                 self._database = self._open(path)
+            with suppress(sqlite3.DatabaseError):
+                self._empty = self._database.execute("SELECT 1 FROM chunks LIMIT 1").fetchone() is None
 
     def meet(self, chunks: Iterable[Chunk]) -> None:
         """Remember, in memory, where some chunks lie."""
@@ -77,7 +80,7 @@ class KnownChunks:
     def find(self, digest: bytes) -> Chunk | None:
         """Where a chunk lies, or None."""
         found = self._met.get(digest)
-        if found is not None or self._database is None:
+        if found is not None or self._database is None or self._empty:
             return found
         with suppress(sqlite3.DatabaseError):  # it is only a cache
             row = self._database.execute(_FIND, (digest,)).fetchone()

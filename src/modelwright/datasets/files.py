@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from modelwright.core.blobs import Blobs
+from modelwright.core.folders import Index
 from modelwright.datasets.chunks import KnownChunks, Packer
 from modelwright.datasets.manifest import Entry, Manifest, by_path, entries_of, write_manifest
 from modelwright.datasets.records import DatasetDiff, DatasetRecord, DatasetVersion, FilesDiff, RowsDiff
-from modelwright.datasets.trees import Index, Told, store
+from modelwright.datasets.trees import Told, store
 
 
 def prepare_files(

@@ -7,7 +7,6 @@ pages, and every pack that a page or one of its entries needs: so the collector 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ from blake3 import blake3
 
 from modelwright.core.blobs import Blobs
 from modelwright.core.errors import Corrupt, Invalid
+from modelwright.core.folders import check_path
 from modelwright.core.hashing import digest_bytes
 from modelwright.datasets.chunks import Chunk, Packer, digest_of, read_chunk
 
@@ -24,12 +24,6 @@ READ_INTO: Final = 4 << 20  # the collector reads JSON up to this size for the d
 PAGE: Final = 128  # entries of a page, on average
 _PAGES: Final = 4096  # with more, pages are larger
 _NAMED: Final = 16_000  # packs named in one JSON document
-_LONGEST: Final = 255  # bytes of one name in a path
-_ELSEWHERE: Final = re.compile(
-    r"^$|^/|/$|//|(?:^|/)\.\.?(?:/|$)"  # nothing, from the root, empty names, `.` and `..`
-    r"|^[A-Za-z]:|\\"  # a drive, and what separates names on Windows
-    r"|[\x00-\x1f\x7f]|[\ud800-\udfff]"  # control characters, and bytes that were no UTF-8
-)
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -71,20 +65,6 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     pages: list[PageOf]
     packs: list[str]
     more: list[str] = []  # JSON documents that name further packs
-
-
-def check_path(path: str) -> str:
-    """A path that stays below its root on every system; `Invalid` for any other."""
-    if _ELSEWHERE.search(path) or (len(path) > _LONGEST // 4 and _too_long(path)):
-        raise Invalid(
-            f"{path!r} is no name for a file of a dataset.",
-            mend="Names are UTF-8, without control characters and backslashes, and lead nowhere but downwards.",
-        )
-    return path
-
-
-def _too_long(path: str) -> bool:
-    return any(len(name.encode()) > _LONGEST for name in path.split("/"))
 
 
 def write_manifest(blobs: Blobs, packer: Packer, entries: Iterable[Entry]) -> tuple[str, Manifest]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from modelwright.core.errors import Conflict, Denied, Invalid, NotFound
+from modelwright.core.folders import Indexes, Standing
 from modelwright.core.hashing import digest_value
 from modelwright.core.operations import Caller, Room, operation
 from modelwright.core.paging import MAX_LIMIT, Filter, Page
@@ -40,7 +41,6 @@ from modelwright.datasets.records import (
     Profile,
     Pruned,
 )
-from modelwright.datasets.trees import Indexes
 from modelwright.store import Evidence, State, Transaction, catalog, evidence
 
 if TYPE_CHECKING:
@@ -53,7 +53,6 @@ if TYPE_CHECKING:
     from modelwright.datasets.manifest import Entry, Manifest
     from modelwright.datasets.segments import TableSketch
     from modelwright.datasets.transfer import Transfer
-    from modelwright.datasets.trees import Standing
     from modelwright.store.objects import S3Settings
 
 CHECKS = "data-checks"  # the kind of evidence that a run of checks becomes
@@ -390,7 +389,7 @@ class Datasets(Room):
         version = self.register(
             name, record=record, inputs=[*inputs], description=description, tags=dict(tags or {}), reason=reason
         )
-        index.ref = str(version.ref)
+        index.ref = index.whole = str(version.ref)
         self._indexes.save(index)
         return version
 

@@ -1,135 +1,26 @@
-"""Folders on this machine: what lies in them, what was known of it, and how they stand to a version.
+"""Folders on this machine: read into chunks, with an index of what was read, and how they stand to a version.
 
-An index beside the workspace remembers size, modification time and inode of every file with its digest; a file that still
-has them is not read again. A time that was too fresh to be told from that of a later change is not believed.
+A file that is as the index beside the workspace remembers it is not read again. A time that was too fresh to be told from
+that of a later change is not believed.
 """
 
 from __future__ import annotations
 
 import os
-import secrets
-import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
-from modelwright.core.errors import Conflict, Invalid, NotFound
-from modelwright.core.hashing import digest_bytes
+from modelwright.core.errors import Conflict, Invalid
+from modelwright.core.folders import Index, Remembered, Seen, Standing, scan
 from modelwright.datasets.chunks import Packer, digest_of
 from modelwright.datasets.cutting import LEAST, borders, pieces
-from modelwright.datasets.manifest import Entry, check_path
+from modelwright.datasets.manifest import Entry
 
-LEFT_OUT: Final = frozenset({".git", ".modelwright"})
 FRESH: Final = 50_000_000  # nanoseconds within which a file system may give two changes the same time
 COARSE: Final = 2_500_000_000  # the same where times are whole seconds
 Told = Callable[[float], None]
-
-
-class Seen(msgspec.Struct, frozen=True, array_like=True):
-    """A file as it was found."""
-
-    size: int
-    modified: int  # nanoseconds since 1970
-    inode: int
-    executable: bool
-
-    @classmethod
-    def of(cls, found: os.stat_result) -> Seen:
-        """From what the system says of a file."""
-        return cls(found.st_size, found.st_mtime_ns, found.st_ino, bool(found.st_mode & stat.S_IXUSR))
-
-
-class Remembered(msgspec.Struct, frozen=True, array_like=True):
-    """A file as it was found, and what was in it; `sure` if a change would show."""
-
-    seen: Seen
-    digest: bytes
-    sure: bool
-
-
-class Index(msgspec.Struct, kw_only=True):
-    """What is known of a folder: of which version it is, its files by path, and what versions put there."""
-
-    folder: str
-    ref: str = ""  # the version that was added from it, or checked out into it, last
-    files: dict[str, Remembered] = {}
-    put: dict[str, bytes] = {}  # digests of what was added or checked out: it can be had again
-
-    def digest(self, path: str, seen: Seen) -> bytes | None:
-        """The digest of a file, if it is known without reading."""
-        known = self.files.get(path)
-        return known.digest if known is not None and known.sure and known.seen == seen else None
-
-
-class Indexes:
-    """The indexes of folders, each in a file; without a folder for them nothing is remembered."""
-
-    def __init__(self, place: Path | None) -> None:
-        self.place = place
-
-    def load(self, folder: Path) -> Index:
-        """What is known of a folder. An index that cannot be read is none."""
-        empty = Index(folder=str(folder))
-        path = self._path(folder)
-        if path is None:
-            return empty
-        try:
-            found = msgspec.msgpack.decode(path.read_bytes(), type=Index)
-        except (OSError, msgspec.MsgspecError):
-            return empty
-        return found if found.folder == str(folder) else empty
-
-    def save(self, index: Index) -> None:
-        """Remember it, whole or not at all."""
-        path = self._path(Path(index.folder))
-        if path is None:
-            return
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        partial = path.with_suffix(f".{secrets.token_hex(6)}")
-        try:
-            partial.write_bytes(msgspec.msgpack.encode(index))
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-
-    def _path(self, folder: Path) -> Path | None:
-        return None if self.place is None else self.place / f"{digest_bytes(str(folder).encode())}.index"
-
-
-def scan(folder: Path) -> dict[str, Seen]:
-    """The files below a folder (or the one file that it is), by path; `.git` and `.modelwright` are passed over.
-
-    `Invalid` names a symbolic link, a device or a name that no version can hold; `NotFound` where nothing is.
-    """
-    try:
-        if folder.is_file() and not folder.is_symlink():
-            return {check_path(folder.name): Seen.of(folder.stat())}
-        return dict(_scan(str(folder), ""))
-    except FileNotFoundError as error:
-        raise NotFound(f"There is no {error.filename}.") from None
-    except NotADirectoryError:
-        raise Invalid(f"{folder} is neither a folder nor a file.") from None
-
-
-def _scan(folder: str, prefix: str) -> Iterator[tuple[str, Seen]]:
-    with os.scandir(folder) as found:
-        for each in found:
-            if each.name in LEFT_OUT:
-                continue
-            if each.is_symlink():
-                raise Invalid(
-                    f"{each.path} is a symbolic link; what it leads to may be anywhere.",
-                    mend="Put the file itself there, or take the link away.",
-                )
-            if each.is_dir(follow_symlinks=False):
-                yield from _scan(each.path, f"{prefix}{each.name}/")
-            elif each.is_file(follow_symlinks=False):
-                yield check_path(prefix + each.name), Seen.of(each.stat(follow_symlinks=False))
-            else:
-                raise Invalid(f"{each.path} is neither a file nor a folder.", mend="Take it away.")
 
 
 def store(
@@ -151,7 +42,7 @@ def store(
     ready: dict[str, Entry] = {}
     ahead: dict[str, list[bytes]] = {}
     remembered: dict[str, Remembered] = {}
-    done, single = 0, root.is_file()
+    done, single, top = 0, root.is_file(), f"{root}{os.sep}"
     for path, seen in sorted(found.items()):
         digest = None if verify else index.digest(path, seen)
         entry = None if digest is None else before.get(digest)
@@ -160,10 +51,8 @@ def store(
             ready[path] = Entry(path, seen.size, entry.digest, seen.executable, chunks)
             remembered[path] = index.files[path]
         else:
-            file = root if single else root / path
             looked = time.time_ns()
-            digests = [packer.add(piece) for piece in content(file, seen.size)]
-            _unchanged(file, seen)
+            digests = [packer.add(piece) for piece in content(str(root) if single else f"{top}{path}", seen)]
             ahead[path] = digests
             remembered[path] = Remembered(seen, digest_of(digests), _sure(seen, looked))
         done += seen.size
@@ -174,24 +63,8 @@ def store(
         ready[path] = Entry(path, found[path].size, digest_of(digests), found[path].executable, chunks)
     index.files = remembered
     index.put = {path: entry.digest for path, entry in ready.items()}
+    index.executable = [path for path, entry in ready.items() if entry.executable]
     return list(ready.values())
-
-
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """How a folder stands to a version: by path."""
-
-    ref: str
-    folder: str
-    added: list[str] = []
-    removed: list[str] = []
-    changed: list[str] = []
-    same: int = 0
-    read: int = 0  # files that had to be read to tell
-
-    @property
-    def clean(self) -> bool:
-        """Whether there is no difference."""
-        return not (self.added or self.removed or self.changed)
 
 
 def stand(
@@ -239,25 +112,34 @@ def learn(root: Path, path: str, seen: Seen, index: Index) -> bytes:
 
     file = root if root.is_file() else root / path
     looked = time.time_ns()
-    digest = digest_of([blake3(piece).digest() for piece in content(file, seen.size)])
-    _unchanged(file, seen)
+    digest = digest_of([blake3(piece).digest() for piece in content(str(file), seen)])
     index.files[path] = Remembered(seen, digest, _sure(seen, looked))
     return digest
 
 
-def content(file: Path, size: int) -> Iterator[bytes]:
-    """A file as the chunks that it is stored in."""
-    if size == 0:
-        return
-    if size <= LEAST:
-        yield file.read_bytes()
-        return
-    yield from pieces(file, borders(file))
-
-
-def _unchanged(file: Path, seen: Seen) -> None:
-    if Seen.of(file.stat()) != seen:
+def content(file: str, seen: Seen) -> Iterator[bytes]:
+    """A file as the chunks that it is stored in; `Conflict` in the end if it is not any more as it was seen."""
+    if seen.size > LEAST:
+        yield from pieces(Path(file), borders(Path(file)))
+        now = Path(file).stat()
+    else:
+        piece, now = _read(file, seen.size)
+        if piece:
+            yield piece
+    if Seen.of(now) != seen:
         raise Conflict(f"{file} changed while it was read.", mend="Try again when nothing writes to it.")
+
+
+def _read(file: str, size: int) -> tuple[bytes, os.stat_result]:
+    """A small file, and what the system says of it afterwards: with as few calls as it takes, as there may be many."""
+    descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0))
+    try:
+        piece = os.read(descriptor, size + 1)
+        while 0 < len(piece) < size and (more := os.read(descriptor, size + 1 - len(piece))):
+            piece += more
+        return piece, os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _sure(seen: Seen, looked: int) -> bool:

@@ -1,0 +1,203 @@
+"""Folders on this machine: what lies in them, and what was known of it when they were looked at last.
+
+An index remembers size, modification time and inode of every file with its digest; a file that still has them is not read
+again. Where it holds a whole version, it can be said without the record how the folder stands to it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import stat
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from modelwright.core.errors import Invalid, NotFound
+from modelwright.core.hashing import digest_bytes
+
+LEFT_OUT: Final = frozenset({".git", ".modelwright"})
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_. -]{0,62}")  # names that need no closer look
+_LONGEST: Final = 255  # bytes of one name in a path
+_ELSEWHERE: Final = re.compile(
+    r"^$|^/|/$|//|(?:^|/)\.\.?(?:/|$)"  # nothing, from the root, empty names, `.` and `..`
+    r"|^[A-Za-z]:|\\"  # a drive, and what separates names on Windows
+    r"|[\x00-\x1f\x7f]|[\ud800-\udfff]"  # control characters, and bytes that were no UTF-8
+)
+
+
+class Seen(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A file as it was found."""
+
+    size: int
+    modified: int  # nanoseconds since 1970
+    inode: int
+    executable: bool
+
+    @classmethod
+    def of(cls, found: os.stat_result) -> Seen:
+        """From what the system says of a file."""
+        return cls(found.st_size, found.st_mtime_ns, found.st_ino, bool(found.st_mode & stat.S_IXUSR))
+
+
+class Remembered(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A file as it was found, and what was in it; `sure` if a change would show."""
+
+    seen: Seen
+    digest: bytes
+    sure: bool
+
+
+class Index(msgspec.Struct, kw_only=True):
+    """What is known of a folder: of which version it is, its files by path, and what versions put there."""
+
+    folder: str
+    ref: str = ""  # the version that was added from it, or checked out into it, last
+    files: dict[str, Remembered] = {}
+    put: dict[str, bytes] = {}  # digests of what was added or checked out: it can be had again
+    whole: str = ""  # the version that `put` is all of
+    executable: list[str] = []  # which files of that version are
+
+    def digest(self, path: str, seen: Seen) -> bytes | None:
+        """The digest of a file, if it is known without reading."""
+        known = self.files.get(path)
+        return known.digest if known is not None and known.sure and known.seen == seen else None
+
+
+class Indexes:
+    """The indexes of folders, each in a file; without a folder for them nothing is remembered."""
+
+    def __init__(self, place: Path | None) -> None:
+        self.place = place
+
+    def load(self, folder: Path) -> Index:
+        """What is known of a folder. An index that cannot be read is none."""
+        empty = Index(folder=str(folder))
+        path = self._path(folder)
+        if path is None:
+            return empty
+        try:
+            found = msgspec.msgpack.decode(path.read_bytes(), type=Index)
+        except (OSError, msgspec.MsgspecError):
+            return empty
+        return found if found.folder == str(folder) else empty
+
+    def save(self, index: Index) -> None:
+        """Remember it, whole or not at all."""
+        path = self._path(Path(index.folder))
+        if path is None:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        partial = path.with_suffix(f".{secrets.token_hex(6)}")
+        try:
+            partial.write_bytes(msgspec.msgpack.encode(index))
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _path(self, folder: Path) -> Path | None:
+        return None if self.place is None else self.place / f"{digest_bytes(str(folder).encode())}.index"
+
+
+def scan(folder: Path) -> dict[str, Seen]:
+    """The files below a folder (or the one file that it is), by path; `.git` and `.modelwright` are passed over.
+
+    `Invalid` names a symbolic link, a device or a name that no version can hold; `NotFound` where nothing is.
+    """
+    try:
+        if folder.is_file() and not folder.is_symlink():
+            return {check_path(folder.name): Seen.of(folder.stat())}
+        found: dict[str, Seen] = {}
+        _scan(str(folder), "", found)
+        return found
+    except FileNotFoundError as error:
+        raise NotFound(f"There is no {error.filename}.") from None
+    except NotADirectoryError:
+        raise Invalid(f"{folder} is neither a folder nor a file.") from None
+
+
+def _scan(folder: str, prefix: str, found: dict[str, Seen]) -> None:
+    with os.scandir(folder) as there:
+        for each in there:
+            name = each.name
+            path = prefix + name
+            at = each.stat(follow_symlinks=False)
+            mode = at.st_mode
+            if stat.S_ISREG(mode):
+                if _PLAIN.fullmatch(name) is None:
+                    if name in LEFT_OUT:
+                        continue
+                    check_path(path)
+                found[path] = Seen(at.st_size, at.st_mtime_ns, at.st_ino, mode & stat.S_IXUSR != 0)
+            elif name in LEFT_OUT:
+                continue
+            elif stat.S_ISDIR(mode):
+                _scan(each.path, f"{path}/", found)
+            elif stat.S_ISLNK(mode):
+                raise Invalid(
+                    f"{each.path} is a symbolic link; what it leads to may be anywhere.",
+                    mend="Put the file itself there, or take the link away.",
+                )
+            else:
+                raise Invalid(f"{each.path} is neither a file nor a folder.", mend="Take it away.")
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """How a folder stands to a version: by path."""
+
+    ref: str
+    folder: str
+    added: list[str] = []
+    removed: list[str] = []
+    changed: list[str] = []
+    same: int = 0
+    read: int = 0  # files that had to be read to tell
+
+    @property
+    def clean(self) -> bool:
+        """Whether there is no difference."""
+        return not (self.added or self.removed or self.changed)
+
+
+def glance(index: Index) -> Standing | None:
+    """How a folder stands to the version that it is of, from the index alone; None if that takes reading something."""
+    if not index.ref or index.whole != index.ref:
+        return None
+    found = scan(Path(index.folder))
+    executable = set(index.executable)
+    changed: list[str] = []
+    files, put, shared = index.files, index.put, 0
+    for path, seen in found.items():
+        wanted = put.get(path)
+        if wanted is None:
+            continue
+        shared += 1
+        known = files.get(path)
+        if known is None or not known.sure or known.seen != seen:
+            return None
+        if known.digest != wanted or seen.executable != (path in executable):
+            changed.append(path)
+    return Standing(
+        ref=index.ref,
+        folder=index.folder,
+        added=sorted(found.keys() - put.keys()),
+        removed=sorted(put.keys() - found.keys()) if shared < len(put) else [],
+        changed=sorted(changed),
+        same=shared - len(changed),
+    )
+
+
+def check_path(path: str) -> str:
+    """A path that stays below its root on every system; `Invalid` for any other."""
+    if _ELSEWHERE.search(path) or (len(path) > _LONGEST // 4 and _too_long(path)):
+        raise Invalid(
+            f"{path!r} is no name for a file of a dataset.",
+            mend="Names are UTF-8, without control characters and backslashes, and lead nowhere but downwards.",
+        )
+    return path
+
+
+def _too_long(path: str) -> bool:
+    return any(len(name.encode()) > _LONGEST for name in path.split("/"))
