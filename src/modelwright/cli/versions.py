@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from modelwright.cli.options import AsJson, Reason, Where, Yes, confirm, named, parse_ref, workspace
+from modelwright.cli.options import AsJson, Reason, RefArgument, Where, Yes, confirm, named, parse_ref, workspace
 from modelwright.cli.output import aside, facts, print_json, say, section, short, size, table
-from modelwright.cli.progress import progress
+from modelwright.cli.progress import folder_size, progress
 from modelwright.core.errors import Conflict, Invalid
 from modelwright.core.refs import Kind, Ref
 
@@ -58,6 +58,36 @@ def merge(
         _tell_merge(found, plan=plan)
     if found.conflicting and not found.settled:
         raise typer.Exit(Conflict.exit_code)
+
+
+def export(
+    ref: RefArgument,
+    target: Annotated[Path, typer.Argument(metavar="TARGET", help="A new file (.parquet, .csv, .arrow) or folder.")],
+    form: Annotated[
+        str,
+        typer.Option("--format", "-f", help="parquet, csv, arrow, parts, delta, folder, croissant.", show_default=False),
+    ] = "",
+    masked: Annotated[bool, typer.Option("--masked", help="Mask whatever is masked for anybody.")] = False,
+    license_: Annotated[str, typer.Option("--license", help="For Croissant: its SPDX address.")] = "",
+    url: Annotated[str, typer.Option(help="For Croissant: where the data are described.")] = "",
+    creator: Annotated[str, typer.Option(help="For Croissant: who made them.")] = "",
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a version for others: rows as Parquet, CSV, Arrow or Delta Lake, files as a folder, either with Croissant.
+
+    The format follows the target's suffix; a folder gets the Parquet files of a table, or the files of a version. Columns
+    that you may not read in clear are masked. Croissant needs a license, said here or as a tag.
+    """
+    parsed = parse_ref(ref, Kind.DATASET)
+    about = {"license": license_, "url": url, "creator": creator}
+    with workspace(where) as rooms, progress(f"writing {parsed}"):
+        version = rooms.datasets.show(parsed)
+        written = rooms.datasets.export(version.ref, target, form, masked=masked, about=about)
+    if as_json:
+        print_json({"version": version.ref, "path": str(written)})
+    else:
+        say(f"{version.ref} is {target}, {size(folder_size(written) if written.is_dir() else written.stat().st_size)}.")
 
 
 def alias(
@@ -226,4 +256,11 @@ def _conflict(each: MergeConflict) -> list[object]:
     return [which, each.column, each.what, *sides]
 
 
-COMMANDS: Final[Mapping[str, Callable[..., None]]] = {"merge": merge, "alias": alias, "push": push, "pull": pull, "gc": gc}
+COMMANDS: Final[Mapping[str, Callable[..., None]]] = {
+    "merge": merge,
+    "export": export,
+    "alias": alias,
+    "push": push,
+    "pull": pull,
+    "gc": gc,
+}

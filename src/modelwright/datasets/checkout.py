@@ -125,6 +125,15 @@ def check_out(
     return CheckedOut(ref=ref, folder=str(root), removed=len(gone), kept=len(good), **counts)
 
 
+def write_files(blobs: Blobs, entries: Sequence[Entry], folder: Path) -> None:
+    """Write the files of a version into a new folder, as they are and with nothing remembered of it."""
+    folder.mkdir()
+    wanted = {entry.path: entry for entry in entries}
+    for path in by_place({entry.path: entry.chunks for entry in entries}):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        assemble(blobs, wanted[path], folder / path, mode=0o755 if wanted[path].executable else 0o644)
+
+
 def _compare(
     root: Path, wanted: Mapping[str, Entry], found: Mapping[str, Seen], index: Index
 ) -> tuple[set[str], list[str]]:

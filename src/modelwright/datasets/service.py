@@ -630,6 +630,50 @@ class Datasets(Room):
         version = self.register(target.name, record=replace(record, **parents), inputs=[mine.ref, other.ref], reason=reason)
         return replace(found, version=version.ref)
 
+    def export(
+        self,
+        ref: Ref | str,
+        target: Path | str,
+        form: str = "",
+        *,
+        purpose: str = "",
+        masked: bool = False,
+        about: Mapping[str, str] | None = None,
+    ) -> Path:
+        """Write a version to a new file or folder, for others to read: what you may read of it, as you may read it.
+
+        `form` is `parquet`, `csv`, `arrow`, `parts` (a folder of Parquet files), `delta`, `folder` (of a version of files),
+        or `croissant`: a folder of the content with Croissant's metadata, for which `about` says `license`, and may say
+        `url`, `creator` and `citation`. By default the target's suffix tells. With `masked` every column that is masked
+        for anybody is masked. Where something is there already it is a `Conflict`; what appears is whole.
+        """
+        from modelwright.datasets import exporting
+        from modelwright.datasets.checkout import write_files
+        from modelwright.datasets.croissant import TABLE, write_croissant
+
+        version, place = self._read(ref), Path(target).absolute()
+        form = form or exporting.SUFFIXES.get(place.suffix.lower(), "parts" if version.is_table else "folder")
+        if version.is_table:
+            files = self._masked_files(version, purpose, everything=True) if masked else self._files(version, purpose)
+            if form != "croissant":
+                exporting.export_rows(files, place, form)
+                return place
+        elif form not in ("folder", "croissant"):
+            self._holding_rows(version)
+
+        def fill(folder: Path) -> None:
+            if version.is_table:
+                folder.mkdir()
+                exporting.export_rows(files, folder / TABLE, "parquet")
+            else:
+                write_files(self.blobs, self._entries(version), folder)
+
+        def described(folder: Path) -> None:
+            write_croissant(version, folder, fill, about=about or {})
+
+        exporting.appear(place, fill if form == "folder" else described)
+        return place
+
     def push(
         self,
         ref: Ref | str,

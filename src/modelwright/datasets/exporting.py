@@ -1,0 +1,106 @@
+"""Versions of tables written for others: Parquet, CSV, Arrow IPC, Delta, batch by batch."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from modelwright.core.errors import Conflict, Invalid, Unavailable
+
+SUFFIXES: Final[Mapping[str, str]] = {
+    ".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".arrow": "arrow", ".feather": "arrow",
+}  # fmt: skip
+_BATCH: Final = 65_536  # rows that are written at once
+
+
+def export_rows(files: Sequence[Path], target: Path, form: str) -> None:
+    """Write the rows of parts, in their order, to a path that is new; it appears once it is whole.
+
+    `parquet`, `csv` (RFC 4180 in UTF-8, a missing value as an empty field and an empty text as two quotes, times in ISO
+    8601) and `arrow` (an IPC file, which Feather 2 is) make a file; `parts` makes a folder of Parquet files, `delta` one of
+    Delta Lake.
+    """
+    writers: Mapping[str, Callable[[Sequence[Path], Path], None]] = {
+        "parquet": _parquet, "csv": _csv, "arrow": _arrow, "parts": _parts, "delta": _delta,
+    }  # fmt: skip
+    if form not in writers:
+        raise Invalid(f"Rows are not written as {form!r}.", mend=f"Known are {', '.join(writers)}, croissant.")
+    appear(target, lambda partial: writers[form](files, partial))
+
+
+def appear(target: Path, write: Callable[[Path], None]) -> None:
+    """Let a file or a folder be written beside its place, and come there when it is whole; `Conflict` if that is taken."""
+    if target.exists():
+        raise Conflict(f"{target} is there already.", mend="Name a new file or folder.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.{secrets.token_hex(6)}.part")
+    try:
+        write(partial)
+        partial.rename(target)
+    finally:
+        if partial.is_dir():
+            shutil.rmtree(partial, ignore_errors=True)
+        partial.unlink(missing_ok=True)
+
+
+def schema_of(files: Sequence[Path]) -> Any:
+    """The columns of all parts."""
+    return pa.unify_schemas([pq.read_schema(file).remove_metadata() for file in files])
+
+
+def batches(files: Sequence[Path], schema: Any) -> Iterator[Any]:
+    """The rows of parts, in their order, with the columns and types of a schema."""
+    for file in files:
+        with pq.ParquetFile(file) as parquet:
+            for batch in parquet.iter_batches(_BATCH):
+                yield pa.Table.from_batches([batch]).cast(schema).combine_chunks()
+
+
+def _parquet(files: Sequence[Path], target: Path) -> None:
+    schema = schema_of(files)
+    with pq.ParquetWriter(target, schema, compression="zstd") as writer:
+        for table in batches(files, schema):
+            writer.write_table(table)
+
+
+def _csv(files: Sequence[Path], target: Path) -> None:
+    from pyarrow import csv
+
+    schema = schema_of(files)
+    nested = [field.name for field in schema if pa.types.is_nested(field.type) or pa.types.is_binary(field.type)]
+    if nested:
+        raise Invalid(f"CSV has no place for {', '.join(nested)}.", mend="Export to Parquet or Arrow.")
+    with csv.CSVWriter(target, schema) as writer:
+        for table in batches(files, schema):
+            writer.write_table(table)
+
+
+def _arrow(files: Sequence[Path], target: Path) -> None:
+    schema = schema_of(files)
+    with pa.OSFile(str(target), "wb") as file, pa.ipc.new_file(file, schema) as writer:
+        for table in batches(files, schema):
+            writer.write_table(table)
+
+
+def _parts(files: Sequence[Path], target: Path) -> None:
+    target.mkdir()
+    for number, file in enumerate(files):
+        shutil.copyfile(file, target / f"{number:06}.parquet")
+
+
+def _delta(files: Sequence[Path], target: Path) -> None:
+    try:
+        from deltalake import write_deltalake
+    except ImportError:
+        raise Unavailable(
+            "Delta Lake is written with deltalake, which is not installed.", mend="pip install 'modelwright[lakes]'"
+        ) from None
+    schema = schema_of(files)
+    rows = (batch for table in batches(files, schema) for batch in table.to_batches())
+    write_deltalake(str(target), pa.RecordBatchReader.from_batches(schema, rows))
