@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,12 @@ def texts(value: Any) -> str:
     return repr(value)
 
 
+def exported(workspace: Workspace, ref: Ref) -> str:
+    """What a file holds that is written for others."""
+    with tempfile.TemporaryDirectory() as folder:
+        return workspace.datasets.export(ref, Path(folder) / "people.csv").read_text()
+
+
 WAYS: dict[str, Callable[[Workspace, Ref], Any]] = {
     "show": lambda w, ref: w.datasets.show(ref),
     "read": lambda w, ref: w.datasets.read(ref),
@@ -55,6 +62,7 @@ WAYS: dict[str, Callable[[Workspace, Ref], Any]] = {
     "head": lambda w, ref: w.datasets.head(ref, 5),
     "relation": lambda w, ref: w.datasets.relation(ref).to_arrow_table(),
     "arrow": lambda w, ref: w.datasets.arrow(ref).to_table(),
+    "export": exported,
     "profile": lambda w, ref: w.datasets.profile(ref),
     "described": lambda w, ref: w.datasets.described(ref),
     "suggest": lambda w, ref: w.datasets.suggest(ref),

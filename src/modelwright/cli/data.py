@@ -131,7 +131,7 @@ def add(
         say(f"{version.ref}: {version.rows:,} rows, {len(version.columns)} columns")
         if version.unconfirmed:
             found = ", ".join(f"{each.column} ({each.tag})" for each in version.unconfirmed)
-            aside(f"Perhaps about people, and masked until somebody decides: {found}. See mw data classes {version.ref}")
+            aside(f"Somebody has to decide what is perhaps about people: {found}. See mw data classes {version.ref}")
         if report:
             _tell_checks(report)
     _exit_by(report)
@@ -287,6 +287,7 @@ def verify(
     after: Annotated[
         str | None, typer.Option(metavar="TIME", help="Logged reads after it; by default, since the last time.")
     ] = None,
+    purpose: Annotated[str, typer.Option(help="What it is for, where the data are for some purposes alone.")] = "",
     reason: Reason = "",
     where: Where = None,
     as_json: AsJson = False,
@@ -299,7 +300,7 @@ def verify(
         if logged:
             found = rooms.features.replay(views, after=parse_moment(after), reason=reason)
         else:
-            found = rooms.features.verify(views, rows, reason=reason)
+            found = rooms.features.verify(views, rows, purpose=purpose, reason=reason)
     if as_json:
         print_json(found)
     else:
@@ -320,6 +321,7 @@ def read(
     ],
     now: Annotated[str | None, typer.Option("--at", metavar="TIME", help="By default now.", show_default=False)] = None,
     max_age: Annotated[str | None, typer.Option(metavar="DURATION", help="Refuse what is older, such as 1h.")] = None,
+    purpose: Annotated[str, typer.Option(help="What it is for.")] = "",
     where: Where = None,
     as_json: AsJson = False,
 ) -> None:
@@ -329,7 +331,7 @@ def read(
     keys = [decode(text, dict[str, Any]) for text in key]
     views = [parse_ref(text, Kind.FEATURES) for text in refs]
     with workspace(where) as rooms:
-        found = rooms.features.online(views, keys, now=parse_moment(now), max_age=max_age)
+        found = rooms.features.online(views, keys, now=parse_moment(now), max_age=max_age, purpose=purpose)
     if as_json:
         print_json(found)
         return

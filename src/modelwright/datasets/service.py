@@ -23,9 +23,10 @@ from modelwright.datasets.checks import Check, load_checks
 from modelwright.datasets.classes import masks_for
 from modelwright.datasets.identity import content_digest
 from modelwright.datasets.objects import ObjectCache
-from modelwright.datasets.privacy import Privacy
+from modelwright.datasets.privacy import DEFAULT_PURPOSE, Permit, Privacy
 from modelwright.datasets.privacy.masking import Masking
-from modelwright.datasets.privacy.queries import protect_version, shown
+from modelwright.datasets.privacy.purposes import reasons_against
+from modelwright.datasets.privacy.queries import permit_for, permitted, protect_version, shown
 from modelwright.datasets.privacy.service import refuse_withheld
 from modelwright.datasets.records import (
     CheckBasis,
@@ -86,7 +87,8 @@ class Datasets(Room):
         self._address = address
         self._s3 = s3
         self._place = cache
-        self._masking = Masking(caller.blobs, privacy or Privacy(caller))
+        self._privacy = privacy or Privacy(caller)
+        self._masking = Masking(caller.blobs, self._privacy)
         self._cache = ObjectCache(caller.blobs, cache and cache / "parts")
         self._indexes = Indexes(indexes or (cache and cache / "trees"))
 
@@ -242,6 +244,34 @@ class Datasets(Room):
         version = catalog.delete(tx, ref)
         tx.note(resource=version.ref, before={"digest": version.digest})
         return shown(tx, [version])[0]
+
+    # For the rooms above
+
+    def known(self, tx: Transaction, ref: Ref) -> DatasetVersion:
+        """A version with the classes of its columns and what of it is masked for the caller, whatever they may read."""
+        return shown(tx, [catalog.get(tx, ref)])[0]
+
+    def reasons_against(self, tx: Transaction, ref: Ref, columns: Sequence[str], purpose: str) -> Sequence[str]:
+        """Why columns of a version may not be used for a purpose; where the door is strict, also what is undecided."""
+        version = self.known(tx, ref)
+        against = reasons_against(tx, version.ref.name, columns, purpose)
+        if self._privacy.settings.strict:
+            against += [
+                f"{each.column} of {version.ref} is perhaps {each.tag}, and nobody has confirmed or rejected that"
+                for each in version.unconfirmed
+                if each.column in columns
+            ]
+        return against
+
+    def consents(self, tx: Transaction, ref: Ref, columns: Sequence[str]) -> Sequence[Permit]:
+        """The permits by which some columns of a version may be used where their subjects agree, and only there."""
+        held = permitted(tx, ref.name)
+        found = {name: permit_for(held, name) for name in columns}
+        return list({(p.consent, p.subject): p for p in found.values() if p is not None and p.consent}.values())
+
+    def pseudonym_key(self, purpose: str) -> bytes:
+        """The secret that pseudonyms of a purpose are made with, where the workspace is."""
+        return self._privacy.key(purpose or DEFAULT_PURPOSE)[1]
 
     # In clear or masked
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from modelwright.core.clock import isoformat
 from modelwright.core.errors import Invalid, Unavailable
 from modelwright.core.refs import Ref
+from modelwright.core.signature import DataType
 from modelwright.features.durations import microseconds, since_epoch
 from modelwright.features.keys import key_of
 from modelwright.features.ports import Asked, Found, OnlineStore
@@ -37,13 +38,23 @@ class OnlineReader:
         views: Sequence[tuple[Ref, ViewRecord]],
         now: Callable[[], datetime],
         noticed: Noticed | None = None,
+        masks: Mapping[str, str] | None = None,
+        secret: bytes = b"",
     ) -> None:
+        """`masks` says which features are masked for whoever reads, and `secret` is the key of their pseudonyms."""
         self._store = store
         self._views = [(ref, record, Reading(record.view, record.columns)) for ref, record in views]
         self._now = now
         self._noticed = noticed
         self.views = [ref for ref, _ in views]
         self.names = [name for _, record, _ in self._views for name in record.view.names]
+        columns = [column for _, record, _ in self._views for column in record.columns]
+        self._masked = [
+            (place, masks[column.name], column.dtype is DataType.DATETIME)
+            for place, column in enumerate(columns)
+            if masks and column.name in masks
+        ]
+        self._secret = secret
 
     @property
     def near(self) -> bool:
@@ -82,6 +93,15 @@ class OnlineReader:
         for each, found in zip(self._views, self._store.read(asked), strict=True):
             for answer, row in zip(answers, self._one(each, found, keys, ticks, present, max_age), strict=True):
                 answer += row
+        return self._hidden(answers) if self._masked else answers
+
+    def _hidden(self, answers: list[list[Value]]) -> list[list[Value]]:
+        """The answers with what is masked for whoever reads."""
+        from modelwright.datasets.privacy import mask_value
+
+        for row in answers:
+            for place, mask, moment in self._masked:
+                row[place] = cast("Value", mask_value(row[place], mask, self._secret, moment=moment))
         return answers
 
     def _one(

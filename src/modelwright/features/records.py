@@ -320,6 +320,7 @@ class ViewRecord(msgspec.Struct, frozen=True, kw_only=True):
     source: Ref  # the dataset version that the definition was checked against
     keys: list[Column]  # the entity columns with their types
     columns: list[FeatureColumn]  # the features with their types
+    origins: dict[str, list[str]] = {}  # the columns of the source behind each feature and entity column
 
 
 class OnlineState(msgspec.Struct, frozen=True, kw_only=True):
@@ -357,6 +358,13 @@ class ViewVersion(ViewRecord, frozen=True, kw_only=True):
     successor: Ref | None = None
     tags: dict[str, str] = {}
     aliases: list[str] = []
+    classes: dict[str, list[str]] = {}  # what features are about, as far as the columns behind them are
+    masks: dict[str, str] = {}  # the features that whoever asked reads masked
+
+    @property
+    def people(self) -> set[str]:
+        """The features and entity columns that are about people: no report quotes their values."""
+        return {name for name, tags in self.classes.items() if any(tag != "proxy" for tag in tags)}
 
 
 class FieldChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -432,6 +440,8 @@ class TrainingSet(msgspec.Struct, frozen=True, kw_only=True):
     features: list[str]  # the columns that were added, in order
     views: list[Ref]  # pinned
     sources: list[Ref]  # the dataset versions, pinned
+    purpose: str = ""  # what it was declared to be for
+    withheld: int = 0  # rows of the sources that were left out, since their subjects do not agree, or no longer
 
     @property
     def refs(self) -> list[Ref]:

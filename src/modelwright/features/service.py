@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from base64 import b64decode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -21,10 +21,13 @@ from modelwright.core.refs import Kind, Ref
 from modelwright.core.signature import Column
 from modelwright.core.wire import convert, decode, encode, time_text, to_plain
 from modelwright.datasets import Datasets
+from modelwright.datasets.privacy import refusal
 from modelwright.features import discovery, queries
+from modelwright.features.admission import Admitted, Consent, about, weigh
 from modelwright.features.diff import diff
 from modelwright.features.durations import since_epoch
 from modelwright.features.loading import load_views
+from modelwright.features.origins import DROP, origins
 from modelwright.features.ports import Asked, OnlineStore, refuse_older
 from modelwright.features.pushes import ATTEMPTS, Pushes
 from modelwright.features.reading import OnlineReader, not_online
@@ -123,12 +126,13 @@ class Features(Room):
             tx.unchanged()
             return _version(newest)
         pinned = catalog.resolve(tx, source)
+        behind = origins(view, self._datasets.known(tx, pinned).names)
         version = catalog.add(
             tx,
             Kind.FEATURES,
             name,
             digest=digest,
-            record=ViewRecord(view=view, source=pinned, keys=list(keys), columns=list(columns)),
+            record=ViewRecord(view=view, source=pinned, keys=list(keys), columns=list(columns), origins=behind),
             description=view.description,
             tags=view.tags,
             needs=[pinned],
@@ -138,8 +142,30 @@ class Features(Room):
 
     @operation("read")
     def show(self, tx: Transaction, ref: Ref) -> ViewVersion:
-        """One version of a view: definition, types, and the dataset version it was checked against."""
-        return _version(catalog.get(tx, ref))
+        """One version of a view: definition, types, the dataset version it was checked against, and what it is about."""
+        version = _version(catalog.get(tx, ref))
+        classes, masks = about(self._datasets, tx, version)
+        return replace(version, classes=classes, masks=masks)
+
+    @operation("read", on="")
+    def admit(self, tx: Transaction, views: Sequence[Ref], *, sources: Sequence[Ref] = (), purpose: str = "") -> Admitted:
+        """Whether views may be used for a purpose, computed from `sources` or the versions that they allow now.
+
+        `Refused` names every column that does not permit the purpose or, where the door is strict, that may be about people
+        and nobody has decided. The answer says of whom rows may be used, and which features you read masked.
+        """
+        pins, reasons = {source.whole: source for source in sources}, list[str]()
+        consents, masks = list[Consent](), dict[str, str]()
+        for each in views:
+            record = self._records[self._pin(tx, each)]
+            source = pins.get(record.view.source.whole, record.view.source)
+            against, admitted = weigh(self._datasets, tx, record, catalog.resolve(tx, source), purpose)
+            reasons += against
+            consents += [consent for consent in admitted.consents if consent not in consents]
+            masks |= admitted.masks
+        if reasons:
+            raise refusal(list(dict.fromkeys(reasons)))
+        return Admitted(consents=consents, masks=masks)
 
     @operation("read")
     def versions(self, tx: Transaction, ref: Ref, where: Filter = Filter()) -> Page[ViewVersion]:
@@ -348,15 +374,18 @@ class Features(Room):
         *,
         now: datetime | Sequence[datetime] | None = None,
         max_age: str | None = None,
+        purpose: str = "",
     ) -> Sequence[dict[str, Value]]:
         """The features of several views for each key, as a training set would have them at `now` (one time, or one a key).
 
         `now` is by default the present. A key names every entity column of the views; a missing or unknown entity has null
         features and counts of 0, as offline. `Unavailable` where a view is not materialised, or (with `max_age`, such as
-        `1h`) was materialised longer before `now`; `Invalid` for a time before what stands online.
+        `1h`) was materialised longer before `now`; `Invalid` for a time before what stands online. `Refused` where a column
+        behind them does not permit `purpose`; what you may not read in clear is masked.
         """
         pinned = [self._pin(tx, view) for view in views]
-        reader = self._reader([(ref, self._records[ref]) for ref in pinned], lambda: tx.now)
+        masks = self.admit(pinned, sources=self._standing_on(pinned), purpose=purpose).masks
+        reader = self._reader([(ref, self._records[ref]) for ref in pinned], lambda: tx.now, masks, purpose)
         return reader.rows(keys, now=now, max_age=max_age)
 
     @operation("read")
@@ -365,6 +394,7 @@ class Features(Room):
     ) -> Sequence[LoggedRead]:
         """Logged online reads of a view version, the oldest first; by default those after the last that were replayed."""
         view = catalog.resolve(tx, ref)
+        self._datasets.require_clear(self._datasets.known(tx, _record(catalog.get(tx, view)).source))
         if self._log is None:
             raise RuntimeError("the body of an operation runs where the workspace is")
         if after is None:
@@ -455,6 +485,7 @@ class Features(Room):
         *,
         timestamp: str = TIMESTAMP,
         sources: Sequence[Ref] = (),
+        purpose: str = "",
     ) -> TrainingSet:
         """The rows of `entities`, each once and in order, with every feature as it was known at the time in `timestamp`.
 
@@ -462,17 +493,28 @@ class Features(Room):
         with a time zone, and whatever else, such as a label. `sources` pins dataset versions; what is not pinned is read
         from the newest version that the definition allows. `TrainingSet.refs` says what was used, and used as `views` and
         `sources` again gives the same table.
+
+        `purpose` says what it is for: `Refused` where a column behind the views does not permit that. Of datasets that are
+        used on consent, the rows of subjects whose latest answer is no are left out. Features of columns that you may not
+        read in clear are masked, those that are computed from them missing.
         """
         from modelwright.features import training
+        from modelwright.features.admission import agreeing
 
-        pins = {source.whole: source for source in sources}
-        chosen = []
-        for each in views:
-            version = self.show(_ref(each))
-            wanted = pins.get(version.view.source.whole, version.view.source)
-            self._settle(wanted)
-            chosen.append((version, self._datasets.show(wanted).ref))
-        return training.build(entities, chosen, self._datasets.read, timestamp)
+        chosen = self._chosen(views, sources)
+        admitted = self.admit([version.ref for version, _ in chosen], sources=[each for _, each in chosen], purpose=purpose)
+        withheld = 0
+
+        def read(source: Ref) -> pa.Table:
+            nonlocal withheld
+            rows = self._datasets.read(source, purpose=purpose)
+            kept = agreeing(rows, [each for each in admitted.consents if each.source == source])
+            withheld += rows.num_rows - kept.num_rows
+            return kept
+
+        hidden = {name for name, mask in admitted.masks.items() if mask == DROP}
+        made = training.build(entities, chosen, read, timestamp, hidden)
+        return replace(made, purpose=purpose, withheld=withheld)
 
     def materialise(
         self,
@@ -534,6 +576,7 @@ class Features(Room):
         sample: pa.Table | int = 200,
         *,
         timestamp: str = TIMESTAMP,
+        purpose: str = "",
         reason: str = "",
     ) -> Sequence[Comparison]:
         """Read rows online, compute the same rows offline, and put on the record how many values differ, view by view.
@@ -562,8 +605,8 @@ class Features(Room):
                 if not state.since <= row[timestamp] <= state.until:
                     raise Invalid(f"{version.ref} stands online for {state.since} to {state.until}, not {row[timestamp]}.")
             keys = [{name: row[name] for name in (*version.view.entity, *version.view.request)} for row in rows]
-            online = self.online([version.ref], keys, now=[row[timestamp] for row in rows])
-            found = verify.compare(version.view, state, offline, online, timestamp)
+            online = self.online([version.ref], keys, now=[row[timestamp] for row in rows], purpose=purpose)
+            found = verify.unquoted(verify.compare(version.view, state, offline, online, timestamp), version.people)
             compared.append(self.attest(version.ref, report=self.blobs.put(encode(found)), reason=reason))
         return compared
 
@@ -576,7 +619,7 @@ class Features(Room):
         late, an online store that was not kept up. By default all views that stand online, and the reads since the last
         replay; a view without any is passed over. Each comparison becomes evidence.
         """
-        from modelwright.features import verify
+        from modelwright.features import training, verify
 
         refs = [self.show(_ref(each)).ref for each in views] or [state.view for state in self.standing()]
         compared = []
@@ -586,9 +629,9 @@ class Features(Room):
                 continue
             version = self.show(ref)
             asked = verify.asked_again(version, reads)
-            made = self.training(asked, [ref], timestamp=TIMESTAMP)
+            made = training.build(asked, self._chosen([ref], []), self._datasets.read, TIMESTAMP)  # no use: a comparison
             found = verify.compare_reads(version.view, made.sources[0], made.table, reads, TIMESTAMP)
-            found = replace(found, view=ref)
+            found = verify.unquoted(replace(found, view=ref), version.people)
             compared.append(self.attest(ref, report=self.blobs.put(encode(found)), reason=reason))
         return compared
 
@@ -604,15 +647,18 @@ class Features(Room):
             now=self._now,
         )
 
-    def reader(self, views: Sequence[Ref | str]) -> OnlineReader:
+    def reader(self, views: Sequence[Ref | str], *, purpose: str = "") -> OnlineReader:
         """Something that reads these views online again and again, in this process and past the record: the hot path.
 
-        Versions and the right to read are settled here, once. `Unavailable` at a distance: there, ask the server.
+        Versions, the right to read, what is masked and the purpose are settled here, once. `Unavailable` at a distance:
+        there, ask the server.
         """
         if self._store is None:
             raise Unavailable("The online store is not here.", mend="Use features.online, or POST /features/online.")
         versions = [self.show(_ref(each)) for each in views]
-        return self._reader([(version.ref, version) for version in versions], self._now)
+        pinned = [version.ref for version in versions]
+        masks = self.admit(pinned, sources=self._standing_on(pinned), purpose=purpose).masks
+        return self._reader([(version.ref, version) for version in versions], self._now, masks, purpose)
 
     def close(self) -> None:
         """Write what the log of reads still holds."""
@@ -621,8 +667,31 @@ class Features(Room):
 
     # Inside
 
-    def _reader(self, views: Sequence[tuple[Ref, ViewRecord]], now: Callable[[], datetime]) -> OnlineReader:
-        return OnlineReader(self._online(), views, now, None if self._log is None else self._log.noticed)
+    def _chosen(self, views: Sequence[Ref | str], sources: Sequence[Ref]) -> Sequence[tuple[ViewVersion, Ref]]:
+        """Views with the dataset versions that they are computed from now."""
+        pins, chosen = {source.whole: source for source in sources}, []
+        for each in views:
+            version = self.show(_ref(each))
+            wanted = pins.get(version.view.source.whole, version.view.source)
+            self._settle(wanted)
+            chosen.append((version, self._datasets.show(wanted).ref))
+        return chosen
+
+    def _standing_on(self, views: Sequence[Ref]) -> Sequence[Ref]:
+        """The dataset versions that what stands online of some views was computed from."""
+        states = self._online().states()
+        return [states[view].source for view in views if view in states]
+
+    def _reader(
+        self,
+        views: Sequence[tuple[Ref, ViewRecord]],
+        now: Callable[[], datetime],
+        masks: Mapping[str, str],
+        purpose: str,
+    ) -> OnlineReader:
+        noticed = None if self._log is None else self._log.noticed
+        secret = self._datasets.pseudonym_key(purpose) if masks else b""
+        return OnlineReader(self._online(), views, now, noticed, masks, secret)
 
     def _packed(self, view: Ref, rows: Sequence[OnlineRow]) -> Sequence[tuple[str, bytes]]:
         definition, packed = self._records[view].view, []

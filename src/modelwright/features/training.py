@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -23,8 +23,12 @@ def build(
     views: Sequence[tuple[ViewVersion, Ref]],
     read: Callable[[Ref], pa.Table],
     timestamp: str,
+    hidden: Collection[str] = (),
 ) -> TrainingSet:
-    """Join each view, computed from the dataset version beside it, at the time in the column `timestamp`."""
+    """Join each view, computed from the dataset version beside it, at the time in the column `timestamp`.
+
+    The features in `hidden` are missing in every row.
+    """
     table = as_table(entities)
     needed = [timestamp, *(name for version, _ in views for name in version.view.entity)]
     for name in needed:
@@ -37,17 +41,21 @@ def build(
             read_once[source] = read(source)
         found = engine.join(version.view, read_once[source], table, at)
         for name, column in zip(version.view.stored, found, strict=True):
-            joined = joined.append_column(name, column)
+            joined = joined.append_column(name, _shown(column, name, hidden))
         if version.view.on_demand:
             made = engine.on_demand(version.view, version.columns, joined)
             for feature, column in zip(version.view.on_demand, made, strict=True):
-                joined = joined.append_column(feature.name, column)
+                joined = joined.append_column(feature.name, _shown(column, feature.name, hidden))
     return TrainingSet(
         table=joined,
         features=[name for version, _ in views for name in version.view.names],
         views=[version.ref for version, _ in views],
         sources=list(read_once),
     )
+
+
+def _shown(column: Any, name: str, hidden: Collection[str]) -> Any:
+    return pa.nulls(len(column), column.type) if name in hidden else column
 
 
 def _check_names(given: Sequence[str], versions: Sequence[ViewVersion]) -> None:

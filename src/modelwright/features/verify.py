@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
+from msgspec.structs import replace
 
 from modelwright.core.clock import isoformat
 from modelwright.core.refs import Ref
@@ -55,6 +56,20 @@ def _edges(view: FeatureView, timeline: Timeline) -> list[int]:
     ends = {feature.span for feature in view.features if feature.span} | ({view.lifetime} if view.lifetime else set())
     found = set(timeline.visible) | {event + end for event in timeline.event for end in ends}
     return sorted(found | {edge - 1 for edge in found})
+
+
+def unquoted(found: Comparison, people: set[str]) -> Comparison:
+    """The same without a value of what is about people: the report is kept, and others read it."""
+    examples = [
+        replace(
+            each,
+            entity={name: None if name in people else value for name, value in each.entity.items()},
+            online=None if each.feature in people else each.online,
+            offline=None if each.feature in people else each.offline,
+        )
+        for each in found.examples
+    ]
+    return replace(found, examples=examples)
 
 
 def compare(

@@ -1,6 +1,7 @@
 """Features online over HTTP: a hot path that goes past routing, transactions and the record.
 
 POST /features/online   {"views": ["features:weather"], "keys": [{"origin": "JFK"}], "now": ..., "max_age": "1h"}
+                        and where the data are for some purposes alone, "purpose": "credit-risk";
                         answers {"names": [...], "rows": [[...], ...], "views": [the versions]}, or with
                         Accept: application/vnd.apache.arrow.stream the same as an Arrow table
 """
@@ -38,6 +39,7 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     keys: list[dict[str, Any]]
     now: datetime | list[datetime] | None = None
     max_age: str | None = None
+    purpose: str = ""
 
 
 class OnlineReads:
@@ -51,7 +53,7 @@ class OnlineReads:
         self._workspace = workspace
         self._door = door
         self._decode = decoder(Asking).decode
-        self._readers: dict[tuple[Ref, ...], tuple[float, OnlineReader]] = {}
+        self._readers: dict[tuple[object, ...], tuple[float, OnlineReader]] = {}
 
     def answers(self, scope: Any) -> bool:
         """Whether a request is for here: a page of the same path is asked for with GET."""
@@ -73,10 +75,12 @@ class OnlineReads:
         asking = self._read(await request.body())
         for view in asking.views:
             await self._door.allowed(principal, VERB, Resource(Kind.FEATURES, view.name))
-        named, key = tuple(asking.views), time.monotonic()
+        whose = None if principal.trusted else principal  # what is masked differs from one to the other
+        named, key = (whose, asking.purpose, *asking.views), time.monotonic()
         held = self._readers.get(named)
         if held is None or held[0] < key:
-            reader = await self._door.run(principal, lambda: self._workspace.features.reader(asking.views))
+            features = self._workspace.features
+            reader = await self._door.run(principal, lambda: features.reader(asking.views, purpose=asking.purpose))
             if len(self._readers) > 1000:
                 self._readers.clear()
             self._readers[named] = key + FRESH, reader

@@ -170,7 +170,7 @@ class FeaturesFace(Face):
         )
         types = {column.name: column.dtype for column in found.columns}
         rows = [
-            [each.name, types.get(each.name), _computed(each), each.window or "", each.description]
+            [_classed(each.name, found), types.get(each.name), _computed(each), each.window or "", each.description]
             for each in view.features
         ]
         section(["feature", "type", "computed as", "window", "about"], rows)
@@ -223,6 +223,11 @@ def _tell_files(found: DatasetDiff, files: FilesDiff) -> None:
 def moment_text(value: Any) -> Any:
     """A time that travels as text, to the minute; any other value as it is."""
     return f"{value[:10]} {value[11:16]}" if isinstance(value, str) and MOMENT.fullmatch(value) else value
+
+
+def _classed(name: str, found: ViewVersion) -> str:
+    tags = found.classes.get(name)
+    return f"{name} ({', '.join(tags)})" if tags else name
 
 
 def _type(name: str) -> str:

@@ -162,6 +162,17 @@ class Privacy(Room):
         return self._keys
 
 
+def mask_value(value: object, mask: str, secret: bytes, *, moment: bool = False) -> object:
+    """One value masked as a column of them would be; `moment` for a time that travels as RFC 3339 text."""
+    from modelwright.datasets.privacy import masks
+
+    if not moment or not isinstance(value, str):
+        return masks.mask_value(value, mask, secret)
+    if mask == "truncate:year":
+        return f"{value[:4]}-01-01T00:00:00Z"
+    return f"{value[:7]}-01T00:00:00Z" if mask == "truncate:month" else None
+
+
 def refuse_withheld(tx: Transaction, digests: Sequence[str], *, unless: str = "") -> None:
     """`Denied` where an object holds columns of a dataset that the caller may not read in clear."""
     if held := queries.withheld(tx, digests, unless=unless):
