@@ -22,7 +22,7 @@ DIFFERS = 4  # the exit code where both sides do not count the same
 
 def register(app: typer.Typer) -> None:
     """Add the groups."""
-    add_group(app, "import", "Bring over what was kept elsewhere.", {"mlflow": import_mlflow})
+    add_group(app, "import", "Bring over what was kept elsewhere.", {"mlflow": import_mlflow, "dvc": import_dvc})
     add_group(
         app,
         "export",
@@ -63,6 +63,30 @@ def import_mlflow(
             outcome = bringing.run(target=rooms.address)
     finally:
         source.close()
+    _tell(outcome, as_json=as_json)
+
+
+def import_dvc(
+    project: Annotated[Path, typer.Argument(metavar="PATH", help="The folder with .dvc in it.")],
+    under: Annotated[str, typer.Option(metavar="NAME", help="A path that the names of the datasets begin with.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be brought.")] = False,
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring a project of DVC over: each state of each path that .dvc files and dvc.lock name becomes a version of files.
+
+    Versions follow the commits of git, with subject, author and time as they say; without git it is what lies there. The
+    cache is read as it lies, and never written; DVC need not be installed. What is not in the cache (dvc fetch
+    --all-commits brings it) is named. What is here already is left alone, so an import that was stopped goes on when it is
+    started again. In the end both sides are counted; exit code 4 where they differ.
+    """
+    from modelwright.exchange.bringing_dvc import BringingDvc
+    from modelwright.exchange.dvc import Project
+
+    read = Project(project)
+    with workspace(where) as rooms, _bars() as told:
+        bringing = BringingDvc(read, rooms.datasets, under=under, dry_run=dry_run, told=told)
+        outcome = bringing.run(target=rooms.address)
     _tell(outcome, as_json=as_json)
 
 

@@ -87,7 +87,7 @@ SECTIONS: Final[dict[str, dict[str, Command]]] = {
         "restore": Command("keep", LOCAL, "Restore a backup into an empty folder, verified."),
     },
     "Come and go": {
-        "import": Command("exchange", "write", "Bring a store of MLflow's over: runs, files, models."),
+        "import": Command("exchange", "write", "Bring over what MLflow or DVC kept: runs, models, data."),
         "export": Command("exchange", "read", "Write them into a store of MLflow's, or as OpenLineage events."),
     },
     "People": {

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from modelwright.core.blobs import Blobs
-from modelwright.core.folders import Index
-from modelwright.datasets.chunks import KnownChunks, Packer
+from modelwright.core.errors import Corrupt
+from modelwright.core.folders import Index, Seen
+from modelwright.datasets.chunks import KnownChunks, Packer, digest_of
 from modelwright.datasets.manifest import Entry, Manifest, by_path, entries_of, write_manifest
 from modelwright.datasets.records import DatasetDiff, DatasetRecord, DatasetVersion, FilesDiff, RowsDiff
-from modelwright.datasets.trees import Told, store
+from modelwright.datasets.trees import Told, content, store
 
 
 def prepare_files(
@@ -36,6 +37,44 @@ def prepare_files(
         stored=packer.stored,
         source=f"{root.name}/" if root.is_dir() else root.name,
     )
+
+
+def prepare_listed(
+    blobs: Blobs, files: Mapping[str, Path], *, known: KnownChunks, md5: Mapping[str, str], source: str
+) -> DatasetRecord:
+    """Store files that lie anywhere, each under its path in the version, and return the record that describes them.
+
+    `md5` says what some of them must be; `Corrupt` names one that is not.
+    """
+    with Packer(blobs, known) as packer:
+        stored = {path: _listed(file, packer, path, md5.get(path)) for path, file in files.items()}
+        packer.flush()
+        entries = []
+        for path, digests in stored.items():
+            chunks = [packer.where(digest) for digest in digests]
+            entries.append(Entry(path, sum(chunk.size for chunk in chunks), digest_of(digests), False, chunks))
+        digest, manifest = write_manifest(blobs, packer, entries)
+    return DatasetRecord(
+        bytes=manifest.bytes,
+        files=manifest.count,
+        manifest=digest,
+        content=manifest.content,
+        stored=packer.stored,
+        source=source,
+    )
+
+
+def _listed(file: Path, packer: Packer, path: str, md5: str | None) -> list[bytes]:
+    import hashlib
+
+    found = hashlib.md5(usedforsecurity=False)
+    digests = []
+    for piece in content(str(file), Seen.of(file.stat())):
+        found.update(piece)
+        digests.append(packer.add(piece))
+    if md5 is not None and found.hexdigest() != md5:
+        raise Corrupt(f"{path} should have the MD5 {md5}, and {file} has {found.hexdigest()}.", mend="Fetch it again.")
+    return digests
 
 
 def compare_files(blobs: Blobs, before: DatasetVersion, old: Manifest, after: DatasetVersion, new: Manifest) -> DatasetDiff:

@@ -423,6 +423,32 @@ class Datasets(Room):
         self._indexes.save(index)
         return version
 
+    def add_listed(
+        self,
+        name: str,
+        files: Mapping[str, Path],
+        *,
+        md5: Mapping[str, str] | None = None,
+        source: str = "",
+        description: str = "",
+        tags: Mapping[str, str] | None = None,
+        reason: str = "",
+    ) -> DatasetVersion:
+        """Make a version of files that lie anywhere, each under the path that it is to have; as `add_files` otherwise.
+
+        `md5` says what some of them must be: `Corrupt` names one that is not, and nothing is added.
+        """
+        from modelwright.datasets.files import prepare_listed
+
+        newest = self._newest(name)
+        if newest is not None and newest.is_table:
+            raise Invalid(f"{newest.ref} is a table, not a folder of files.", mend="Choose another name.")
+        if not files:
+            raise Invalid("A version of files has at least one.")
+        with closing(self._known(newest)) as known:
+            record = prepare_listed(self.blobs, files, known=known, md5=md5 or {}, source=source)
+        return self.register(name, record=record, description=description, tags=dict(tags or {}), reason=reason)
+
     def files(self, ref: Ref | str, patterns: Sequence[str] = ()) -> Sequence[DatasetFile]:
         """The files of a version, in the order of their paths: all, or those that some paths or patterns mean."""
         from modelwright.datasets.checkout import choose

@@ -1,4 +1,4 @@
-"""Coming from MLflow and going back to it: whole stores, read and written where they lie."""
+"""Coming from MLflow and going back to it, and coming from DVC: whole stores, read and written where they lie."""
 
 from modelwright.exchange.bringing import Bringing
 from modelwright.exchange.exporting import Exporting
