@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from modelwright.experiments.intake import Intake
     from modelwright.experiments.reproduction import Reproductions
     from modelwright.experiments.views import Views
-    from modelwright.features import Features, Pushes
+    from modelwright.features import Features, Pushes, Uses
     from modelwright.governance import Governance
     from modelwright.models import Models, Registry, Signatures
     from modelwright.models.intake import ModelIntake
@@ -365,18 +365,25 @@ class Workspace:
 
         settings, pushes = self.settings.section("features", FeatureSettings), self.pushes
         if self.home is None:
-            return Features(self.caller, datasets=self.datasets, pushes=pushes, settings=settings)
+            return Features(self.caller, datasets=self.datasets, pushes=pushes, uses=self.uses, settings=settings)
         from modelwright.features.reads import ReadLog
 
         return Features(
             self.caller,
             datasets=self.datasets,
             pushes=pushes,
+            uses=self.uses,
             settings=settings,
             online=pushes.online,
             log=ReadLog(self.home.folder / "reads", settings.log_share, settings.log_days, self.home.clock.now),
             now=self.home.clock.now,
         )
+
+    @cached_property
+    def uses(self) -> Uses:
+        from modelwright.features import Uses
+
+        return Uses(self.caller, datasets=self.datasets)
 
     @cached_property
     def pushes(self) -> Pushes:

@@ -32,6 +32,7 @@ from modelwright.features.records import (
     total,
 )
 from modelwright.features.service import Features, FeatureSettings, load_views
+from modelwright.features.uses import Uses
 
 __all__ = [
     "Aggregation",
@@ -42,6 +43,7 @@ __all__ = [
     "Features",
     "OnlineState",
     "Pushes",
+    "Uses",
     "TrainingSet",
     "ViewDiff",
     "ViewVersion",

@@ -21,9 +21,8 @@ from modelwright.core.refs import Kind, Ref
 from modelwright.core.signature import Column
 from modelwright.core.wire import convert, decode, encode, time_text, to_plain
 from modelwright.datasets import Datasets
-from modelwright.datasets.privacy import refusal
 from modelwright.features import discovery, queries
-from modelwright.features.admission import Admitted, Consent, about, weigh
+from modelwright.features.admission import about
 from modelwright.features.diff import diff
 from modelwright.features.durations import since_epoch
 from modelwright.features.loading import load_views
@@ -48,6 +47,7 @@ from modelwright.features.records import (
     ViewVersion,
 )
 from modelwright.features.timeline import check, unpack
+from modelwright.features.uses import Uses
 from modelwright.store import State, Transaction, Verdict, Version, catalog, evidence, scopes
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ class Features(Room):
         *,
         datasets: Datasets,
         pushes: Pushes,
+        uses: Uses,
         settings: FeatureSettings = FeatureSettings(),
         online: OnlineStore | None = None,
         log: ReadLog | None = None,
@@ -92,6 +93,7 @@ class Features(Room):
         super().__init__(caller)
         self._datasets = datasets
         self._pushes = pushes
+        self._uses = uses
         self._settings = settings
         self._store = online
         self._log = log
@@ -146,26 +148,6 @@ class Features(Room):
         version = _version(catalog.get(tx, ref))
         classes, masks = about(self._datasets, tx, version)
         return replace(version, classes=classes, masks=masks)
-
-    @operation("read", on="")
-    def admit(self, tx: Transaction, views: Sequence[Ref], *, sources: Sequence[Ref] = (), purpose: str = "") -> Admitted:
-        """Whether views may be used for a purpose, computed from `sources` or the versions that they allow now.
-
-        `Refused` names every column that does not permit the purpose or, where the door is strict, that may be about people
-        and nobody has decided. The answer says of whom rows may be used, and which features you read masked.
-        """
-        pins, reasons = {source.whole: source for source in sources}, list[str]()
-        consents, masks = list[Consent](), dict[str, str]()
-        for each in views:
-            record = self._records[self._pin(tx, each)]
-            source = pins.get(record.view.source.whole, record.view.source)
-            against, admitted = weigh(self._datasets, tx, record, catalog.resolve(tx, source), purpose)
-            reasons += against
-            consents += [consent for consent in admitted.consents if consent not in consents]
-            masks |= admitted.masks
-        if reasons:
-            raise refusal(list(dict.fromkeys(reasons)))
-        return Admitted(consents=consents, masks=masks)
 
     @operation("read")
     def versions(self, tx: Transaction, ref: Ref, where: Filter = Filter()) -> Page[ViewVersion]:
@@ -384,7 +366,7 @@ class Features(Room):
         behind them does not permit `purpose`; what you may not read in clear is masked.
         """
         pinned = [self._pin(tx, view) for view in views]
-        masks = self.admit(pinned, sources=self._standing_on(pinned), purpose=purpose).masks
+        masks = self._uses.admit(pinned, sources=self._standing_on(pinned), purpose=purpose).masks
         reader = self._reader([(ref, self._records[ref]) for ref in pinned], lambda: tx.now, masks, purpose)
         return reader.rows(keys, now=now, max_age=max_age)
 
@@ -502,7 +484,9 @@ class Features(Room):
         from modelwright.features.admission import agreeing
 
         chosen = self._chosen(views, sources)
-        admitted = self.admit([version.ref for version, _ in chosen], sources=[each for _, each in chosen], purpose=purpose)
+        admitted = self._uses.admit(
+            [version.ref for version, _ in chosen], sources=[each for _, each in chosen], purpose=purpose
+        )
         withheld = 0
 
         def read(source: Ref) -> pa.Table:
@@ -641,6 +625,7 @@ class Features(Room):
             caller,
             datasets=self._datasets,
             pushes=self._pushes,
+            uses=Uses(caller, datasets=self._datasets),
             settings=self._settings,
             online=self._store,
             log=self._log,
@@ -657,7 +642,7 @@ class Features(Room):
             raise Unavailable("The online store is not here.", mend="Use features.online, or POST /features/online.")
         versions = [self.show(_ref(each)) for each in views]
         pinned = [version.ref for version in versions]
-        masks = self.admit(pinned, sources=self._standing_on(pinned), purpose=purpose).masks
+        masks = self._uses.admit(pinned, sources=self._standing_on(pinned), purpose=purpose).masks
         return self._reader([(version.ref, version) for version in versions], self._now, masks, purpose)
 
     def close(self) -> None:
