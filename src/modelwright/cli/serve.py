@@ -35,10 +35,12 @@ def up(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings.")] = False,
 ) -> None:
     """Serve the workspace: API, pages, inference and the operator, in one process, on 127.0.0.1:7878."""
+    import gc
     import logging
 
+    gc.disable()  # until it listens: what is made till then stays
     from modelwright.server.app import create_app
-    from modelwright.server.listening import check_address, listening, take
+    from modelwright.server.listening import check_address, listening, take, untroubled
     from modelwright.workspace import open_workspace
 
     if where and where.startswith("http"):
@@ -56,6 +58,7 @@ def up(
             config = listening(create_app(workspace, host=address))
             setup = _first_admin(workspace) if authentication else ""
             server = _announcing(config, workspace.home.settings.workspace.name, address_file, quiet=quiet, setup=setup)
+            untroubled()
             server.run([listener])
         if not server.started:
             raise Unavailable("The server did not start; its log says why.")

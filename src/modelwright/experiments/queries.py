@@ -48,6 +48,7 @@ from modelwright.experiments.tables import (
     to_micros,
 )
 from modelwright.store import Transaction, scopes
+from modelwright.store.driver import Prepared
 
 _r, _e = runs.c, experiments.c
 
@@ -67,7 +68,10 @@ def experiment_row(tx: Transaction, ref: Ref) -> Any:
 
 def experiment_numbered(tx: Transaction, number: int) -> Any | None:
     """The row of the experiment with that id, discarded or not."""
-    return tx.execute(sa.select(experiments).where(_e.id == number)).first() if -(1 << 31) <= number < 1 << 31 else None
+    return _EXPERIMENT.first(tx.connection, number=number) if -(1 << 31) <= number < 1 << 31 else None
+
+
+_EXPERIMENT = Prepared(sa.select(experiments).where(_e.id == sa.bindparam("number")), "number")
 
 
 def experiment_named(tx: Transaction, name: str) -> Any | None:
@@ -171,7 +175,16 @@ def run_row(tx: Transaction, ref: Ref) -> Any:
 
 def run_identified(tx: Transaction, identity: str) -> Any | None:
     """The row of the run with that id, discarded or not."""
-    return tx.execute(_rows().where(_r.id == identity)).first()
+    return _RUN.first(tx.connection, identity=identity)
+
+
+def _rows() -> Any:
+    return sa.select(runs, _e.name.label("experiment_name"), _e.deleted.label("experiment_deleted")).join(
+        experiments, _e.id == _r.experiment
+    )
+
+
+_RUN = Prepared(_rows().where(_r.id == sa.bindparam("identity")), "identity")
 
 
 def runs_keyed(tx: Transaction, keys: Sequence[int]) -> list[Any]:
@@ -319,12 +332,6 @@ def metric_names(tx: Transaction, run: int) -> list[str]:
     m = metrics.c
     query = sa.select(names.c.name).join(metrics, m.name == names.c.id).where(m.run == run)
     return list(tx.execute(query.order_by(names.c.name)).scalars())
-
-
-def _rows() -> Any:
-    return sa.select(runs, _e.name.label("experiment_name"), _e.deleted.label("experiment_deleted")).join(
-        experiments, _e.id == _r.experiment
-    )
 
 
 def _empty() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,13 +12,16 @@ import sqlalchemy as sa
 class Prepared:
     """A statement of SQLAlchemy Core, compiled once for each dialect and then run on the driver's own connection.
 
-    Errors are those that SQLAlchemy raises. Parameters are given by name.
+    Errors are those that SQLAlchemy raises. Parameters are given by name. Values are the driver's: it is for columns whose
+    types SQLAlchemy would not convert.
     """
 
     def __init__(self, statement: Any, *names: str) -> None:
         self._statement = statement
         self._names = names
         self._compiled: dict[str, tuple[str, Callable[[dict[str, Any]], Any]]] = {}
+        columns = statement.selected_columns.keys() if isinstance(statement, sa.Select) else ()
+        self._row = _row(columns)
 
     def run(self, connection: sa.Connection, **values: Any) -> Any:
         """Run it; the driver's cursor, whose rows are plain tuples."""
@@ -26,6 +30,11 @@ class Prepared:
             known = self._compiled[connection.dialect.name] = self._compile(connection.dialect)
         text, arranged = known
         return execute(connection, text, arranged(values))
+
+    def first(self, connection: sa.Connection, **values: Any) -> Any | None:
+        """Run a query; its first row, with the names of its columns, or None."""
+        row = self.run(connection, **values).fetchone()
+        return None if row is None else self._row._make(row)
 
     def many(self, connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> None:
         """Run it once for each row."""
@@ -50,6 +59,10 @@ class Prepared:
         if fixed:
             return str(compiled), lambda values: [values[name] if name in values else fixed[name] for name in order]
         return str(compiled), lambda values: [values[name] for name in order]
+
+
+def _row(columns: Sequence[str]) -> Any:
+    return namedtuple("Row", columns)
 
 
 def execute(connection: sa.Connection, text: str, parameters: Any = ()) -> Any:

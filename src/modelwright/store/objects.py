@@ -250,7 +250,7 @@ class Objects:
             self._put_known(digest, size, partial)
             return
         target = self._folder / _key(digest)
-        _make_folder(target.parent)
+        target.parent.mkdir(mode=0o700, exist_ok=True)  # `_settle` flushes its entry
         partial.replace(target)
         self._settle(digest)
 

@@ -18,6 +18,7 @@ from modelwright.experiments.logged.tables import files
 from modelwright.experiments.records import Artifact
 from modelwright.experiments.tables import artifact_of, artifacts, experiments, runs
 from modelwright.store import Transaction
+from modelwright.store.driver import Prepared
 
 _f, _a, _r, _e = files.c, artifacts.c, runs.c, experiments.c
 
@@ -122,13 +123,17 @@ def root(tx: Transaction, ref: Ref, of: Shelf) -> str:
 
 def file(tx: Transaction, of: Shelf, name: str) -> Artifact | None:
     """One file of a thing."""
+    if of.run is not None:
+        row = _FILE.first(tx.connection, run=of.run, name=name)
+        return None if row is None else artifact_of(row)
     table, same = of.where(name)
     found = tx.execute(sa.select(table).where(*same)).first()
     if found is None:
         return None
-    if of.run is not None:
-        return artifact_of(found)
     return Artifact(name=name, digest=found.digest, size=found.size, media_type=found.media_type)
+
+
+_FILE = Prepared(sa.select(artifacts).where(_a.run == sa.bindparam("run"), _a.name == sa.bindparam("name")), "run", "name")
 
 
 def below(tx: Transaction, of: Shelf, folder: str) -> list[Artifact]:

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
 
 from modelwright.core.errors import Invalid
 from modelwright.core.search import LISTS, TEXTS, Clause, Entity, Field, Language
@@ -101,6 +100,8 @@ def _dimension(tx: Transaction, name: str) -> Any:
     if name in _MODEL:
         if tx.database.is_sqlite:
             return _s.content.op("->>")(f'$.attributes."{_MODEL[name]}"')
+        from sqlalchemy.dialects.postgresql import JSONB  # late: half of that dialect is its drivers
+
         return sa.func.jsonb_extract_path_text(sa.cast(_s.content, JSONB), "attributes", _MODEL[name])
     columns = {
         "trace_name": sa.func.nullif(_t.name, ""),

@@ -10,7 +10,6 @@ from typing import Any, TypeAlias
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
 
 from modelwright.core.errors import Invalid
 from modelwright.core.search import And, Clause, Condition, Language, Not, Op, Or, Order, parse, parse_order
@@ -208,6 +207,8 @@ def _attribute(tx: Transaction, name: str, clause: Clause) -> Any:
         held = _s.content.op("->>" if alike else "->")(f'$.attributes."{name}"')
     else:
         extract = sa.func.jsonb_extract_path_text if alike else sa.func.jsonb_extract_path
+        from sqlalchemy.dialects.postgresql import JSONB  # late: half of that dialect is its drivers
+
         held = sa.cast(extract(sa.cast(_s.content, JSONB), "attributes", name), sa.Text)
     if alike:
         return COMPARE[clause.op](held, clause.value)
