@@ -62,8 +62,13 @@ def register(app: typer.Typer) -> None:
 def add(
     name: Annotated[str, typer.Argument(help="The dataset's name.")],
     files: Annotated[
-        list[Path], typer.Argument(help="CSV or Parquet files, all of one version; or a folder, or a file of any kind.")
-    ],
+        list[Path] | None,
+        typer.Argument(help="CSV or Parquet files, all of one version; or a folder, or a file of any kind."),
+    ] = None,
+    query: Annotated[str, typer.Option(metavar="SQL", help="Instead of files: the rows of a query of --database.")] = "",
+    database: Annotated[
+        str, typer.Option(metavar="URL", help="postgresql+psycopg://..., sqlite:///file.db; no password is kept.")
+    ] = "",
     key: Annotated[list[str] | None, typer.Option(help="A column of the key; may be repeated.")] = None,
     time_column: Annotated[
         str | None, typer.Option("--time", help="The column of event times.", show_default=False)
@@ -97,11 +102,14 @@ def add(
     A broken row is told with its file, line and column, and nothing is loaded. Key, time column, types and personal columns
     are those of the version before where they are not given.
     """
-    from modelwright.datasets.records import CsvFormat
+    from modelwright.datasets.records import CsvFormat, Query
 
     inputs = [Ref.parse(text) for text in derived_from or []]
     if parent is not None:
         parse_ref(parent, Kind.DATASET)
+    files = files or []
+    if bool(files) == bool(query) or bool(query) != bool(database):
+        raise Invalid("Rows come from files, or from --query and --database.", mend="Name the one or the other.")
     if as_files or any(folders.holds_files(file) for file in files):
         if len(files) > 1 or key or time_column or type_ or personal or missing or checks:
             raise Invalid("Files have no columns and no checks.", mend="Name one folder or file, without such options.")
@@ -112,7 +120,7 @@ def add(
     with workspace(where) as rooms, progress(f"adding {name}"):
         version = rooms.datasets.add(
             name,
-            files[0] if len(files) == 1 else files,
+            Query(database=database, sql=query) if query else files[0] if len(files) == 1 else files,
             key=key,
             time_column=time_column,
             types=pairs(type_, option="--type"),

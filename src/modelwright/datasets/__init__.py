@@ -35,6 +35,7 @@ from modelwright.datasets.records import (
     Part,
     Profile,
     Pruned,
+    Query,
     TimeRange,
 )
 from modelwright.datasets.service import Datasets
@@ -64,6 +65,7 @@ __all__ = [
     "Pattern",
     "Profile",
     "Pruned",
+    "Query",
     "Range",
     "References",
     "RowCount",

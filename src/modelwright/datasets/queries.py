@@ -1,14 +1,19 @@
-"""Long reads: which versions of a dataset something keeps."""
+"""Long reads: which versions of a dataset something keeps, and the rows of a query of somebody else's database."""
 
 from __future__ import annotations
 
-from modelwright.core.errors import Invalid
+from typing import Any
+
+import sqlalchemy as sa
+
+from modelwright.core.errors import Invalid, Unavailable
 from modelwright.core.paging import MAX_LIMIT, Filter
 from modelwright.core.refs import Ref
-from modelwright.datasets.records import DatasetVersion, Keeping
+from modelwright.datasets.records import DatasetVersion, Keeping, Query
 from modelwright.store import Transaction, catalog, queries
 from modelwright.store.records import Direction
 
+ROWS = 10_000  # of a query, that are read at once
 SHOWN = 3  # uses that are told of one version
 
 
@@ -38,3 +43,47 @@ def _uses(tx: Transaction, ref: Ref) -> list[str]:
     told = [f"used by {each}" for each in shown[:SHOWN]]
     more = len(users) - len(told)
     return told + ([f"used by {more} more"] if more else [])
+
+
+def read_query(query: Query) -> Any:
+    """The rows as an Arrow table, read batch by batch in a transaction that is taken back.
+
+    `Invalid` carries the database's words about the statement, `Unavailable` says that it does not answer.
+    """
+    import pyarrow as pa
+
+    try:
+        engine = sa.create_engine(query.database)
+    except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ModuleNotFoundError) as error:
+        raise Invalid(
+            f"The database cannot be reached so: {_said(error)}", mend="Such as postgresql+psycopg://..."
+        ) from None
+    try:
+        with engine.connect() as connection:
+            try:
+                result = connection.execution_options(stream_results=True).exec_driver_sql(query.sql)
+                names = list(result.keys())
+                columns: list[list[Any]] = [[] for _ in names]
+                for batch in result.partitions(ROWS):
+                    for values, column in zip(zip(*batch, strict=True), columns, strict=True):
+                        column.extend(values)
+            except sa.exc.ResourceClosedError:
+                raise Invalid("The statement answers with no rows.", mend="Give a SELECT.") from None
+            except sa.exc.StatementError as error:
+                raise Invalid(f"The database does not take the query: {_said(error.orig or error)}") from None
+            finally:
+                connection.rollback()
+    except sa.exc.OperationalError as error:
+        raise Unavailable(f"The database does not answer: {_said(error.orig or error)}") from None
+    finally:
+        engine.dispose()
+    if len(set(names)) < len(names):
+        raise Invalid("The query gives two columns one name.", mend="Name them apart: SELECT a.id AS a_id, ...")
+    try:
+        return pa.table({name: pa.array(column) for name, column in zip(names, columns, strict=True)})
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+        raise Invalid(f"The rows have no types of one kind: {_said(error)}", mend="Cast the column in the query.") from None
+
+
+def _said(error: BaseException) -> str:
+    return str(error).partition("\n")[0]

@@ -24,6 +24,19 @@ class CsvFormat(msgspec.Struct, frozen=True, kw_only=True):
     decimal_point: str = "."
 
 
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """The rows that a database answers a statement with, as a source of a version."""
+
+    database: str  # SQLAlchemy's URL: postgresql+psycopg://user:password@host/name, sqlite:///file.db
+    sql: str
+
+    @property
+    def label(self) -> str:
+        """What the record says of it: the place without user and password, and the statement."""
+        scheme, _, rest = self.database.partition("://")
+        return f"{scheme}://{rest.rpartition('@')[2]}: {' '.join(self.sql.split())[:500]}"
+
+
 # A version
 
 

@@ -312,9 +312,9 @@ class Datasets(Room):
     ) -> DatasetVersion:
         """Make a version of a file, several files, or a table; the same content twice is the same version.
 
-        `source` is the path of a CSV or Parquet file, a list of such, or anything with the Arrow C stream. A broken row
-        is `Invalid`, with file, line, column and row, and nothing is loaded. Types that are not given are those of the
-        version before, then what all rows agree on. `key` names the columns that identify a row, `time_column` the one
+        `source` is the path of a CSV or Parquet file, a list of such, a `Query`, or anything with the Arrow C stream. A
+        broken row is `Invalid`, with file, line, column and row, and nothing is loaded. Types that are not given are those
+        of the version before, then what all rows agree on. `key` names the columns of a row's key, `time_column` the one
         that says when its event happened, `personal` those that are about a person; not given, they are as before too.
         `parent` is the version of this dataset that it was made from, if that is not the newest: `merge` goes by it.
         `checks` (or a TOML file of them) are run on the new version and become evidence; a failing one does not undo the

@@ -1,4 +1,4 @@
-"""What a dataset can be made from: CSV and Parquet files, lists of them, and whatever offers the Arrow C stream."""
+"""What a dataset can be made from: CSV and Parquet files, lists of them, queries, whatever offers the Arrow C stream."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from modelwright.core.errors import Invalid, NotFound
 from modelwright.datasets.csv import read_csv
-from modelwright.datasets.records import CsvFormat
+from modelwright.datasets.records import CsvFormat, Query
 from modelwright.datasets.types import TypePlan, stored_form
 
 PARQUET = (".parquet", ".pq")
@@ -31,12 +31,16 @@ def read_source(source: Any, plan: TypePlan, form: CsvFormat) -> tuple[list[Any]
             raise Invalid("The list of files is empty.")
         tables = [_read_file(path, plan, form) for path in paths]
         return _one_schema(tables, paths), ", ".join(path.name for path in paths)
+    if isinstance(source, Query):
+        from modelwright.datasets.queries import read_query
+
+        return [stored_form(read_query(source), plan.declared, source.label)], source.label
     if hasattr(source, "__arrow_c_stream__"):
         label = f"{type(source).__module__.partition('.')[0]}.{type(source).__name__}"
         return [stored_form(pa.table(source), plan.declared, label)], label
     raise Invalid(
         f"A {type(source).__name__} is no source of rows.",
-        mend="Give a path of a CSV or Parquet file, a list of paths, or a table with the Arrow C stream.",
+        mend="Give a path of a CSV or Parquet file, a list of paths, a Query, or a table with the Arrow C stream.",
     )
 
 
