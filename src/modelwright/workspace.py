@@ -18,7 +18,7 @@ from modelwright.core.principals import Principal, operating_system_user
 from modelwright.core.refs import Kind, Ref
 
 if TYPE_CHECKING:
-    from modelwright.datasets import Datasets
+    from modelwright.datasets import Contracts, Datasets
     from modelwright.datasets.privacy import Privacy
     from modelwright.deployments import Deployments
     from modelwright.evaluation import Evaluation
@@ -310,6 +310,12 @@ class Workspace:
         settings = self.settings.section("privacy", PrivacySettings)
         keys = Path(settings.keys) if settings.keys else self.home.folder / "keys" / "purposes"
         return Privacy(self.caller, settings=settings, keys=PurposeKeys(keys))
+
+    @cached_property
+    def contracts(self) -> Contracts:
+        from modelwright.datasets import Contracts
+
+        return Contracts(self.caller)
 
     @cached_property
     def experiments(self) -> Experiments:

@@ -7,20 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modelwright.cli import folders, privacy, versions
+from modelwright.cli import contracts, folders, privacy, versions
+from modelwright.cli.checks import CHECKS_FAILED, exit_by, tell_checks
 from modelwright.cli.explain import add_group
 from modelwright.cli.kinds.data import DatasetFace
 from modelwright.cli.options import AsJson, Reason, RefArgument, Where, pairs, parse_moment, parse_ref, workspace
-from modelwright.cli.output import COLOURS, aside, print_json, say, section, table, when
+from modelwright.cli.output import COLOURS, print_json, say, section, table, when
 from modelwright.cli.progress import Telling, progress
 from modelwright.core.errors import Invalid, NotFound
 from modelwright.core.refs import Kind, Ref
 
 if TYPE_CHECKING:
-    from modelwright.datasets.records import CheckReport
     from modelwright.workspace import Workspace
-
-CHECKS_FAILED = 10  # the exit code, as for a gate that refuses
 
 
 def register(app: typer.Typer) -> None:
@@ -39,6 +37,7 @@ def register(app: typer.Typer) -> None:
             **folders.COMMANDS,
             **versions.COMMANDS,
             **privacy.COMMANDS,
+            **contracts.COMMANDS,
         },
     )
     add_group(
@@ -133,6 +132,7 @@ def add(
             reason=reason,
         )
         report = rooms.datasets.check(version.ref, checks) if checks else None
+        promised = rooms.contracts.kept(version.ref)[:1]
     if as_json:
         print_json({"version": version, "checks": report} if report else {"version": version})
     else:
@@ -140,9 +140,11 @@ def add(
         if version.unconfirmed:
             found = ", ".join(f"{each.column} ({each.tag})" for each in version.unconfirmed)
             aside(f"Somebody has to decide what is perhaps about people: {found}. See mw data classes {version.ref}")
+        for piece in promised:
+            say(piece.summary, style=COLOURS.get(piece.verdict.value))
         if report:
-            _tell_checks(report)
-    _exit_by(report)
+            tell_checks(report)
+    exit_by(report)
 
 
 def show(ref: RefArgument, where: Where = None, as_json: AsJson = False) -> None:
@@ -191,8 +193,8 @@ def check(
     if as_json:
         print_json(report)
     else:
-        _tell_checks(report)
-    _exit_by(report)
+        tell_checks(report)
+    exit_by(report)
 
 
 def suggest(ref: RefArgument, where: Where = None, as_json: AsJson = False) -> None:
@@ -479,21 +481,6 @@ def _folder(rooms: Workspace) -> Path:
     if found is None:
         raise Invalid("There is no project here.", mend="Go to its folder, or name the file.")
     return found
-
-
-def _tell_checks(report: CheckReport) -> None:
-    rows = [[r.check, r.verdict.value, r.failing or "", r.message or r.error] for r in report.results]
-    table(["check", "verdict", "rows", "what was found"], rows, right=("rows",))
-    samples = [[r.check, ", ".join(f"{k}={v}" for k, v in row.items())] for r in report.failed for row in r.sample[:3]]
-    section(["failing", "for example"], samples)
-    say("")
-    say(f"{report.ref}: {report.verdict.value}. {report.summary}", style=COLOURS.get(report.verdict.value))
-
-
-def _exit_by(report: CheckReport | None) -> None:
-    if report is not None and report.verdict.value == "fail":
-        aside("Nothing was undone: the version stays, and the gates will refuse what is made from it.")
-        raise typer.Exit(CHECKS_FAILED)
 
 
 def _toml(value: Any) -> str:

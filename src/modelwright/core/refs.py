@@ -23,6 +23,7 @@ class Kind(StrEnum):
     """Whatever has a life."""
 
     DATASET = "dataset"
+    CONTRACT = "contract"  # what the producer of a dataset promises
     FEATURES = "features"
     EXPERIMENT = "experiment"
     RUN = "run"

@@ -19,6 +19,8 @@ from modelwright.datasets.checks import (
     Values,
     load_checks,
 )
+from modelwright.datasets.contracts.records import Contract, ContractDiff, ContractVersion, PromisedColumn, load_contract
+from modelwright.datasets.contracts.service import Contracts
 from modelwright.datasets.records import (
     CheckReport,
     CheckResult,
@@ -45,6 +47,10 @@ __all__ = [
     "CheckReport",
     "CheckResult",
     "ColumnProfile",
+    "Contract",
+    "ContractDiff",
+    "ContractVersion",
+    "Contracts",
     "CsvFormat",
     "DatasetColumn",
     "DatasetDiff",
@@ -64,6 +70,7 @@ __all__ = [
     "Part",
     "Pattern",
     "Profile",
+    "PromisedColumn",
     "Pruned",
     "Query",
     "Range",
@@ -76,4 +83,5 @@ __all__ = [
     "Values",
     "ancestors",
     "load_checks",
+    "load_contract",
 ]

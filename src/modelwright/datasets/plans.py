@@ -137,7 +137,6 @@ def _unique(check: Unique, basis: CheckBasis) -> Plan:
         said = f"{'; '.join(problems)}." if problems else f"No two rows have the same {listed}."
         return Finding(not problems, said, repeated + incomplete, repeated + incomplete)
 
-    # As a subquery: DuckDB writes the groups to disk where they are too many, which it does not for count(DISTINCT ...).
     distinct = f"(SELECT count(*) FROM (SELECT DISTINCT {every} FROM {TABLE} WHERE {filled}))"
     figures = ["count(*)", f"count(*) FILTER (WHERE {filled})", distinct]
     again = f"SELECT {_tuple(names)} FROM {TABLE} WHERE {filled} GROUP BY {every} HAVING count(*) > 1"

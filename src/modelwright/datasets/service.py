@@ -21,6 +21,7 @@ from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import decode, encode
 from modelwright.datasets.checks import Check, load_checks
 from modelwright.datasets.classes import masks_for
+from modelwright.datasets.contracts.service import Contracts
 from modelwright.datasets.identity import content_digest
 from modelwright.datasets.objects import ObjectCache
 from modelwright.datasets.privacy import DEFAULT_PURPOSE, Permit, Privacy
@@ -85,6 +86,7 @@ class Datasets(Room):
         """
         super().__init__(caller)
         self._address = address
+        self._contracts = Contracts(caller)
         self._s3 = s3
         self._place = cache
         self._privacy = privacy or Privacy(caller)
@@ -348,6 +350,8 @@ class Datasets(Room):
         )
         if declared:
             self.check(version.ref, declared)
+        if not version.masks and (newest is None or newest.ref != version.ref):
+            self.hold(version.ref)
         return version
 
     def history(self, ref: Ref | str) -> Sequence[DatasetVersion]:
@@ -608,19 +612,24 @@ class Datasets(Room):
         A check that cannot run (a column that is not there, SQL that is wrong) has failed. Nothing is raised for a failing
         check: the verdict says it.
         """
-        from modelwright.datasets.checking import Grounds, run_checks
-
         declared = load_checks(Path(checks)) if isinstance(checks, Path | str) else checks
-        basis = self.basis(_ref(ref))
-        self.require_clear(basis.version)
+        report = self._run(_ref(ref), declared)
+        attached = self.attach(report.ref, report=self.blobs.put(encode(report)), reason=reason)
+        return replace(report, evidence=attached.id)
 
-        def other(to: Ref) -> tuple[DatasetVersion, Sequence[Path]]:
-            version = self.show(to)
-            self.require_clear(version)
-            return version, self._files(version)
+    def hold(self, ref: Ref | str, *, reason: str = "") -> CheckReport | None:
+        """Hold a version against the contract in force, and put on the record whether it is kept; None where there is none.
 
-        report = run_checks(declared, Grounds(basis, self._files(basis.version), other, functools.cache(self.sketch)))
-        attached = self.attach(basis.version.ref, report=self.blobs.put(encode(report)), reason=reason)
+        Versions that are added, merged or folded from pushes are held by themselves. A breach is evidence of kind
+        `contract`, for gates, and an event that names the consumers; it undoes nothing.
+        """
+        version = self.show(_ref(ref))
+        contract = self._contracts.of(version.ref)
+        if contract is None:
+            return None
+        report = self._run(version.ref, contract.asked)
+        stored = self.blobs.put(encode(report))
+        attached = self._contracts.attest(version.ref, report=stored, contract=contract.ref, reason=reason)
         return replace(report, evidence=attached.id)
 
     def suggest(self, ref: Ref | str) -> Sequence[Check]:
@@ -684,6 +693,8 @@ class Datasets(Room):
         parents = {"parent": mine.ref if mine.ref.whole == target else None}
         parents["merged"] = other.ref if other.ref.whole == target else None
         version = self.register(target.name, record=replace(record, **parents), inputs=[mine.ref, other.ref], reason=reason)
+        if version.is_table and not version.masks:
+            self.hold(version.ref)
         return replace(found, version=version.ref)
 
     def export(
@@ -824,6 +835,19 @@ class Datasets(Room):
             return found
         columns = [c.withheld if c.name in personal and not c.personal else c for c in found.columns]
         return replace(found, columns=columns)
+
+    def _run(self, ref: Ref, checks: Sequence[Check]) -> CheckReport:
+        from modelwright.datasets.checking import Grounds, run_checks
+
+        basis = self.basis(ref)
+        self.require_clear(basis.version)
+
+        def other(to: Ref) -> tuple[DatasetVersion, Sequence[Path]]:
+            version = self.show(to)
+            self.require_clear(version)
+            return version, self._files(version)
+
+        return run_checks(checks, Grounds(basis, self._files(basis.version), other, functools.cache(self.sketch)))
 
     def require_clear(self, version: DatasetVersion) -> None:
         """`Denied` where something of a version is masked for the caller: what is computed of masks is wrong."""

@@ -177,9 +177,11 @@ class Pushes(Room):
             base, record = self._datasets.extended(whole, table, label=f"{len(waiting)} pushes")
             first, number = waiting[0].push.number, waiting[-1].push.number
             try:
-                return self.fold_in(whole, base=base, record=record, number=number, first=first, reason=reason)
+                made = self.fold_in(whole, base=base, record=record, number=number, first=first, reason=reason)
             except Conflict:
                 continue
+            self._datasets.hold(made)
+            return made
         raise Conflict(f"{whole} changes faster than its pushes can be folded.", mend="Try again.")
 
     def rows_of(self, basis: Basis) -> pa.Table:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 FACES: Final[dict[Kind, str]] = {
     Kind.DATASET: "data:DatasetFace",
+    Kind.CONTRACT: "contracts:ContractFace",
     Kind.FEATURES: "data:FeaturesFace",
     Kind.EXPERIMENT: "training:ExperimentFace",
     Kind.RUN: "training:RunFace",
