@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from modelwright.core.errors import Unavailable
+
 LEAST_ROWS: Final = 65_536  # rows of a row group that content has ended; DuckDB's unit of work is 122,880
 MOST_ROWS: Final = 262_144
 _ENDS: Final = (1 << 64) >> 16  # one row in 65,536 ends a group
@@ -36,24 +38,31 @@ def write_parquet(table: Any, path: Path, by: Sequence[str] = ()) -> None:
     A column that holds NaN gets no statistics: Parquet's extremes leave NaN out, and DuckDB concludes from them that there
     is none, so that `isnan` would be false for every row. Only text has a dictionary: one of numbers
     changes with the first rows of a group, and then every page of the group does; without it they are hardly longer.
+    `Unavailable` where the disk takes no more.
     """
     plain = pa.table(table.combine_chunks().columns, schema=table.schema.remove_metadata())
     sound = [field.name for field in plain.schema if not _holds_nan(plain[field.name])]
     listed = [field.name for field in plain.schema if _is_text(field.type)]
-    with pq.ParquetWriter(
-        path,
-        plain.schema,
-        compression="zstd",
-        compression_level=3,
-        version="2.6",
-        write_statistics=True if len(sound) == plain.num_columns else sound,
-        use_dictionary=True if len(listed) == plain.num_columns else listed,
-        use_content_defined_chunking=_PAGES,
-    ) as writer:
-        start = 0
-        for end in group_ends(plain, by):
-            writer.write_table(plain.slice(start, end - start), row_group_size=max(1, end - start))
-            start = end
+    try:
+        with pq.ParquetWriter(
+            path,
+            plain.schema,
+            compression="zstd",
+            compression_level=3,
+            version="2.6",
+            write_statistics=True if len(sound) == plain.num_columns else sound,
+            use_dictionary=True if len(listed) == plain.num_columns else listed,
+            use_content_defined_chunking=_PAGES,
+        ) as writer:
+            start = 0
+            for end in group_ends(plain, by):
+                writer.write_table(plain.slice(start, end - start), row_group_size=max(1, end - start))
+                start = end
+    except OSError as error:
+        raise Unavailable(
+            f"The rows could not be written to {path.parent}: {error.strerror or error}",
+            mend="Free some space on that disk, or name a folder on another one: TMPDIR.",
+        ) from error
 
 
 def group_ends(table: Any, by: Sequence[str] = ()) -> list[int]:

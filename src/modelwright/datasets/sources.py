@@ -49,8 +49,8 @@ def _read_file(path: Path, plan: TypePlan, form: CsvFormat) -> Any:
         raise NotFound(f"There is no file {path}.")
     if path.suffix.lower() in PARQUET:
         try:
-            return stored_form(pq.read_table(path), plan.declared, str(path))
-        except pa.ArrowInvalid as error:
+            return stored_form(pq.read_table(path, page_checksum_verification=True), plan.declared, str(path))
+        except (pa.ArrowException, OSError) as error:  # Arrow says OSError of pages that it cannot unpack
             raise Invalid(f"{path} is not a readable Parquet file: {error}.") from None
     if path.suffix.lower() in CSV:
         if path.stat().st_size == 0:

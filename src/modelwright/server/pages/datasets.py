@@ -46,6 +46,8 @@ def version(workspace: Workspace, request: Request) -> dict[str, Any]:
         "profile": known(lambda: workspace.datasets.profile(found.ref)),
         "checks": checks,
         "report": _report(workspace, checks[0].report) if checks and checks[0].report else None,
+        "contract": workspace.contracts.of(found.ref),
+        "kept": workspace.contracts.kept(found.ref),
         "versions": versions,
         "apart": _apart(versions, found),
         "previous": _previous(found),

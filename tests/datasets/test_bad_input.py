@@ -1,0 +1,141 @@
+"""What cannot be a version says so clearly, and leaves the version before as it was."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from datetime import datetime, timedelta, timezone
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from modelwright.core.errors import Invalid
+from modelwright.core.refs import Ref
+from modelwright.datasets import Contract, PromisedColumn, Unique
+from modelwright.store import Verdict
+
+THINGS = Ref.parse("dataset:things")
+
+
+@pytest.fixture
+def things(embedded):
+    embedded.datasets.add("things", pa.table({"id": np.arange(2000), "x": np.arange(2000.0)}), key="id")
+    return embedded.datasets
+
+
+def _untouched(datasets):
+    assert [version.ref.version for version in datasets.versions(THINGS).items] == [1]
+    assert datasets.read(THINGS)["id"].to_pylist() == list(range(2000))
+
+
+@pytest.mark.parametrize("kept", [0, 3, 4, 100, 0.5, 0.9])
+def test_a_truncated_parquet_file_is_named(things, tmp_path, kept):
+    path = tmp_path / "broken.parquet"
+    pq.write_table(pa.table({"id": np.arange(5000), "x": np.random.default_rng(0).normal(size=5000)}), path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * kept) if isinstance(kept, float) else kept])
+    with pytest.raises(Invalid, match=r"broken\.parquet is not a readable Parquet file"):
+        things.add("things", path)
+    _untouched(things)
+
+
+@pytest.mark.parametrize("at", [4, 2000, 4000])
+def test_a_parquet_file_that_was_damaged_within_is_named(things, tmp_path, at):
+    path = tmp_path / "broken.parquet"
+    pq.write_table(pa.table({"id": np.arange(5000)}), path, use_dictionary=False, write_page_checksum=True)
+    content = bytearray(path.read_bytes())
+    content[at : at + 40] = b"\xff" * 40
+    path.write_bytes(content)
+    with pytest.raises(Invalid, match=r"broken\.parquet is not a readable Parquet file"):
+        things.add("things", path)
+    _untouched(things)
+
+
+def test_times_with_different_offsets_are_the_moments_that_they_mean(embedded, write):
+    path = write("t.csv", "id,at\n1,2026-03-29T02:30:00+02:00\n2,2026-03-29T00:30:00Z\n3,2026-03-28T20:30:00-04:00\n")
+    embedded.datasets.add("t", path, types={"at": "time"})
+    at = embedded.datasets.read("dataset:t")["at"].cast(pa.int64()).to_pylist()
+    assert len(set(at)) == 1
+
+
+def test_times_with_and_without_a_zone_are_not_mixed(embedded, write, tmp_path):
+    path = write("mixed.csv", "id,at\n1,2026-03-29T02:30:00+02:00\n2,2026-03-29T00:30:00\n")
+    with pytest.raises(Invalid, match=r"mixed\.csv.*at"):
+        embedded.datasets.add("t", path, types={"at": "time"})
+    zones = {"a": timezone(timedelta(hours=2)), "b": None}
+    for name, zone in zones.items():
+        kind = pa.timestamp("us", "+02:00") if zone else pa.timestamp("us")
+        pq.write_table(pa.table({"at": pa.array([datetime(2026, 3, 29, tzinfo=zone)], kind)}), tmp_path / f"{name}.parquet")
+    with pytest.raises(Invalid, match="do not agree on the types"):
+        embedded.datasets.add("t", [tmp_path / "a.parquet", tmp_path / "b.parquet"])
+    assert embedded.datasets.list().items == []
+
+
+def test_keys_that_repeat_are_found_with_their_rows(things):
+    rows = pa.table({"id": [*range(2000), 7], "x": np.arange(2001.0)})
+    version = things.add("things", rows, checks=[Unique()])
+    (evidence,) = things.checks(version.ref)
+    assert evidence.verdict is Verdict.FAIL
+    assert "1 row repeats the id of another" in things.check(version.ref, [Unique()]).results[0].message
+
+
+def test_a_column_that_changed_its_type_breaks_what_was_promised(embedded, things, write):
+    with pytest.raises(Invalid, match="its type in dataset:things@1"):
+        things.add("things", write("things.csv", "id,x\n1,2.5\nten,3.5\n"))
+    _untouched(things)
+    embedded.contracts.publish(THINGS, Contract(owner="ops", columns=[PromisedColumn(name="id", type="int")]))
+    changed = things.add("things", pa.table({"id": ["a", "b"], "x": [1.0, 2.0]}))
+    (kept,) = embedded.contracts.kept(changed.ref)
+    assert kept.verdict is Verdict.FAIL
+
+
+FULL = """
+import resource, sys
+import numpy as np, pyarrow as pa
+import modelwright
+workspace = modelwright.connect(sys.argv[1])
+workspace.datasets.list()
+rows = pa.table({"id": np.arange(400_000), "x": np.random.default_rng(0).normal(size=400_000)})
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
+try:
+    workspace.datasets.add("things", rows)
+except modelwright.ModelwrightError as error:
+    print(type(error).__name__, error.message)
+"""
+
+
+@pytest.mark.parametrize("limit", [1 << 20, 5 << 19])
+def test_a_disk_that_is_full_in_the_middle_leaves_the_version_before(embedded, things, limit):
+    (embedded.home.project / "modelwright.toml").touch()
+    before = {each.name for each in (embedded.home.folder / "objects").rglob("*") if each.is_file()}
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(embedded.home.project), str(limit)], capture_output=True, text=True
+    )
+    assert done.stdout.startswith("Unavailable"), done.stdout + done.stderr
+    assert "could not be written" in done.stdout or "cannot be used" in done.stdout
+    _untouched(things)
+    left = [each for each in (embedded.home.folder / "objects").rglob("*") if each.is_file() and each.name not in before]
+    assert all(len(each.name) >= 60 for each in left), left  # whole objects, which the collector finds, and nothing half
+
+
+def test_two_writers_of_one_table_both_keep_their_version(embedded):
+    errors: list[BaseException] = []
+
+    def write(number: int) -> None:
+        try:
+            embedded.datasets.add("shared", pa.table({"id": [number]}), key="id")
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    versions = embedded.datasets.versions(Ref.parse("dataset:shared")).items
+    assert sorted(embedded.datasets.read(version.ref)["id"][0].as_py() for version in versions) == [0, 1, 2]
+    assert all(embedded.datasets.profile(version.ref).rows == 1 for version in versions)
