@@ -1,7 +1,7 @@
 """Checks and profile of a table: beside Pandera, and beside DuckDB's own aggregates.
 
-Pandera is not installed with the rest: `pip install --group peers`. Each side begins with the same Parquet file, and each is
-a process of its own, so that what it takes to import a library and to read the file counts for all.
+Pandera is not installed with the rest: `pip install --group peers`. Each side begins with the same Parquet file, and each
+is a process of its own, so that what it takes to import a library and to read the file counts for all.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from modelwright.cli.checks import CHECKS_FAILED, exit_by, tell_checks
 from modelwright.cli.explain import add_group
 from modelwright.cli.kinds.data import DatasetFace
 from modelwright.cli.options import AsJson, Reason, RefArgument, Where, pairs, parse_moment, parse_ref, workspace
-from modelwright.cli.output import COLOURS, print_json, say, section, table, when
+from modelwright.cli.output import COLOURS, aside, print_json, say, section, table, when
 from modelwright.cli.progress import Telling, progress
 from modelwright.core.errors import Invalid, NotFound
 from modelwright.core.refs import Kind, Ref
