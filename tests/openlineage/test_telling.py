@@ -83,7 +83,7 @@ EXECUTION = Execution(
         StepRecord(key="judge", step="judge"),
     ],
 )  # fmt: skip
-KNOWN = Known("modelwright://x", lambda r: None, lambda r: None, lambda r: None, lambda r: EXECUTION)
+KNOWN = Known("modelwright://x", lambda r: None, lambda r: None, lambda r: None, lambda r: EXECUTION, lambda r: None)
 
 
 def happened(action: str, resource: str, **more: Any) -> Event:

@@ -12,6 +12,7 @@ from modelwright.core.refs import Kind, Ref
 if TYPE_CHECKING:
     from rich.tree import Tree
 
+    from modelwright.openlineage.records import ColumnLineage, ColumnRef
     from modelwright.store import Lineage
 
 MANY = 4  # versions of one thing, from which on they are drawn as one line
@@ -78,3 +79,32 @@ def _about(action: str) -> str:
     """The kind of evidence that `evidence.<kind>.attached` made."""
     head, _, rest = action.partition(".")
     return rest.rpartition(".")[0] if head == "evidence" else action
+
+
+def draw_columns(found: ColumnLineage) -> Tree:
+    """One column as a tree: what it was made of above, what was made of it below."""
+    up: dict[ColumnRef, dict[ColumnRef, list[str]]] = {}
+    down: dict[ColumnRef, dict[ColumnRef, list[str]]] = {}
+    for edge in found.edges:
+        up.setdefault(edge.target, {}).setdefault(edge.source, []).append(edge.use)
+        down.setdefault(edge.source, {}).setdefault(edge.target, []).append(edge.use)
+    root = tree(f"{found.of.ref} {found.of.column}")
+    for title, neighbours in (("made of", up), ("went into", down)):
+        if found.of in neighbours:
+            _grow_columns(root.add(title, style="italic", guide_style="dim"), found.of, neighbours, {found.of})
+    if not found.edges:
+        root.add("nothing is known of what it was made of or went into", style="dim")
+    return root
+
+
+def _grow_columns(
+    branch: Tree, at: ColumnRef, neighbours: Mapping[ColumnRef, dict[ColumnRef, list[str]]], seen: set[ColumnRef]
+) -> None:
+    from rich.text import Text
+
+    for each, uses in sorted(neighbours.get(at, {}).items(), key=lambda item: (str(item[0].ref), item[0].column)):
+        label = Text.assemble(f"{each.ref} ", (each.column, "bold"), "  ", (", ".join(uses).lower(), "dim"))
+        grown = branch.add(label, style="not italic")
+        if each not in seen:
+            seen.add(each)
+            _grow_columns(grown, each, neighbours, seen)

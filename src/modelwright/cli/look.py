@@ -137,6 +137,9 @@ def lineage(
     up: Annotated[bool, typer.Option("--up", help="Only what it came from.")] = False,
     down: Annotated[bool, typer.Option("--down", help="Only what came from it.")] = False,
     depth: Annotated[int, typer.Option(help="How many steps to follow, 1 to 100.")] = 20,
+    column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Follow this one column, as it is known now.", show_default=False)
+    ] = None,
     at: Moment = None,
     evidence: Annotated[bool, typer.Option("--evidence", help="Draw pieces of evidence too.")] = False,
     where: Where = None,
@@ -145,6 +148,9 @@ def lineage(
     from modelwright.cli.drawing import draw_lineage
 
     direction = Direction.BOTH if up == down else Direction.UP if up else Direction.DOWN
+    if column is not None:
+        _columns(parse_ref(ref), column, direction, depth, where, as_json=as_json)
+        return
     with workspace(where) as rooms:
         found = rooms.record.lineage(parse_ref(ref), direction, depth=depth, as_of=parse_moment(at))
     if as_json:
@@ -153,6 +159,17 @@ def lineage(
     show(draw_lineage(found, evidence=evidence))
     if not found.complete:
         aside(f"There is more beyond {depth} steps: --depth {min(100, depth * 2)}")
+
+
+def _columns(ref: Ref, column: str, direction: Direction, depth: int, where: str | None, *, as_json: bool) -> None:
+    from modelwright.cli.drawing import draw_columns
+
+    with workspace(where) as rooms:
+        found = rooms.openlineage.columns(ref, column, direction, depth=depth)
+    if as_json:
+        print_json(found)
+    else:
+        show(draw_columns(found))
 
 
 @carries_out("record.history")

@@ -10,6 +10,7 @@ A project's `features.py` is written with what this front door offers:
     )
 """
 
+from modelwright.features.columns import Columns, Origin, origins
 from modelwright.features.pushes import Pushes
 from modelwright.features.records import (
     Aggregation,
@@ -36,12 +37,14 @@ from modelwright.features.uses import Uses
 
 __all__ = [
     "Aggregation",
+    "Columns",
     "Comparison",
     "Feature",
     "FeatureSettings",
     "FeatureView",
     "Features",
     "OnlineState",
+    "Origin",
     "Pushes",
     "Uses",
     "TrainingSet",
@@ -57,5 +60,6 @@ __all__ = [
     "maximum",
     "mean",
     "minimum",
+    "origins",
     "total",
 ]

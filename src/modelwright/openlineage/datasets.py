@@ -9,6 +9,7 @@ from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import convert
 from modelwright.datasets.records import DatasetRecord
 from modelwright.experiments import Run
+from modelwright.features import Columns, Origin
 from modelwright.features.records import ViewRecord
 from modelwright.models.records import ModelRecord
 from modelwright.openlineage import facets
@@ -26,6 +27,7 @@ class Known(NamedTuple):
     party: Callable[[Ref], Party | None]
     run: Callable[[Ref], Run | None]
     execution: Callable[[Ref], Execution | None]
+    origins: Callable[[Ref], Columns | None]
 
 
 def named(known: Known, ref: Ref) -> dict[str, Any] | None:
@@ -91,7 +93,19 @@ def _view(known: Known, version: Version) -> dict[str, Any]:
     }
     if record.view.owner:
         said["ownership"] = facets.ownership(record.view.owner)
+    found, source = known.origins(version.ref), own_name(record.source)
+    if found is not None and source is not None:
+        inputs = {
+            name: [facets.input_field(known.namespace, source, each.column, _how(each)) for each in made]
+            for name, made in found.features.items()
+        }
+        rows = [facets.input_field(known.namespace, source, each.column, _how(each)) for each in found.rows]
+        said["columnLineage"] = facets.column_lineage(inputs, rows)
     return said
+
+
+def _how(origin: Origin) -> tuple[str, str]:
+    return "DIRECT" if origin.use.direct else "INDIRECT", origin.use.value
 
 
 def _model(known: Known, version: Version) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import msgspec
 from modelwright.core.errors import Invalid
 from modelwright.core.refs import Ref
 from modelwright.openlineage.naming import external, own_ref
-from modelwright.openlineage.records import PartyKind
+from modelwright.openlineage.records import ColumnEdge, ColumnRef, PartyKind
 
 MOST = 1024 * 1024  # bytes of one event
 MOST_NAMED = 1000  # datasets in one event
@@ -64,6 +64,29 @@ def read(text: str | bytes, ours: str) -> Incoming:
     identity = _text(run, "runId", "run")
     named = Named(external(PartyKind.RUN, "", identity), PartyKind.RUN, job.namespace, identity, _facets(run))
     return Incoming(named, job, str(event.get("eventType") or "OTHER").upper(), time, inputs, outputs, stated)
+
+
+def column_edges(body: bytes, ours: str) -> Iterator[ColumnEdge]:
+    """What an event says of columns: the facet `columnLineage` of its datasets, in both forms that producers write."""
+    event = msgspec.json.decode(body, type=dict[str, Any])
+    for given in [event.get("dataset"), *(event.get("outputs") or [])]:
+        said = _facets(given).get("columnLineage") if isinstance(given, dict) else None
+        if not isinstance(said, dict):
+            continue
+        made, fields = _dataset(given, ours, foreign=True).ref, said.get("fields")
+        for name, field in fields.items() if isinstance(fields, dict) else ():
+            inputs = field.get("inputFields") if isinstance(field, dict) else None
+            target = ColumnRef(ref=made, column=name)
+            for each in [*(inputs or []), *(said.get("dataset") or [])]:
+                if isinstance(each, dict) and isinstance(each.get("field"), str):
+                    source = ColumnRef(ref=_dataset(each, ours, foreign=False).ref, column=each["field"])
+                    yield ColumnEdge(source=source, target=target, use=_use(each))
+
+
+def _use(field: dict[str, Any]) -> str:
+    how = field.get("transformations")
+    first = how[0] if isinstance(how, list) and how and isinstance(how[0], dict) else {}
+    return str(first.get("subtype") or first.get("type") or field.get("transformationType") or "TRANSFORMATION")
 
 
 def _job(given: Any) -> Named:

@@ -30,6 +30,29 @@ class Party(msgspec.Struct, frozen=True, kw_only=True):
     facets: dict[str, Any] = {}  # of all its events together; a facet replaces the earlier one of its key
 
 
+class ColumnRef(msgspec.Struct, frozen=True, kw_only=True):
+    """One column of a thing."""
+
+    ref: Ref
+    column: str
+
+
+class ColumnEdge(msgspec.Struct, frozen=True, kw_only=True):
+    """A column went into another. `use`: IDENTITY, TRANSFORMATION or AGGREGATION of its values, or what it decided."""
+
+    source: ColumnRef
+    target: ColumnRef
+    use: str
+
+
+class ColumnLineage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a column was made of, and what was made of it."""
+
+    of: ColumnRef
+    edges: list[ColumnEdge]
+    complete: bool  # False: cut off at the depth asked for
+
+
 class Received(msgspec.Struct, frozen=True, kw_only=True):
     """What came of one event."""
 

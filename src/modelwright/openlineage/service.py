@@ -12,13 +12,14 @@ from modelwright.core.operations import Caller, Room, operation
 from modelwright.core.paging import Page
 from modelwright.core.refs import Kind, Ref
 from modelwright.experiments import Experiments, Run
-from modelwright.openlineage import incoming, queries
+from modelwright.features import Columns
+from modelwright.openlineage import columns, incoming, queries
 from modelwright.openlineage.datasets import Known
-from modelwright.openlineage.records import BatchAnswer, Failure, Party, PartyKind, Received, Stretch
+from modelwright.openlineage.records import BatchAnswer, ColumnLineage, Failure, Party, PartyKind, Received, Stretch
 from modelwright.openlineage.telling import told
 from modelwright.pipelines import Pipelines
 from modelwright.pipelines.records import Execution
-from modelwright.store import Transaction, Version, catalog
+from modelwright.store import Direction, Transaction, Version, catalog
 
 MOST_TOLD = 1000  # events of the ledger in one stretch
 MOST_TOGETHER = 1000  # events in one batch
@@ -118,6 +119,24 @@ class OpenLineage(Room):
         """List datasets, jobs and runs of other systems, the last heard of first."""
         return queries.list_parties(tx, kind, limit, after)
 
+    # Columns
+
+    @operation("read")
+    def columns(
+        self, tx: Transaction, ref: Ref, column: str, direction: Direction = Direction.BOTH, depth: int = 20
+    ) -> ColumnLineage:
+        """Follow one column: what it was made of, and the features and model inputs that were made of it.
+
+        Known for feature views (read from their SQL), inputs of models, and what OpenLineage events say in the facet
+        `columnLineage`. What the caller may not read is left out.
+        """
+        return columns.lineage(tx, ref, column, direction, depth, self.namespace)
+
+    @operation("read")
+    def origins(self, tx: Transaction, ref: Ref) -> Columns:
+        """Say which columns of its source each feature of a view is made of, read from its SQL."""
+        return columns.of_view(tx, ref)
+
     def take(self, content: bytes) -> Received:
         """Receive one event."""
         said = incoming.read(content, self.namespace)
@@ -155,4 +174,10 @@ class OpenLineage(Room):
         def version(ref: Ref) -> Version | None:
             return catalog.find(tx, ref) if ref.version is not None else None
 
-        return Known(self.namespace, version, lambda ref: queries.party(tx, ref), run, execution)
+        def origins(ref: Ref) -> Columns | None:
+            try:
+                return columns.of_view(tx, ref)
+            except ModelwrightError:
+                return None
+
+        return Known(self.namespace, version, lambda ref: queries.party(tx, ref), run, execution, origins)

@@ -6,8 +6,10 @@ from typing import Any
 
 from starlette.requests import Request
 
+from modelwright.core.errors import ModelwrightError
 from modelwright.core.paging import Filter
-from modelwright.core.refs import Kind
+from modelwright.core.refs import Kind, Ref
+from modelwright.features import Columns
 from modelwright.server.pages.datasets import EARLIER
 from modelwright.server.pages.lineage import lineage_of
 from modelwright.server.pages.render import PER_PAGE, named
@@ -30,6 +32,7 @@ def version(workspace: Workspace, request: Request) -> dict[str, Any]:
         "version": found,
         "use": uses[0] if uses else None,
         "types": {column.name: column.dtype for column in [*found.keys, *found.columns]},
+        "origins": _origins(workspace, found.ref),
         "online": workspace.features.materialised(found.ref),
         "versions": workspace.features.versions(found.ref.whole, Filter(limit=EARLIER)).items,
         "diff": workspace.features.diff(found.ref.at(number - 1), found.ref) if number > 1 else None,
@@ -37,3 +40,11 @@ def version(workspace: Workspace, request: Request) -> dict[str, Any]:
         "lineage": lineage_of(workspace, found.ref),
         "events": workspace.record.history(found.ref).items[:20],
     }
+
+
+def _origins(workspace: Workspace, ref: Ref) -> Columns | None:
+    """What each feature is made of; nothing where its SQL cannot be followed."""
+    try:
+        return workspace.openlineage.origins(ref)
+    except ModelwrightError:
+        return None

@@ -103,6 +103,9 @@ def _gathered(found: Mapping[str, int], start: str) -> dict[str, list[str]]:
 def _node(key: str, members: Sequence[str], *, here: bool) -> graph.Node:
     ref = Ref.parse(key)
     look = "here" if here else ""
+    if len(members) == 1 and ref.kind is Kind.EXTERNAL:  # what it is, and its name without the digest at its end
+        what, _, name = ref.name.partition("/")
+        return graph.Node(f"external {what}", name.rpartition("-")[0][-graph.LETTERS :], path_of(ref), look, key)
     if len(members) == 1:
         name = ref.name if ref.selector is None else f"{ref.name}@{ref.selector}"
         return graph.Node(ref.kind.value, shortened(name), path_of(ref), look, key)
