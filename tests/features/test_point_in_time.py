@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelwright.core.errors import Invalid
-from modelwright.features import engine
+from modelwright.features import engine, sql
 from modelwright.features.materialise import timelines
 from modelwright.features.records import (
     FeatureView,
@@ -415,3 +415,27 @@ def test_an_expression_is_one_value(sql: str) -> None:
     view = FeatureView(name="v", entity="key", source="dataset:rows", features=[expression("f", sql)])
     with pytest.raises(Invalid):
         engine.describe(view, source_of([]))
+
+
+def test_only_the_columns_that_a_view_can_name_are_read() -> None:
+    names = ["key", "at", "value", 'Odd "name"', "spare"]
+    view = FeatureView(name="v", entity="key", source="dataset:d", event_time="at", features=["value"])
+    assert sql.needed(view, names) == ["key", "at", "value"]
+    quoted = FeatureView(name="v", entity="KEY", source="dataset:d", features=[expression("x", '"odd ""NAME""" * 2')])
+    assert sql.needed(quoted, names) == ["key", 'Odd "name"']
+    for text in ("source", "COLUMNS('sp.*')"):
+        whole = FeatureView(name="v", entity="key", source="dataset:d", features=[expression("x", f"hash({text})")])
+        assert sql.needed(whole, names) == names
+    star = FeatureView(name="v", entity="key", source="dataset:d", select="SELECT * FROM source", features=["value"])
+    assert sql.needed(star, names) == names
+
+
+def test_views_that_share_a_session_leave_nothing_in_it() -> None:
+    view = FeatureView(name="v", entity="key", source="dataset:d", event_time="at", features=["value"])
+    late = FeatureView(name="l", entity="key", source="dataset:d", event_time="at", created_time="at", features=["value"])
+    table, at = pa.table({"key": ["a", "b"]}), pa.array([5, 5])
+    source = pa.table({"key": ["a", "a"], "at": pa.array([1, 1], pa.timestamp("us", "UTC")), "value": [1.0, 2.0]})
+    with engine.sessions() as connection:
+        for each in (view, late, view):
+            assert engine.join_in(connection, each, source, table, at)[0].to_pylist() == [2.0, None]
+        assert connection.execute("SELECT count(*) FROM information_schema.tables").fetchone() == (0,)

@@ -10,7 +10,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from modelwright.core.errors import NotFound
-from modelwright.features import FeatureView, column, expression, mean, origins
+from modelwright.features import FeatureView, column, column_origins, expression, mean
 from modelwright.features.columns import Use
 from modelwright.openlineage import PartyKind
 from modelwright.openlineage.naming import external
@@ -30,7 +30,7 @@ VIEW = FeatureView(
 
 
 def test_features_are_followed_through_their_sql() -> None:
-    found = origins(VIEW, ROWS.column_names)
+    found = column_origins(VIEW, ROWS.column_names)
     made = {name: [(each.column, each.use) for each in parts] for name, parts in found.features.items()}
     assert made == {
         "card": [("card", Use.IDENTITY)],
@@ -43,7 +43,7 @@ def test_features_are_followed_through_their_sql() -> None:
 
 def test_a_window_aggregates_its_column_and_is_decided_by_its_times() -> None:
     view = FeatureView(name="v", entity="k", source="dataset:d", event_time="at", features=[mean("Amount", window="7d")])
-    found = origins(view, ["k", "at", "amount", "other"])
+    found = column_origins(view, ["k", "at", "amount", "other"])
     assert [(each.column, each.use) for each in found.features["Amount_mean_7d"]] == [("amount", Use.AGGREGATION)]
     assert [(each.column, each.use) for each in found.rows] == [("at", Use.WINDOW), ("k", Use.JOIN)]
 

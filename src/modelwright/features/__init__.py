@@ -10,7 +10,7 @@ A project's `features.py` is written with what this front door offers:
     )
 """
 
-from modelwright.features.columns import Columns, Origin, origins
+from modelwright.features.columns import Columns, Origin, column_origins
 from modelwright.features.pushes import Pushes
 from modelwright.features.records import (
     Aggregation,
@@ -60,6 +60,6 @@ __all__ = [
     "maximum",
     "mean",
     "minimum",
-    "origins",
+    "column_origins",
     "total",
 ]

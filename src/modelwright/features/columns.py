@@ -54,7 +54,7 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True):
     rows: list[Origin] = []  # for all of them: what decides which rows there are
 
 
-def origins(view: FeatureView, source: Sequence[str]) -> Columns:
+def column_origins(view: FeatureView, source: Sequence[str]) -> Columns:
     """The columns of the source, of which there are those, that each column of a view is made of.
 
     `Invalid` where SQLGlot cannot read what DuckDB could.

@@ -21,7 +21,7 @@ from modelwright.core.refs import Kind, Ref
 from modelwright.core.signature import Column
 from modelwright.core.wire import convert, decode, encode, time_text, to_plain
 from modelwright.datasets import Datasets
-from modelwright.features import discovery, queries
+from modelwright.features import discovery, queries, sql
 from modelwright.features.admission import about
 from modelwright.features.diff import diff
 from modelwright.features.durations import since_epoch
@@ -489,10 +489,12 @@ class Features(Room):
         )
         withheld = 0
 
-        def read(source: Ref) -> pa.Table:
+        def read(source: Ref, views: Sequence[FeatureView]) -> pa.Table:
             nonlocal withheld
-            rows = self._datasets.read(source, purpose=purpose)
-            kept = agreeing(rows, [each for each in admitted.consents if each.source == source])
+            consents = [each for each in admitted.consents if each.source == source]
+            named = None if consents else self._named(source, views)  # whose consent it is, views need not name
+            rows = self._datasets.read(source, named, purpose=purpose)
+            kept = agreeing(rows, consents)
             withheld += rows.num_rows - kept.num_rows
             return kept
 
@@ -613,7 +615,7 @@ class Features(Room):
                 continue
             version = self.show(ref)
             asked = verify.asked_again(version, reads)
-            made = training.build(asked, self._chosen([ref], []), self._datasets.read, TIMESTAMP)  # no use: a comparison
+            made = training.build(asked, self._chosen([ref], []), self._read, TIMESTAMP)  # no use: a comparison
             found = verify.compare_reads(version.view, made.sources[0], made.table, reads, TIMESTAMP)
             found = verify.unquoted(replace(found, view=ref), version.people)
             compared.append(self.attest(ref, report=self.blobs.put(encode(found)), reason=reason))
@@ -688,6 +690,15 @@ class Features(Room):
             packed.append((row.key, data))
         return packed
 
+    def _read(self, source: Ref, views: Sequence[FeatureView]) -> pa.Table:
+        return self._datasets.read(source, self._named(source, views))
+
+    def _named(self, source: Ref, views: Sequence[FeatureView]) -> Sequence[str]:
+        """The columns of a dataset version that some views can name."""
+        names = self._datasets.show(source).names
+        wanted = {name for view in views for name in sql.needed(view, names)}
+        return [name for name in names if name in wanted]
+
     def _settle(self, source: Ref) -> None:
         """What was pushed goes into a version before the newest is read; who may not write reads what there is."""
         if source.selector is None and not self._pushes.settled(source):
@@ -719,8 +730,8 @@ def _goes_on(standing: OnlineState, state: OnlineState) -> bool:
     return standing.since <= state.since and standing.until <= state.until
 
 
-def _given(table: pa.Table) -> Callable[[Ref], pa.Table]:
-    return lambda ref: table
+def _given(table: pa.Table) -> Callable[[Ref, Sequence[FeatureView]], pa.Table]:
+    return lambda ref, views: table
 
 
 def _record(version: Version) -> ViewRecord:

@@ -16,6 +16,7 @@ The rules, in one place:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from modelwright.core.signature import DataType
@@ -54,6 +55,20 @@ def probe(view: FeatureView) -> str:
     times = [identifier(name) for name in (view.event_time, view.created_time) if name is not None]
     listed = [identifier(name) for name in view.entity] + times + [f"({sql}\n)" for sql in view.inputs]
     return f"SELECT {', '.join(listed)} FROM {derived(view)}"
+
+
+def needed(view: FeatureView, names: Sequence[str]) -> list[str]:
+    """Of the source's columns, those that a view can name: none that its SQL needs is missing, some too many may be there.
+
+    A name counts wherever its letters stand in the SQL; COLUMNS(...), the table's own name and a SELECT of the view's own,
+    which can call it something else, stand for all.
+    """
+    said = "\n".join(view.inputs).replace('""', '"').lower()
+    if view.select or "columns" in said or re.search(r"\bsource\b(?!\s*\.)", said):
+        return list(names)
+    times = [name for name in (view.event_time, view.created_time) if name is not None]
+    text = "\n".join([*view.entity, *times]).lower() + "\n" + said
+    return [name for name in names if name.lower() in text]
 
 
 def events(view: FeatureView, keys: Sequence[DataType], inputs: Sequence[str]) -> str:
@@ -101,6 +116,11 @@ def ties(keys: int) -> str:
     return f"SELECT 1 FROM events GROUP BY {entity}, event HAVING count(*) > 1 LIMIT 1"
 
 
+def hashed(keys: int) -> str:
+    """64 bits `h` of each of `events`, which are the same where entity and event time are."""
+    return f"SELECT hash({columns_text('k', keys)}, event) AS h FROM events"
+
+
 def untied(keys: int, inputs: int) -> str:
     """The `timeline` of events that are known as they happen, of which no two of an entity happen at once."""
     listed = ["event AS visible", "event", "known", *columns("x", inputs)]
@@ -108,13 +128,12 @@ def untied(keys: int, inputs: int) -> str:
 
 
 def newest(view: FeatureView, keys: int) -> str:
-    """For each of `requests` (`row, k*, moment`), the newest row of `timeline` known then, where it still holds."""
+    """For each of `requests` (`row, k*, moment`), in any order: the newest row of `timeline` known then, if it holds."""
     match = " AND ".join(f"r.k{i} = t.k{i}" for i in range(keys))
     holds = "TRUE" if view.lifetime is None else f"r.moment - t.event < {view.lifetime}"
     chosen = ", ".join(f"CASE WHEN {holds} THEN t.x{i} END AS f{i}" for i in range(len(view.inputs)))
     return f"""
-        SELECT {chosen} FROM requests r ASOF LEFT JOIN timeline t ON {match} AND r.moment >= t.visible
-        ORDER BY r.row"""
+        SELECT r.row, {chosen} FROM requests r ASOF LEFT JOIN timeline t ON {match} AND r.moment >= t.visible"""
 
 
 def ends(view: FeatureView) -> dict[int, list[Feature]]:

@@ -12,7 +12,7 @@ from modelwright.core.errors import Invalid, ModelwrightError, NotFound
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import convert
 from modelwright.datasets.records import DatasetRecord
-from modelwright.features import Columns, origins
+from modelwright.features import Columns, column_origins
 from modelwright.features.records import ViewRecord
 from modelwright.models.records import ModelRecord
 from modelwright.openlineage import queries
@@ -29,7 +29,7 @@ def of_view(tx: Transaction, ref: Ref) -> Columns:
     """What each column of a version of a view is made of."""
     record = convert(catalog.get(tx, ref).record, ViewRecord)
     source = catalog.get(tx, record.source)
-    return origins(record.view, convert(source.record, DatasetRecord).names)
+    return column_origins(record.view, convert(source.record, DatasetRecord).names)
 
 
 def lineage(tx: Transaction, ref: Ref, column: str, direction: Direction, depth: int, ours: str) -> ColumnLineage:
