@@ -7,11 +7,12 @@ STAMP := $(VENV)/.installed
 # Compiled modules are kept: where the environment says otherwise, every process would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check bench browser redis format lock clean help
+.PHONY: demo test test-all check bench browser redis format lock clean help
 
 help:
 	@echo "make demo    the whole story on a generated data set, in under two minutes"
-	@echo "make test    every test, on SQLite and PostgreSQL, embedded and over HTTP, in a real browser"
+	@echo "make test    every test, embedded on SQLite and over HTTP on PostgreSQL, in a real browser"
+	@echo "make test-all   the same, and embedded on PostgreSQL and over HTTP on SQLite"
 	@echo "make check   lint, types, floors"
 	@echo "make bench   the benchmarks, as a table and JSON"
 	@echo "make lock    write down the newest versions of what the tests need"
@@ -45,6 +46,9 @@ redis:
 
 test: $(STAMP) browser redis
 	$(BIN)/pytest -n auto --dist load --maxschedchunk 2
+
+test-all: $(STAMP) browser redis
+	$(BIN)/pytest -n auto --dist load --maxschedchunk 2 --all-doors
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks

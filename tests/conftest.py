@@ -34,12 +34,30 @@ def pytest_configure() -> None:
     hypothesis.settings.load_profile("house")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long ones first, so that no worker is left alone with one at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
-
-
 DOORS = ("sqlite-embedded", "sqlite-http", "postgresql-embedded", "postgresql-http")
+MIXED = {"sqlite-http", "postgresql-embedded"}  # each half of them is gone through by the two others
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Both doors and both databases are gone through in any case; this asks for every pair of them."""
+    parser.addoption("--all-doors", action="store_true", help="test services through each door on each database")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The long ones first, so that no worker is left alone with one at the end; of the doors two, unless all are asked for."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    if not config.getoption("--all-doors"):
+        left_out = [item for item in items if _mixed(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not _mixed(item)]
+
+
+def _mixed(item: pytest.Item) -> bool:
+    """Whether a test goes through a mixed door that it has not asked for by name."""
+    if any("workspace" in mark.args[0] for mark in item.iter_markers("parametrize")):
+        return False
+    spec = getattr(item, "callspec", None)
+    return spec is not None and spec.params.get("workspace") in MIXED
 
 
 @pytest.fixture(scope="session")

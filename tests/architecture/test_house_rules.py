@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -10,7 +11,6 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 
 import modelwright
 from modelwright.core.operations import Operation, Room, operations_of
@@ -25,17 +25,21 @@ def _name(path: Path) -> str:
     return ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__")
 
 
+@functools.cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def _imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
 
 
-@pytest.mark.parametrize("path", MODULES, ids=_name)
-def test_every_module_says_what_it_is(path: Path) -> None:
-    assert ast.get_docstring(ast.parse(path.read_text())), f"{_name(path)} has no docstring"
+def test_every_module_says_what_it_is() -> None:
+    assert not [_name(path) for path in MODULES if not ast.get_docstring(_tree(path))]
 
 
 def test_sql_stands_only_in_the_store_and_in_a_rooms_own_files() -> None:
@@ -63,7 +67,7 @@ def test_nothing_reads_the_machines_clock_but_the_clock() -> None:
     for path in MODULES:
         if path.relative_to(SOURCE).parts == ("core", "clock.py"):
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(_tree(path)):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 assert ast.unparse(node.func) not in {"datetime.now", "datetime.utcnow", "date.today"}, (
                     f"{_name(path)}:{node.lineno} reads the machine's clock"
@@ -86,7 +90,7 @@ def test_one_module_unpickles_and_only_whoever_loads_for_a_caller_imports_it() -
 
 def test_no_error_is_swallowed_in_silence() -> None:
     for path in MODULES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(_tree(path)):
             if isinstance(node, ast.ExceptHandler):
                 bare = node.type is None or ast.unparse(node.type) in {"Exception", "BaseException"}
                 empty = all(isinstance(each, ast.Pass) for each in node.body)

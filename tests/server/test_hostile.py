@@ -257,15 +257,19 @@ def test_no_argument_of_any_operation_makes_the_server_fail(
     database = request.getfixturevalue("postgres_url") if backend == "postgresql" else ""
     settings = Settings(workspace=WorkspaceSettings(name="test", database=database))
     failed = []
-    with open_workspace(tmp_path, settings=settings) as here, serving(here) as url, httpx.Client(base_url=url) as client:
+    with open_workspace(tmp_path, settings=settings) as here, serving(here) as url:
+        client = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)  # some ten thousand requests
         for _, operation in operations_of(here.rooms):
             required = {p.name: FITTING.get(p.name, "x") for p in operation.parameters if p.default is p.empty}
             for parameter in operation.parameters:
                 for value in NASTY:
                     body = json.dumps({**required, parameter.name: value})
-                    answer = client.post(f"/api/v1/{operation.path}", content=body, headers=JSON, timeout=30)
-                    if answer.status_code >= 500:
-                        failed.append((operation.path, parameter.name, str(value)[:30], answer.text[:120]))
+                    client.request("POST", f"/api/v1/{operation.path}", body, JSON)
+                    answer = client.getresponse()
+                    text = answer.read()
+                    if answer.status >= 500:
+                        failed.append((operation.path, parameter.name, str(value)[:30], text[:120]))
+        client.close()
     assert not failed, "\n".join(map(str, [len(failed), *failed[:60]]))
 
 

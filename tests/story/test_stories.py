@@ -83,13 +83,6 @@ def _verify_by_itself(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_demo_tells_a_whole_life(tmp_path: Path) -> None:
-    tell(Lending(), tmp_path / "lending")
-    _check_the_record(tmp_path / "lending", Lending())
-    _verify_by_itself(tmp_path / "lending")
-
-
-@pytest.mark.slow
 def test_the_flights_story_holds_over_a_year_of_real_departures(tmp_path: Path) -> None:
     if not FLIGHTS.is_dir():
         pytest.skip("the flight data are not beside the project")
@@ -196,3 +189,4 @@ def test_a_story_whose_teller_is_killed_goes_on_where_it_was(tmp_path: Path) -> 
                 assert not [each for each in _examined(here) if each.verdict.value == "fail"]
     tell(Lending(), folder)
     _check_the_record(folder, Lending())
+    _verify_by_itself(folder)
