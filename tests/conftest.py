@@ -44,7 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The long ones first, so that no worker is left alone with one at the end; of the doors two, unless all are asked for."""
+    """The long ones first, so that no worker is left alone with one at the end; two doors, unless all are asked for."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     if not config.getoption("--all-doors"):
         left_out = [item for item in items if _mixed(item)]

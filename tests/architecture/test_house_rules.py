@@ -11,7 +11,6 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-
 import modelwright
 from modelwright.core.operations import Operation, Room, operations_of
 from modelwright.workspace import Workspace
