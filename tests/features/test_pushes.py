@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from modelwright.core.errors import Invalid
 from modelwright.core.refs import Ref
 from modelwright.features import FeatureView, count, distinct, last, mean
+from modelwright.features.engine import sessions
 from modelwright.features.materialise import arrivals, timelines
 from modelwright.features.timeline import merge, pack, read, unpack
 from modelwright.workspace import Workspace
@@ -191,7 +192,9 @@ def test_rows_merged_one_push_after_the_other_are_as_if_they_had_always_been_the
     held = {f'["{key[0]}"]': pack(timeline) for key, timeline in timelines(view, table(before), begin, end)}
     rows = merge(view, 0, begin)
     for number, (times, batch) in enumerate(pushed, 1):
-        for key, found in arrivals(view, [(number, table(batch))]).items():
+        with sessions() as connection:
+            arrived = arrivals(view, [(number, table(batch))], connection)
+        for key, found in arrived.items():
             for _ in range(times):  # again and again is once
                 held[key] = rows(held.get(key), found)
     every = before + [row for _, batch in pushed for row in batch]

@@ -228,13 +228,19 @@ def waits(view: FeatureView, source: pa.Table, until: int) -> bool:
         return connection.execute(text, {"until": until}).fetchone() is not None
 
 
-def arrived(view: FeatureView, rows: pa.Table) -> Iterator[tuple[tuple[Any, ...], list[Any]]]:
-    """Rows that were pushed, as `(key, [visible, event, known, x...])`; what can never be used is left out."""
-    with session(rows) as connection:
+def arrived(connection: Any, view: FeatureView, rows: pa.Table) -> Iterator[tuple[tuple[Any, ...], list[Any]]]:
+    """Rows that were pushed, as `(key, [visible, event, known, x...])`; what can never be used is left out.
+
+    In an open session (see `sessions`), since a push is a few rows and goes into many views.
+    """
+    connection.register("source", rows)
+    try:
         keys, inputs = _types(connection, view, rows)
         chosen = ", ".join(["visible", "event", "known", *sql.columns("x", len(inputs))])
         text = f"SELECT {sql.columns_text('k', len(keys))}, {chosen} FROM ({sql.events(view, keys, inputs)})"
         found = connection.execute(text).fetchall()
+    finally:
+        connection.unregister("source")
     for row in found:
         yield tuple(row[: len(keys)]), list(row[len(keys) :])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pyarrow as pa
 
@@ -62,10 +63,10 @@ def batches(
         yield batch
 
 
-def arrivals(view: FeatureView, pushes: Sequence[tuple[int, pa.Table]]) -> dict[str, list[Arrival]]:
-    """The rows of pushes by the key they belong to, each with the number of its push."""
+def arrivals(view: FeatureView, pushes: Sequence[tuple[int, pa.Table]], connection: Any) -> dict[str, list[Arrival]]:
+    """The rows of pushes by the key they belong to, each with the number of its push; computed in an open session."""
     found: dict[str, list[Arrival]] = {}
     for number, rows in pushes:
-        for key, row in engine.arrived(view, rows):
+        for key, row in engine.arrived(connection, view, rows):
             found.setdefault(key_text(key), []).append((number, row))
     return found

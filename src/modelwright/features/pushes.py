@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from msgspec.structs import replace
 
@@ -20,11 +21,13 @@ from modelwright.datasets.records import DatasetRecord
 from modelwright.features import queries
 from modelwright.features.durations import since_epoch
 from modelwright.features.ports import Asked, OnlineStore
-from modelwright.features.records import Basis, Freshness, OnlineState, Push, PushedRows, ViewRecord
+from modelwright.features.records import Basis, FeatureView, Freshness, OnlineState, Push, PushedRows, ViewRecord
 from modelwright.store import Transaction, acting_as, catalog, scopes
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from modelwright.features.timeline import Arrival
 
 ATTEMPTS = 20  # at a view whose rows others are changing too
 
@@ -46,6 +49,7 @@ class Pushes(Room):
         self._datasets = datasets
         self.online = online
         self._now = now
+        self._records: dict[Ref, ViewRecord] = {}  # by pinned ref: versions never change
 
     # On the record
 
@@ -212,16 +216,26 @@ class Pushes(Room):
         """Bring the views of a dataset up to date: for the pusher, but with nobody's rights to the views."""
         if self.online is None:
             raise RuntimeError("the body of an operation runs where the workspace is")
-        for view, state in self.online.states().items():
-            if state.source.whole == source.whole:
-                with acting_as(OPERATOR):
-                    self.bring(view)
+        behind = {view: state for view, state in self.online.states().items() if state.source.whole == source.whole}
+        if not behind:
+            return
+        with acting_as(OPERATOR), Folding() as folding:
+            found = self.pending(source.whole, after=min(state.pushed for state in behind.values()))
+            for view in behind:
+                self._bring(view, folding, found)
 
     def bring(self, view: Ref, *, after: int | None = None) -> None:
         """Bring one view online up to the newest push. With `after`, look again at the pushes after that number.
 
         Rows know which pushes they hold, so looking twice does no harm.
         """
+        with Folding() as folding:
+            self._bring(view, folding, after=after)
+
+    def _bring(
+        self, view: Ref, folding: Folding, known: Sequence[PushedRows] | None = None, *, after: int | None = None
+    ) -> None:
+        """`known` are pushes that were read already, for every view of the dataset at once."""
         assert self.online is not None
         record: ViewRecord | None = None
         for _ in range(ATTEMPTS):
@@ -234,15 +248,15 @@ class Pushes(Room):
             if record.view.source.selector is not None:
                 return
             begin = state.pushed if after is None else after
-            waiting = self.pending(state.source.whole, after=begin)
+            read = self.pending(state.source.whole, after=begin) if known is None else known
+            waiting, known = [each for each in read if each.push.number > begin], None  # another attempt looks anew
             if not waiting or waiting[0].push.number != begin + 1:  # some were folded: only a materialisation has them
                 return
-            if self._merged(state, record, waiting):
+            if self._merged(state, record, waiting, folding):
                 return
         raise Conflict(f"Too many change {view} online at once.", mend="Push again, with the same id.")
 
-    def _merged(self, state: OnlineState, record: ViewRecord, waiting: Sequence[PushedRows]) -> bool:
-        from modelwright.features.materialise import arrivals
+    def _merged(self, state: OnlineState, record: ViewRecord, waiting: Sequence[PushedRows], folding: Folding) -> bool:
         from modelwright.features.timeline import merge
 
         assert self.online is not None
@@ -251,17 +265,47 @@ class Pushes(Room):
         told = replace(state, pushed=number, pushed_at=max(now, state.pushed_at or now))
         if not state.waiting and now > state.until:  # nothing else was to be learned: the present moves with the pushes
             told = replace(told, until=now, since=now if state.since == state.until else state.since)
-        found = arrivals(view, [(each.push.number, _opened(b64decode(each.data))) for each in waiting])
+        found = folding.arrivals(view, waiting)
         rows = merge(view, state.base, since_epoch(told.since))
         return self.online.update(told, list(found), lambda key, held: rows(held, found[key])) is not None
 
     def _record(self, view: Ref) -> ViewRecord:
         from modelwright.store import Embedded
 
+        if view in self._records:
+            return self._records[view]
         assert isinstance(self.caller, Embedded)
         with self.caller.transaction(write=False) as tx:
             found: ViewRecord = convert(catalog.get(tx, view).record, ViewRecord)
+        self._records[view] = found
         return found
+
+
+class Folding:
+    """One session, and each push opened once, for all the views that take it."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._session: Any = None
+        self._tables: dict[str, pa.Table] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def arrivals(self, view: FeatureView, pushes: Sequence[PushedRows]) -> dict[str, list[Arrival]]:
+        """The rows of pushes by the key of a view that they belong to, each with the number of its push."""
+        from modelwright.features import engine
+        from modelwright.features.materialise import arrivals
+
+        if self._session is None:
+            self._session = self._stack.enter_context(engine.sessions())
+        for each in pushes:
+            if each.push.id not in self._tables:
+                self._tables[each.push.id] = _opened(b64decode(each.data))
+        return arrivals(view, [(each.push.number, self._tables[each.push.id]) for each in pushes], self._session)
 
 
 def _received(data: str) -> tuple[bytes, pa.Table]:
