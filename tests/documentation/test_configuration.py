@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from modelwright.datasets.privacy.records import PrivacySettings
 from modelwright.deployments import DeploymentSettings
 from modelwright.features import FeatureSettings
 from modelwright.models import ModelSettings
@@ -37,6 +38,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "deployments": DeploymentSettings,
     "serving": HttpSettings,
     "predictions": LogSettings,
+    "privacy": PrivacySettings,
     "webhooks": WebhookSettings,
     "openlineage": OpenLineageSettings,
     "tracking": TrackingSettings,
