@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import random
 
+import httpx
 import pyarrow as pa
 import pytest
 
 from modelwright.core.errors import Conflict, Invalid, NotFound
 from modelwright.core.refs import Ref
+from modelwright.datasets import Unique
+from modelwright.testing import serving
 
 
 def add(rooms, seed: int, **about):
@@ -71,3 +74,23 @@ def test_an_alias_is_set_moved_and_taken_away(workspace):
     workspace.datasets.retire(first.ref)
     with pytest.raises(Conflict, match="is retired"):
         workspace.datasets.alias(first.ref, "gold")
+
+
+def test_what_is_known_about_a_version_does_not_keep_it(embedded):
+    """A dataset under checks would never lose a version otherwise."""
+    first, second, third = (add(embedded, seed, key=["id"]) for seed in range(3))
+    for each in (first, second, third):
+        embedded.datasets.check(each.ref, [Unique()])
+    assert [each.ref for each in embedded.datasets.prune("dataset:stock", last=1).gone] == [second.ref, first.ref]
+
+
+def test_the_page_of_a_version_says_that_the_one_before_is_gone(embedded):
+    first = add(embedded, 1, key=["id"])
+    second = add(embedded, 2, parent=first.ref)
+    with serving(embedded) as url:
+        assert "What changed since @1" in httpx.get(f"{url}/datasets/stock@2").text
+        embedded.datasets.delete(first.ref)
+        page = httpx.get(f"{url}/datasets/stock@2").text
+    assert f"{first.ref}, which is gone" in page
+    assert "What changed since" not in page
+    assert embedded.datasets.profile(second.ref).columns[0].distinct <= second.rows

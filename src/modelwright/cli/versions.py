@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -17,6 +17,7 @@ from modelwright.core.refs import Kind, Ref
 
 if TYPE_CHECKING:
     from modelwright.datasets import DatasetMerge, Datasets, MergeConflict
+    from modelwright.datasets.records import Keeping
 
 STEP: Final = 10_000  # objects that are let go of at once
 SHOWN: Final = 50  # conflicts that are told to a person
@@ -159,7 +160,7 @@ def _move(ref: str, other: str, *, into: str, alone: bool, where: str | None, as
     else:
         before = f", {done.same:,} were there" if done.same else ""
         say(
-            f"{done.source} is {there}: {done.versions:,} new versions, {size(done.bytes)},"
+            f"{done.source} is {there}: {_new(done.versions)}, {size(done.bytes)},"
             f" of which {size(done.sent)} travelled{before}."
         )
 
@@ -184,7 +185,7 @@ def gc(
     with workspace(where) as rooms:
         found = rooms.datasets.prune(thing, last=last, plan=True)
         if not plan and found.gone:
-            confirm(f"{len(found.gone)} versions of {thing} go for good.", yes=yes)
+            confirm(f"To go for good: {_versions(found.gone)} of {thing}.", yes=yes)
             with progress("letting go"):
                 found = rooms.datasets.prune(thing, last=last, reason=reason)
                 steps = [found.objects[at : at + STEP] for at in range(0, len(found.objects), STEP)]
@@ -198,11 +199,19 @@ def gc(
     if not found.gone:
         say("Nothing goes.")
     elif plan:
-        say(f"{len(found.gone)} versions would go, and {size(found.size)} that no other version of it needs.")
+        say(f"To go: {_versions(found.gone)}, and {size(found.size)} that no other version of it needs.")
     else:
-        say(f"{len(found.gone)} versions went, and {size(freed)} of what only they needed.")
+        say(f"Gone: {_versions(found.gone)}, and {size(freed)} that no other version of it needs.")
         if freed < found.size:
             aside("The rest is too young to go, or something else needs it: mw gc looks again.")
+
+
+def _new(versions: int) -> str:
+    return "1 new version" if versions == 1 else f"{versions:,} new versions"
+
+
+def _versions(gone: Sequence[Keeping]) -> str:
+    return "1 version" if len(gone) == 1 else f"{len(gone)} versions"
 
 
 @contextmanager

@@ -85,7 +85,7 @@ def _column(column: DatasetColumn, of: ColumnSketch) -> ColumnProfile:
     number, plain = is_number(column.type), is_plain(column.type)
     quotable = plain and not column.personal
     shown = quotable or number
-    distinct = of.distinct.count() if plain else None
+    distinct = min(of.distinct.count(), of.count) if plain else None  # an estimate may be more than there are
     moments: dict[str, Any] = {}
     if number and of.finite and of.low is not None and of.high is not None:
         counted = of.counted()

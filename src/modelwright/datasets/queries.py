@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,7 +11,7 @@ from modelwright.core.errors import Invalid, Unavailable
 from modelwright.core.paging import MAX_LIMIT, Filter
 from modelwright.core.refs import Ref
 from modelwright.datasets.records import DatasetVersion, Keeping, Query
-from modelwright.store import Transaction, catalog, queries
+from modelwright.store import Transaction, catalog, evidence, queries
 from modelwright.store.records import Direction
 
 ROWS = 10_000  # of a query, that are read at once
@@ -22,23 +23,27 @@ def keeping(tx: Transaction, ref: Ref, last: int) -> list[Keeping]:
     if last < 0:
         raise Invalid(f"The last {last} versions are none.")
     found: list[Keeping] = []
+    own = {each.ref for each in evidence.about(tx, ref.whole)}  # what is known about a version does not keep it
     where = Filter(limit=MAX_LIMIT)
     while True:
         page = catalog.list_versions(tx, ref.whole, where)
         for version in map(DatasetVersion.of, page.items):
             reasons = [f"one of the last {last}"] if len(found) < last else []
             reasons += [f"alias @{alias}" for alias in version.aliases]
-            found.append(Keeping(ref=version.ref, reasons=reasons + _uses(tx, version.ref), bytes=version.bytes))
+            found.append(Keeping(ref=version.ref, reasons=reasons + _uses(tx, version.ref, own), bytes=version.bytes))
         if page.next is None:
             return found
         where = Filter(limit=MAX_LIMIT, after=page.next)
 
 
-def _uses(tx: Transaction, ref: Ref) -> list[str]:
-    """What depends on a version, or was made from it; of what the caller may not read, only that it is."""
+def _uses(tx: Transaction, ref: Ref, own: Set[Ref]) -> list[str]:
+    """What depends on a version, or was made from it; of what the caller may not read, only that it is.
+
+    Evidence about the dataset itself, `own`, is none of that.
+    """
     lineage = queries.lineage(tx, ref, Direction.DOWN, 1, None)
     made = [edge.target for edge in lineage.edges if edge.target.whole != ref.whole]
-    users = list(dict.fromkeys([*catalog.dependants(tx, ref), *made]))
+    users = [each for each in dict.fromkeys([*catalog.dependants(tx, ref), *made]) if each not in own]
     shown = queries.readable(tx, users)
     told = [f"used by {each}" for each in shown[:SHOWN]]
     more = len(users) - len(told)

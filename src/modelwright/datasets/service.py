@@ -179,7 +179,7 @@ class Datasets(Room):
         """The versions of a dataset, newest first, each with what keeps it: being one of the last, an alias, a use.
 
         A use is whatever depends on the version, and whatever was made from it on the record, but for later versions of
-        the same dataset.
+        the same dataset and evidence about it.
         """
         from modelwright.datasets.queries import keeping
 

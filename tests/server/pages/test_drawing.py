@@ -37,6 +37,9 @@ def event(action: str, reason: str = "") -> Event:
         (12345, "12\u2009345"),
         (0.12345678, "0.1235"),
         (-0.5, "\u22120.5"),
+        ("2024-01-01T00:00:00.000000Z", "2024-01-01 00:00"),
+        ("2024-01-01T10:20:00.500000Z", "2024-01-01 10:20:00.5"),
+        ("2024-01-01 or so", "2024-01-01 or so"),
     ],
 )
 def test_figures_have_as_many_digits_as_say_something(value: Any, text: str) -> None:

@@ -50,7 +50,7 @@ def version(workspace: Workspace, request: Request) -> dict[str, Any]:
         "kept": workspace.contracts.kept(found.ref),
         "versions": versions,
         "apart": _apart(versions, found),
-        "previous": _previous(found),
+        "previous": _previous(workspace, found),
         "diff": workspace.datasets.diff(Ref.parse(f"dataset:{found.ref.name}@{against}"), found.ref) if against else None,
         "merge": _merge(workspace, found, other) if other else None,
         "lineage": lineage_of(workspace, found.ref),
@@ -81,6 +81,9 @@ def _report(workspace: Workspace, digest: str) -> CheckReport | None:
     return known(lambda: decode(workspace.caller.blobs.read(digest), CheckReport))
 
 
-def _previous(found: DatasetVersion) -> int | None:
-    """The version before this one, where there is one."""
-    return found.parent.version if found.parent is not None and found.parent.name == found.ref.name else None
+def _previous(workspace: Workspace, found: DatasetVersion) -> int | None:
+    """The version before this one, where there is one still."""
+    parent = found.parent
+    if parent is None or parent.name != found.ref.name or known(lambda: workspace.datasets.show(parent)) is None:
+        return None
+    return parent.version

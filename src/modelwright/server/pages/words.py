@@ -47,15 +47,25 @@ def _signed(text: str) -> str:
     return text.replace("-", "\u2212", 1) if text.startswith("-") else text
 
 
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(:\d\d)?(\.\d+)?Z")
+
+
 def figure(value: Any, digits: int = 4) -> str:
-    """A number for a person: as many digits as say something."""
+    """A number for a person: as many digits as say something; so for a moment that travels as text."""
     if value is None:
         return DASH
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
+        return _moment(str(value))
     if isinstance(value, int):
         return count(value)
     return _signed(f"{value:.{digits}g}" if abs(value) < 1e6 else f"{value:.3e}")
+
+
+def _moment(text: str) -> str:
+    if (found := _MOMENT.fullmatch(text)) is None:
+        return text
+    day, minute, second, part = found[1], found[2], found[3] or ":00", (found[4] or "").rstrip("0.")
+    return f"{day} {minute}" + (f"{second}{part}" if part or second != ":00" else "")
 
 
 def percent(share: float | None, digits: int = 1) -> str:
