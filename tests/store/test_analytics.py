@@ -40,6 +40,14 @@ def test_a_locked_session_reaches_no_file_and_no_setting(text: str, tmp_path: Pa
     assert file.read_text() == "secret"
 
 
+def test_a_second_statement_does_not_come_along() -> None:
+    session = analytics.locked()
+    for run in (session.execute, session.sql):
+        with pytest.raises(duckdb.Error, match="2 statements"):
+            run("SELECT (1); CREATE MACRO abs(x) AS 42")
+    assert analytics.locked().execute("SELECT abs(-1)").fetchall() == [(1,)]
+
+
 def test_times_are_in_utc() -> None:
     for session in (analytics.locked(), analytics.reading(), analytics.opened()):
         assert session.execute("SELECT current_setting('TimeZone')").fetchall() == [("UTC",)]

@@ -59,13 +59,45 @@ def opened(spill: Path | None = None) -> Any:
 _locked, _reading = Instance(locked=True), Instance(locked=False)
 
 
-def locked() -> Any:
-    """A session that reaches no file, no network and no setting, over the Arrow tables registered with it.
+class Session:
+    """A session that runs one statement at a time: SQL of somebody else's inside one of ours cannot bring a second along.
 
-    It may run what somebody else wrote, once that is known to be one SELECT: sessions share an instance, and other
-    statements could leave something in it.
+    Sessions share an instance, and a table or a macro that a statement leaves in it would be everybody's.
     """
-    return _locked.session()
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def register(self, name: str, table: Any) -> None:
+        """Have a name stand for an Arrow table."""
+        self._connection.register(name, table)
+
+    def unregister(self, name: str) -> None:
+        """Let a registered table go."""
+        self._connection.unregister(name)
+
+    def execute(self, text: str, parameters: Any = None) -> Any:
+        """Run a statement; `duckdb.Error` where it is none, or more than one."""
+        return self._connection.execute(self._single(text), parameters)
+
+    def sql(self, text: str, params: Any = None) -> Any:
+        """The rows of a SELECT, computed when they are fetched; errors as those of `execute`."""
+        return self._connection.sql(self._single(text), params=params)
+
+    def close(self) -> None:
+        """Forget what was registered and made."""
+        self._connection.close()
+
+    def _single(self, text: str) -> str:
+        found = self._connection.extract_statements(text)
+        if len(found) != 1:
+            raise duckdb.ParserException(f"This is {len(found)} statements where one is expected.")
+        return text
+
+
+def locked() -> Session:
+    """A session that reaches no file, no network and no setting, over the Arrow tables registered with it."""
+    return Session(_locked.session())
 
 
 def reading() -> Any:
