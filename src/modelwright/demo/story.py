@@ -129,7 +129,7 @@ class Story:
         return [str(ada.features.apply(view).ref) for view in load_views(self.stage.folder / "features.py")]
 
     def _verify(self) -> str:
-        compared = self.stage.as_("ben").features.verify([Ref(Kind.FEATURES, view) for view in self.case.views], 60)
+        compared = self.stage.as_("olga").features.verify([Ref(Kind.FEATURES, view) for view in self.case.views], 60)
         values = sum(each.values for each in compared)
         unequal = [str(each.view) for each in compared if not each.equal]
         assert not unequal, f"online differs from offline in {unequal}"
