@@ -62,6 +62,7 @@ class MonitorTurn:
         self._predictions = predictions
         self._deployments = deployments
         self._references: dict[Ref, Reference] = {}
+        self._counted: dict[str, tuple[int, datetime]] = {}  # by rollout, what its outcomes were last counted over
 
     def turn(self, now: datetime) -> Sequence[str]:
         """Judge what has closed by now; says in a sentence each what was recorded, raised or cleared.
@@ -136,7 +137,8 @@ class MonitorTurn:
             return []
         since = rollout.started_at
         labels = {each.id: each.label for each in self._monitoring.labels(monitor.deployment, since=since, until=now)}
-        if not labels:
+        looked = (len(labels), now.replace(second=0, microsecond=0))  # what was logged since: once a minute
+        if not labels or self._counted.get(rollout.id) == looked:
             return []
         counted = outcomes(self._predictions.read(monitor.deployment.name, since, now), labels, rule)
         before = self._progress(monitor, Aspect.PERFORMANCE)
@@ -145,11 +147,13 @@ class MonitorTurn:
         total = _arms(counted, rollout)
         fresh = {name: max(0, n - earlier.get(name, 0)) for name, n in total.items()}
         if not any(fresh.values()):
+            self._counted[rollout.id] = looked
             return []
         state = {**before.state, "told": {"rollout": rollout.id, "arms": total}}
         self._monitoring.record(monitor.ref, [], progress=[replace(before, state=state)])
         assert self._deployments is not None
         self._deployments.report_outcomes(monitor.deployment.name, PRODUCTION, {QUALITY: Arms(**fresh)})
+        self._counted[rollout.id] = looked
         return [
             f"{rollout.ref}: {fresh['candidate']} outcomes of the candidate and {fresh['baseline']} of the baseline told"
         ]
