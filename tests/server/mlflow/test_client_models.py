@@ -27,7 +27,8 @@ def experiment(mlflow: Any, quick: None, request: pytest.FixtureRequest) -> Iter
     name = f"models/{request.node.originalname}"
     mlflow.set_experiment(name)
     yield name
-    mlflow.autolog(disable=True, silent=True)
+    for library in ("lightgbm", "xgboost", "sklearn", "pytorch"):  # mlflow.autolog() leaves alone what was set
+        getattr(mlflow, library).autolog(disable=True, silent=True)
 
 
 @pytest.fixture(scope="module")
