@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: demo test test-all check bench browser redis format lock clean help
 
 help:
-	@echo "make demo    the whole story on a generated data set, in under two minutes"
+	@echo "make demo    the whole story on a generated data set, in about three minutes"
 	@echo "make test    every test, embedded on SQLite and over HTTP on PostgreSQL, in a real browser"
 	@echo "make test-all   the same, and embedded on PostgreSQL and over HTTP on SQLite"
 	@echo "make check   lint, types, floors"
