@@ -68,24 +68,30 @@ def summarize(path: Path) -> None:
     assert len(duckdb.sql(f"SUMMARIZE SELECT * FROM read_parquet('{path}')").fetchall()) == 30
 
 
+def _columns(pandera: Any, types: dict[str, Any]) -> dict[str, Any]:
+    """What must hold of each column, in the words of Pandera for one kind of frame; `types` are that frame's."""
+
+    def column(name: str) -> Any:
+        found = []
+        if name in NUMBERS:
+            found.append(pandera.Check.in_range(*NUMBERS[name]))
+        if name.startswith("w"):
+            found.append(pandera.Check.isin(WORDS))
+        if name == "user":
+            found.append(pandera.Check.str_matches("^user-[0-9]+$"))
+        return pandera.Column(types[name], found, nullable=name not in FULL, unique=name == "id")
+
+    return {name: column(name) for name in types}
+
+
 def pandera_pandas(path: Path) -> None:
     """The same checks by Pandera on a pandas frame."""
     import pandas as pd
     import pandera.pandas as pa
 
-    def column(name: str) -> Any:
-        found = []
-        if name in NUMBERS:
-            found.append(pa.Check.in_range(*NUMBERS[name]))
-        if name.startswith("w"):
-            found.append(pa.Check.isin(WORDS))
-        if name == "user":
-            found.append(pa.Check.str_matches("^user-[0-9]+$"))
-        return pa.Column(frame.dtypes[name], found, nullable=name not in FULL, unique=name == "id")
-
     frame = pd.read_parquet(path)
     both = pa.Check(lambda rows: rows["x0"] + rows["n0"] < 100)
-    pa.DataFrameSchema({name: column(name) for name in frame.columns}, checks=[both]).validate(frame, lazy=True)
+    pa.DataFrameSchema(_columns(pa, dict(frame.dtypes)), checks=[both]).validate(frame, lazy=True)
 
 
 def pandera_polars(path: Path) -> None:
@@ -93,19 +99,9 @@ def pandera_polars(path: Path) -> None:
     import pandera.polars as pa
     import polars as pl
 
-    def column(name: str) -> Any:
-        found = []
-        if name in NUMBERS:
-            found.append(pa.Check.in_range(*NUMBERS[name]))
-        if name.startswith("w"):
-            found.append(pa.Check.isin(WORDS))
-        if name == "user":
-            found.append(pa.Check.str_matches("^user-[0-9]+$"))
-        return pa.Column(frame.schema[name], found, nullable=name not in FULL, unique=name == "id")
-
     frame = pl.read_parquet(path)
     both = pa.Check(lambda data: data.lazyframe.select(pl.col("x0") + pl.col("n0") < 100))
-    pa.DataFrameSchema({name: column(name) for name in frame.columns}, checks=[both]).validate(frame, lazy=True)
+    pa.DataFrameSchema(_columns(pa, dict(frame.schema)), checks=[both]).validate(frame, lazy=True)
 
 
 SIDES: dict[str, Callable[[Path], None]] = {

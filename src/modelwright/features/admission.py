@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -60,14 +61,13 @@ def weigh(datasets: Datasets, tx: Transaction, record: ViewRecord, source: Ref, 
 
 def agreeing(table: pa.Table, consents: Sequence[Consent]) -> Any:
     """The rows whose subjects agree: whose latest answer, by time and then by place, is yes. No answer is a no."""
-    import duckdb
+    from modelwright.store import analytics  # with DuckDB
 
     for each in consents:
         quoted = ['"' + name.replace('"', '""') + '"' for name in (each.column, each.subject, each.time_column or "")]
         consent, subject, time = quoted
         latest = f"({time}, place)" if each.time_column else "place"
-        with duckdb.connect(":memory:", config={"autoinstall_known_extensions": False}) as connection:
-            connection.execute("SET TimeZone = 'UTC'")
+        with closing(analytics.locked()) as connection:
             connection.register("given", table)
             kept = connection.sql(
                 f"""

@@ -7,6 +7,7 @@ than one that is not held against who may not read it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any, Final
 
 from modelwright.features.records import COUNTS, Aggregation, Feature, FeatureView, identifier
@@ -17,9 +18,9 @@ _ROWS: Final = ("STAR", "COLUMNS")
 
 def origins(view: FeatureView, columns: Sequence[str]) -> dict[str, list[str]]:
     """The columns of the source behind each feature and each entity column, by name."""
-    import duckdb
+    from modelwright.store import analytics  # with DuckDB
 
-    with duckdb.connect(":memory:", config={"autoinstall_known_extensions": False}) as connection:
+    with closing(analytics.locked()) as connection:
         outputs = _outputs(connection, view.select, columns)
         found = {name: outputs.get(name.lower(), set()) for name in view.entity}
         for each in view.features:
