@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +27,7 @@ HEALTH = request("GET", "/health")
 KIBIBYTE = 1024
 MIBIBYTE = 2**20
 PAUSE = 0.02  # seconds between two looks
+SETTLED = 0.3  # seconds that a server is given when it may go on, to do what was due meanwhile
 
 
 class Server:
@@ -35,6 +36,7 @@ class Server:
     def __init__(self, process: subprocess.Popen[bytes], address: Address) -> None:
         self.process = process
         self.address = address
+        self._halted = False
 
     @property
     def url(self) -> str:
@@ -43,20 +45,43 @@ class Server:
 
     def connection(self) -> Connection:
         """A new connection to it."""
+        self.go_on()
         return Connection(self.address)
+
+    def halt(self) -> None:
+        """Let none of its processes run, so that they take nothing from the server that is measured."""
+        if not self._halted:
+            self._signal(signal.SIGSTOP, _family(self.process.pid))  # whoever watches over others first: it would miss them
+            self._halted = True
+
+    def go_on(self) -> None:
+        """Let it run again, and do what was due meanwhile."""
+        if self._halted:
+            self._signal(signal.SIGCONT, reversed(list(_family(self.process.pid))))
+            self._halted = False
+            time.sleep(SETTLED)
+
+    @staticmethod
+    def _signal(sent: signal.Signals, processes: Iterable[int]) -> None:
+        for process in processes:
+            with suppress(ProcessLookupError):
+                os.kill(process, sent)
 
     def memory(self) -> float:
         """MiB held by its processes together, what they share counted once (proportional set size)."""
         return sum(_held(each) for each in _family(self.process.pid)) / MIBIBYTE
 
     def stop(self) -> None:
-        """End it, and wait."""
+        """End it, what it started, and wait."""
+        self.go_on()
+        family = list(_family(self.process.pid))
         if self.process.poll() is None:
             self.process.terminate()
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(30)
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
+        self._signal(signal.SIGKILL, family)
         self.process.wait(30)
 
 

@@ -8,9 +8,10 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from time import perf_counter
 from typing import Any, NamedTuple
 
-from benchmarks.cases import Setting
+from benchmarks.cases import Measured, Setting
 from benchmarks.servers import Server, mlflow, ours
 from benchmarks.wire import Connection, request
 
@@ -205,6 +206,19 @@ def history(connection: Connection, run: str, key: str) -> int:
 
 
 def each_server(servers: dict[str, Server], make: Callable[[Server], Callable[[Any], object]]) -> dict[str, Any]:
-    """The arguments `run` and `peers` of a case, made alike for every server."""
-    made = {name: make(server) for name, server in servers.items()}
+    """The arguments `run` and `peers` of a case, alike for every server; while one is measured, the others stand still."""
+    made = {name: _alone(servers, name, make(server)) for name, server in servers.items()}
     return {"run": made.pop("ours"), "peers": made}
+
+
+def _alone(servers: dict[str, Server], name: str, work: Callable[[Any], object]) -> Callable[[Any], Measured]:
+    def measured(given: Any) -> Measured:
+        for other, server in servers.items():
+            if other != name:
+                server.halt()
+        servers[name].go_on()
+        began = perf_counter()
+        told = work(given)
+        return told if isinstance(told, Measured) else Measured(perf_counter() - began)
+
+    return measured

@@ -111,8 +111,8 @@ def _searches(setting: Setting, store: Store) -> Iterator[Case]:
 def _asked(setting: Setting, store: Store, label: str, make: Callable[[str, str], bytes], *, calls: int, bar: Bar) -> Case:
     """So many calls on one kept connection; the figure is the time of one."""
 
-    def side(kind: str) -> Callable[[Any], Measured]:
-        server, experiment, run = store[kind]
+    def side(kind: str, server: Server) -> Callable[[Any], Measured]:
+        _, experiment, run = store[kind]
         connection, sent = server.connection(), make(experiment, run)
 
         def work(_: Any) -> Measured:
@@ -121,14 +121,14 @@ def _asked(setting: Setting, store: Store, label: str, make: Callable[[str, str]
 
         return work
 
+    kinds = {id(server): kind for kind, (server, _, _) in store.items()}
     return Case(
         label=label,
         unit=MILLISECONDS,
         amount=calls,
         runs=setting.size(11, 1),
         bar=bar,
-        run=side("ours"),
-        peers={kind: side(kind) for kind in store if kind != "ours"},
+        **each_server({kind: store[kind][0] for kind in store}, lambda server: side(kinds[id(server)], server)),
     )
 
 
