@@ -209,3 +209,8 @@ def _from_mlflow(text: str) -> str:
     if not name:
         raise _bad(text, len(text), "An MLflow model URI needs a version or an alias after the name.")
     return f"model:{name}@{version.lower() if version.lower() == LATEST else version}"
+
+
+def as_ref(ref: Ref | str) -> Ref:
+    """A ref, however it was given; `BadRef` for text that is none."""
+    return Ref.parse(ref) if isinstance(ref, str) else ref

@@ -1,0 +1,45 @@
+"""What a record of a dataset version must be before it is a version: true to itself, and all of it stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from modelwright.core.blobs import Blobs
+from modelwright.core.errors import Invalid
+from modelwright.datasets.records import DatasetRecord
+
+
+def check_consistent(record: DatasetRecord) -> None:
+    """`Invalid` if a record contradicts itself: names of no column, sums that do not add up, files that are a table."""
+    if record.files:
+        if record.columns or record.parts or record.key or record.manifest is None or not record.content:
+            raise Invalid("Files have a manifest and a digest of their content, and no columns, parts and key.")
+        return
+    if not record.columns:
+        raise Invalid("A dataset has at least one column, or one file.")
+    for name in [*record.key, *([record.time_column] if record.time_column else [])]:
+        if name not in record.names:
+            raise Invalid(f"There is no column {name!r}.", mend=f"The columns are {', '.join(record.names)}.")
+    if sum(part.rows for part in record.parts) != record.rows or sum(part.bytes for part in record.parts) != record.bytes:
+        raise Invalid("The rows or bytes of the parts do not add up to those of the record.")
+
+
+def check_stored(blobs: Blobs, record: DatasetRecord) -> Sequence[str]:
+    """The objects it needs; `Invalid` unless the manifest is what the record says, and every pack of it is stored."""
+    if record.manifest is None:
+        return [part.digest for part in record.parts]
+    from modelwright.datasets.manifest import entries_of, packs_of, read_manifest
+
+    manifest = read_manifest(blobs, record.manifest)
+    packs = list(packs_of(blobs, manifest))
+    for pack in packs:
+        if not blobs.exists(pack):
+            raise Invalid(f"The pack {pack[:12]} is not stored.", mend="Add it again.")
+    if record.files:
+        if (manifest.count, manifest.bytes, manifest.content) != (record.files, record.bytes, record.content):
+            raise Invalid("The manifest and the record do not say the same of the files.")
+        return packs
+    there = [(entry.digest.hex(), entry.size) for entry in entries_of(blobs, manifest)]
+    if there != [(part.digest, part.bytes) for part in record.parts]:
+        raise Invalid("A part is not stored: the manifest names others than the record.", mend="Add it again.")
+    return packs

@@ -1,0 +1,233 @@
+"""The service: what can be done to versions of datasets, on the record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from msgspec.structs import replace
+
+from modelwright.core.errors import Conflict, Invalid
+from modelwright.core.operations import Caller, Room, operation
+from modelwright.core.paging import Filter, Page
+from modelwright.core.refs import Kind, Ref
+from modelwright.core.wire import decode
+from modelwright.datasets.admission import check_consistent, check_stored
+from modelwright.datasets.identity import content_digest
+from modelwright.datasets.privacy import DEFAULT_PURPOSE, Permit, Privacy
+from modelwright.datasets.privacy.purposes import reasons_against
+from modelwright.datasets.privacy.queries import permit_for, permitted, protect_version, shown
+from modelwright.datasets.privacy.service import refuse_withheld
+from modelwright.datasets.records import CheckBasis, CheckReport, CheckResult, DatasetRecord, DatasetVersion, Keeping
+from modelwright.store import Evidence, State, Transaction, catalog, evidence
+
+CHECKS = "data-checks"  # the kind of evidence that a run of checks becomes
+
+
+class Versions(Room):
+    """Versions of datasets on the record; `Datasets` adds what a caller does with their content."""
+
+    room: ClassVar[str] = "datasets"
+    kind: ClassVar[Kind] = Kind.DATASET
+
+    def __init__(self, caller: Caller, *, privacy: Privacy | None = None) -> None:
+        """`privacy` has the keys of pseudonyms, where the workspace is."""
+        super().__init__(caller)
+        self._privacy = privacy or Privacy(caller)
+
+    @operation("write", event="datasets.version.added")
+    def register(
+        self,
+        tx: Transaction,
+        name: str,
+        *,
+        record: DatasetRecord,
+        inputs: list[Ref] | None = None,
+        description: str = "",
+        tags: dict[str, str] | None = None,
+        reason: str = "",
+    ) -> DatasetVersion:
+        """Add a version made of parts that are already stored as objects; `add` is the way from a file to here.
+
+        The same parts, columns, key and time column as the newest version's are that version again, and nothing is
+        written. `inputs` are the refs it was computed from; they become its lineage. `parent` is the version that was the
+        newest, unless the record names another of this dataset. `Invalid` if a part is not stored, or the record
+        contradicts itself.
+        """
+        check_consistent(record)
+        refuse_withheld(tx, check_stored(self.blobs, record), unless=name)
+        for part in record.parts if record.manifest is None else []:
+            if not self.blobs.exists(part.digest) or self.blobs.size(part.digest) != part.bytes:
+                raise Invalid(f"The part {part.digest[:12]} is not stored with {part.bytes} bytes.", mend="Put it first.")
+        whole, digest = Ref(Kind.DATASET, name), content_digest(record)
+        newest = catalog.latest(tx, whole)
+        if newest is not None and newest.digest == digest and newest.state is State.ACTIVE:
+            tx.unchanged()
+            return shown(tx, [newest])[0]
+        parent, merged = (_within(tx, whole, each) for each in (record.parent, record.merged))
+        sources = [catalog.resolve(tx, ref) if ref.kind is Kind.DATASET else ref for ref in inputs or []]
+        version = catalog.add(
+            tx,
+            Kind.DATASET,
+            name,
+            digest=digest,
+            record=replace(record, parent=parent or (newest.ref if newest else None), merged=merged),
+            description=description,
+            tags=tags,
+        )
+        tx.note(
+            resource=version.ref,
+            inputs=sources,
+            outputs=[version.ref],
+            after={"digest": digest, **_extent(record), "source": record.source},
+        )
+        protect_version(tx, self.blobs, version)
+        return shown(tx, [version])[0]
+
+    @operation("read")
+    def show(self, tx: Transaction, ref: Ref) -> DatasetVersion:
+        """One version: its columns, rows, parts, times, tags, and what of it is masked for you; by default the latest."""
+        return shown(tx, [catalog.get(tx, ref)])[0]
+
+    @operation("read", on="")
+    def list(self, tx: Transaction, where: Filter = Filter()) -> Page[DatasetVersion]:
+        """The latest version of every dataset that the caller may read, the most recently changed first."""
+        page = catalog.list_things(tx, Kind.DATASET, where)
+        return Page(items=shown(tx, page.items), next=page.next)
+
+    @operation("read")
+    def versions(self, tx: Transaction, ref: Ref, where: Filter = Filter()) -> Page[DatasetVersion]:
+        """The versions of one dataset, newest first."""
+        page = catalog.list_versions(tx, ref, where)
+        return Page(items=shown(tx, page.items), next=page.next)
+
+    @operation("read")
+    def checks(self, tx: Transaction, ref: Ref) -> Sequence[Evidence]:
+        """The evidence of every run of checks on a version, newest first; its report object holds the `CheckReport`."""
+        return evidence.about(tx, catalog.resolve(tx, ref), CHECKS)
+
+    @operation("read")
+    def basis(self, tx: Transaction, ref: Ref) -> CheckBasis:
+        """What a run of checks is measured against: the version, the one before it, and the workspace's time."""
+        (version,) = shown(tx, [catalog.get(tx, ref)])
+        before = None if version.parent is None else catalog.find(tx, version.parent)
+        return CheckBasis(version=version, previous=shown(tx, [before])[0] if before else None, now=tx.now)
+
+    @operation("read")
+    def keeping(self, tx: Transaction, ref: Ref, *, last: int) -> Sequence[Keeping]:
+        """The versions of a dataset, newest first, each with what keeps it: being one of the last, an alias, a use.
+
+        A use is whatever depends on the version, and whatever was made from it on the record, but for later versions of
+        the same dataset and evidence about it.
+        """
+        from modelwright.datasets.queries import keeping
+
+        return keeping(tx, ref, last)
+
+    @operation("validate", event="datasets.version.checked")
+    def attach(self, tx: Transaction, ref: Ref, *, report: str, reason: str = "") -> Evidence:
+        """Put the results of a run of checks on the record, as evidence about the exact version.
+
+        `report` is the digest of the stored `CheckReport`; figures and verdict are read from it, so that the two agree.
+        `Invalid` if it speaks of another version, or its verdict is not that of the worst of its results.
+        """
+        version = catalog.get(tx, ref)
+        found = decode(self.blobs.read(report), CheckReport)
+        if found.ref != version.ref:
+            raise Invalid(f"The report is about {found.ref}, not {version.ref}.")
+        if not found.results or found.verdict is not CheckReport.of(found.ref, found.results).verdict:
+            raise Invalid(f"The report's verdict, {found.verdict}, does not follow from its results.")
+        tx.note(resource=version.ref, inputs=[version.ref], after={"verdict": found.verdict.value, "report": report})
+        return evidence.attach(
+            tx,
+            CHECKS,
+            version.ref,
+            subject_digest=version.digest,
+            verdict=found.verdict,
+            figures={r.check: _figures(r) for r in found.results},
+            summary=found.summary,
+            report=report,
+            inputs=[version.ref, *dict.fromkeys(r.against for r in found.results if r.against is not None)],
+        )
+
+    @operation("write", event="datasets.alias.set")
+    def alias(self, tx: Transaction, ref: Ref, alias: str, *, reason: str = "") -> DatasetVersion:
+        """Point an alias at a version: `dataset:flights@gold` is that version until the alias moves."""
+        version = catalog.get(tx, ref)
+        if alias in version.aliases:
+            tx.unchanged()
+            return shown(tx, [version])[0]
+        if version.state is State.RETIRED:
+            raise Conflict(f"{version.ref} is retired.", mend="Point the alias at a version that is in use.")
+        catalog.set_alias(tx, version.ref, alias, reason=reason)
+        tx.note(resource=version.ref, after={"alias": alias, "version": version.ref.version})
+        return self.show(version.ref)
+
+    @operation("write", event="datasets.alias.dropped")
+    def drop_alias(self, tx: Transaction, ref: Ref, alias: str, *, reason: str = "") -> DatasetVersion:
+        """Take an alias away; its history stays."""
+        version = catalog.get(tx, ref.at(alias))
+        catalog.drop_alias(tx, ref, alias, reason=reason)
+        tx.note(resource=version.ref, before={"alias": alias, "version": version.ref.version})
+        return self.show(version.ref)
+
+    @operation("write", event="datasets.version.retired")
+    def retire(self, tx: Transaction, ref: Ref, *, successor: Ref | None = None, reason: str = "") -> DatasetVersion:
+        """Take a version out of use for good; it stays readable, and its tombstone names the successor."""
+        version = catalog.retire(tx, ref, successor)
+        after = {"state": version.state.value, "successor": str(version.successor or "")}
+        tx.note(resource=version.ref, inputs=[version.ref], before={"state": State.ACTIVE.value}, after=after)
+        return shown(tx, [version])[0]
+
+    @operation("erase", event="datasets.version.deleted")
+    def delete(self, tx: Transaction, ref: Ref, *, reason: str = "") -> DatasetVersion:
+        """Delete one version from the catalog; `InUse` names everything that depends on it, and then nothing happens."""
+        version = catalog.delete(tx, ref)
+        tx.note(resource=version.ref, before={"digest": version.digest})
+        return shown(tx, [version])[0]
+
+    # For the rooms above
+
+    def known(self, tx: Transaction, ref: Ref) -> DatasetVersion:
+        """A version with the classes of its columns and what of it is masked for the caller, whatever they may read."""
+        return shown(tx, [catalog.get(tx, ref)])[0]
+
+    def reasons_against(self, tx: Transaction, ref: Ref, columns: Sequence[str], purpose: str) -> Sequence[str]:
+        """Why columns of a version may not be used for a purpose; where the door is strict, also what is undecided."""
+        version = self.known(tx, ref)
+        against = reasons_against(tx, version.ref.name, columns, purpose)
+        if self._privacy.settings.strict:
+            against += [
+                f"{each.column} of {version.ref} is perhaps {each.tag}, and nobody has confirmed or rejected that"
+                for each in version.unconfirmed
+                if each.column in columns
+            ]
+        return against
+
+    def consents(self, tx: Transaction, ref: Ref, columns: Sequence[str]) -> Sequence[Permit]:
+        """The permits by which some columns of a version may be used where their subjects agree, and only there."""
+        held = permitted(tx, ref.name)
+        found = {name: permit_for(held, name) for name in columns}
+        return list({(p.consent, p.subject): p for p in found.values() if p is not None and p.consent}.values())
+
+    def pseudonym_key(self, purpose: str) -> bytes:
+        """The secret that pseudonyms of a purpose are made with, where the workspace is."""
+        return self._privacy.key(purpose or DEFAULT_PURPOSE)[1]
+
+
+def _within(tx: Transaction, whole: Ref, ref: Ref | None) -> Ref | None:
+    """A version of the same dataset, exactly; `Invalid` for one of another."""
+    if ref is None:
+        return None
+    if ref.whole != whole:
+        raise Invalid(f"{ref} is no version of {whole}, so none of its versions can be made from it.", mend="Say inputs.")
+    return catalog.resolve(tx, ref)
+
+
+def _figures(result: CheckResult) -> dict[str, Any]:
+    found = {"verdict": result.verdict, "failing": result.failing, "share": result.share}
+    return {**found, "source": result.source} if result.source else found
+
+
+def _extent(record: DatasetRecord) -> dict[str, int]:
+    return {"files": record.files} if record.files else {"rows": record.rows}
