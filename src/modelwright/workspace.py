@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from modelwright.experiments.intake import Intake
     from modelwright.experiments.reproduction import Reproductions
     from modelwright.experiments.views import Views
-    from modelwright.features import Features, Pushes, Uses
+    from modelwright.features import Features, Pushes, ReadLog, Uses
     from modelwright.governance import Governance
+    from modelwright.governance.retention import Retention
     from modelwright.models import Models, Registry, Signatures
     from modelwright.models.intake import ModelIntake
     from modelwright.monitoring import Monitoring
@@ -95,6 +96,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     openlineage: dict[str, Any] = {}
     tracking: dict[str, Any] = {}
     privacy: dict[str, Any] = {}
+    retention: dict[str, Any] = {}
 
     def section(self, name: str, wanted: type[T]) -> T:
         """A room's own settings; `Invalid` names the key that is wrong."""
@@ -262,6 +264,7 @@ class Workspace:
         self.home = home
         self.address = address
         self.settings = home.settings if home else Settings()
+        self._read_log: ReadLog | None = None
 
     @cached_property
     def workspace(self) -> WorkspaceRoom:
@@ -372,8 +375,6 @@ class Workspace:
         settings, pushes = self.settings.section("features", FeatureSettings), self.pushes
         if self.home is None:
             return Features(self.caller, datasets=self.datasets, pushes=pushes, uses=self.uses, settings=settings)
-        from modelwright.features.reads import ReadLog
-
         return Features(
             self.caller,
             datasets=self.datasets,
@@ -381,7 +382,7 @@ class Workspace:
             uses=self.uses,
             settings=settings,
             online=pushes.online,
-            log=ReadLog(self.home.folder / "reads", settings.log_share, settings.log_days, self.home.clock.now),
+            log=self.read_log,
             now=self.home.clock.now,
         )
 
@@ -511,6 +512,33 @@ class Workspace:
             policy=self.policy,
             monitoring=self.monitoring,
         )
+
+    @cached_property
+    def retention(self) -> Retention:
+        from modelwright.governance.retention import Places, Retention, RetentionSettings
+
+        settings = self.settings.section("retention", RetentionSettings)
+        if self.home is None:
+            return Retention(self.caller, datasets=self.datasets, settings=settings)
+        folder, log = self.home.folder, self.read_log
+        online, cache = self.pushes.online, config.datasets_cache(folder)
+        if online is None:
+            raise RuntimeError("the online store is where the workspace is")
+        places = Places(folder / "predictions", folder / "reads", cache, log, online)
+        return Retention(self.caller, datasets=self.datasets, settings=settings, places=places)
+
+    @property
+    def read_log(self) -> ReadLog:
+        """The log of online reads, where the workspace is; the one of the process, which holds what is not written yet."""
+        from modelwright.features import FeatureSettings
+        from modelwright.features.reads import ReadLog
+
+        if self.home is None:
+            raise RuntimeError("the log of reads is where the workspace is")
+        if self._read_log is None:
+            settings = self.settings.section("features", FeatureSettings)
+            self._read_log = ReadLog(self.home.folder / "reads", settings.log_share, settings.log_days, self.home.clock.now)
+        return self._read_log
 
     @property
     def ledger(self) -> LedgerSettings:

@@ -41,6 +41,8 @@ class Kind(StrEnum):
     ALERT = "alert"
     INCIDENT = "incident"
     POLICY = "policy"
+    RETENTION = "retention"  # how long data are kept, and what of them went
+    HOLD = "hold"  # a legal hold
     EXTERNAL = "external"  # a dataset, job or run of another system, that OpenLineage told of
     EVIDENCE = "evidence"
     PRINCIPAL = "principal"

@@ -21,6 +21,7 @@ from modelwright.datasets.checks import (
 )
 from modelwright.datasets.contracts.records import Contract, ContractDiff, ContractVersion, PromisedColumn, load_contract
 from modelwright.datasets.contracts.service import Contracts
+from modelwright.datasets.pruning import objects_of
 from modelwright.datasets.records import (
     CheckReport,
     CheckResult,
@@ -39,6 +40,7 @@ from modelwright.datasets.records import (
     Pruned,
     Query,
     TimeRange,
+    Tombstone,
 )
 from modelwright.datasets.service import Datasets
 
@@ -78,10 +80,12 @@ __all__ = [
     "RowCount",
     "Severity",
     "TimeRange",
+    "Tombstone",
     "Types",
     "Unique",
     "Values",
     "ancestors",
     "load_checks",
     "load_contract",
+    "objects_of",
 ]

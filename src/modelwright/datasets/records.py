@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from modelwright.core.errors import NotFound
+from modelwright.core.errors import Gone, NotFound
 from modelwright.core.refs import Ref
 from modelwright.core.wire import convert
 from modelwright.datasets.classes import ColumnClass, ColumnMask, Finding, Status
@@ -64,6 +64,14 @@ class TimeRange(msgspec.Struct, frozen=True, kw_only=True):
     last: str
 
 
+class Tombstone(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands where the rows or files of a version were, after they were let go of."""
+
+    deletion: str  # its id: what went, and the proof of it
+    retention: str  # the class under which it went
+    at: str  # RFC 3339
+
+
 class DatasetRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What the catalog keeps of one version: of a table, whose rows are the rows of the parts, in order; or of files.
 
@@ -87,6 +95,7 @@ class DatasetRecord(msgspec.Struct, frozen=True, kw_only=True):
     parent: Ref | None = None  # the version that it was made from; where nobody said, the newest before it
     merged: Ref | None = None  # the version that was merged into `parent` to make it
     findings: list[Finding] = []  # what detectors said of the columns when it was added
+    tombstone: Tombstone | None = None  # its content is gone, and this says why; what else is here is what it was like
 
     @property
     def is_table(self) -> bool:
@@ -149,6 +158,17 @@ class DatasetVersion(DatasetRecord, frozen=True, kw_only=True):
     def classes_of(self, column: str) -> list[ColumnClass]:
         """The classes of one column that hold."""
         return [each for each in self.classes if each.column == column and each.holds]
+
+    @property
+    def there(self) -> DatasetVersion:
+        """The same, or `Gone` where only its tombstone is left."""
+        if self.tombstone is not None:
+            raise Gone(
+                f"{self.ref} was deleted on {self.tombstone.at[:10]} under the retention class {self.tombstone.retention}.",
+                mend=f"What went, and the proof: mw retention verify {self.tombstone.deletion}",
+                details={"deletion": self.tombstone.deletion},
+            )
+        return self
 
     @classmethod
     def of(cls, version: Version) -> DatasetVersion:

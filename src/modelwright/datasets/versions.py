@@ -71,7 +71,7 @@ class Versions(Room):
             Kind.DATASET,
             name,
             digest=digest,
-            record=replace(record, parent=parent or (newest.ref if newest else None), merged=merged),
+            record=replace(record, parent=parent or (newest.ref if newest else None), merged=merged, tombstone=None),
             description=description,
             tags=tags,
         )

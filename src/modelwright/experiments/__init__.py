@@ -5,6 +5,7 @@ runs and of whatever else lies below an experiment, `LoggedModels` the models th
 """
 
 from modelwright.experiments.artifacts import Artifacts, Entry, Located, Upload, UploadPart, media_type_of
+from modelwright.experiments.artifacts.queries import drop_files, files_of, overdue_files
 from modelwright.experiments.filenames import BadFileName, check_file_name, check_folder
 from modelwright.experiments.logged import LoggedModel, LoggedModels, LoggedStatus, Measurement, OnDataset, Sort
 from modelwright.experiments.queries import experiment_ids, experiment_names
@@ -56,6 +57,9 @@ __all__ = [
     "UploadPart",
     "check_file_name",
     "check_folder",
+    "drop_files",
+    "files_of",
+    "overdue_files",
     "media_type_of",
     "experiment_ids",
     "experiment_names",

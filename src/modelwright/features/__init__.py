@@ -11,7 +11,10 @@ A project's `features.py` is written with what this front door offers:
 """
 
 from modelwright.features.columns import Columns, Origin, column_origins
+from modelwright.features.ports import Asked, OnlineStore
 from modelwright.features.pushes import Pushes
+from modelwright.features.queries import forget_pushes, overdue_pushes
+from modelwright.features.reads import ReadLog
 from modelwright.features.records import (
     Aggregation,
     Comparison,
@@ -37,6 +40,7 @@ from modelwright.features.uses import Uses
 
 __all__ = [
     "Aggregation",
+    "Asked",
     "Columns",
     "Comparison",
     "Feature",
@@ -44,8 +48,10 @@ __all__ = [
     "FeatureView",
     "Features",
     "OnlineState",
+    "OnlineStore",
     "Origin",
     "Pushes",
+    "ReadLog",
     "Uses",
     "TrainingSet",
     "ViewDiff",
@@ -55,11 +61,13 @@ __all__ = [
     "deviation",
     "distinct",
     "expression",
+    "forget_pushes",
     "last",
     "load_views",
     "maximum",
     "mean",
     "minimum",
     "column_origins",
+    "overdue_pushes",
     "total",
 ]

@@ -8,10 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from modelwright.core.clock import parse_time
-from modelwright.core.refs import Ref
+from modelwright.core.refs import Kind, Ref
 from modelwright.features.records import Push
 from modelwright.features.tables import folds, pushes
-from modelwright.store import Transaction
+from modelwright.store import Transaction, scopes
 
 REMEMBERED = 100_000  # ids of folded pushes that are known again, for each dataset
 
@@ -87,6 +87,19 @@ def descent(tx: Transaction, start: Ref) -> Sequence[tuple[Ref, int]]:
             at = start.whole.at(row.version)
             chain.append((at, int(row.number)))
     return chain
+
+
+def overdue_pushes(tx: Transaction, path: str, before: str) -> Sequence[tuple[Ref, int, str, int, bytes]]:
+    """What was pushed before a moment and is in no version yet: dataset, number, when, rows, and the Arrow stream."""
+    query = sa.select(pushes).where(pushes.c.data.is_not(None), pushes.c.pushed_at < before)
+    found = tx.execute(query.where(scopes.under(pushes.c.dataset, path)).order_by(pushes.c.dataset, pushes.c.number))
+    return [(Ref(Kind.DATASET, r.dataset), r.number, r.pushed_at, r.rows, bytes(r.data)) for r in found]
+
+
+def forget_pushes(tx: Transaction, dataset: Ref, numbers: Sequence[int]) -> None:
+    """Let go of the rows of pushes; their ids are still known, so that sending them again does not bring them back."""
+    here = sa.and_(pushes.c.dataset == dataset.name, pushes.c.number.in_(numbers))
+    tx.execute(sa.update(pushes).where(here).values(data=None))
 
 
 def _push(row: Any) -> Push:

@@ -7,10 +7,11 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
+from modelwright.core.held import held, is_held
 from modelwright.core.refs import Ref
 from modelwright.core.wire import decoder, encode
 from modelwright.features.durations import from_epoch
@@ -18,6 +19,20 @@ from modelwright.features.records import LoggedRead, OnlineState
 
 BUFFER = 64 * 1024  # bytes that may be lost with the process
 MOST = 64 * 2**20  # bytes of a day; what is read after that is not logged
+
+
+class _Line(msgspec.Struct):
+    """Of a logged read, whose it is."""
+
+    view: Ref
+
+
+class ReadDay(NamedTuple):
+    """The logged reads of one view version on one day in UTC."""
+
+    view: Ref
+    day: str  # 2026-03-01
+    lines: Sequence[bytes]
 
 
 class ReadLog:
@@ -66,6 +81,26 @@ class ReadLog:
         found = [each for each in self._all() if each.view == view and (after is None or each.at > after)]
         return sorted(found, key=lambda each: each.at)[:limit]
 
+    def days(self, before: str) -> list[ReadDay]:
+        """What is logged of days before a day, by view version and day, the oldest first."""
+        found: dict[tuple[str, Ref], list[bytes]] = {}
+        for path in self._files():
+            for line in path.read_bytes().splitlines() if path.stem < before else ():
+                if (view := _view_of(line)) is not None:
+                    found.setdefault((path.stem, view), []).append(line)
+        return [ReadDay(view, day, lines) for (day, view), lines in sorted(found.items())]
+
+    def forget(self, view: Ref, day: str) -> int:
+        """Take the reads of a view out of a day that is over; returns the bytes. What nobody can read goes with them."""
+        path = self._folder / f"{day}.jsonl"
+        with self._lock:
+            if not path.exists():
+                return 0
+            lines = path.read_bytes().splitlines()
+            kept = [line for line in lines if _view_of(line) not in (view, None)]
+            _rewrite(path, kept)
+        return sum(len(line) + 1 for line in lines) - sum(len(line) + 1 for line in kept)
+
     def _all(self) -> Iterator[LoggedRead]:
         decode = decoder(LoggedRead).decode
         for path in self._files():
@@ -93,6 +128,31 @@ class ReadLog:
 
     def _clear(self, today: date) -> None:
         oldest = (today - timedelta(days=self._days)).isoformat()
+        kept = held(self._folder)  # under a legal hold
         for path in self._files():
-            if path.stem < oldest:
-                path.unlink(missing_ok=True)
+            if path.stem >= oldest:
+                continue
+            lines = path.read_bytes().splitlines() if kept else []
+            _rewrite(path, [line for line in lines if (view := _view_of(line)) is not None and is_held(view.name, kept)])
+
+
+def _rewrite(path: Path, lines: Sequence[bytes]) -> None:
+    """The file with these lines alone; without any, no file."""
+    if not lines:
+        path.unlink(missing_ok=True)
+        return
+    partial = path.with_suffix(".part")
+    partial.write_bytes(b"\n".join(lines) + b"\n")
+    partial.replace(path)
+
+
+_read_line = decoder(_Line).decode
+
+
+def _view_of(line: bytes) -> Ref | None:
+    """Whose read a line is; None for one that was cut off by the end of its process."""
+    try:
+        found: _Line = _read_line(line)
+    except msgspec.MsgspecError:
+        return None
+    return found.view

@@ -32,7 +32,7 @@ VERBS = frozenset(
     {
         "read", "write", "use", "train", "register", "evaluate", "validate", "approve", "serve.invoke", "rollback", "kill",
         "label", "erase", "export", "grant", "audit.read", "policy.edit", "waive", "break_glass", "reveal.pii",
-        "reveal.special",
+        "reveal.special", "hold",
     }
 )  # fmt: skip
 SELF_VERBS = frozenset({"read", "use"})

@@ -12,6 +12,7 @@ from modelwright.core.principals import OPERATOR
 from modelwright.deployments.controller import Controller
 from modelwright.features import FeatureSettings
 from modelwright.features.turn import FeatureTurn
+from modelwright.governance.retention import RetentionTurn
 from modelwright.monitoring.logged import LoggedPredictions
 from modelwright.monitoring.skew import SkewTurn
 from modelwright.monitoring.turn import MonitorTurn
@@ -100,6 +101,7 @@ class Process:
             PipelineReconciler(rooms.triggers, self.runner),
             Reminders(rooms),
             Seals(rooms),
+            RetentionTurn(rooms.retention),
             self.webhooks,
             self.lineage,
         ]

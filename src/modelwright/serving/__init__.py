@@ -15,6 +15,7 @@ from modelwright.serving.records import Arm, Call, Extras, Format, Intake, Manif
 
 if TYPE_CHECKING:
     from modelwright.serving.checks import check_batch, conform_outputs
+    from modelwright.serving.days import LoggedDay, drop_logged, logged_day, logged_days
     from modelwright.serving.formats.objectives import gives_chances
     from modelwright.serving.http import PREFIXES, HttpSettings, create_app
     from modelwright.serving.loaders import Predictor, check_seal, check_servable, load
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _LAZY = {
     "check_batch": "checks",
     "conform_outputs": "checks",
+    **dict.fromkeys(("LoggedDay", "drop_logged", "logged_day", "logged_days"), "days"),
     "Predictor": "loaders",
     "check_seal": "loaders",
     "check_servable": "loaders",
@@ -55,6 +57,7 @@ __all__ = [
     "HttpSettings",
     "Intake",
     "LogSettings",
+    "LoggedDay",
     "Manifest",
     "MlModel",
     "Plane",
@@ -68,6 +71,9 @@ __all__ = [
     "Tally",
     "Variant",
     "check_batch",
+    "drop_logged",
+    "logged_day",
+    "logged_days",
     "check_seal",
     "check_servable",
     "conform_outputs",

@@ -23,6 +23,7 @@ import msgspec
 
 from modelwright.core.clock import Clock
 from modelwright.core.errors import Unavailable
+from modelwright.core.held import held, is_held
 from modelwright.core.ids import new_id
 from modelwright.serving import journal
 from modelwright.serving.frames import frame, micros
@@ -134,14 +135,16 @@ class PredictionLog:
         archive.convert(path, self._folder)
 
     def _make_room(self) -> None:
-        """Delete the oldest days while the files hold more than they may."""
+        """Delete the oldest days while the files hold more than they may; those under a legal hold stay."""
+        kept = held(self._folder)
         files = [(path.parent.name, path, path.stat().st_size) for path in self._folder.glob("*/*/*.parquet")]
         total = sum(size for *_, size in files)
         for _, path, size in sorted(files):
             if total <= self._settings.max_bytes:
                 return
-            path.unlink()
-            total -= size
+            if not is_held(unquote(path.parent.parent.name), kept):
+                path.unlink(missing_ok=True)
+                total -= size
 
     # Reading
 
@@ -156,7 +159,7 @@ class PredictionLog:
 
     def endpoints(self) -> list[str]:
         """Every endpoint that has predictions in files."""
-        return sorted(unquote(path.name) for path in self._folder.iterdir() if path != self._journals)
+        return sorted(unquote(path.name) for path in self._folder.iterdir() if path.is_dir() and path != self._journals)
 
 
 def read(folder: Path, endpoint: str, since: datetime | None = None, until: datetime | None = None) -> pa.Table:

@@ -18,7 +18,7 @@ from modelwright.core.errors import Conflict, InUse, Invalid, NotFound
 from modelwright.core.paging import MAX_LIMIT, Filter, Page, number_after
 from modelwright.core.refs import DIGEST_PREFIX, LATEST, Kind, Ref
 from modelwright.core.wire import encode_text
-from modelwright.store import scopes
+from modelwright.store import holds, scopes
 from modelwright.store.database import Transaction
 from modelwright.store.records import AliasMove, State, Version
 from modelwright.store.tables import (
@@ -311,8 +311,12 @@ def retire(tx: Transaction, ref: Ref, successor: Ref | None) -> Version:
 
 
 def delete(tx: Transaction, ref: Ref) -> Version:
-    """Delete one version. `InUse` names every dependant and alias; its number is never given out again."""
+    """Delete one version. `InUse` names every dependant and alias; its number is never given out again.
+
+    `Refused` where a legal hold stands on it.
+    """
     version = get(tx, ref)
+    holds.refuse_version(tx, version.ref)
     held = [f"alias @{alias}" for alias in version.aliases] + [str(r) for r in dependants(tx, version.ref)]
     if held:
         raise InUse(
@@ -325,6 +329,19 @@ def delete(tx: Transaction, ref: Ref) -> Version:
     tx.execute(catalog_tags.delete().where(catalog_tags.c.ref == str(version.ref)))
     release(tx, version.ref)
     touch(tx, version.ref.whole)
+    return version
+
+
+def bury(tx: Transaction, ref: Ref, record: Any) -> Version:
+    """Leave a tombstone where a version was: number and digest stay, and whatever points at it; `record` is what is left.
+
+    It is retired by that. `Refused` where a legal hold stands on it.
+    """
+    version = get(tx, ref)
+    holds.refuse_version(tx, version.ref)
+    key = (_v.kind == ref.kind, _v.name == ref.name, _v.version == version.ref.version)
+    tx.execute(catalog_versions.update().where(*key).values(record=encode_text(record), state=State.RETIRED))
+    touch(tx, version.ref)
     return version
 
 

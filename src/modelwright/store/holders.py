@@ -123,6 +123,10 @@ HOLDS_NOT: Final[dict[str, str]] = {
         ],
         _ACCESS,
     ),
+    **dict.fromkeys(
+        ["retention_classes", "retention_deletions", "retention_holds"],
+        "what is to go, has gone, or must stay: the digests of what is to go must not keep it",
+    ),
 }
 
 
@@ -132,6 +136,15 @@ def texts(connection: sa.Connection) -> Iterator[str]:
     The tables are those that the database has, whatever this process has loaded. `Conflict` where it has one that stands in
     neither list, or lacks one: better to let nothing go than what a table holds that nobody looked into.
     """
+    refuse_strange(connection)
+    for name in HOLDS:
+        columns = columns_of(sa.Table(name, sa.MetaData(), autoload_with=connection))
+        for row in connection.execute(sa.select(*columns).execution_options(yield_per=1000)):
+            yield from (value for value in row if value)
+
+
+def refuse_strange(connection: sa.Connection) -> None:
+    """`Conflict` where the database has a table of which it is not known whether it holds, or lacks one that does."""
     there = set(sa.inspect(connection).get_table_names()) - {_MIGRATIONS}
     if strange := sorted((there - HOLDS.keys() - HOLDS_NOT.keys()) | (HOLDS.keys() - there)):
         raise Conflict(
@@ -139,10 +152,6 @@ def texts(connection: sa.Connection) -> Iterator[str]:
             mend="Bring the database to this version: mw doctor.",
             details={"tables": strange},
         )
-    for name in HOLDS:
-        columns = columns_of(sa.Table(name, sa.MetaData(), autoload_with=connection))
-        for row in connection.execute(sa.select(*columns).execution_options(yield_per=1000)):
-            yield from (value for value in row if value)
 
 
 def columns_of(table: sa.Table) -> list[sa.Column[str]]:

@@ -60,6 +60,27 @@ class AliasMove(msgspec.Struct, frozen=True, kw_only=True):
     seq: int | None = None  # the ledger event that says so
 
 
+class Hold(msgspec.Struct, frozen=True, kw_only=True):
+    """A legal hold: what it stands on is not deleted, by nobody and no rule, until it is lifted."""
+
+    name: str
+    on: str  # the sort of data: datasets, features, pushes, reads, predictions, traces, artifacts, models; `*`: all
+    path: str  # of names; empty: all
+    version: int | None = None  # of what has versions: this one alone
+    reason: str
+    placed_by: str
+    placed_at: datetime
+    lifted_by: str = ""
+    lifted_at: datetime | None = None
+    lifted_because: str = ""
+
+    @property
+    def scope(self) -> str:
+        """What it stands on, as it is written: `datasets:crm/people@3`."""
+        name = f"{self.path or '*'}" + ("" if self.version is None else f"@{self.version}")
+        return "*" if self.on == "*" else f"{self.on}:{name}"
+
+
 class Verdict(StrEnum):
     PASS = "pass"  # noqa: S105 - a verdict, not a password
     WARN = "warn"

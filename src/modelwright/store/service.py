@@ -14,7 +14,7 @@ from modelwright.store.audit.service import Audit
 from modelwright.store.database import Transaction
 from modelwright.store.records import AliasMove, Direction, Event, EventFilter, Evidence, Lineage, Verdict, Version
 
-DECISIONS = ("approval", "waiver")  # evidence that only `policy` makes, after asking who may
+DECISIONS = ("approval", "waiver", "data-loss")  # evidence that only `policy` and `retention` make, after asking who may
 FOUND = ("signature", "security-scan", "parity")  # evidence that only whoever looked at the files can give
 
 
@@ -103,7 +103,8 @@ class Record(Audit):
     ) -> Evidence:
         """Attach evidence of your own to an exact version; the ledger says who did, and approvals are not made so."""
         if kind in DECISIONS:
-            raise Refused(f"An {kind} is not attached.", mend="Decide it where separation of duties is asked: mw approve.")
+            mend = "mw retention accept." if kind == "data-loss" else "mw approve."
+            raise Refused(f"A decision ({kind}) is not attached.", mend=f"Make it where duties are separated: {mend}")
         if kind in FOUND:
             raise Refused(f"Evidence of the kind {kind} is not attached: it is found by looking at the files themselves.")
         version = catalog.get(tx, ref)

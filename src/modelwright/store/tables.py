@@ -186,3 +186,18 @@ leases = sa.Table(
     sa.Column("fence", sa.BigInteger, nullable=False),
     sa.Column("until", sa.String(27), nullable=False),
 )
+
+retention_holds = sa.Table(  # legal holds, which whatever deletes asks for
+    "retention_holds",
+    metadata,
+    sa.Column("name", sa.String(200), primary_key=True),
+    sa.Column("on_sort", sa.String(20), nullable=False),  # datasets, features, reads, ..., or * for all of them
+    sa.Column("path", sa.String(200), nullable=False),
+    sa.Column("version", sa.Integer),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("placed_by", sa.String(200), nullable=False),
+    sa.Column("placed_at", sa.String(27), nullable=False),
+    sa.Column("lifted_by", sa.String(200)),
+    sa.Column("lifted_at", sa.String(27)),
+    sa.Column("lifted_because", sa.Text),
+)

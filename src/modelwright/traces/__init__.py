@@ -3,6 +3,7 @@
 `Traces` is the service; `otlp` reads what any OpenTelemetry SDK sends.
 """
 
+from modelwright.traces.queries import body_digests, overdue_bodies, with_bodies
 from modelwright.traces.records import (
     Assessment,
     AssessmentChange,
@@ -26,6 +27,7 @@ from modelwright.traces.records import (
     View,
 )
 from modelwright.traces.service import Traces
+from modelwright.traces.writing import drop_bodies
 
 __all__ = [
     "Assessment",
@@ -49,4 +51,8 @@ __all__ = [
     "TraceState",
     "Traces",
     "View",
+    "body_digests",
+    "drop_bodies",
+    "overdue_bodies",
+    "with_bodies",
 ]

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from modelwright.core.errors import Invalid, NotFound
+from modelwright.core.hashing import digest_value
 from modelwright.core.refs import Kind, Ref
 from modelwright.experiments import experiment_ids, experiment_names
 from modelwright.store import Transaction, scopes
@@ -137,6 +138,40 @@ def doomed(
         query = query.where(_t.started <= until).order_by(_t.started, _t.key)
         return {each.key: each.id for each in tx.execute(query.limit(most))}
     return {each.key: each.id for piece in _pieces(list(ids)) for each in tx.execute(query.where(_t.id.in_(piece)))}
+
+
+def overdue_bodies(tx: Transaction, path: str, before: int, limit: int) -> dict[str, list[tuple[str, int, int]]]:
+    """Traces that began before a time (milliseconds since 1970) and still have their bodies: id, beginning and bytes.
+
+    By the name of their experiment, below a path; of each the oldest first, at most so many of all.
+    """
+    bodies = sa.or_(_t.size > 0, _t.request.is_not(None), _t.response.is_not(None))
+    names = experiment_names(tx, tx.execute(sa.select(_t.experiment).where(_t.started < before).distinct()).scalars())
+    chosen = [number for number, name in names.items() if scopes.lies_under(name, path)]
+    query = sa.select(_t.id, _t.started, _t.size, _t.experiment).where(_t.started < before, bodies)
+    found: dict[str, list[tuple[str, int, int]]] = {}
+    for each in tx.execute(query.where(_t.experiment.in_(chosen)).order_by(_t.started, _t.key).limit(limit)):
+        found.setdefault(names[each.experiment], []).append((each.id, each.started, each.size))
+    return found
+
+
+def body_digests(tx: Transaction, ids: Sequence[str]) -> dict[str, str]:
+    """The digest of what each of some traces holds of its bodies: spans, request and response."""
+    keys = {each.key: each for piece in _pieces(list(ids)) for each in _rows(tx, piece)}
+    held: dict[int, list[str]] = {key: [] for key in keys}
+    for piece in _pieces(list(keys)):
+        query = sa.select(spans.c.trace, spans.c.id, spans.c.content).where(spans.c.trace.in_(piece))
+        for each in tx.execute(query.order_by(spans.c.trace, spans.c.id)):
+            held[each.trace] += [each.id, each.content]
+    return {row.id: digest_value([row.request, row.response, *held[key]]) for key, row in keys.items()}
+
+
+def with_bodies(tx: Transaction, ids: Sequence[str]) -> list[str]:
+    """Those of some traces of which a span, the request or the response holds anything."""
+    said = sa.exists().where(spans.c.trace == _t.key, spans.c.content != "{}")
+    holds = sa.or_(said, _t.request.is_not(None), _t.response.is_not(None))
+    pieces = _pieces(list(ids))
+    return [each for piece in pieces for each in tx.execute(sa.select(_t.id).where(_t.id.in_(piece), holds)).scalars()]
 
 
 def _rows(tx: Transaction, ids: Sequence[str]) -> list[Any]:

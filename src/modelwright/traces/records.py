@@ -12,6 +12,7 @@ from modelwright.core.refs import Kind, Ref
 
 PREFIX: Final = "tr-"  # of a trace's id; the rest is the 32 hexadecimal digits of OpenTelemetry's
 NAME_TAG: Final = "mlflow.traceName"
+BODIES_GONE: Final = "modelwright.bodiesDeleted"  # metadata: the deletion by which the bodies of a trace went
 RUN_KEY: Final = "mlflow.sourceRun"  # metadata: the run that a trace was made in
 
 MAX_KEY = 250  # characters of a tag's or a metadata's key

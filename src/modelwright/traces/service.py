@@ -14,7 +14,7 @@ from modelwright.core.operations import Caller, Resource, Room, operation
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import encode_text
 from modelwright.experiments import Experiment, Experiments, Lifecycle
-from modelwright.store import Transaction
+from modelwright.store import Transaction, holds
 from modelwright.traces import queries, writing
 from modelwright.traces.figures import queries as summed
 from modelwright.traces.figures.metrics import MAX_LIMIT
@@ -196,6 +196,7 @@ class Traces(Room):
         if not keys:
             tx.unchanged()
             return 0
+        holds.refuse(tx, "traces", ref.name)
         writing.delete(tx, list(keys))
         gone = sorted(keys.values())
         tx.note(resource=ref, before={"traces": len(gone), "ids": gone[:MOST_LINKED]})

@@ -17,6 +17,7 @@ from modelwright.core.wire import encode_text
 from modelwright.store import Transaction
 from modelwright.traces import summing
 from modelwright.traces.records import (
+    BODIES_GONE,
     MAX_KEY,
     MAX_PREVIEW,
     MAX_VALUE,
@@ -44,6 +45,7 @@ PLACE_TAG, PLACE = "mlflow.trace.spansLocation", "TRACKING_STORE"
 TOKENS_KEY, COST_KEY = "mlflow.trace.tokenUsage", "mlflow.trace.cost"
 SESSION_KEY, USER_KEY = "mlflow.trace.session", "mlflow.trace.user"
 SIZES_KEY, SIZE_KEY = "mlflow.trace.sizeStats", "mlflow.trace.sizeBytes"
+_BODIES = (SESSION_KEY, USER_KEY, "mlflow.traceInputs", "mlflow.traceOutputs", "mlflow.user")
 TAG_PREFIX = "mlflow.traceTag."  # of attributes of a root span that are meant for tags of the trace
 NOT_TAGS = ("telemetry.sdk.", "mlflow.")  # what a resource says that is nobody's tag
 
@@ -103,6 +105,18 @@ def add_spans(tx: Transaction, experiment: int, batches: Sequence[SpanBatch]) ->
         _sum_up(tx, key, row, new, _put_spans(tx, key, new.values()))
         _set_told_tags(tx, key, resources[identity], summing.first(new.values()))
     return keys
+
+
+def drop_bodies(tx: Transaction, ids: Sequence[str], why: str) -> None:
+    """Let go of what went in and came out of the steps of traces, and of whose they were; `why` stays on each.
+
+    Names, times, states, tokens and judgements stay.
+    """
+    for row in _rows(tx, ids).values():
+        tx.execute(spans.update().where(_s.trace == row.key).values(content="{}"))
+        tx.execute(traces.update().where(_t.key == row.key).values(request=None, response=None, size=0))
+        tx.execute(marks.delete().where(marks.c.trace == row.key, marks.c.key.in_(_BODIES)))
+        set_marks(tx, row.key, {BODIES_GONE: why})
 
 
 def set_tags(tx: Transaction, key: int, new: Mapping[str, str]) -> None:

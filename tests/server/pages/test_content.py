@@ -9,7 +9,7 @@ import httpx
 
 NAMES = (
     "/", "/datasets", "/features", "/pipelines", "/runs", "/models", "/deployments", "/monitors", "/alerts",
-    "/incidents", "/policies", "/audit",
+    "/incidents", "/policies", "/retention", "/audit",
 )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from modelwright.workspace import Workspace
 
 LISTS = (
     "/datasets", "/features", "/pipelines", "/runs", "/traces", "/models", "/deployments", "/monitors", "/alerts",
-    "/incidents", "/policies", "/audit",
+    "/incidents", "/policies", "/retention", "/audit",
 )  # fmt: skip
 HARM = "</td></script><script>alert(1)</script><img src=x onerror=alert(2)>\"'"
 

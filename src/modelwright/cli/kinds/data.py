@@ -35,6 +35,7 @@ class DatasetFace(Face):
 
     def tell(self, rooms: Workspace, found: DatasetVersion) -> None:
         times = found.time_range
+        stone = found.tombstone
         facts(
             str(found.ref),
             {
@@ -49,6 +50,7 @@ class DatasetFace(Face):
                 if times
                 else found.time_column,
                 "before it": found.parent,
+                "deleted": f"{stone.at[:10]} under {stone.retention}: mw retention verify {stone.deletion}" if stone else None,
                 **standing(found),
             },
         )
@@ -66,7 +68,7 @@ class DatasetFace(Face):
             about_people = sorted({each.tag for each in found.classes_of(column.name)})
             name = f"{column.name} ({', '.join(about_people)})" if about_people else column.name
             if about is None:
-                rows.append([name, _type(column.type)])
+                rows.append([name, _type(column.type), *[""] * 5])
                 continue
             missing = f"{about.missing / found.rows:.1%}" if about.missing else ""
             distinct = about.distinct if about.distinct_exact or about.distinct is None else f"~{about.distinct:,}"

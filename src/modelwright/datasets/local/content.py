@@ -117,14 +117,14 @@ class Content(Versions):
         return version
 
     def _holding_rows(self, version: DatasetVersion) -> DatasetVersion:
-        if not version.is_table:
+        if not version.there.is_table:
             raise Invalid(
                 f"{version.ref} holds files, not rows.", mend=f"mw data checkout {version.ref} FOLDER, or datasets.open."
             )
         return version
 
     def _holding_files(self, version: DatasetVersion) -> DatasetVersion:
-        if version.is_table:
+        if version.there.is_table:
             raise Invalid(f"{version.ref} is a table, not files.", mend="Read its rows: datasets.read, mw data head.")
         return version
 
@@ -155,6 +155,7 @@ class Content(Versions):
     def _manifest(self, version: DatasetVersion) -> Manifest:
         from modelwright.datasets.manifest import read_manifest
 
+        version = version.there
         if version.manifest is None:
             raise NotFound(f"{version.ref} was registered without a manifest.")
         return read_manifest(self.blobs, version.manifest)
@@ -166,6 +167,7 @@ class Content(Versions):
 
     def _profile(self, version: DatasetVersion) -> Profile:
         """As it was computed, less what was found to be about people since."""
+        version = version.there
         if version.profile is None:
             raise NotFound(f"{version.ref} was registered without a profile.")
         found: Profile = decode(self.blobs.read(version.profile), Profile)

@@ -96,7 +96,7 @@ class Reading(Content):
 
     def profile(self, ref: Ref | str) -> Profile:
         """What is in a version, column by column, as it was computed when the version was added."""
-        version = self.show(as_ref(ref))
+        version = self.show(as_ref(ref)).there
         if version.profile is None:
             raise NotFound(f"{version.ref} was registered without a profile.")
         return self.described(version.ref) if version.masks else self._profile(version)

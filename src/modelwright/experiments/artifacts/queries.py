@@ -17,7 +17,7 @@ from modelwright.experiments.logged import queries as logged_of
 from modelwright.experiments.logged.tables import files
 from modelwright.experiments.records import Artifact
 from modelwright.experiments.tables import artifact_of, artifacts, experiments, runs
-from modelwright.store import Transaction
+from modelwright.store import Transaction, scopes
 from modelwright.store.driver import Prepared
 
 _f, _a, _r, _e = files.c, artifacts.c, runs.c, experiments.c
@@ -183,6 +183,33 @@ def _folders_of_runs(tx: Transaction, of: Shelf, folder: str) -> list[Entry]:
 def _within(column: Any, folder: str) -> tuple[Any, ...]:
     """Names below a folder, by comparison, which an index answers: `0` is what follows `/`."""
     return (column >= f"{folder}/", column < f"{folder}0") if folder else ()
+
+
+def overdue_files(tx: Transaction, path: str, before: int) -> list[tuple[Ref, str, int, int, int]]:
+    """Runs below a path of experiments that ended before a time (microseconds since 1970) and have files.
+
+    Each with its experiment, its end, how many files it has and their bytes; the oldest first.
+    """
+    query = sa.select(_r.id, _e.name, _r.ended, sa.func.count().label("files"), sa.func.sum(_a.size).label("size"))
+    query = query.select_from(runs.join(artifacts, _a.run == _r.key).join(experiments, _e.id == _r.experiment))
+    query = query.where(scopes.under(_e.name, path), _r.ended < before).group_by(_r.id, _e.name, _r.ended)
+    rows = tx.execute(query.order_by(_r.ended, _r.id))
+    return [(Ref(Kind.RUN, each.id), each.name, each.ended, each.files, int(each.size)) for each in rows]
+
+
+def files_of(tx: Transaction, run: Ref) -> list[Artifact]:
+    """Every file of a run; none where there is no such run."""
+    found = experiments_of.run_identified(tx, run.name)
+    if found is None:
+        return []
+    return [artifact_of(each) for each in tx.execute(sa.select(artifacts).where(_a.run == found.key).order_by(_a.name))]
+
+
+def drop_files(tx: Transaction, run: Ref) -> None:
+    """Take every file away from a run: their names lead nowhere any more, and the objects are the caller's affair."""
+    found = experiments_of.run_identified(tx, run.name)
+    if found is not None:
+        tx.execute(artifacts.delete().where(_a.run == found.key))
 
 
 def _nothing_at(place: str) -> NotFound:

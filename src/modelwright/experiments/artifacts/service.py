@@ -17,7 +17,7 @@ from modelwright.experiments.filenames import check_file_name, check_folder
 from modelwright.experiments.logged.tables import upload_parts, uploads
 from modelwright.experiments.records import Artifact
 from modelwright.experiments.tables import to_micros
-from modelwright.store import Transaction
+from modelwright.store import Transaction, holds
 
 MAX_PARTS = 10_000
 ABANDONED = timedelta(days=2)  # an upload of which nothing was heard for so long is forgotten
@@ -101,6 +101,8 @@ class Artifacts(Room):
         gone = queries.below(tx, of, name)
         single = queries.file(tx, of, name) if name else None
         gone += [single] if single else []
+        if gone:
+            holds.refuse(tx, "artifacts", of.experiment_name)
         for each in gone:
             table, same = of.where(each.name)
             tx.execute(table.delete().where(*same))

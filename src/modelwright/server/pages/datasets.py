@@ -60,7 +60,7 @@ def version(workspace: Workspace, request: Request) -> dict[str, Any]:
 
 def _largest(workspace: Workspace, found: DatasetVersion) -> list[DatasetFile]:
     """The largest files of a version that holds files."""
-    if found.is_table:
+    if found.is_table or found.tombstone is not None:
         return []
     return heapq.nsmallest(FILES, workspace.datasets.files(found.ref), key=lambda each: (-each.size, each.path))
 
@@ -69,7 +69,8 @@ def _apart(versions: Sequence[DatasetVersion], found: DatasetVersion) -> set[Ref
     """The versions that are neither before nor after one: those that can be merged with it."""
     parents = {each.ref: [ref for ref in (each.parent, each.merged) if ref is not None] for each in versions}
     before = ancestors(parents, found.ref)
-    return {each.ref for each in versions if each.ref not in before and found.ref not in ancestors(parents, each.ref)}
+    there = [each for each in versions if each.tombstone is None and found.tombstone is None]
+    return {each.ref for each in there if each.ref not in before and found.ref not in ancestors(parents, each.ref)}
 
 
 def _merge(workspace: Workspace, found: DatasetVersion, other: str) -> DatasetMerge:
@@ -84,6 +85,7 @@ def _report(workspace: Workspace, digest: str) -> CheckReport | None:
 def _previous(workspace: Workspace, found: DatasetVersion) -> int | None:
     """The version before this one, where there is one still."""
     parent = found.parent
-    if parent is None or parent.name != found.ref.name or known(lambda: workspace.datasets.show(parent)) is None:
+    if parent is None or parent.name != found.ref.name or found.tombstone is not None:
         return None
-    return parent.version
+    before = known(lambda: workspace.datasets.show(parent))
+    return None if before is None or before.tombstone is not None else parent.version

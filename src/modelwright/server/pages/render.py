@@ -47,6 +47,7 @@ NAVIGATION = (
     Door("monitor", "/monitors", "Monitors"),
     Door("incident", "/incidents", "Incidents"),
     Door("policy", "/policies", "Policies"),
+    Door("retention", "/retention", "Retention"),
     Door("audit", "/audit", "Audit"),
 )
 
@@ -160,6 +161,8 @@ def path_of(ref: Ref | str) -> str:
     """The page of a ref: `/models/delay@3`. What has no page of its own has one in the record."""
     ref = Ref.parse(ref) if isinstance(ref, str) else ref
     tail = ref.name if ref.selector is None else f"{ref.name}@{ref.selector}"
+    if ref.kind in (Kind.RETENTION, Kind.HOLD):
+        return "/retention"
     if ref.kind is Kind.EXPERIMENT:
         return f"/runs?{urlencode({'experiment': ref.name})}"
     place = _PLACES.get(ref.kind.value)

@@ -17,6 +17,7 @@ from modelwright.server.pages import (
     overview,
     pipelines,
     policies,
+    retention,
     runs,
     traces,
 )
@@ -62,6 +63,7 @@ def page_routes(pages: Pages, metrics: Callable[[], str]) -> list[BaseRoute]:
         ("/incidents/{name}", "incident.html", "incident", monitors.incident),
         ("/policies", "policies.html", "policy", policies.index),
         ("/policies/{name:path}", "policy.html", "policy", policies.policy),
+        ("/retention", "retention.html", "retention", retention.index),
         ("/audit", "audit.html", "audit", audit.index),
         ("/audit/{seq:int}", "event.html", "audit", audit.event),
         ("/record/{ref:path}", "record.html", "", audit.record),

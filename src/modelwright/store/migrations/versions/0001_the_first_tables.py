@@ -793,6 +793,52 @@ def upgrade() -> None:
         batch_op.create_index("ix_privacy_protected_dataset", ["dataset"], unique=False)
 
     op.create_table(
+        "retention_classes",
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("keep", sa.String(length=20), nullable=False),
+        sa.Column("covers", sa.Text(), nullable=False),
+        sa.Column("about", sa.Text(), nullable=False),
+        sa.Column("newest", sa.Boolean(), nullable=False),
+        sa.Column("author", sa.String(length=200), nullable=False),
+        sa.Column("at", sa.String(length=27), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_retention_classes")),
+    )
+    op.create_table(
+        "retention_deletions",
+        sa.Column("id", sa.String(length=26), nullable=False),
+        sa.Column("class_name", sa.String(length=200), nullable=False),
+        sa.Column("covers", sa.String(length=20), nullable=False),
+        sa.Column("ref", sa.String(length=300), nullable=False),
+        sa.Column("part", sa.String(length=60), nullable=False),
+        sa.Column("unit", sa.String(length=20), nullable=False),
+        sa.Column("marked", sa.Text(), nullable=False),
+        sa.Column("begun_at", sa.String(length=27), nullable=False),
+        sa.Column("begun_seq", sa.BigInteger(), nullable=False),
+        sa.Column("finished_at", sa.String(length=27), nullable=True),
+        sa.Column("proof_seq", sa.BigInteger(), nullable=True),
+        sa.Column("finished", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_retention_deletions")),
+    )
+    with op.batch_alter_table("retention_deletions", schema=None) as batch_op:
+        batch_op.create_index("ix_retention_deletions_finished_at", ["finished_at"], unique=False)
+        batch_op.create_index("ix_retention_deletions_ref", ["ref"], unique=False)
+
+    op.create_table(
+        "retention_holds",
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("on_sort", sa.String(length=20), nullable=False),
+        sa.Column("path", sa.String(length=200), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("placed_by", sa.String(length=200), nullable=False),
+        sa.Column("placed_at", sa.String(length=27), nullable=False),
+        sa.Column("lifted_by", sa.String(length=200), nullable=True),
+        sa.Column("lifted_at", sa.String(length=27), nullable=True),
+        sa.Column("lifted_because", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_retention_holds")),
+    )
+    op.create_table(
         "scorers_scorers",
         sa.Column("key", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("id", sa.String(length=36), nullable=False),
@@ -1257,6 +1303,13 @@ def downgrade() -> None:
     op.drop_table("traces_assessments")
     op.drop_table("scorers_versions")
     op.drop_table("scorers_scorers")
+    op.drop_table("retention_holds")
+    with op.batch_alter_table("retention_deletions", schema=None) as batch_op:
+        batch_op.drop_index("ix_retention_deletions_ref")
+        batch_op.drop_index("ix_retention_deletions_finished_at")
+
+    op.drop_table("retention_deletions")
+    op.drop_table("retention_classes")
     with op.batch_alter_table("privacy_protected", schema=None) as batch_op:
         batch_op.drop_index("ix_privacy_protected_dataset")
 

@@ -1,0 +1,55 @@
+"""Who keeps an object: for a proof that says not only that something stayed, but for whose sake."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import sqlalchemy as sa
+
+from modelwright.core.errors import ModelwrightError
+from modelwright.store.holders import DIGEST, HOLDS, columns_of, refuse_strange
+from modelwright.store.objects import Objects
+
+READ_INTO = 4 << 20  # bytes of an object that is read for the digests in it, as the collector does
+
+
+def keepers(connection: sa.Connection, objects: Objects, digests: Collection[str]) -> dict[str, str]:
+    """Of some objects those that something refers to, each with what does: a version, or the table that names it.
+
+    The same is asked as by the collector: a digest in any table that holds, or in an object that one of them keeps.
+    """
+    wanted, found, seen = set(digests), dict[str, str](), set[str]()
+    ahead = list(_named(connection))
+    while ahead:
+        digest, label = ahead.pop()
+        if digest in seen:
+            continue
+        seen.add(digest)
+        if digest in wanted:
+            found[digest] = label
+        ahead += [(each, label) for each in _names(objects, digest)]
+    return found
+
+
+def _named(connection: sa.Connection) -> Iterator[tuple[str, str]]:
+    refuse_strange(connection)
+    for name in HOLDS:
+        table = sa.Table(name, sa.MetaData(), autoload_with=connection)
+        columns = columns_of(table)
+        also = [table.c[each] for each in ("kind", "name", "version") if name == "catalog_versions"]
+        for row in connection.execute(sa.select(*also, *columns).execution_options(yield_per=1000)):
+            values: tuple[Any, ...] = tuple(row)
+            label = f"{values[0]}:{values[1]}@{values[2]}" if also else HOLDS[name]
+            for text in values[len(also) :]:
+                for digest in DIGEST.findall(text) if isinstance(text, str) else ():
+                    yield digest, label
+
+
+def _names(objects: Objects, digest: str) -> list[str]:
+    try:
+        stored = objects.stored(digest)
+        content = objects.read(digest) if stored is not None and stored.size <= READ_INTO else b""
+    except ModelwrightError:  # damaged: it keeps nothing, and `mw doctor` speaks of it
+        return []
+    return DIGEST.findall(content.decode("ascii", "ignore")) if content[:1] in (b"{", b"[") else []
