@@ -13,6 +13,7 @@ import pytest
 from modelwright.datasets.privacy.records import PrivacySettings
 from modelwright.deployments import DeploymentSettings
 from modelwright.features import FeatureSettings
+from modelwright.governance.retention import RetentionSettings
 from modelwright.models import ModelSettings
 from modelwright.openlineage import OpenLineageSettings
 from modelwright.pipelines import PipelineSettings
@@ -39,6 +40,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "serving": HttpSettings,
     "predictions": LogSettings,
     "privacy": PrivacySettings,
+    "retention": RetentionSettings,
     "webhooks": WebhookSettings,
     "openlineage": OpenLineageSettings,
     "tracking": TrackingSettings,

@@ -182,8 +182,10 @@ def holds(
         say("No hold stands.")
         return
     rows = [
-        [each.name, each.scope, each.reason, each.placed_by, when(each.placed_at)]
-        + [f"{when(each.lifted_at)} by {each.lifted_by}: {each.lifted_because}" if each.lifted_at else ""]
+        [
+            *(each.name, each.scope, each.reason, each.placed_by, when(each.placed_at)),
+            f"{when(each.lifted_at)} by {each.lifted_by}: {each.lifted_because}" if each.lifted_at else "",
+        ]
         for each in found
     ]
     table(["hold", "on", "why", "placed by", "when", "lifted"], rows)

@@ -50,7 +50,9 @@ class DatasetFace(Face):
                 if times
                 else found.time_column,
                 "before it": found.parent,
-                "deleted": f"{stone.at[:10]} under {stone.retention}: mw retention verify {stone.deletion}" if stone else None,
+                "deleted": f"{stone.at[:10]} under {stone.retention}: mw retention verify {stone.deletion}"
+                if stone
+                else None,
                 **standing(found),
             },
         )
