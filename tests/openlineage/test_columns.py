@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 
 from modelwright.core.errors import NotFound
 from modelwright.features import FeatureView, column, column_origins, expression, mean
-from modelwright.features.columns import Use
+from modelwright.features.following import Use
 from modelwright.openlineage import PartyKind
 from modelwright.openlineage.naming import external
 from modelwright.store import Direction

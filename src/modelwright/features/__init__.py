@@ -10,7 +10,8 @@ A project's `features.py` is written with what this front door offers:
     )
 """
 
-from modelwright.features.columns import Columns, Origin, column_origins
+from modelwright.features.columns import Columns, column_origins
+from modelwright.features.following import Origin
 from modelwright.features.ports import Asked, OnlineStore
 from modelwright.features.pushes import Pushes
 from modelwright.features.queries import forget_pushes, overdue_pushes

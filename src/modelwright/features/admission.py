@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from modelwright.core.refs import Ref
-from modelwright.features.origins import feature_masks
+from modelwright.features.masks import feature_masks
 from modelwright.features.records import ViewRecord
 
 if TYPE_CHECKING:

@@ -1,50 +1,24 @@
-"""Which columns of the source each feature is made of, read from the view's SQL with SQLGlot. Nothing is run.
+"""Which columns of the source each feature is made of, read from the view's SQL: for lineage, for classes, for masks.
 
 A feature is made *directly* of the columns in its expression, and every feature of a view *indirectly* of those that decide
 which rows it is computed from: the entity, the times, and what the view's `select` filters, joins, groups or sorts by. The
-words are OpenLineage's (facet `columnLineage` 1-2-0).
+words are OpenLineage's (facet `columnLineage` 1-2-0). Where it cannot be told, it is all columns: better one too many than
+one that is not held against who may not read it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from modelwright.core.errors import Invalid
+from modelwright.features.following import Known, Origin, Text, Undecided, Use
 from modelwright.features.records import Feature, FeatureView, identifier
 
 if TYPE_CHECKING:
-    from sqlglot import exp
-
-TABLE = "source"
-
-
-class Use(StrEnum):
-    """How a column goes into another."""
-
-    IDENTITY = "IDENTITY"
-    TRANSFORMATION = "TRANSFORMATION"
-    AGGREGATION = "AGGREGATION"
-    JOIN = "JOIN"
-    GROUP_BY = "GROUP_BY"
-    FILTER = "FILTER"
-    SORT = "SORT"
-    WINDOW = "WINDOW"
-
-    @property
-    def direct(self) -> bool:
-        """Whether its values do, and not only the choice of rows."""
-        return self in (Use.IDENTITY, Use.TRANSFORMATION, Use.AGGREGATION)
-
-
-class Origin(msgspec.Struct, frozen=True, kw_only=True, order=True):
-    """A column of the source, and how it is used."""
-
-    column: str
-    use: Use
+    pass
 
 
 class Columns(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +26,8 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True):
 
     features: dict[str, list[Origin]]  # by entity column or feature, those on demand too
     rows: list[Origin] = []  # for all of them: what decides which rows there are
+    selected: list[Origin] = []  # of these, what the view's `select` decides by
+    unsure: list[str] = []  # the features of which it cannot be told, so that all columns count
 
 
 def column_origins(view: FeatureView, source: Sequence[str]) -> Columns:
@@ -59,107 +35,112 @@ def column_origins(view: FeatureView, source: Sequence[str]) -> Columns:
 
     `Invalid` where SQLGlot cannot read what DuckDB could.
     """
-    from sqlglot import exp
     from sqlglot.errors import SqlglotError
 
+    own: dict[str, list[Origin]] = {name.lower(): [Origin(column=name, use=Use.IDENTITY)] for name in source}
+    everything = [Origin(column=name, use=Use.TRANSFORMATION) for name in source]
+    unsure: list[str] = []
+
+    def decided(name: str, sql: str, known: Known, use: Use | None = None) -> list[Origin]:
+        try:
+            return _behind(sql, known, own, use)
+        except Undecided:
+            unsure.append(name)
+            return everything
+
     try:
-        selected = _selected(view, source)
-        found = {name: _through(selected, _columns_in(identifier(name)), Use.IDENTITY) for name in view.entity} | {
-            each.name: _through(selected, _columns_in(each.sql), _use(each)) for each in view.features
-        }
+        outputs, selected = _selected(view, own, source)
+        found = {name: decided(name, identifier(name), outputs) for name in view.entity}
+        stored = {each.name: decided(each.name, each.sql, outputs, _use(each)) for each in view.features}
+        known: Known = {**outputs, **{name.lower(): parts for name, parts in {**found, **stored}.items()}}
+        known = {**known, **{name.lower(): [] for name in view.request}}
+        found |= stored
         for each in view.on_demand:
-            parts = [one for name in _columns_in(each.sql) for one in found.get(name, [])]
-            found[each.name] = _merged(Origin(column=one.column, use=Use.TRANSFORMATION) for one in parts)
-        rows = list(_rows(view, selected))
-        if view.select:
-            rows += _deciding(view.select, source, exp)
+            found[each.name] = decided(each.name, each.sql, known, Use.TRANSFORMATION)
+        rows = [*_rows(view, outputs, everything), *selected]
     except SqlglotError as error:
         raise Invalid(
             f"The columns of {view.ref} cannot be followed: {str(error).splitlines()[0]}",
             mend="Write its SQL without what only DuckDB knows, or do without lineage to the column.",
         ) from error
-    return Columns(features=found, rows=_merged(rows))
+    return Columns(features=found, rows=_merged(rows), selected=_merged(selected), unsure=unsure)
 
 
-def _selected(view: FeatureView, source: Sequence[str]) -> dict[str, list[Origin]]:
-    """Each column that features can name, by the columns of the source that it comes from."""
-    if not view.select:
-        return {name.lower(): [Origin(column=name, use=Use.IDENTITY)] for name in source}
-    from sqlglot.lineage import lineage
-    from sqlglot.optimizer.qualify import qualify
+def columns_behind(view: FeatureView, source: Sequence[str]) -> dict[str, list[str]]:
+    """The columns behind each feature and each entity column, by name, in their order: what masks and classes go by.
 
-    schema = {TABLE: dict.fromkeys(source, "TEXT")}
-    tree = qualify(_parsed(view.select), schema=schema, dialect="duckdb", validate_qualify_columns=False)
-    own = {name.lower(): name for name in source}
-    found = {}
-    for name in tree.named_selects:
-        nodes = list(lineage(name, tree, schema=schema, dialect="duckdb").walk())
-        names = {node.name.rpartition(".")[2].strip('"').lower() for node in nodes if not node.downstream}
-        use = _how([node.expression for node in nodes if node.downstream])
-        found[name.lower()] = [Origin(column=own[each], use=use) for each in sorted(names) if each in own]
-    return found
+    What `select` decides by counts for every feature: who is in a table can be what nobody should know. Where the SQL
+    cannot be read, every column is behind everything.
+    """
+    names = [*view.entity, *(each.name for each in [*view.features, *view.on_demand])]
+    try:
+        found = column_origins(view, source)
+    except Invalid:
+        return {name: list(source) for name in names}
+    decided = {each.column for each in found.selected}
+    held = {name: {each.column for each in found.features[name]} for name in names}
+    empty = {each.name for each in view.features if not each.sql.strip()}  # a count of rows has no values of any column
+    return {
+        name: [column for column in source if column in held[name] or (column in decided and name not in empty)]
+        for name in names
+    }
 
 
-def _how(steps: Sequence[Any]) -> Use:
-    """How a column comes out of all the SELECTs that it goes through."""
+def _behind(sql: str, known: Known, own: Known, use: Use | None) -> list[Origin]:
     from sqlglot import exp
 
-    if any(step.find(exp.AggFunc) for step in steps):
-        return Use.AGGREGATION
-    plain = all(isinstance(step.unalias(), exp.Column) for step in steps)
-    return Use.IDENTITY if plain else Use.TRANSFORMATION
+    if not sql.strip():
+        return []
+    text = Text(f"SELECT ({sql}\n)", known)
+    (value,) = text.tree.expressions
+    if value.find(exp.Query):  # a query within: its names may be those of the table itself
+        both = {name: _both(known.get(name, ()), own.get(name, ())) for name in {*known, *own}}
+        text = Text(f"SELECT ({sql}\n)", both)
+        (value,) = text.tree.expressions
+    found = text.expression(value.unnest())
+    return _merged(each.into(use) if use is not None else each for each in found)
+
+
+def _both(one: Iterable[Origin] | None, other: Iterable[Origin] | None) -> list[Origin] | None:
+    return None if one is None or other is None else [*one, *other]
+
+
+def _selected(view: FeatureView, own: dict[str, list[Origin]], source: Sequence[str]) -> tuple[Known, list[Origin]]:
+    """Each column that features can name, by the columns of the source that it comes from; and what rows are chosen by."""
+    if not view.select:
+        return own, []
+    everything = [Origin(column=name, use=Use.FILTER) for name in source]
+    try:
+        text = Text(view.select, own)
+    except Undecided:
+        return dict.fromkeys(own), everything
+    try:
+        deciding = list(text.deciding())
+    except Undecided:
+        deciding = everything
+    outputs: dict[str, list[Origin] | None] = {}
+    for name in text.names():
+        try:
+            outputs[name] = sorted(text.name(name))
+        except Undecided:
+            outputs[name] = None
+    return outputs, deciding
 
 
 def _use(feature: Feature) -> Use:
-    from sqlglot import exp
-
     if feature.aggregation is not None:
         return Use.AGGREGATION
-    return Use.IDENTITY if isinstance(_parsed(feature.sql), exp.Column) else Use.TRANSFORMATION
-
-
-def _through(selected: dict[str, list[Origin]], names: Iterable[str], use: Use) -> list[Origin]:
-    """The sources of some columns, used in a way: what was transformed before does not become the same again."""
-    return _merged(
-        Origin(column=each.column, use=use if each.use is Use.IDENTITY or use is Use.AGGREGATION else each.use)
-        for name in names
-        for each in selected.get(name.lower(), [])
-    )
-
-
-def _rows(view: FeatureView, selected: dict[str, list[Origin]]) -> Iterable[Origin]:
-    times = [name for name in (view.event_time, view.created_time) if name is not None]
-    for name, use in [*((each, Use.JOIN) for each in view.entity), *((each, Use.WINDOW) for each in times)]:
-        yield from (Origin(column=each.column, use=use) for each in selected.get(name.lower(), []))
-
-
-def _deciding(select: str, source: Sequence[str], exp: Any) -> list[Origin]:
-    """What a SELECT filters, joins, groups and sorts by, at any depth."""
-    own, tree = {name.lower(): name for name in source}, _parsed(select)
-    places = (
-        (exp.Where, Use.FILTER), (exp.Having, Use.FILTER), (exp.Qualify, Use.FILTER), (exp.Join, Use.JOIN),
-        (exp.Group, Use.GROUP_BY), (exp.Order, Use.SORT),
-    )  # fmt: skip
-    return [
-        Origin(column=own[column.name.lower()], use=use)
-        for kind, use in places
-        for part in tree.find_all(kind)
-        for column in part.find_all(exp.Column)
-        if column.name.lower() in own
-    ]
-
-
-def _columns_in(sql: str) -> list[str]:
+    import sqlglot
     from sqlglot import exp
 
-    return [] if not sql.strip() else list(dict.fromkeys(column.name for column in _parsed(sql).find_all(exp.Column)))
+    return Use.IDENTITY if isinstance(sqlglot.parse_one(feature.sql, dialect="duckdb"), exp.Column) else Use.TRANSFORMATION
 
 
-def _parsed(sql: str) -> exp.Expression:
-    import sqlglot
-
-    found: exp.Expression = sqlglot.parse_one(sql, dialect="duckdb")
-    return found
+def _rows(view: FeatureView, outputs: Known, everything: list[Origin]) -> Iterable[Origin]:
+    times = [name for name in (view.event_time, view.created_time) if name is not None]
+    for name, use in [*((each, Use.JOIN) for each in view.entity), *((each, Use.WINDOW) for each in times)]:
+        held = outputs.get(name.lower())
+        yield from (Origin(column=each.column, use=use) for each in (everything if held is None else held))
 
 
 def _merged(found: Iterable[Origin]) -> list[Origin]:

@@ -17,7 +17,7 @@ from modelwright.core.wire import encode
 from modelwright.features import sql
 from modelwright.features.durations import since_epoch
 from modelwright.features.loading import load_views
-from modelwright.features.origins import DROP
+from modelwright.features.masks import DROP
 from modelwright.features.reading import OnlineReader, not_online
 from modelwright.features.records import Comparison, FeatureView, OnlineState, TrainingSet, ViewVersion
 from modelwright.features.standing import Standing

@@ -19,8 +19,8 @@ from modelwright.core.signature import Column
 from modelwright.core.wire import convert, decode, time_text, to_plain
 from modelwright.datasets import Datasets
 from modelwright.features.admission import about
+from modelwright.features.columns import columns_behind
 from modelwright.features.diff import diff
-from modelwright.features.origins import origins
 from modelwright.features.ports import OnlineStore
 from modelwright.features.pushes import Pushes
 from modelwright.features.reads import ReadLog
@@ -98,7 +98,7 @@ class Views(Room):
             tx.unchanged()
             return version_of(newest)
         pinned = catalog.resolve(tx, source)
-        behind = origins(view, self._datasets.known(tx, pinned).names)
+        behind = columns_behind(view, self._datasets.known(tx, pinned).names)
         version = catalog.add(
             tx,
             Kind.FEATURES,
