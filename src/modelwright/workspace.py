@@ -86,6 +86,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ledger: dict[str, Any] = {}
     objects: dict[str, Any] = {}
     roles: dict[str, dict[str, Any]] = {}
+    datasets: dict[str, Any] = {}
     features: dict[str, Any] = {}
     models: dict[str, Any] = {}
     pipelines: dict[str, Any] = {}
@@ -296,13 +297,21 @@ class Workspace:
 
     @cached_property
     def datasets(self) -> Datasets:
-        from modelwright.datasets import Datasets
+        from modelwright.datasets import Datasets, DatasetSettings
         from modelwright.store.objects import S3Settings
 
         cache = config.datasets_cache(self.home.folder) if self.home else None
         indexes = None if self.home or not self.address else config.user_cache(self.address) / "trees"
         s3 = self.home.settings.section("objects", S3Settings) if self.home else None
-        return Datasets(self.caller, cache=cache, indexes=indexes, address=self.address, s3=s3, privacy=self.privacy)
+        return Datasets(
+            self.caller,
+            cache=cache,
+            indexes=indexes,
+            address=self.address,
+            s3=s3,
+            privacy=self.privacy,
+            settings=self.settings.section("datasets", DatasetSettings),
+        )
 
     @cached_property
     def privacy(self) -> Privacy:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from modelwright.datasets import DatasetSettings
 from modelwright.datasets.privacy.records import PrivacySettings
 from modelwright.deployments import DeploymentSettings
 from modelwright.features import FeatureSettings
@@ -33,6 +34,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "ledger": LedgerSettings,
     "objects": S3Settings,
     "roles": Role,
+    "datasets": DatasetSettings,
     "features": FeatureSettings,
     "models": ModelSettings,
     "pipelines": PipelineSettings,

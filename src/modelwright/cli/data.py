@@ -61,9 +61,14 @@ def register(app: typer.Typer) -> None:
 def add(
     name: Annotated[str, typer.Argument(help="The dataset's name.")],
     files: Annotated[
-        list[Path] | None,
-        typer.Argument(help="CSV or Parquet files, all of one version; or a folder, or a file of any kind."),
+        list[str] | None,
+        typer.Argument(
+            help="CSV or Parquet files, all of one version; a folder, or a file of any kind; delta:TABLE, iceberg:TABLE."
+        ),
     ] = None,
+    in_place: Annotated[
+        bool, typer.Option("--in-place", help="Leave the rows of a Delta or Iceberg table where they lie.")
+    ] = False,
     query: Annotated[str, typer.Option(metavar="SQL", help="Instead of files: the rows of a query of --database.")] = "",
     database: Annotated[
         str, typer.Option(metavar="URL", help="postgresql+psycopg://..., sqlite:///file.db; no password is kept.")
@@ -96,11 +101,14 @@ def add(
 ) -> None:
     """Make a version of one or more files, or of a folder; the same content twice is the same version.
 
-    CSV and Parquet become rows; a folder, or any other file, is kept as it is.
+    CSV and Parquet become rows; a folder, or any other file, is kept as it is. delta:FOLDER@3 and
+    iceberg:s3://bucket/TABLE@SNAPSHOT are tables of a lake: their rows are copied, or with --in-place registered where they
+    are and verified whenever they are read.
 
     A broken row is told with its file, line and column, and nothing is loaded. Key, time column, types and personal columns
     are those of the version before where they are not given.
     """
+    from modelwright.datasets.lakes.records import names_lake
     from modelwright.datasets.records import CsvFormat, Query
 
     inputs = [Ref.parse(text) for text in derived_from or []]
@@ -109,28 +117,32 @@ def add(
     files = files or []
     if bool(files) == bool(query) or bool(query) != bool(database):
         raise Invalid("Rows come from files, or from --query and --database.", mend="Name the one or the other.")
-    if as_files or any(folders.holds_files(file) for file in files):
+    lakes = [file for file in files if names_lake(file)]
+    if in_place and (len(files) != 1 or not lakes or as_files or type_ or missing or delimiter != ","):
+        raise Invalid(
+            "A table in place is one of a lake, with the types that it has.", mend="Name one: delta:FOLDER, iceberg:FOLDER."
+        )
+    if as_files or any(folders.holds_files(Path(file)) for file in files):
         if len(files) > 1 or key or time_column or type_ or personal or missing or checks:
             raise Invalid("Files have no columns and no checks.", mend="Name one folder or file, without such options.")
-        about = {"description": description, "tags": pairs(tag, option="--tag"), "reason": reason, "parent": parent}
-        folders.add_files(name, files[0], verify=verify, inputs=inputs, about=about, where=where, as_json=as_json)
+        told = {"description": description, "tags": pairs(tag, option="--tag"), "reason": reason, "parent": parent}
+        folders.add_files(name, Path(files[0]), verify=verify, inputs=inputs, about=told, where=where, as_json=as_json)
         return
     form = CsvFormat(delimiter=delimiter, missing=tuple(missing) if missing else CsvFormat().missing)
+    about: dict[str, Any] = {
+        "key": key,
+        "time_column": time_column,
+        "personal": personal or (),
+        "parent": parent,
+        "inputs": inputs,
+    }
+    about |= {"description": description, "tags": pairs(tag, option="--tag"), "reason": reason}
     with workspace(where) as rooms, progress(f"adding {name}"):
-        version = rooms.datasets.add(
-            name,
-            Query(database=database, sql=query) if query else files[0] if len(files) == 1 else files,
-            key=key,
-            time_column=time_column,
-            types=pairs(type_, option="--type"),
-            personal=personal or (),
-            csv=form,
-            parent=parent,
-            inputs=inputs,
-            description=description,
-            tags=pairs(tag, option="--tag"),
-            reason=reason,
-        )
+        if in_place:
+            version = rooms.datasets.add_in_place(name, files[0], **about)
+        else:
+            source = Query(database=database, sql=query) if query else files[0] if len(files) == 1 else files
+            version = rooms.datasets.add(name, source, types=pairs(type_, option="--type"), csv=form, **about)
         report = rooms.datasets.check(version.ref, checks) if checks else None
         promised = rooms.contracts.kept(version.ref)[:1]
     if as_json:

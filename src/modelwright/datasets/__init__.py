@@ -21,6 +21,8 @@ from modelwright.datasets.checks import (
 )
 from modelwright.datasets.contracts.records import Contract, ContractDiff, ContractVersion, PromisedColumn, load_contract
 from modelwright.datasets.contracts.service import Contracts
+from modelwright.datasets.lakes.access import DatasetSettings
+from modelwright.datasets.lakes.records import Lake
 from modelwright.datasets.pruning import objects_of
 from modelwright.datasets.records import (
     CheckReport,
@@ -34,6 +36,7 @@ from modelwright.datasets.records import (
     DatasetRecord,
     DatasetVersion,
     Keeping,
+    LakeTable,
     MergeConflict,
     Part,
     Profile,
@@ -59,6 +62,7 @@ __all__ = [
     "DatasetFile",
     "DatasetMerge",
     "DatasetRecord",
+    "DatasetSettings",
     "DatasetVersion",
     "Datasets",
     "Distribution",
@@ -66,6 +70,8 @@ __all__ = [
     "Freshness",
     "Function",
     "Keeping",
+    "Lake",
+    "LakeTable",
     "Measure",
     "MergeConflict",
     "Nulls",

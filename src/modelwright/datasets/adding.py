@@ -89,7 +89,7 @@ def described(
 
     Stretches of rows that `before` has too are not profiled again.
     """
-    profile = _profile(blobs, [path for path, _ in files], _quoted(about.columns, about.findings, before), before)
+    profile = _profile(blobs, [path for path, _ in files], quoted(about.columns, about.findings, before), before)
     with Packer(blobs, known) as packer:
         entries = _stored(packer, [path for path, _ in files])
         manifest, _ = write_manifest(blobs, packer, entries)
@@ -145,7 +145,7 @@ def extend(
     with tempfile.TemporaryDirectory(prefix="modelwright-add-") as folder:
         written = list(write_parts([joined], Path(folder), by))
         profile = _profile(
-            blobs, [*files[: len(kept)], *(path for path, _ in written)], _quoted(columns, findings, before), before
+            blobs, [*files[: len(kept)], *(path for path, _ in written)], quoted(columns, findings, before), before
         )
         with Packer(blobs, known) as packer:
             held = list(entries[: len(kept)]) or _stored(packer, files[: len(kept)])
@@ -184,7 +184,7 @@ def _profile(
     return profile_of(sketch, columns, segments)
 
 
-def _quoted(
+def quoted(
     columns: Sequence[DatasetColumn], findings: Sequence[Finding], before: DatasetVersion | None
 ) -> list[DatasetColumn]:
     """The columns as a profile may quote them: those that may be personal are, unless somebody said that they are not."""

@@ -20,12 +20,16 @@ def check_consistent(record: DatasetRecord) -> None:
     for name in [*record.key, *([record.time_column] if record.time_column else [])]:
         if name not in record.names:
             raise Invalid(f"There is no column {name!r}.", mend=f"The columns are {', '.join(record.names)}.")
+    if record.lake is not None:
+        return
     if sum(part.rows for part in record.parts) != record.rows or sum(part.bytes for part in record.parts) != record.bytes:
         raise Invalid("The rows or bytes of the parts do not add up to those of the record.")
 
 
 def check_stored(blobs: Blobs, record: DatasetRecord) -> Sequence[str]:
     """The objects it needs; `Invalid` unless the manifest is what the record says, and every pack of it is stored."""
+    if record.lake is not None:
+        return [record.lake.listing]
     if record.manifest is None:
         return [part.digest for part in record.parts]
     from modelwright.datasets.manifest import entries_of, packs_of, read_manifest

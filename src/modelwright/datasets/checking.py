@@ -23,6 +23,7 @@ from modelwright.datasets.functions import Tally, run_functions
 from modelwright.datasets.plans import TABLE, Plan, plan_for
 from modelwright.datasets.profile import scalar
 from modelwright.datasets.records import CheckBasis, CheckReport, CheckResult, DatasetVersion
+from modelwright.datasets.scans import Rows
 from modelwright.datasets.segments import TableSketch
 from modelwright.datasets.shifts import shift
 from modelwright.store.records import Verdict
@@ -35,8 +36,8 @@ class Grounds:
     """Where a run of checks finds what it looks at: the version's files, those of other versions, and their sketches."""
 
     basis: CheckBasis
-    files: Sequence[Path]
-    other: Callable[[Ref], tuple[DatasetVersion, Sequence[Path]]]
+    files: Rows
+    other: Callable[[Ref], tuple[DatasetVersion, Rows]]
     sketch: Callable[[Ref], TableSketch]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,10 @@ from modelwright.datasets.engine import connect, identifier, row
 from modelwright.datasets.profile import finite, is_number, present
 from modelwright.datasets.records import ColumnChange, DatasetColumn, DatasetDiff, DatasetVersion, DistributionChange
 from modelwright.datasets.rowdiff import compare_rows
+from modelwright.datasets.scans import Rows
 
 
-def compare(before: DatasetVersion, old: Sequence[Path], after: DatasetVersion, new: Sequence[Path]) -> DatasetDiff:
+def compare(before: DatasetVersion, old: Rows, after: DatasetVersion, new: Rows) -> DatasetDiff:
     """Compare two versions by their records and by the files of their parts."""
     connection = connect({"before": old, "after": new}, guarded=False)
     shared = [(before.column(name), after.column(name)) for name in before.names if name in after.names]

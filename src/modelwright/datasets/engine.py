@@ -9,13 +9,14 @@ from typing import Any
 
 import pyarrow as pa
 
+from modelwright.datasets.scans import Rows, is_scan
 from modelwright.store import analytics
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def connect(views: Mapping[str, Sequence[Path]], *, guarded: bool = True, spill: Path | None = None) -> Any:
-    """A connection in memory with one view for each name over its Parquet files, rows in the order of the files.
+def connect(views: Mapping[str, Rows], *, guarded: bool = True, spill: Path | None = None) -> Any:
+    """A connection in memory with one view for each name over its Parquet files or its Arrow dataset, rows in their order.
 
     Times are in UTC. Guarded, it has an instance to itself, and expressions that run on it can reach neither other files
     nor the network, nor change its settings: what a check's author writes is computed on the data and on nothing else.
@@ -24,11 +25,14 @@ def connect(views: Mapping[str, Sequence[Path]], *, guarded: bool = True, spill:
     """
     connection = analytics.opened(spill) if guarded else analytics.reading()
     if guarded:
-        files = sorted({str(path) for paths in views.values() for path in paths})
+        files = sorted({str(path) for rows in views.values() if not is_scan(rows) for path in rows})
         connection.execute(f"SET allowed_paths = [{', '.join(quote(path) for path in files)}]")
         connection.execute("SET enable_external_access = false")
-    for name, paths in views.items():
-        listed = ", ".join(quote(str(path)) for path in paths)
+    for name, rows in views.items():
+        if is_scan(rows):
+            connection.register(name, rows)
+            continue
+        listed = ", ".join(quote(str(path)) for path in rows)
         connection.execute(f"CREATE TEMP VIEW {identifier(name)} AS SELECT * FROM read_parquet([{listed}])")
     if guarded:
         connection.execute("SET lock_configuration = true")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,21 +12,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from modelwright.core.errors import Conflict, Invalid, Unavailable
+from modelwright.datasets.parts import write_parquet
+from modelwright.datasets.scans import Rows, batches_of, is_scan, schema_of, tables_of
 
 SUFFIXES: Final[Mapping[str, str]] = {
     ".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".arrow": "arrow", ".feather": "arrow",
 }  # fmt: skip
-_BATCH: Final = 65_536  # rows that are written at once
+_ROWS: Final = 1 << 20  # of a part, where rows come from elsewhere
 
 
-def export_rows(files: Sequence[Path], target: Path, form: str) -> None:
+def export_rows(files: Rows, target: Path, form: str) -> None:
     """Write the rows of parts, in their order, to a path that is new; it appears once it is whole.
 
     `parquet`, `csv` (RFC 4180 in UTF-8, a missing value as an empty field and an empty text as two quotes, times in ISO
     8601) and `arrow` (an IPC file, which Feather 2 is) make a file; `parts` makes a folder of Parquet files, `delta` one of
     Delta Lake.
     """
-    writers: Mapping[str, Callable[[Sequence[Path], Path], None]] = {
+    writers: Mapping[str, Callable[[Rows, Path], None]] = {
         "parquet": _parquet, "csv": _csv, "arrow": _arrow, "parts": _parts, "delta": _delta,
     }  # fmt: skip
     if form not in writers:
@@ -49,27 +51,20 @@ def appear(target: Path, write: Callable[[Path], None]) -> None:
         partial.unlink(missing_ok=True)
 
 
-def schema_of(files: Sequence[Path]) -> Any:
-    """The columns of all parts."""
-    return pa.unify_schemas([pq.read_schema(file).remove_metadata() for file in files])
+def batches(files: Rows, schema: Any) -> Iterator[Any]:
+    """The rows, in their order, with the columns and types of a schema."""
+    for batch in batches_of(files):
+        yield pa.Table.from_batches([batch]).cast(schema).combine_chunks()
 
 
-def batches(files: Sequence[Path], schema: Any) -> Iterator[Any]:
-    """The rows of parts, in their order, with the columns and types of a schema."""
-    for file in files:
-        with pq.ParquetFile(file) as parquet:
-            for batch in parquet.iter_batches(_BATCH):
-                yield pa.Table.from_batches([batch]).cast(schema).combine_chunks()
-
-
-def _parquet(files: Sequence[Path], target: Path) -> None:
+def _parquet(files: Rows, target: Path) -> None:
     schema = schema_of(files)
     with pq.ParquetWriter(target, schema, compression="zstd") as writer:
         for table in batches(files, schema):
             writer.write_table(table)
 
 
-def _csv(files: Sequence[Path], target: Path) -> None:
+def _csv(files: Rows, target: Path) -> None:
     from pyarrow import csv
 
     schema = schema_of(files)
@@ -81,20 +76,24 @@ def _csv(files: Sequence[Path], target: Path) -> None:
             writer.write_table(table)
 
 
-def _arrow(files: Sequence[Path], target: Path) -> None:
+def _arrow(files: Rows, target: Path) -> None:
     schema = schema_of(files)
     with pa.OSFile(str(target), "wb") as file, pa.ipc.new_file(file, schema) as writer:
         for table in batches(files, schema):
             writer.write_table(table)
 
 
-def _parts(files: Sequence[Path], target: Path) -> None:
+def _parts(files: Rows, target: Path) -> None:
     target.mkdir()
+    if is_scan(files):
+        for number, table in enumerate(tables_of(files, _ROWS)):
+            write_parquet(table, target / f"{number:06}.parquet")
+        return
     for number, file in enumerate(files):
         shutil.copyfile(file, target / f"{number:06}.parquet")
 
 
-def _delta(files: Sequence[Path], target: Path) -> None:
+def _delta(files: Rows, target: Path) -> None:
     try:
         from deltalake import write_deltalake
     except ImportError:

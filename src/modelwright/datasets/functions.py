@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from modelwright.core.errors import Invalid
 from modelwright.datasets.checks import Function
 from modelwright.datasets.engine import cells
 from modelwright.datasets.profile import scalar
 from modelwright.datasets.records import DatasetVersion
+from modelwright.datasets.scans import Rows, batches_of
 
 BATCH: Final = 131_072  # rows that a function is given at once, at most
 
@@ -29,9 +28,7 @@ class Tally:
         self.problem = ""  # why it was given up
 
 
-def run_functions(
-    checks: Mapping[int, Function], version: DatasetVersion, files: Sequence[Path], sample: int
-) -> dict[int, Tally]:
+def run_functions(checks: Mapping[int, Function], version: DatasetVersion, files: Rows, sample: int) -> dict[int, Tally]:
     """Call functions with all rows of a version; what each found, by its number.
 
     A function that raises, or gives something else than a truth value for each row, is given up with its reason.
@@ -60,15 +57,13 @@ def run_functions(
     return tallies
 
 
-def _batches(files: Sequence[Path], version: DatasetVersion, tallies: Sequence[Tally]) -> Any:
+def _batches(files: Rows, version: DatasetVersion, tallies: Sequence[Tally]) -> Any:
     """The rows, of the columns that functions ask for and of the key."""
     asked = {name for tally in tallies for name in tally.check.columns}
     if not asked:
         return
     wanted = [name for name in version.names if name in asked or name in version.key]
-    for file in files:
-        with pq.ParquetFile(file) as parquet:
-            yield from parquet.iter_batches(BATCH, columns=wanted)
+    yield from batches_of(files, wanted, BATCH)
 
 
 def _wrong(said: Any, rows: int) -> Any:

@@ -17,7 +17,9 @@ def objects_of(blobs: Blobs, versions: Iterable[DatasetVersion]) -> set[str]:
         found |= {digest for digest in (version.manifest, version.profile) if digest is not None}
         if version.profile is not None:
             found |= {segment.sketch for segment in decode(blobs.read(version.profile), Profile).segments}
-        if version.manifest is None:
+        if version.lake is not None:
+            found.add(version.lake.listing)
+        elif version.manifest is None:
             found |= {part.digest for part in version.parts}
         else:
             manifest = read_manifest(blobs, version.manifest)

@@ -57,6 +57,18 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
 
 
+class LakeTable(msgspec.Struct, frozen=True, kw_only=True):
+    """A table of Delta Lake or Iceberg whose rows stay where they lie: which version of it, and how that is told again."""
+
+    form: str  # "delta" | "iceberg"
+    address: str  # a folder, or s3://bucket/prefix
+    version: str  # Delta's number, Iceberg's snapshot
+    digest: str  # of what its log says of that version
+    log: str = ""  # digest of the file that made the version: Delta's commit, Iceberg's manifest list
+    listing: str  # digest of the object that says what each file was when it was registered
+    files: int
+
+
 class TimeRange(msgspec.Struct, frozen=True, kw_only=True):
     """The first and the last event time, both included, as RFC 3339 in UTC; a time without a zone is read as UTC."""
 
@@ -83,6 +95,7 @@ class DatasetRecord(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int  # of the parts, or files, together, before chunks they share with others are taken off
     parts: list[Part] = []
     files: int = 0  # how many there are, where these are the version
+    lake: LakeTable | None = None  # where the rows lie, of a version that is read in place; then there are no parts
     manifest: str | None = None  # digest of the object that names the chunks of parts or files
     content: str = ""  # of files: a digest of their paths and contents
     stored: int | None = None  # bytes that had to be stored for it: what none before it had

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -14,18 +13,22 @@ from modelwright.core.clock import parse_time
 from modelwright.core.errors import Invalid
 from modelwright.datasets.engine import connect, identifier
 from modelwright.datasets.records import DatasetVersion
+from modelwright.datasets.scans import Rows, is_scan, schema_of
 
 
-def read_rows(version: DatasetVersion, files: Sequence[Any], columns: Sequence[str] | None, where: str | None) -> Any:
+def read_rows(version: DatasetVersion, files: Rows, columns: Sequence[str] | None, where: str | None) -> Any:
     """The rows in their order, with the types in which they are stored.
 
-    `files` are paths or, without a condition, file objects. `NotFound` names a column that is not there; `Invalid` carries
-    DuckDB's words about a condition it does not understand.
+    `files` are paths or, without a condition, file objects; or an Arrow dataset. `NotFound` names a column that is not
+    there; `Invalid` carries DuckDB's words about a condition it does not understand.
     """
     names = [version.column(name).name for name in columns] if columns is not None else version.names
+    if where is None and is_scan(files):
+        return files.to_table(columns=names)
     if where is None:
         return pa.concat_tables(pq.read_table(file, columns=names, partitioning=None) for file in files)
-    schema = pa.schema([pq.read_schema(files[0]).field(name) for name in names])
+    stored = schema_of(files if is_scan(files) else files[:1])
+    schema = pa.schema([stored.field(name) for name in names])
     listed = ", ".join(identifier(name) for name in names)
     try:
         found = connect({"dataset": files}).sql(f"SELECT {listed} FROM dataset WHERE ({where})").to_arrow_table()
@@ -34,8 +37,10 @@ def read_rows(version: DatasetVersion, files: Sequence[Any], columns: Sequence[s
     return found.cast(schema)
 
 
-def read_head(files: Sequence[Any], n: int) -> Any:
+def read_head(files: Rows, n: int) -> Any:
     """The first `n` rows, without reading parts and row groups that hold none of them."""
+    if is_scan(files):
+        return files.head(n)
     found: list[Any] = []
     for file in files:
         with pq.ParquetFile(file) as parquet:
@@ -47,9 +52,9 @@ def read_head(files: Sequence[Any], n: int) -> Any:
     return pa.concat_tables(found)
 
 
-def shape(version: DatasetVersion, files: Sequence[Path], rows: Any) -> Any:
+def shape(version: DatasetVersion, files: Rows, rows: Any) -> Any:
     """Rows in the columns and types that a version is stored in. Text becomes a moment where the version has moments."""
-    schema = pq.read_schema(files[0]).remove_metadata()
+    schema = schema_of(files)
     if isinstance(rows, Sequence):
         given = {name for row in rows for name in row}
     else:

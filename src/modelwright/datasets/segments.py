@@ -83,7 +83,7 @@ def sketch_files(
                 whole.merge(read_segment(blobs, segment, columns))
             else:
                 made = _sketch(stretch, columns, threads)
-                segment = Segment(digest=stretch.digest, rows=stretch.rows, sketch=blobs.put(_pack(made)))
+                segment = Segment(digest=stretch.digest, rows=stretch.rows, sketch=blobs.put(pack_segment(made)))
                 whole.merge(made)
             segments.append(segment)
     return whole, segments
@@ -115,7 +115,8 @@ def read_segment(blobs: Blobs, segment: Segment, columns: Sequence[DatasetColumn
     return found
 
 
-def _pack(sketch: TableSketch) -> bytes:
+def pack_segment(sketch: TableSketch) -> bytes:
+    """Sketches as the bytes of an object."""
     plain = msgspec.msgpack.encode(_Stored(FORMAT, {name: each.write() for name, each in sketch.columns.items()}))
     packed: bytes = pa.compress(plain, codec="zstd", asbytes=True)
     return len(plain).to_bytes(8, "little") + packed

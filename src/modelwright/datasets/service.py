@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from modelwright.datasets.local.adding import Adding
+from modelwright.datasets.local.elsewhere import Elsewhere
 from modelwright.datasets.local.moving import Moving
 
 
-class Datasets(Adding, Moving):
+class Datasets(Elsewhere, Moving):
     """Versions of tables and of files: their content, profile, checks and differences.
 
     The operations are in `Versions`. What runs where the caller is stands in `local`, one class for each thing that is
-    done: how content is reached (`Content`), read (`Reading`), checked (`Quality`), added and merged (`Adding`), and moved
-    (`Moving`).
+    done: how content is reached (`Content`), read (`Reading`), checked (`Quality`), added and merged (`Adding`), registered
+    where it lies (`Elsewhere`), and moved (`Moving`).
     """

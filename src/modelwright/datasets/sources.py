@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +16,13 @@ from modelwright.datasets.types import TypePlan, stored_form
 
 PARQUET = (".parquet", ".pq")
 CSV = (".csv", ".tsv", ".txt")
+
+
+class Brought(NamedTuple):
+    """A table that was brought from elsewhere, and from where."""
+
+    table: Any
+    label: str
 
 
 def read_source(source: Any, plan: TypePlan, form: CsvFormat) -> tuple[list[Any], str]:
@@ -35,12 +42,14 @@ def read_source(source: Any, plan: TypePlan, form: CsvFormat) -> tuple[list[Any]
         from modelwright.datasets.queries import read_query
 
         return [stored_form(read_query(source), plan.declared, source.label)], source.label
+    if isinstance(source, Brought):
+        return [stored_form(source.table, plan.declared, source.label)], source.label
     if hasattr(source, "__arrow_c_stream__"):
         label = f"{type(source).__module__.partition('.')[0]}.{type(source).__name__}"
         return [stored_form(pa.table(source), plan.declared, label)], label
     raise Invalid(
         f"A {type(source).__name__} is no source of rows.",
-        mend="Give a path of a CSV or Parquet file, a list of paths, a Query, or a table with the Arrow C stream.",
+        mend="Give a path of a CSV or Parquet file, a list of paths, a Query, a Lake, or a table with the Arrow C stream.",
     )
 
 

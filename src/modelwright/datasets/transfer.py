@@ -14,6 +14,7 @@ from modelwright.core.refs import LATEST, Kind, Ref
 from modelwright.core.wire import decode
 from modelwright.datasets.ancestry import ancestors
 from modelwright.datasets.chunks import Chunk, KnownChunks, Packer, read_chunks
+from modelwright.datasets.lakes.access import refuse_in_place
 from modelwright.datasets.manifest import Entry, entries_of, read_manifest, write_manifest
 from modelwright.datasets.records import DatasetRecord, DatasetVersion, Profile
 
@@ -82,6 +83,7 @@ def transfer(
         def tell(count: int, before: int = done) -> None:
             told(before + count)
 
+        refuse_in_place(version, "only what is stored here travels")
         record, stored = _bring(source.blobs, target.blobs, version, known, tell)
         record = replace(
             record,

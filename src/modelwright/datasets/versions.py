@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from msgspec.structs import replace
 
@@ -14,12 +14,16 @@ from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import decode
 from modelwright.datasets.admission import check_consistent, check_stored
 from modelwright.datasets.identity import content_digest
+from modelwright.datasets.lakes.access import DatasetSettings, InPlace
 from modelwright.datasets.privacy import DEFAULT_PURPOSE, Permit, Privacy
 from modelwright.datasets.privacy.purposes import reasons_against
 from modelwright.datasets.privacy.queries import permit_for, permitted, protect_version, shown
 from modelwright.datasets.privacy.service import refuse_withheld
 from modelwright.datasets.records import CheckBasis, CheckReport, CheckResult, DatasetRecord, DatasetVersion, Keeping
 from modelwright.store import Evidence, State, Transaction, catalog, evidence
+
+if TYPE_CHECKING:
+    from modelwright.store.objects import S3Settings
 
 CHECKS = "data-checks"  # the kind of evidence that a run of checks becomes
 
@@ -30,9 +34,17 @@ class Versions(Room):
     room: ClassVar[str] = "datasets"
     kind: ClassVar[Kind] = Kind.DATASET
 
-    def __init__(self, caller: Caller, *, privacy: Privacy | None = None) -> None:
-        """`privacy` has the keys of pseudonyms, where the workspace is."""
+    def __init__(
+        self,
+        caller: Caller,
+        *,
+        privacy: Privacy | None = None,
+        s3: S3Settings | None = None,
+        settings: DatasetSettings | None = None,
+    ) -> None:
+        """`privacy` has the keys of pseudonyms, where the workspace is; `s3` is how buckets are reached."""
         super().__init__(caller)
+        self._lakes = InPlace(caller.blobs, s3, settings or DatasetSettings())
         self._privacy = privacy or Privacy(caller)
 
     @operation("write", event="datasets.version.added")
@@ -55,6 +67,8 @@ class Versions(Room):
         contradicts itself.
         """
         check_consistent(record)
+        if record.lake is not None:
+            self._lakes.admit(tx.principal, record)
         refuse_withheld(tx, check_stored(self.blobs, record), unless=name)
         for part in record.parts if record.manifest is None else []:
             if not self.blobs.exists(part.digest) or self.blobs.size(part.digest) != part.bytes:

@@ -80,8 +80,18 @@ def _table(known: Known, version: Version) -> dict[str, Any]:
     said = {"datasetType": facets.dataset_type("TABLE" if record.is_table else "FILE")}
     if record.is_table:
         said["schema"] = facets.schema((column.name, column.type) for column in record.columns)
+    if record.lake is not None:
+        return said | {"symlinks": facets.symlink(*_lake_name(record.lake.address))}
     place = record.manifest or (record.parts[0].digest if record.parts else "")
     return said | ({"symlinks": facets.symlink(f"{known.namespace}/objects", place)} if place else {})
+
+
+def _lake_name(address: str) -> tuple[str, str]:
+    """Namespace and name of a table that lies elsewhere, as OpenLineage names what lies in a bucket or a folder."""
+    if address.startswith("s3://"):
+        bucket, _, key = address.removeprefix("s3://").partition("/")
+        return f"s3://{bucket}", key or "/"
+    return "file", address
 
 
 def _view(known: Known, version: Version) -> dict[str, Any]:

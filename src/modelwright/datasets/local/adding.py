@@ -12,6 +12,8 @@ from msgspec.structs import replace
 from modelwright.core.errors import Invalid, NotFound
 from modelwright.core.refs import Kind, Ref, as_ref
 from modelwright.datasets.checks import Check, load_checks
+from modelwright.datasets.lakes.access import refuse_in_place
+from modelwright.datasets.lakes.records import Lake, names_lake
 from modelwright.datasets.local.quality import Quality
 from modelwright.datasets.records import CsvFormat, DatasetMerge, DatasetRecord, DatasetVersion
 
@@ -41,7 +43,8 @@ class Adding(Quality):
     ) -> DatasetVersion:
         """Make a version of a file, several files, or a table; the same content twice is the same version.
 
-        `source` is the path of a CSV or Parquet file, a list of such, a `Query`, or anything with the Arrow C stream. A
+        `source` is the path of a CSV or Parquet file, a list of such, a `Query`, a table of a lake (a `Lake`, or its name,
+        such as `delta:lake/flights@3`), of which the rows are copied, or anything with the Arrow C stream. A
         broken row is `Invalid`, with file, line, column and row, and nothing is loaded. Types that are not given are those
         of the version before, then what all rows agree on. `key` names the columns of a row's key, `time_column` the one
         that says when its event happened, `personal` those that are about a person; not given, they are as before too.
@@ -55,6 +58,8 @@ class Adding(Quality):
         newest = self._newest(name)
         if newest is not None and not newest.is_table:
             raise Invalid(f"{newest.ref} holds files, not rows.", mend="Choose another name, or add files to it.")
+        if isinstance(source, Lake) or (isinstance(source, str) and names_lake(source)):
+            source = self._lakes.copied(Lake.parse(source) if isinstance(source, str) else source)
         with closing(self._known(newest)) as known:
             record = prepare(
                 self.blobs,
@@ -156,6 +161,7 @@ class Adding(Quality):
 
         version = self._holding_rows(self.show(as_ref(ref)))
         self.require_clear(version)
+        refuse_in_place(version, "rows are added to it where it lies")
         files, entries = self._raw_files(version), self._entries(version) if version.manifest is not None else []
         shaped = self.shaped(version.ref, rows)
         with closing(self._known(version)) as known:
@@ -167,7 +173,7 @@ class Adding(Quality):
         from modelwright.datasets.rows import shape
 
         version = self._holding_rows(self.show(as_ref(ref)))
-        return shape(version, self._files(version)[:1], rows)
+        return shape(version, self._files(version), rows)
 
     def merge(
         self,
@@ -194,6 +200,7 @@ class Adding(Quality):
         versions = (begun, mine, other)
         for version in versions:
             self.require_clear(version)
+            refuse_in_place(version, "it is merged where it lies")
         merging.check_mergeable(*versions, settle)
         target = Ref(Kind.DATASET, into or mine.ref.name)
         if (done := merging.nothing_to_merge(*versions)) is not None and target == done.ours.whole:

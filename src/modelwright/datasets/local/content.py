@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -16,11 +16,13 @@ from modelwright.core.reading import noticed, pinned
 from modelwright.core.refs import Kind, Ref, as_ref
 from modelwright.core.wire import decode
 from modelwright.datasets.classes import masks_for
+from modelwright.datasets.lakes.access import DatasetSettings
 from modelwright.datasets.objects import ObjectCache
 from modelwright.datasets.privacy import Privacy
 from modelwright.datasets.privacy.masking import Masking
 from modelwright.datasets.privacy.queries import shown
 from modelwright.datasets.records import DatasetVersion, Profile
+from modelwright.datasets.scans import Rows
 from modelwright.datasets.versions import Versions
 from modelwright.store import Transaction, catalog
 
@@ -42,6 +44,7 @@ class Content(Versions):
         address: str = "",
         s3: S3Settings | None = None,
         privacy: Privacy | None = None,
+        settings: DatasetSettings | None = None,
     ) -> None:
         """`cache` is a folder for files that were fetched and verified; without one, a temporary folder is used.
 
@@ -50,9 +53,9 @@ class Content(Versions):
 
         `address` is what the workspace is called by whoever keeps account of what is read from it. `s3` is how buckets are
         reached; by default as the provider's own tools reach them. `privacy` has the keys of pseudonyms, where the
-        workspace is.
+        workspace is, `settings` what it reads in place.
         """
-        super().__init__(caller, privacy=privacy)
+        super().__init__(caller, privacy=privacy, s3=s3, settings=settings)
         self._address = address
         self._s3 = s3
         self._place = cache
@@ -128,7 +131,7 @@ class Content(Versions):
             raise Invalid(f"{version.ref} is a table, not files.", mend="Read its rows: datasets.read, mw data head.")
         return version
 
-    def _files(self, version: DatasetVersion, purpose: str = "") -> Sequence[Path]:
+    def _files(self, version: DatasetVersion, purpose: str = "") -> Rows:
         """The parts as files of their own, put together once; masked, where some of it is for the caller."""
         return self._masked_files(version, purpose) if version.masks else self._raw_files(version)
 
@@ -137,14 +140,16 @@ class Content(Versions):
         digests = self.masked(version.ref, purpose=purpose, everything=everything)
         return [self._cache.file(digest) for digest in digests]
 
-    def _raw_files(self, version: DatasetVersion) -> Sequence[Path]:
-        """The parts as they are."""
+    def _raw_files(self, version: DatasetVersion) -> Rows:
+        """The parts as they are; or the table where it lies, verified."""
         self._holding_rows(version)
+        if version.lake is not None:
+            return self._lakes.rows(version.lake)
         if version.manifest is None:
             return [self._cache.file(part.digest) for part in version.parts]
         return [self._cache.assembled(entry) for entry in self._entries(version)]
 
-    def _sources(self, version: DatasetVersion, purpose: str = "") -> Sequence[Any]:
+    def _sources(self, version: DatasetVersion, purpose: str = "") -> Rows:
         """The parts as they are quickest read once: straight from the store."""
         from modelwright.datasets.chunkfile import ChunkFile
 

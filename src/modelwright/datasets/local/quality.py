@@ -14,6 +14,7 @@ from modelwright.datasets.checks import Check, load_checks
 from modelwright.datasets.contracts.service import Contracts
 from modelwright.datasets.local.reading import Reading
 from modelwright.datasets.records import CheckReport, DatasetVersion
+from modelwright.datasets.scans import Rows
 
 
 class Quality(Reading):
@@ -59,7 +60,7 @@ class Quality(Reading):
         basis = self.basis(ref)
         self.require_clear(basis.version)
 
-        def other(to: Ref) -> tuple[DatasetVersion, Sequence[Path]]:
+        def other(to: Ref) -> tuple[DatasetVersion, Rows]:
             version = self.show(to)
             self.require_clear(version)
             return version, self._files(version)

@@ -10,6 +10,7 @@ from modelwright.core.errors import NotFound
 from modelwright.core.refs import Ref, as_ref
 from modelwright.datasets.local.content import Content
 from modelwright.datasets.records import DatasetDiff, DatasetFile, Profile
+from modelwright.datasets.scans import Rows, is_scan
 
 if TYPE_CHECKING:
     import duckdb
@@ -39,7 +40,7 @@ class Reading(Content):
 
         version = self._read(ref)
         if masked:
-            files: Sequence[Any] = self._masked_files(version, purpose, everything=True)
+            files: Rows = self._masked_files(version, purpose, everything=True)
         else:
             files = self._sources(version, purpose) if where is None else self._files(version, purpose)
         return read_rows(version, files, columns, where)
@@ -64,7 +65,8 @@ class Reading(Content):
         if version.manifest is None or version.masks:
             import pyarrow.dataset as pds
 
-            return pds.dataset([str(file) for file in self._files(version, purpose)])
+            files = self._files(version, purpose)
+            return files if is_scan(files) else pds.dataset([str(file) for file in files])
         return arrow_dataset(self.blobs, self._entries(version))
 
     def relation(self, ref: Ref | str, *, purpose: str = "") -> duckdb.DuckDBPyRelation:

@@ -15,9 +15,11 @@ from modelwright.datasets.privacy.purposes import refuse_purpose
 from modelwright.datasets.privacy.records import DEFAULT_PURPOSE
 from modelwright.datasets.privacy.service import Privacy
 from modelwright.datasets.records import DatasetVersion
+from modelwright.datasets.scans import Rows, tables_of
 from modelwright.store import Transaction
 
 REMEMBERED = 1000
+ROWS = 1 << 18  # of a masked part, where rows come from a table in place
 
 
 class Masking:
@@ -34,7 +36,7 @@ class Masking:
         version: DatasetVersion,
         masks: Sequence[ColumnMask],
         purpose: str,
-        files: Callable[[], Sequence[Path]],
+        files: Callable[[], Rows],
     ) -> list[str]:
         """The digests of the masked parts; `Refused` where the dataset may not be used for the purpose."""
         import pyarrow.parquet as pq
@@ -50,8 +52,8 @@ class Masking:
         subject = version.key[0] if version.key else None
         made = []
         with tempfile.TemporaryDirectory(prefix="modelwright-masked-") as folder:
-            for file in files():
-                masked = mask_table(pq.read_table(file, partitioning=None), masks, secret, subject)
+            for table in tables_of(files(), ROWS):
+                masked = mask_table(table, masks, secret, subject)
                 target = Path(folder) / "part.parquet"
                 pq.write_table(masked, target, compression="zstd")
                 made.append(self._blobs.put(target))
