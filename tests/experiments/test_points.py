@@ -72,6 +72,24 @@ def test_a_tail_that_grows_is_folded_and_every_point_stays(alone: Experiments, c
         assert stored(tx, tails) == 6 and 2 <= stored(tx, blocks) <= 2 * 3
 
 
+def test_the_tail_of_a_run_that_ends_is_folded_where_that_is_shorter(alone: Experiments, caller: Embedded) -> None:
+    long, short = alone.start("delay").ref, alone.start("delay").ref
+    for ref, count in ((long, writing.SETTLED_POINTS), (short, writing.SETTLED_POINTS - 1)):
+        with caller.transaction(write=True) as tx:
+            run = queries.run_row(tx, ref).key
+            number = writing.name_ids(tx, ["a"], make=True)["a"]
+            writing.add_rows(tx, run, [(number, i, i * 1000, float(i)) for i in range(count)])
+    sealed = {ref: alone.show(ref).digest for ref in (long, short)}
+    with caller.transaction(write=False) as tx:
+        assert (stored(tx, tails), stored(tx, blocks)) == (2, 0)
+    for ref in (long, short):
+        assert alone.finish(ref).digest == sealed[ref]
+    with caller.transaction(write=False) as tx:
+        assert (stored(tx, tails), stored(tx, blocks)) == (1, 1)
+    assert alone.curve(long, "a").steps == list(range(writing.SETTLED_POINTS))
+    assert alone.curve(short, "a").steps == list(range(writing.SETTLED_POINTS - 1))
+
+
 def test_a_call_with_very_many_points_is_split_into_blocks(alone: Experiments, caller: Embedded) -> None:
     ref = alone.start("delay").ref
     count = 3 * writing.TAIL_POINTS

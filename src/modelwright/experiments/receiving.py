@@ -184,6 +184,7 @@ def update(
     if status is not None and status is not before:
         changed["status"] = status.value
         if status in ENDED:
+            writing.settle(tx, run.key)
             sealed = queries.run(tx, ref)
             tx.record(
                 _ENDS.get(status, "experiments.run.finished"),

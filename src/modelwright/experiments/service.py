@@ -192,6 +192,7 @@ class Experiments(Series):
         made = list(dict.fromkeys([*before.outputs, *(catalog_pin(tx, each) for each in outputs)]))
         ended = to_micros(min(tx.now, utc(ended_at or tx.now)))
         writing.change_run(tx, row.key, status=status.value, ended=ended, outputs=encode_text(made), error=error)
+        writing.settle(tx, row.key)
         action = {RunStatus.FAILED: "experiments.run.failed", RunStatus.KILLED: "experiments.run.killed"}.get(status)
         tx.note(
             resource=ref,

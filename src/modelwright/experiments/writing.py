@@ -58,6 +58,7 @@ from modelwright.store import Database, Transaction
 from modelwright.store.driver import Prepared
 
 TAIL_ROWS, TAIL_POINTS = 512, 128 * 1024  # a tail that has grown so long is folded into blocks
+SETTLED_POINTS = 16  # of a metric: as a block of its own they take half of what they take in a tail
 BLOCK_POINTS = 32 * 1024  # a block that has grown so long is not merged with the next
 
 Row: TypeAlias = tuple[int, int, int, float]
@@ -437,8 +438,15 @@ def _upsert(tx: Transaction) -> Prepared:
     return _UPSERTS[dialect]
 
 
-def fold(tx: Transaction, run: int) -> None:
-    """Move the tail of a run into blocks.
+def settle(tx: Transaction, run: int) -> None:
+    """Fold the tail of a run that has ended, where its curves are long enough to be shorter as blocks."""
+    last = _LAST.run(tx.connection, run=run).fetchone()
+    if last is not None and last[1] >= SETTLED_POINTS:
+        fold(tx, run, least=SETTLED_POINTS)
+
+
+def fold(tx: Transaction, run: int, *, least: int = 0) -> None:
+    """Move the tail of a run into blocks, if it has `least` points of each metric in the mean.
 
     A new block takes in those before it that are not longer than itself: so of each metric there are few, and no point is
     written again more often than the logarithm of their number.
@@ -448,6 +456,8 @@ def fold(tx: Transaction, run: int) -> None:
     if not tail:
         return
     newest = by_metric(from_tails(tail))
+    if sum(len(columns[0]) for columns in newest.values()) < least * len(newest):
+        return
     short: dict[int, list[Any]] = {}
     for row in tx.execute(sa.select(b.name, b.id, b.points).where(b.run == run).order_by(b.id)):
         if row.points >= BLOCK_POINTS:
