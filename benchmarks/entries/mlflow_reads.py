@@ -80,8 +80,7 @@ def _filled(stack: ExitStack, setting: Setting, count: int) -> Store:
     server = stack.enter_context(ours(setting.folder / "ours"))
     with server.connection() as connection:
         experiment = new_experiment(connection, "many")
-        made = fill_ours(connection, count, experiment)
-    store = {"ours": (server, experiment, made[0])}
+    store = {"ours": (server, experiment, fill_ours(server, count, experiment))}
     first = next(generated(1)).id
     for kind, folder in folders.items():
         workers = None if kind == SHIPPED else 1

@@ -15,12 +15,19 @@ LOW = ["autonomy=person-decides", "people=none", "money=none", "undo=at-once", "
 LOW += ["personal_data=none", "vulnerable=no", "regulated=no", "outside=no"]
 
 
-def test_init_refuses_a_folder_that_is_in_use(mw: Any, tmp_path: Path) -> None:
-    (tmp_path / "used").mkdir()
-    (tmp_path / "used" / "file").write_text("mine")
-    refused = mw("init", tmp_path / "used", "--json")
-    assert refused.code == 4 and refused.error["code"] == "conflict"
-    assert [path.name for path in (tmp_path / "used").iterdir()] == ["file"]
+def test_init_makes_a_project_of_a_folder_that_is_in_use_and_touches_nothing_in_it(mw: Any, tmp_path: Path) -> None:
+    used = tmp_path / "used"
+    used.mkdir()
+    (used / "train.py").write_text("mine")
+    (used / ".gitignore").write_text("*.pyc")
+    made = mw("init", used, "--json")
+    assert made.code == 0 and made.json["files"] == [".gitignore", "modelwright.toml"]
+    assert (used / "train.py").read_text() == "mine" and (used / ".gitignore").read_text() == "*.pyc\n.modelwright/\n"
+    assert mw("list", "model", "-w", used, "--json").json["items"] == []
+    again = mw("init", used, "--json")
+    assert again.code == 4 and again.error["code"] == "conflict" and "already" in again.error["message"]
+    onto_a_file = mw("init", used / "train.py", "--json")
+    assert onto_a_file.code == 4 and (used / "train.py").read_text() == "mine"
 
 
 def test_init_writes_the_same_sample_data_each_time(mw: Any, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 DEMO = Path(".demo/lending")
 SUFFIX = ".template"
 ROWS, SEED = 2400, 7  # of the sample data
+SETTINGS, STORE = "modelwright.toml", ".modelwright/"
 HIDDEN = {"gitignore": ".gitignore"}  # files whose names would hide them among the templates
 
 
@@ -30,24 +31,31 @@ def register(app: typer.Typer) -> None:
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(help="The folder to make; it must not be there, or be empty.")],
+    folder: Annotated[Path, typer.Argument(help="The folder to make; one that has files already gets just the settings.")],
     name: Annotated[
         str | None, typer.Option(help="The workspace's name; by default the folder's.", show_default=False)
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a new project folder that runs: settings, features, a pipeline, checks, a policy, and sample data."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise Conflict(f"{folder} is there already and not empty.", mend="Name a new folder: mw init FOLDER")
+    """Make a new project folder that runs: settings, features, a pipeline, checks, a policy, and sample data.
+
+    A folder that has files already becomes a project as it is: it gets modelwright.toml, and a line in .gitignore.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise Conflict(f"{folder} is a file.", mend="Name a folder: mw init FOLDER")
+    if (folder / SETTINGS).exists():
+        raise Conflict(f"{folder} is a project already: it has a {SETTINGS}.", mend="Name another folder: mw init FOLDER")
     chosen = Ref(Kind.WORKSPACE, name or folder.absolute().name.replace(" ", "-")).name
-    made = sorted(str(path.relative_to(folder)) for path in write_project(folder, chosen))
+    in_use = folder.exists() and any(folder.iterdir())
+    made = sorted(str(path.relative_to(folder)) for path in (adopt if in_use else write_project)(folder, chosen))
     if as_json:
         print_json({"folder": str(folder), "name": chosen, "files": made})
         return
     table([f"in {folder}"], [[each] for each in made])
     say("")
     say("Run it:", style="bold")
-    say(f"  cd {folder} && mw run train && mw list model")
+    go = "" if folder.absolute() == Path.cwd() else f"cd {folder} && "
+    say(f"  {go}mw up   # the pages, and MLFLOW_TRACKING_URI" if in_use else f"  {go}mw run train && mw list model")
 
 
 def demo(
@@ -62,6 +70,19 @@ def demo(
     from modelwright.demo.lending.case import Lending
 
     tell(Lending(), folder.absolute(), keep_serving=serve)
+
+
+def adopt(folder: Path, name: str) -> list[Path]:
+    """Make a project of a folder that has files: its settings, and what Git is not to keep; returns what was written."""
+    project = resources.files("modelwright.cli").joinpath("project")
+    settings, ignored = folder / SETTINGS, folder / ".gitignore"
+    text = project.joinpath(SETTINGS + SUFFIX).read_text(encoding="utf-8")
+    settings.write_text(Template(text).substitute(name=name), encoding="utf-8")
+    held = ignored.read_text(encoding="utf-8") if ignored.exists() else ""
+    if STORE in (line.strip() for line in held.splitlines()):
+        return [settings]
+    ignored.write_text(f"{held}{'' if not held or held.endswith(chr(10)) else chr(10)}{STORE}\n", encoding="utf-8")
+    return [settings, ignored]
 
 
 def write_project(folder: Path, name: str) -> list[Path]:
