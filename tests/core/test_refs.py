@@ -14,7 +14,7 @@ from modelwright.core.refs import MAX_NAME, Kind, Ref
 LETTERS = "abcXYZ0189"
 segments = st.from_regex(r"[A-Za-z0-9_]([A-Za-z0-9_.\-]{0,10}[A-Za-z0-9_\-])?", fullmatch=True)
 names = st.lists(segments, min_size=1, max_size=4).map("/".join)
-aliases = st.from_regex(r"[A-Za-z_]([A-Za-z0-9_.\-]{0,10}[A-Za-z0-9_\-])?", fullmatch=True)
+aliases = st.from_regex(r"[0-9]{0,3}[A-Za-z_]([A-Za-z0-9_.\-]{0,10}[A-Za-z0-9_\-])?", fullmatch=True)
 digests = st.text("0123456789abcdef", min_size=8, max_size=64).map(lambda digits: f"b3:{digits}")
 selectors = st.none() | st.integers(1, 999_999_999) | aliases | digests
 refs = st.builds(Ref, st.sampled_from(Kind), names, selectors)

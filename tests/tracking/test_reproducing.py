@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -145,11 +146,22 @@ def test_an_environment_gets_just_the_packages_of_the_run(tmp_path: Path, monkey
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(wheel.parent))
     monkeypatch.delenv("PYTHONPATH", raising=False)
-    packages = environments.parse("quokka==1.2\npip==1.0\n")
+    packages = environments.parse("quokka==1.2\npip==1.0\nmodelwright==0.0.0\n")  # which no index is asked for
     python = environments.build(tmp_path / "environment", packages, "")
     code = "import quokka, modelwright, importlib.util as u; print(quokka.SIZE, modelwright.__file__, u.find_spec('numpy'))"
     size, where, numpy = subprocess.run([python, "-c", code], capture_output=True, text=True).stdout.split()
     assert (size, where, numpy) == ("54", mw.__file__, "None")
+    assert environments.own_difference(packages)["modelwright"][0] == "0.0.0" and not environments.own_difference({})
+    installed = tmp_path / "site-packages" / "modelwright"  # as pip leaves it, from wherever it came
+    shutil.copytree(Path(mw.__file__).parent, installed, ignore=shutil.ignore_patterns("__pycache__"))
+    (installed.parent / "modelwright-0.0.0.dist-info").mkdir()
+    (installed.parent / "modelwright-0.0.0.dist-info" / "METADATA").write_text("Name: modelwright\nVersion: 0.0.0\n")
+    with monkeypatch.context() as patched:
+        patched.setattr(mw, "__file__", str(installed / "__init__.py"))
+        python = environments.build(tmp_path / "copied", {"modelwright": "0.0.0"}, "")
+    code = "import modelwright, importlib.metadata as m; print(modelwright.__file__, m.version('modelwright'))"
+    where, version = subprocess.run([python, "-c", code], capture_output=True, text=True).stdout.split()
+    assert Path(where).is_relative_to(tmp_path / "copied") and version == "0.0.0"
     with pytest.raises(Exception, match="cannot be installed"):
         environments.build(tmp_path / "second", {"quokka": "9.9"}, "")
     assert environments.differences({"a": "1", "b": "2", "pip": "1"}, {"a": "1", "b": "3"}) == {"b": ["2", "3"]}

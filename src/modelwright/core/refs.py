@@ -52,7 +52,8 @@ class Kind(StrEnum):
 
 
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.\-]*[A-Za-z0-9_\-])?")
-_ALIAS: Final = re.compile(r"[A-Za-z_](?:[A-Za-z0-9_.\-]*[A-Za-z0-9_\-])?")
+_ALIAS: Final = re.compile(r"(?=[0-9]*[A-Za-z_.\-])[A-Za-z0-9_](?:[A-Za-z0-9_.\-]*[A-Za-z0-9_\-])?")  # no number
+MAX_ALIAS: Final = 255  # characters
 _DIGEST: Final = re.compile(r"[0-9a-f]{8,64}")
 _LOGGED: Final = re.compile(r"m-[0-9a-f]{32}")
 _VERSION: Final = re.compile(r"[1-9][0-9]{0,8}")
@@ -190,9 +191,9 @@ def _selector(text: str, start: int) -> int | str:
             raise _bad(text, start + len(DIGEST_PREFIX), "A digest is 8 to 64 lower-case hexadecimal characters.")
         return selector
     match = _ALIAS.match(selector)
-    if match is None or match.end() != len(selector) or len(selector) > 64:
+    if match is None or match.end() != len(selector) or len(selector) > MAX_ALIAS:
         wrong = match.end() if match else 0
-        why = "A selector is a version counted from 1, an alias that starts with a letter, or b3: and a digest."
+        why = "A selector is a version counted from 1, an alias that is not just digits, or b3: and a digest."
         raise _bad(text, start + wrong, why)
     return selector
 

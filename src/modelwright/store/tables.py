@@ -126,7 +126,7 @@ catalog_aliases = sa.Table(
     metadata,
     sa.Column("kind", sa.String(20), primary_key=True),
     sa.Column("name", sa.String(200), primary_key=True),
-    sa.Column("alias", sa.String(64), primary_key=True),
+    sa.Column("alias", sa.String(255), primary_key=True),
     sa.Column("version", sa.Integer, nullable=False),
 )
 
@@ -136,7 +136,7 @@ catalog_alias_moves = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("kind", sa.String(20), nullable=False),
     sa.Column("name", sa.String(200), nullable=False),
-    sa.Column("alias", sa.String(64), nullable=False),
+    sa.Column("alias", sa.String(255), nullable=False),
     sa.Column("version", sa.Integer),
     sa.Column("at", sa.String(27), nullable=False),
     sa.Column("actor", sa.String(200), nullable=False),

@@ -31,6 +31,11 @@ def differences(then: dict[str, str], now: dict[str, str]) -> dict[str, list[str
     }
 
 
+def own_difference(then: dict[str, str]) -> dict[str, list[str]]:
+    """This program, where it had another version then."""
+    return differences({name: version for name, version in then.items() if name == OWN}, current())
+
+
 def current() -> dict[str, str]:
     """What is installed here."""
     return parse(installed_packages())
@@ -39,33 +44,35 @@ def current() -> dict[str, str]:
 def build(folder: Path, packages: dict[str, str], python: str) -> Path:
     """Make a virtual environment with just these packages, by pip as it is configured here; returns its interpreter.
 
-    Modelwright itself comes from where it runs now, unless it was installed by pip in the same version. `NotFound` where
-    there is no interpreter of the same minor version; `Unavailable` with what pip said where a package cannot be got.
+    Modelwright itself comes from where it runs now, never from an index: it may have been installed from anywhere, and an
+    index may have another program of that name. `NotFound` where there is no interpreter of the same minor version;
+    `Unavailable` with what pip said where a package cannot be got.
     """
     _run([_interpreter(python), "-m", "venv", str(folder)], "The environment cannot be made")
     inside = folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"
-    wanted = [f"{name}=={version}" for name, version in packages.items() if name not in NOT_NEEDED]
-    source = _own_source()
-    if source is not None:
-        wanted = [each for each in wanted if not each.startswith(f"{OWN}==")]
+    wanted = [f"{name}=={version}" for name, version in packages.items() if name not in NOT_NEEDED | {OWN}]
     if wanted:
         listing = folder / "packages.txt"
         listing.write_text("\n".join(wanted) + "\n")
         install = [str(inside), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r"]
         _run([*install, str(listing)], "The packages of the run cannot be installed")
-    if source is not None:
-        code = "import sysconfig; print(sysconfig.get_path('purelib'))"
-        site = Path(_run([str(inside), "-c", code], "The environment does not answer").strip())
-        (site / f"{OWN}.pth").write_text(f"{source}\n")
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    _bring_own(Path(_run([str(inside), "-c", code], "The environment does not answer").strip()))
     return inside
 
 
-def _own_source() -> Path | None:
-    """The folder that this program is imported from, where it was not installed as a wheel."""
+def _bring_own(site: Path) -> None:
+    """Put this program among the packages of another environment: a pointer to its source, or a copy with its metadata."""
     import modelwright
 
-    root = Path(modelwright.__file__).parents[1]
-    return None if root.name in ("site-packages", "dist-packages") else root
+    package = Path(modelwright.__file__).parent
+    if package.parent.name not in ("site-packages", "dist-packages"):
+        (site / f"{OWN}.pth").write_text(f"{package.parent}\n")
+        return
+    skipped = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(package, site / OWN, ignore=skipped)
+    for each in package.parent.glob(f"{OWN}-*.dist-info"):
+        shutil.copytree(each, site / each.name, ignore=skipped)
 
 
 def _interpreter(python: str) -> str:
@@ -84,8 +91,11 @@ def _interpreter(python: str) -> str:
 def _run(command: Sequence[str], what: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
+        lines = done.stderr.strip().splitlines()
+        errors = [line for line in lines if line.startswith("ERROR")]  # pip's warnings would bury them
+        said = "\n".join(errors or lines)
         raise Unavailable(
-            f"{what}: {done.stderr.strip()[-TOLD:]}",
+            f"{what}: {said[-TOLD:]}",
             mend="Make the packages available to pip, or say --use-current to run with what is here.",
         )
     return done.stdout

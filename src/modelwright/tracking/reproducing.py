@@ -155,7 +155,7 @@ def _environment(
         return sys.executable, environments.differences(packages, environments.current())
     if not packages:
         raise Refused("The packages of the run were not captured.", mend="Say --use-current to run with what is here.")
-    return str(environments.build(folder, packages, capture.python)), {}
+    return str(environments.build(folder, packages, capture.python)), environments.own_difference(packages)
 
 
 def _moved(words: Sequence[str], top: Path, code: Path, python: str) -> list[str]:

@@ -19,11 +19,11 @@ from modelwright.server.mlflow.routing import Call
 from modelwright.server.mlflow.stages import canonical, said
 from modelwright.workspace import Workspace
 
-MAX_KEY, MAX_VALUE, MAX_ALIAS = 250, 100_000, 64
+MAX_KEY, MAX_VALUE, MAX_ALIAS = 250, 100_000, 255
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
 _KEY = re.compile(r"[\w.\-/: ]+")
 _ALIAS = re.compile(r"[\w\-]+")
-_REPRESENTABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_\-]*")
+_REPRESENTABLE = re.compile(r"(?![0-9]+$)[A-Za-z0-9_][A-Za-z0-9_\-]*")
 _RESERVED = re.compile(r"(?i:latest)|[vV][0-9]+")
 W = TypeVar("W", bound=Message)
 
@@ -182,8 +182,8 @@ def check_alias(alias: str, *, setting: bool = False) -> str:
         raise invalid(f"'{alias[:80]}' is reserved: a version is named by its number, the newest by latest.")
     if setting and (len(alias) > MAX_ALIAS or _REPRESENTABLE.fullmatch(alias) is None):
         raise invalid(
-            f"Invalid alias name: '{alias[:80]}'. Here an alias has at most {MAX_ALIAS} ASCII characters "
-            "and begins with a letter or an underscore."
+            f"Invalid alias name: '{alias[:80]}'. Here an alias has at most {MAX_ALIAS} ASCII characters, does not begin "
+            "with a dash, and is not just digits."
         )
     return alias
 

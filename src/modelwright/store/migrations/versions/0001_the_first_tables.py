@@ -16,7 +16,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("kind", sa.String(length=20), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
-        sa.Column("alias", sa.String(length=64), nullable=False),
+        sa.Column("alias", sa.String(length=255), nullable=False),
         sa.Column("version", sa.Integer(), nullable=True),
         sa.Column("at", sa.String(length=27), nullable=False),
         sa.Column("actor", sa.String(length=200), nullable=False),
@@ -32,7 +32,7 @@ def upgrade() -> None:
         "catalog_aliases",
         sa.Column("kind", sa.String(length=20), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
-        sa.Column("alias", sa.String(length=64), nullable=False),
+        sa.Column("alias", sa.String(length=255), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("kind", "name", "alias", name=op.f("pk_catalog_aliases")),
     )
