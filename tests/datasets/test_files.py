@@ -16,12 +16,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from modelwright.cli import quick
 from modelwright.core.config import folder_indexes
 from modelwright.core.errors import Conflict, Corrupt, Invalid, NotFound, Refused
 from modelwright.core.folders import Indexes, check_path, glance
 from modelwright.core.refs import Ref
 from modelwright.datasets.checkout import choose
 from modelwright.datasets.chunks import Chunk, KnownChunks, Packer, digest_of
+from modelwright.datasets.files import unchanged
 from modelwright.datasets.manifest import Entry, entries_of, packs_of, read_manifest, write_manifest
 
 PICTURES = Ref.parse("dataset:pictures")
@@ -539,3 +541,28 @@ def test_a_status_after_an_add_or_a_checkout_needs_no_look_at_the_record(embedde
     found = glance(indexes.load(tmp_path / "out"))
     assert found.clean
     assert found.same == 203
+
+
+def test_a_folder_that_is_as_it_was_is_answered_before_the_parser_is_loaded(embedded, pictures, capsys, monkeypatch):
+    older(pictures)
+    embedded.datasets.add_files("pictures", pictures)
+    project = Path(embedded.address)
+    (project / "modelwright.toml").touch()
+    monkeypatch.chdir(project)
+    assert quick.answered(["data", "status", str(pictures)])
+    assert capsys.readouterr().out == f"{pictures} is dataset:pictures@1.\n"
+    (pictures / "empty").write_bytes(b"1")
+    assert not quick.answered(["data", "status", str(pictures)])  # what differs, the command says
+    assert not quick.answered(["data", "status", "--verify"])
+    assert capsys.readouterr().out == ""
+
+
+def test_an_unchanged_folder_is_registered_without_its_entries_being_read(embedded, pictures):
+    older(pictures)
+    first = embedded.datasets.add_files("pictures", pictures)
+    index = Indexes(folder_indexes(embedded.address)).load(pictures)
+    record = unchanged(embedded.datasets.blobs, index, first)
+    assert record is not None and record.content == first.content
+    assert embedded.datasets.add_files("pictures", pictures).ref == first.ref
+    (pictures / "cats/000.png").unlink()
+    assert unchanged(embedded.datasets.blobs, index, first) is None

@@ -58,6 +58,11 @@ def run(arguments: list[str]) -> int:
 
         show_error(Invalid(f"There is no command {name!r}.", mend=hint), as_json="--json" in arguments)
         return 2
+    if name == "data":
+        from modelwright.cli.quick import answered
+
+        if answered(arguments):
+            return 0
     from modelwright.cli.app import invoke
 
     return invoke(arguments)

@@ -27,7 +27,7 @@ Verify = Annotated[bool, typer.Option("--verify", help="Read every file, also th
 
 def holds_files(path: Path) -> bool:
     """Whether a path that is added is kept as files: a folder, or a file that is no CSV and no Parquet."""
-    from modelwright.datasets.sources import CSV, PARQUET
+    from modelwright.datasets.records import CSV, PARQUET
 
     return path.is_dir() or (path.is_file() and path.suffix.lower() not in CSV + PARQUET)
 
@@ -120,7 +120,7 @@ def status(
         table(["", "file"], rows[:SHOWN])
     if len(rows) > SHOWN:
         aside(f"{len(rows) - SHOWN:,} more: --json has them all.")
-    say(f"{found.folder} is {found.ref}" + (f", but for {len(rows):,} files." if rows else "."))
+    say(found.told)
 
 
 def _glance(folder: Path, ref: Ref | None, where: str | None) -> Standing | None:

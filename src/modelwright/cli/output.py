@@ -142,7 +142,10 @@ def tree(label: str) -> Tree:
 
 def say(text: str, *, style: str | None = None) -> None:
     """A line for a person. It is not broken, so that what is printed can be copied."""
-    console().print(text, style=style, markup=False, soft_wrap=True)
+    if style is None:
+        sys.stdout.write(f"{text}\n")  # without Rich, which takes a while to import
+    else:
+        console().print(text, style=style, markup=False, soft_wrap=True)
 
 
 def paragraph(text: str) -> None:

@@ -160,6 +160,12 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         """Whether there is no difference."""
         return not (self.added or self.removed or self.changed)
 
+    @property
+    def told(self) -> str:
+        """The same in a sentence."""
+        count = len(self.added) + len(self.removed) + len(self.changed)
+        return f"{self.folder} is {self.ref}" + (f", but for {count:,} files." if count else ".")
+
 
 def glance(index: Index) -> Standing | None:
     """How a folder stands to the version that it is of, from the index alone; None if that takes reading something."""

@@ -26,7 +26,7 @@ _FIND: Final = "SELECT pack, start, size, proof FROM chunks WHERE digest = ?"
 _CONTEXT: Final = "modelwright datasets: a file by the digests of its chunks"
 
 
-class Chunk(msgspec.Struct, frozen=True, array_like=True):
+class Chunk(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A piece of content, and where it lies."""
 
     digest: bytes
@@ -95,7 +95,7 @@ class KnownChunks:
         stored = list(chunks)
         self.meet(stored)
         if self._database is not None and stored:
-            rows = [(chunk.digest, chunk.pack, chunk.start, chunk.size, _proof(chunk)) for chunk in stored]
+            rows = sorted((chunk.digest, chunk.pack, chunk.start, chunk.size, _proof(chunk)) for chunk in stored)
             with suppress(sqlite3.DatabaseError), self._database:
                 self._database.executemany("INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?)", rows)
 
@@ -161,6 +161,15 @@ class Packer:
         if chunk is None or chunk.end > self._size_of(chunk.pack):
             return False
         self._found[digest] = chunk
+        return True
+
+    def holds(self, chunks: Sequence[Chunk]) -> bool:
+        """Whether chunks lie where a manifest says that they do."""
+        sizes = self._packs
+        for chunk in chunks:
+            size = sizes[chunk.pack] if chunk.pack in sizes else self._size_of(chunk.pack)
+            if size is None or chunk.start + chunk.size > size:
+                return False
         return True
 
     def where(self, digest: bytes) -> Chunk:

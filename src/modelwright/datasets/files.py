@@ -7,11 +7,23 @@ from pathlib import Path
 
 from modelwright.core.blobs import Blobs
 from modelwright.core.errors import Corrupt
-from modelwright.core.folders import Index, Seen
+from modelwright.core.folders import Index, Seen, glance
 from modelwright.datasets.chunks import KnownChunks, Packer, digest_of
-from modelwright.datasets.manifest import Entry, Manifest, by_path, entries_of, write_manifest
+from modelwright.datasets.manifest import Entry, Manifest, by_path, entries_of, packs_of, read_manifest, write_manifest
 from modelwright.datasets.records import DatasetDiff, DatasetRecord, DatasetVersion, FilesDiff, RowsDiff
 from modelwright.datasets.trees import Told, content, store
+
+
+def unchanged(blobs: Blobs, index: Index, newest: DatasetVersion | None) -> DatasetRecord | None:
+    """The record of a folder that is, by its index alone, the newest version still; None if that takes a closer look."""
+    if newest is None or newest.manifest is None or index.whole != str(newest.ref):
+        return None
+    standing = glance(index)
+    if standing is None or not standing.clean:
+        return None
+    if not all(blobs.exists(pack) for pack in packs_of(blobs, read_manifest(blobs, newest.manifest))):
+        return None  # what is lost is stored again
+    return DatasetRecord(**{field: getattr(newest, field) for field in DatasetRecord.__struct_fields__})
 
 
 def prepare_files(

@@ -26,7 +26,7 @@ _PAGES: Final = 4096  # with more, pages are larger
 _NAMED: Final = 16_000  # packs named in one JSON document
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One file of a version."""
 
     path: str  # below the version's root, with `/`
@@ -160,11 +160,15 @@ class _Page(msgspec.Struct, array_like=True):
 def _read_page(blobs: Blobs, page: PageOf) -> Iterator[Entry]:
     try:
         read = msgspec.msgpack.decode(read_chunk(blobs, page.where), type=_Page)
+        packs = read.packs
         for path, digest, executable, several, places in read.rows:
+            if len(places) == 1 and not several:
+                [(pack, start, size)] = places
+                yield Entry(path, size, digest, executable, [Chunk(digest, packs[pack], start, size)])
+                continue
             digests = several or [digest] * len(places)
             chunks = [
-                Chunk(each, read.packs[pack], start, size)
-                for each, (pack, start, size) in zip(digests, places, strict=True)
+                Chunk(each, packs[pack], start, size) for each, (pack, start, size) in zip(digests, places, strict=True)
             ]
             if digest_of([chunk.digest for chunk in chunks]) != digest:
                 raise ValueError(f"the digest of {path!r} is not that of its chunks")
@@ -180,7 +184,11 @@ def _content(entries: Sequence[Entry]) -> str:
 
 def _check_order(paths: Sequence[str]) -> None:
     """`Invalid` where a path stands twice, or is a file and a folder."""
-    folders = {path[:at] for path in paths for at in range(len(path)) if path[at] == "/"}
+    folders: set[str] = set()
+    for folder in {path.rpartition("/")[0] for path in paths}:
+        while folder and folder not in folders:
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]
     for before, path in zip(["", *paths], paths, strict=False):
         if path == before or path in folders:
             raise Invalid(f"{path!r} stands for two things in one version.")

@@ -22,14 +22,13 @@ from modelwright.datasets.checks import (
     Unique,
     Values,
 )
+from modelwright.datasets.durations import duration
 from modelwright.datasets.engine import EPOCH, identifier, quote
 from modelwright.datasets.profile import is_number, present
 from modelwright.datasets.records import CheckBasis, DatasetVersion, Scalar
 from modelwright.datasets.types import arrow_type
 
 TABLE = "dataset"  # the view that holds the rows
-_AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([mhdw])")
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 @dataclass(frozen=True)
@@ -246,14 +245,6 @@ def _row_count(check: RowCount, basis: CheckBasis) -> Plan:
         return Finding(not broken, said, int(bool(broken)), rows)
 
     return Plan(["count(*)"], judge)
-
-
-def duration(text: str) -> timedelta:
-    """A length of time such as `36h`, `7d` or `1.5h`; `Invalid` if it is not one."""
-    match = _AGE.fullmatch(text.strip())
-    if match is None:
-        raise Invalid(f"{text!r} is no length of time.", mend="Write a number and m, h, d or w: 36h.")
-    return timedelta(**{_UNITS[match[2]]: float(match[1])})
 
 
 def _literal(value: int | float | str | bool) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -14,6 +14,8 @@ from modelwright.datasets.classes import ColumnClass, ColumnMask, Finding, Statu
 from modelwright.store.records import State, Verdict, Version
 
 Scalar = int | float | str | bool | None  # a value of a cell as it travels; times as RFC 3339 text
+PARQUET: Final = (".parquet", ".pq")
+CSV: Final = (".csv", ".tsv", ".txt")
 
 
 class CsvFormat(msgspec.Struct, frozen=True, kw_only=True):

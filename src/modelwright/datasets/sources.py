@@ -11,11 +11,8 @@ import pyarrow.parquet as pq
 
 from modelwright.core.errors import Invalid, NotFound
 from modelwright.datasets.csv import read_csv
-from modelwright.datasets.records import CsvFormat, Query
+from modelwright.datasets.records import CSV, PARQUET, CsvFormat, Query
 from modelwright.datasets.types import TypePlan, stored_form
-
-PARQUET = (".parquet", ".pq")
-CSV = (".csv", ".tsv", ".txt")
 
 
 class Brought(NamedTuple):

@@ -46,9 +46,10 @@ def store(
     for path, seen in sorted(found.items()):
         digest = None if verify else index.digest(path, seen)
         entry = None if digest is None else before.get(digest)
-        if entry is not None and all(packer.has(chunk.digest) for chunk in entry.chunks):
-            chunks = [packer.where(chunk.digest) for chunk in entry.chunks]
-            ready[path] = Entry(path, seen.size, entry.digest, seen.executable, chunks)
+        if entry is not None and packer.holds(entry.chunks):
+            if entry.path != path or entry.executable != seen.executable:
+                entry = Entry(path, seen.size, entry.digest, seen.executable, entry.chunks)
+            ready[path] = entry
             remembered[path] = index.files[path]
         else:
             looked = time.time_ns()

@@ -14,7 +14,7 @@ from modelwright.core.refs import Ref
 from modelwright.core.wire import to_plain
 from modelwright.datasets.checks import Declared
 from modelwright.datasets.contracts.records import Contract, ContractChange, ContractDiff
-from modelwright.datasets.plans import duration
+from modelwright.datasets.durations import duration
 
 
 def compare(before: tuple[Ref, Contract], after: tuple[Ref, Contract]) -> ContractDiff:

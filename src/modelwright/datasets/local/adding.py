@@ -107,17 +107,20 @@ class Adding(Quality):
         that it was made from: by default the one that was checked out there or added from there last, else the newest.
         `told` is called with the bytes that are done.
         """
-        from modelwright.datasets.files import prepare_files
+        from modelwright.datasets.files import prepare_files, unchanged
         from modelwright.datasets.manifest import entries_of, read_manifest
 
         root, newest = Path(source).resolve(), self._newest(name)
         if newest is not None and newest.is_table:
             raise Invalid(f"{newest.ref} is a table, not a folder of files.", mend="Choose another name.")
         index = self._indexes.load(root)
-        before = entries_of(self.blobs, read_manifest(self.blobs, newest.manifest)) if newest and newest.manifest else []
-        with closing(self._known(None)) as known:
-            known.meet(chunk for entry in before for chunk in entry.chunks)
-            record = prepare_files(self.blobs, root, known=known, index=index, before=before, verify=verify, told=told)
+        record = None if verify else unchanged(self.blobs, index, newest)
+        if record is None:
+            manifest = read_manifest(self.blobs, newest.manifest) if newest and newest.manifest else None
+            before = entries_of(self.blobs, manifest) if manifest is not None else []
+            with closing(self._known(None)) as known:
+                known.meet(chunk for entry in before for chunk in entry.chunks)
+                record = prepare_files(self.blobs, root, known=known, index=index, before=before, verify=verify, told=told)
         record = replace(record, parent=as_ref(parent) if parent else self._begun_from(index.ref, newest))
         version = self.register(
             name, record=record, inputs=[*inputs], description=description, tags=dict(tags or {}), reason=reason

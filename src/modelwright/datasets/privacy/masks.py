@@ -7,7 +7,6 @@ numbers takes 62 bits. What a mask cannot be applied to, is missing afterwards: 
 
 from __future__ import annotations
 
-import hmac
 import ipaddress
 import math
 import re
@@ -18,14 +17,10 @@ from typing import Any, Final
 import pyarrow as pa
 
 from modelwright.datasets.classes import ColumnMask
+from modelwright.datasets.privacy.keys import token_of
 
 _YEAR: Final = re.compile(r"(?<!\d)(1[89]\d\d|20\d\d)(?!\d)")
 _MONTH: Final = re.compile(r"((?:1[89]|20)\d\d)-(\d\d)-\d\d")
-
-
-def token_of(secret: bytes, value: object) -> str:
-    """The pseudonym of one value: 128 bits as text."""
-    return hmac.digest(secret, str(value).encode(), "sha256")[:16].hex()
 
 
 def mask_table(table: pa.Table, masks: Sequence[ColumnMask], secret: bytes, subject: str | None = None) -> pa.Table:

@@ -10,8 +10,7 @@ from modelwright.core.paging import Filter
 from modelwright.core.refs import Kind, Ref
 from modelwright.datasets.classes import ColumnClass, Status, check_mask, check_tag
 from modelwright.datasets.privacy import queries
-from modelwright.datasets.privacy.keys import PurposeKeys
-from modelwright.datasets.privacy.masks import token_of
+from modelwright.datasets.privacy.keys import PurposeKeys, token_of
 from modelwright.datasets.privacy.records import ALL, BASES, Permit, PrivacySettings, Pseudonyms, check_purpose
 from modelwright.datasets.records import DatasetVersion
 from modelwright.store import Transaction, catalog, scopes
