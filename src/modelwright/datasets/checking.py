@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 from msgspec.structs import replace
@@ -19,14 +20,15 @@ from modelwright.core.errors import Invalid, ModelwrightError
 from modelwright.core.refs import Ref
 from modelwright.datasets.checks import Check, Distribution, Expression, Function, References, Severity
 from modelwright.datasets.engine import connect, identifier, row, rows
-from modelwright.datasets.functions import Tally, run_functions
+from modelwright.datasets.kinds import scalar
 from modelwright.datasets.plans import TABLE, Plan, plan_for
-from modelwright.datasets.profile import scalar
 from modelwright.datasets.records import CheckBasis, CheckReport, CheckResult, DatasetVersion
 from modelwright.datasets.scans import Rows
-from modelwright.datasets.segments import TableSketch
-from modelwright.datasets.shifts import shift
 from modelwright.store.records import Verdict
+
+if TYPE_CHECKING:
+    from modelwright.datasets.functions import Tally
+    from modelwright.datasets.segments import TableSketch
 
 SAMPLE = 5
 
@@ -58,15 +60,20 @@ def run_checks(checks: Sequence[Check], grounds: Grounds) -> CheckReport:
         connection = connect({TABLE: grounds.files, **views}, guarded=guarded, spill=Path(spill))
         plans = _plans(checks, basis, connection, others, problems)
         quoting = not any(column.personal for version in _looked_at(basis, others) for column in version.columns)
-        figures = _figures(connection, plans, problems, quoting=quoting)
+        figures = _counted(plans, grounds.files)
+        asked = {position: plan for position, plan in plans.items() if position not in figures}
+        figures |= _figures(connection, asked, problems, quoting=quoting)
         for position in plans.keys() - problems.keys():
             about = others[position][1].ref if position in others else None
             check, title = checks[position], titles[position]
             found[position] = _result(connection, check, title, plans[position], figures[position], basis, about)
         connection.close()
     functions = {position: check for position, check in enumerate(checks) if isinstance(check, Function)}
-    for position, tally in run_functions(functions, basis.version, grounds.files, SAMPLE).items():
-        found[position] = _of_function(tally, titles[position], basis.version.rows)
+    if functions:
+        from modelwright.datasets.functions import run_functions
+
+        for position, tally in run_functions(functions, basis.version, grounds.files, SAMPLE).items():
+            found[position] = _of_function(tally, titles[position], basis.version.rows)
     for position, check in enumerate(checks):
         if isinstance(check, Distribution):
             try:
@@ -116,22 +123,42 @@ def _plans(
         if position in problems or isinstance(check, Function | Distribution):
             continue
         try:
-            plan = plan_for(check, basis, others[position][:2] if position in others else None)
-            _bind(connection, plan)
-            plans[position] = plan
-        except (ModelwrightError, duckdb.Error) as error:
+            plans[position] = plan_for(check, basis, others[position][:2] if position in others else None)
+        except ModelwrightError as error:
             problems[position] = _said(error)
+    try:
+        _bind(connection, list(plans.values()))
+    except (ModelwrightError, duckdb.Error):  # one of them is not to be asked: which?
+        for position, plan in [*plans.items()]:
+            try:
+                _bind(connection, [plan])
+            except (ModelwrightError, duckdb.Error) as error:
+                problems[position] = _said(error)
+                del plans[position]
     return plans
 
 
-def _bind(connection: Any, plan: Plan) -> None:
+def _bind(connection: Any, plans: Sequence[Plan]) -> None:
     """Have DuckDB resolve names and types without running anything."""
-    if plan.boolean:
-        kind = str(connection.sql(f"SELECT {plan.boolean} FROM {TABLE}").types[0])
-        if kind != "BOOLEAN":
-            raise Invalid(f"The expression is {kind}, not a condition that is true or false.")
-    if plan.figures:
-        connection.sql(f"SELECT {', '.join(plan.figures)} FROM {TABLE}")
+    conditions = [plan.boolean for plan in plans if plan.boolean]
+    if conditions:
+        for kind in connection.sql(f"SELECT {', '.join(conditions)} FROM {TABLE}").types:
+            if str(kind) != "BOOLEAN":
+                raise Invalid(f"The expression is {kind}, not a condition that is true or false.")
+    if figures := [figure for plan in plans for figure in plan.figures]:
+        connection.sql(f"SELECT {', '.join(figures)} FROM {TABLE}")
+
+
+def _counted(plans: dict[int, Plan], files: Sequence[Path]) -> dict[int, list[Any]]:
+    """The figures that can be had without a query."""
+    found = {}
+    for position, plan in plans.items():
+        if plan.counted is None:
+            continue
+        with suppress(OSError, ValueError, KeyError, NotImplementedError):  # the query says it better
+            if (figures := plan.counted(files)) is not None:
+                found[position] = list(figures)
+    return found
 
 
 def _figures(connection: Any, plans: dict[int, Plan], problems: dict[int, str], *, quoting: bool) -> dict[int, list[Any]]:
@@ -193,6 +220,8 @@ def _of_function(tally: Tally, title: str, rows: int) -> CheckResult:
 
 
 def _of_distribution(check: Distribution, title: str, grounds: Grounds) -> CheckResult:
+    from modelwright.datasets.shifts import shift
+
     version, before = grounds.basis.version, grounds.basis.previous
     column, against = version.column(check.column), check.against or (before.ref if before else None)
     if not check.max_distance >= 0:

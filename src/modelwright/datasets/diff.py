@@ -9,7 +9,7 @@ import numpy as np
 
 from modelwright.datasets import distances
 from modelwright.datasets.engine import connect, identifier, row
-from modelwright.datasets.profile import finite, is_number, present
+from modelwright.datasets.kinds import finite, is_number, present
 from modelwright.datasets.records import ColumnChange, DatasetColumn, DatasetDiff, DatasetVersion, DistributionChange
 from modelwright.datasets.rowdiff import compare_rows
 from modelwright.datasets.scans import Rows

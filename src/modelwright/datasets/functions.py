@@ -11,7 +11,7 @@ import pyarrow as pa
 from modelwright.core.errors import Invalid
 from modelwright.datasets.checks import Function
 from modelwright.datasets.engine import cells
-from modelwright.datasets.profile import scalar
+from modelwright.datasets.kinds import scalar
 from modelwright.datasets.records import DatasetVersion
 from modelwright.datasets.scans import Rows, batches_of
 

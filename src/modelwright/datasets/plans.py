@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 from modelwright.core.clock import isoformat, utc
 from modelwright.core.errors import Invalid
@@ -22,9 +25,10 @@ from modelwright.datasets.checks import (
     Unique,
     Values,
 )
+from modelwright.datasets.distinct import count_numbers
 from modelwright.datasets.durations import duration
 from modelwright.datasets.engine import EPOCH, identifier, quote
-from modelwright.datasets.profile import is_number, present
+from modelwright.datasets.kinds import is_floating, is_number, present
 from modelwright.datasets.records import CheckBasis, DatasetVersion, Scalar
 from modelwright.datasets.types import arrow_type
 
@@ -50,6 +54,7 @@ class Plan:
     breaks: str = ""  # the condition, in SQL, of a row that is to blame
     shows: Sequence[str] = field(default_factory=list)  # the columns that tell why
     boolean: str = ""  # an expression of the author's that has to be a condition
+    counted: Callable[[Sequence[Path]], Sequence[Any] | None] | None = None  # the figures without SQL, where that can be
 
 
 def plan_for(check: Check, basis: CheckBasis, other: tuple[str, DatasetVersion] | None = None) -> Plan:
@@ -88,7 +93,12 @@ def _every_row(breaks: str, shows: Sequence[str], rule: str, boolean: str = "") 
         said = f"In {_rows(failing)} it does not hold that {rule}." if failing else f"In every row, {rule}."
         return Finding(failing == 0, said, failing, failing)
 
-    return Plan([f"count(*) FILTER (WHERE {breaks})"], judge, breaks, shows, boolean)
+    return Plan([_count_if(breaks)], judge, breaks, shows, boolean)
+
+
+def _count_if(condition: str) -> str:
+    """In how many rows a condition is true. Unlike an aggregate's FILTER, DuckDB settles it by statistics where it can."""
+    return f"coalesce(count_if({condition}), 0)::BIGINT"
 
 
 def _types(check: Types, basis: CheckBasis) -> Plan:
@@ -106,7 +116,10 @@ def _types(check: Types, basis: CheckBasis) -> Plan:
 def _nulls(check: Nulls, basis: CheckBasis) -> Plan:
     if not 0 <= check.max_share <= 1:
         raise Invalid(f"max_share is a share from 0 to 1, not {check.max_share}.")
-    value = present(basis.version.column(check.column))
+    column = basis.version.column(check.column)
+    value, filled_in = present(column), f"count({identifier(column.name)})"
+    if is_floating(column.type):  # NaN counts as missing
+        filled_in += f" - {_count_if(f'isnan({identifier(column.name)})')}"
 
     def judge(rows: int, filled: int) -> Finding:
         missing = rows - filled
@@ -115,7 +128,7 @@ def _nulls(check: Nulls, basis: CheckBasis) -> Plan:
         holds = share <= check.max_share
         return Finding(holds, said, 0 if holds else missing, share)
 
-    return Plan(["count(*)", f"count({value})"], judge, f"{value} IS NULL", [check.column])
+    return Plan(["count(*)", filled_in], judge, f"{value} IS NULL", [check.column])
 
 
 def _unique(check: Unique, basis: CheckBasis) -> Plan:
@@ -140,22 +153,24 @@ def _unique(check: Unique, basis: CheckBasis) -> Plan:
     figures = ["count(*)", f"count(*) FILTER (WHERE {filled})", distinct]
     again = f"SELECT {_tuple(names)} FROM {TABLE} WHERE {filled} GROUP BY {every} HAVING count(*) > 1"
     repeats = f"({filled} AND {_tuple(names)} IN ({again}))"
-    return Plan(figures, judge, f"{repeats} OR NOT ({filled})" if is_key else repeats, columns)
+    counted = functools.partial(count_numbers, name=columns[0]) if len(columns) == 1 else None
+    return Plan(figures, judge, f"{repeats} OR NOT ({filled})" if is_key else repeats, columns, counted=counted)
 
 
 def _range(check: Range, basis: CheckBasis) -> Plan:
     if check.minimum is None and check.maximum is None:
         raise Invalid("A range needs a minimum or a maximum.")
     column = basis.version.column(check.column)
-    value = present(column)
+    name = identifier(column.name)
     for bound in (check.minimum, check.maximum):
         if isinstance(bound, str) and is_number(column.type):
             raise Invalid(f"{check.column} holds numbers; the bound {bound!r} is text.")
     sides = []
     if check.minimum is not None:
-        sides.append(f"{value} < {_literal(check.minimum)}")
+        sides.append(f"{name} < {_literal(check.minimum)}")
     if check.maximum is not None:
-        sides.append(f"{value} > {_literal(check.maximum)}")
+        number = f" AND NOT isnan({name})" if is_floating(column.type) else ""  # to DuckDB, NaN is the greatest
+        sides.append(f"({name} > {_literal(check.maximum)}{number})")
     low = f"at least {check.minimum}" if check.minimum is not None else ""
     high = f"at most {check.maximum}" if check.maximum is not None else ""
     rule = f"{check.column} is {' and '.join(side for side in (low, high) if side)}"

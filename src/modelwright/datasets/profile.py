@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 
-from modelwright.core.clock import isoformat
-from modelwright.datasets.engine import EPOCH, identifier
+from modelwright.datasets.engine import EPOCH
+from modelwright.datasets.kinds import INTEGERS, is_number, is_plain, real, scalar
 from modelwright.datasets.records import (
     ColumnProfile,
     DatasetColumn,
@@ -36,20 +35,6 @@ TOP = 50
 OUTSTANDING = 0.05  # of the values: one number that so many rows have is told though there are many others
 PROBABILITIES = (0.01, 0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.95, 0.99)
 
-_INTEGERS = ("int", "uint")
-_NUMBERS = (*_INTEGERS, "float", "double", "halffloat", "decimal")
-_PLAIN = (*_NUMBERS, "string", "bool", "date", "timestamp", "time")
-
-
-def is_number(kind: str) -> bool:
-    """Whether a column of this Arrow type holds numbers."""
-    return kind.startswith(_NUMBERS)
-
-
-def is_plain(kind: str) -> bool:
-    """Whether its values can be compared and counted: everything but bytes, lists and structs."""
-    return kind.startswith(_PLAIN)
-
 
 def is_discrete(column: ColumnProfile) -> bool:
     """Whether its frequent values are all of its values: then they are its distribution."""
@@ -65,22 +50,6 @@ def profile_of(sketch: TableSketch, columns: Sequence[DatasetColumn], segments: 
     )
 
 
-def present(column: DatasetColumn) -> str:
-    """SQL for a column's values with NaN as missing."""
-    name = identifier(column.name)
-    return f"CASE WHEN isnan({name}) THEN NULL ELSE {name} END" if _is_float(column) else name
-
-
-def finite(column: DatasetColumn) -> str:
-    """SQL for a column of numbers as doubles, with NaN and the infinities as missing."""
-    name = identifier(column.name)
-    return f"CASE WHEN isfinite({name}) THEN {name}::DOUBLE END" if _is_float(column) else f"{name}::DOUBLE"
-
-
-def _is_float(column: DatasetColumn) -> bool:
-    return column.type.startswith(("float", "double", "halffloat"))
-
-
 def _column(column: DatasetColumn, of: ColumnSketch) -> ColumnProfile:
     number, plain = is_number(column.type), is_plain(column.type)
     quotable = plain and not column.personal
@@ -93,8 +62,8 @@ def _column(column: DatasetColumn, of: ColumnSketch) -> ColumnProfile:
             quantiles_of(*counted, PROBABILITIES, interpolate=True) if counted else of.quantiles.quantiles(PROBABILITIES)
         )
         moments = {
-            "mean": _real(of.mean),
-            "sd": _real(of.sd),
+            "mean": real(of.mean),
+            "sd": real(of.sd),
             "quantiles": {str(p): quantile for p, quantile in zip(PROBABILITIES, found, strict=True)},
             "rank_error": 0.0 if counted or of.quantiles.exact else RANK_ERROR,
             "histogram": _histogram(column, of),
@@ -131,7 +100,7 @@ def _top(column: DatasetColumn, of: ColumnSketch, distinct: int) -> list[ValueCo
 
 def bin_edges(column: DatasetColumn, low: float, high: float) -> list[float]:
     """About `BINS` edges of equal width from the lowest to the highest value; whole numbers for a column of them."""
-    if column.type.startswith(_INTEGERS):
+    if column.type.startswith(INTEGERS):
         whole = max(1, math.ceil((high - low + 1) / BINS))
         return [low + i * whole for i in range(math.ceil((high - low + 1) / whole) + 1)]
     width = (high - low) / BINS
@@ -163,23 +132,3 @@ def _cell(value: Any, kind: str) -> Scalar:
         return scalar((EPOCH + (timedelta(days=value) if "32" in kind else timedelta(milliseconds=value))).date())
     unit = {"s": "seconds", "ms": "milliseconds", "us": "microseconds"}.get(kind[kind.find("[") + 1 : -1])
     return str((EPOCH + (timedelta(**{unit: value}) if unit else timedelta(microseconds=value // 1000))).time())
-
-
-def scalar(value: Any) -> Scalar:
-    """A cell as it travels: times as RFC 3339 text in UTC, decimals as floats, bytes by their hexadecimal digits."""
-    if isinstance(value, datetime):
-        return isoformat(value if value.tzinfo else value.replace(tzinfo=UTC))
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return float(value)
-    if isinstance(value, float):
-        return _real(value)
-    if value is None or isinstance(value, int | str):
-        return value
-    return value.hex() if isinstance(value, bytes) else str(value)
-
-
-def _real(value: Any) -> float | None:
-    """A float that JSON can hold, or None."""
-    return float(value) if value is not None and math.isfinite(value) else None

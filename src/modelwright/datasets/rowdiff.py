@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelwright.datasets.engine import identifier, row, rows
-from modelwright.datasets.profile import is_number, scalar
+from modelwright.datasets.kinds import is_number, scalar
 from modelwright.datasets.records import DatasetVersion, RowChange, RowsDiff, Scalar
 
 SAMPLE = 5

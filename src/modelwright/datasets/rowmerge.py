@@ -19,8 +19,8 @@ from msgspec.structs import replace
 
 from modelwright.core.errors import Conflict, Invalid
 from modelwright.datasets.engine import connect, identifier, quote, row, rows
+from modelwright.datasets.kinds import scalar
 from modelwright.datasets.parts import write_parquet
-from modelwright.datasets.profile import scalar
 from modelwright.datasets.records import DatasetColumn, DatasetVersion, MergeConflict
 from modelwright.datasets.rows import first_line
 

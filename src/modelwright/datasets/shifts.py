@@ -9,7 +9,7 @@ import numpy as np
 from modelwright.core.errors import Invalid
 from modelwright.datasets import distances
 from modelwright.datasets.checks import Measure
-from modelwright.datasets.profile import is_number
+from modelwright.datasets.kinds import is_number
 from modelwright.datasets.records import DatasetColumn
 from modelwright.datasets.sketches.column import ColumnSketch
 

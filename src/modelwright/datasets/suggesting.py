@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 
 from modelwright.datasets.checks import Check, Expression, Nulls, Range, RowCount, Severity, Types, Unique, Values
-from modelwright.datasets.profile import is_discrete, is_number
+from modelwright.datasets.kinds import is_number
+from modelwright.datasets.profile import is_discrete
 from modelwright.datasets.records import ColumnProfile, DatasetVersion, Profile
 
 MANY_ROWS = 100  # fewer rows say nothing about bounds and allowed values
