@@ -47,6 +47,8 @@ def _bounds(parquet: Any, name: str, known: list[int], *, whole: bool) -> list[i
         about = parquet.metadata.row_group(group).column(number)
         if about.path_in_schema != name:  # of nested columns before it
             return None
+        if about.num_values == 0:
+            continue
         if about.statistics is None or not about.statistics.has_min_max:
             if about.statistics is None or about.statistics.null_count != about.num_values:
                 return None
