@@ -23,7 +23,7 @@ from modelwright.datasets.engine import connect, identifier, row, rows
 from modelwright.datasets.kinds import scalar
 from modelwright.datasets.plans import TABLE, Plan, plan_for
 from modelwright.datasets.records import CheckBasis, CheckReport, CheckResult, DatasetVersion
-from modelwright.datasets.scans import Rows
+from modelwright.datasets.scans import Rows, is_scan
 from modelwright.store.records import Verdict
 
 if TYPE_CHECKING:
@@ -149,9 +149,11 @@ def _bind(connection: Any, plans: Sequence[Plan]) -> None:
         connection.sql(f"SELECT {', '.join(figures)} FROM {TABLE}")
 
 
-def _counted(plans: dict[int, Plan], files: Sequence[Path]) -> dict[int, list[Any]]:
+def _counted(plans: dict[int, Plan], files: Rows) -> dict[int, list[Any]]:
     """The figures that can be had without a query."""
-    found = {}
+    found: dict[int, list[Any]] = {}
+    if is_scan(files):
+        return found
     for position, plan in plans.items():
         if plan.counted is None:
             continue

@@ -19,6 +19,7 @@ from modelwright.core.errors import Unavailable
 LEAST_ROWS: Final = 65_536  # rows of a row group that content has ended; DuckDB's unit of work is 122,880
 MOST_ROWS: Final = 262_144
 _ENDS: Final = (1 << 64) >> 16  # one row in 65,536 ends a group
+_FEW: Final = 4  # a column of numbers has a dictionary if each of its first values is there so often, on average
 _PAGES: Final = {"min_chunk_size": 64 << 10, "max_chunk_size": 256 << 10, "norm_level": 1}  # bytes before compression
 _MULTIPLIER: Final = np.uint64(0x9E3779B97F4A7C15)
 _MIX: Final = np.uint64(0xBF58476D1CE4E5B9)
@@ -36,13 +37,14 @@ def write_parquet(table: Any, path: Path, by: Sequence[str] = ()) -> None:
     """One table as Parquet (zstd), without metadata of whoever made it.
 
     A column that holds NaN gets no statistics: Parquet's extremes leave NaN out, and DuckDB concludes from them that there
-    is none, so that `isnan` would be false for every row. Only text has a dictionary: one of numbers
-    changes with the first rows of a group, and then every page of the group does; without it they are hardly longer.
+    is none, so that `isnan` would be false for every row. Text has a dictionary, and so have numbers that are few; other
+    whole numbers and times are stored as differences.
     `Unavailable` where the disk takes no more.
     """
     plain = pa.table(table.combine_chunks().columns, schema=table.schema.remove_metadata())
     sound = [field.name for field in plain.schema if not _holds_nan(plain[field.name])]
-    listed = [field.name for field in plain.schema if _is_text(field.type)]
+    listed = [field.name for field in plain.schema if _is_text(field.type) or _are_few(plain[field.name])]
+    steps = {field.name for field in plain.schema if _has_steps(field.type)} - set(listed)
     try:
         with pq.ParquetWriter(
             path,
@@ -52,6 +54,7 @@ def write_parquet(table: Any, path: Path, by: Sequence[str] = ()) -> None:
             version="2.6",
             write_statistics=True if len(sound) == plain.num_columns else sound,
             use_dictionary=True if len(listed) == plain.num_columns else listed,
+            column_encoding=dict.fromkeys(steps, "DELTA_BINARY_PACKED") or None,
             use_content_defined_chunking=_PAGES,
         ) as writer:
             start = 0
@@ -125,6 +128,19 @@ def _is_text(kind: Any) -> bool:
         check(kind)
         for check in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
     )
+
+
+def _are_few(column: Any) -> bool:
+    """Whether these are numbers or times that repeat, by the first of them: so it is the same when rows are appended."""
+    if not (pa.types.is_floating(column.type) or _has_steps(column.type)):
+        return False
+    first = column.slice(0, LEAST_ROWS)
+    return len(pc.unique(first)) * _FEW <= len(first)
+
+
+def _has_steps(kind: Any) -> bool:
+    """Whether Parquet holds it as a whole number."""
+    return any(check(kind) for check in (pa.types.is_integer, pa.types.is_timestamp, pa.types.is_date32, pa.types.is_time))
 
 
 def _holds_nan(column: Any) -> bool:
