@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,9 +13,10 @@ import pytest
 
 from modelwright.core.clock import ManualClock
 from modelwright.core.hashing import digest_value
-from modelwright.core.operations import Resource
+from modelwright.core.operations import Caller, Resource
 from modelwright.core.principals import Principal, operating_system_user
 from modelwright.core.refs import Kind, Ref
+from modelwright.datasets import Datasets
 from modelwright.monitoring import Monitoring
 from modelwright.monitoring.ports import AT, ID, MODEL
 from modelwright.monitoring.turn import MonitorTurn
@@ -100,13 +102,14 @@ class Logged:
         return table.filter(pc.and_(pc.greater_equal(times, bounds[0]), pc.less(times, bounds[1]))).sort_by(AT)
 
 
-class Tables:
-    """Dataset versions held in memory: what a turn asks of `datasets`."""
+class Tables(Datasets):
+    """Dataset versions held in memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, caller: Caller) -> None:
+        super().__init__(caller)
         self.tables: dict[str, pa.Table] = {}
 
-    def read(self, ref: Ref) -> pa.Table:
+    def read(self, ref: Ref | str, *columns: Any, **how: Any) -> pa.Table:
         return self.tables[str(ref)]
 
 
@@ -116,8 +119,8 @@ def logged() -> Logged:
 
 
 @pytest.fixture
-def tables() -> Tables:
-    return Tables()
+def tables(home: Home) -> Tables:
+    return Tables(home.caller)
 
 
 @pytest.fixture

@@ -7,8 +7,11 @@ import pyarrow as pa
 import pytest
 
 from modelwright.core.refs import Ref
+from modelwright.datasets.pruning import objects_of
 from modelwright.monitoring import AlertState, Aspect, Label, PerformanceRule, Period, Watch, WatchedColumn
 from modelwright.monitoring.ports import AT, ID, MODEL, VARIANT
+from modelwright.monitoring.turn import MonitorTurn
+from tests.monitoring.conftest import Tables
 
 START, DAY, HOUR = datetime(2013, 1, 1, tzinfo=UTC), timedelta(days=1), timedelta(hours=1)
 DEPLOYMENT = Ref.parse("deployment:delay")
@@ -240,3 +243,34 @@ def test_the_watch_over_outcomes_sounds_within_a_window(home, logged, turn, refe
     turn(START + 6 * DAY)
     assert [w.findings for w in performance(home, ref)] == [[], [], [], ["outcomes"]]
     assert [a.cause for a in home.monitoring.alerts().items if a.cause is Aspect.PERFORMANCE] == [Aspect.PERFORMANCE]
+
+
+def test_where_the_rows_of_a_reference_are_gone_its_profile_stands_for_them(embedded, logged):
+    version = embedded.datasets.add("reference", rows(0, 3000, seed=7)[0].drop([ID, AT, MODEL, VARIANT]))
+    profile, blobs = embedded.datasets.profile(version.ref), embedded.datasets.blobs
+    sketched = {version.profile, version.manifest, *(segment.sketch for segment in profile.segments)}
+    for digest in objects_of(blobs, [version]) - sketched:
+        blobs.delete(digest)
+    watching = embedded.monitoring.watch(DEPLOYMENT, Watch(reference=version.ref, since=START))
+    turn = MonitorTurn(embedded.monitoring, embedded.datasets, logged)
+    for day, shift in ((0, 0.0), (1, 0.9)):
+        logged.log("delay", rows(day, shift=shift)[0])
+        turn.turn(START + (day + 1) * DAY + HOUR)
+    calm, moved = embedded.monitoring.results(watching.ref)
+    assert calm.findings == [] and set(COLUMNS) <= set(moved.findings)
+    assert "its profile stands for them" in calm.notes[0] and "off by at most" in calm.notes[0]
+
+
+def test_a_period_is_compared_with_when_the_log_has_let_go_of_it(home, logged, turn):
+    for day in range(4):
+        logged.log("delay", rows(day)[0])
+    watch = Watch(period=Period(since=START, until=START + 3 * DAY), since=START + 3 * DAY)
+    ref = home.monitoring.watch(DEPLOYMENT, watch).ref
+    turn(START + 4 * DAY + HOUR)
+    logged.tables["delay"] = rows(4, shift=0.9)[0]
+    home.clock.advance(START + 5 * DAY + HOUR)
+    MonitorTurn(home.monitoring, Tables(home.caller), logged).turn(home.clock.now())  # remembers nothing
+    calm, moved = home.monitoring.results(ref)
+    assert (calm.findings, calm.notes) == ([], [])
+    assert set(COLUMNS) <= set(moved.findings)
+    assert "holds 0 of the 750 predictions" in moved.notes[0]

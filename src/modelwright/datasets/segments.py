@@ -28,6 +28,11 @@ _CODED: Final = 4  # bytes: a column of text with fewer for each value has a dic
 _THREADS: Final = 4
 
 
+def is_text(kind: str) -> bool:
+    """Whether a column of this Arrow type holds texts."""
+    return kind.startswith(("string", "large_string", "dictionary"))
+
+
 class _Stretch(NamedTuple):
     file: Path
     groups: list[int]
@@ -35,9 +40,11 @@ class _Stretch(NamedTuple):
     rows: int
 
 
-class _Stored(msgspec.Struct, frozen=True):
+class _Stored(msgspec.Struct, frozen=True, omit_defaults=True):
     format: str
     columns: dict[str, Written]
+    kinds: dict[str, str] = {}  # of rows that are no version's: the columns' types, and which of them are about a person
+    personal: list[str] = []
 
 
 class TableSketch:
@@ -45,11 +52,12 @@ class TableSketch:
 
     def __init__(self, columns: Sequence[DatasetColumn]) -> None:
         self.columns = {column.name: ColumnSketch(quoting=not column.personal) for column in columns}
+        self.kinds = {column.name: column.type for column in columns}
 
     @property
     def rows(self) -> int:
         """How many there are."""
-        return next(iter(self.columns.values())).rows if self.columns else 0
+        return max((each.rows for each in self.columns.values()), default=0)
 
     def add(self, rows: Any, threads: ThreadPoolExecutor | None = None) -> None:
         """Take in an Arrow table or record batch with these columns."""
@@ -60,6 +68,32 @@ class TableSketch:
                 self.columns[name].add(chunk)
 
         list(map(one, self.columns) if threads is None else threads.map(one, self.columns))
+
+    def grow(self, rows: Any) -> None:
+        """Take in a table that may have further columns, or not all: what it has not is missing in it."""
+        before = self.rows
+        for field in rows.schema:
+            if field.name not in self.columns:
+                self.columns[field.name] = ColumnSketch()
+                self.columns[field.name].rows = before
+                self.kinds[field.name] = str(field.type)
+        for name, column in self.columns.items():
+            if name not in rows.column_names:
+                column.rows += rows.num_rows
+            else:
+                for chunk in rows.column(name).chunks:
+                    column.add(chunk)
+
+    def forget(self, *, fewer_than: int) -> None:
+        """Leave out what quotes single rows: examples, and texts that fewer rows hold. They count among all others."""
+        for name, column in self.columns.items():
+            column.examples = []
+            if not is_text(self.kinds[name]):
+                continue
+            column.least = column.greatest = None
+            counts = column.frequent.counts
+            column.frequent.counts = {value: count for value, count in counts.items() if count >= fewer_than}
+            column.frequent.error += max((count for count in counts.values() if count < fewer_than), default=0)
 
     def merge(self, other: TableSketch) -> None:
         """Take in what another has seen of the same columns: rows that come after these."""
@@ -97,11 +131,35 @@ def sketch_of(blobs: Blobs, profile: Profile, columns: Sequence[DatasetColumn]) 
     return whole
 
 
+def keep_sketch(blobs: Blobs, sketch: TableSketch) -> str:
+    """Store a sketch of rows that are no version's; its digest."""
+    return blobs.put(pack_segment(sketch, alone=True))
+
+
+def kept_sketch(blobs: Blobs, digest: str) -> TableSketch:
+    """What `keep_sketch` stored; `Corrupt` if the object is none."""
+    stored = _read(blobs, digest)
+    found = TableSketch([])
+    found.kinds = dict(stored.kinds)
+    found.columns = {
+        name: ColumnSketch.read(each, quoting=name not in stored.personal) for name, each in stored.columns.items()
+    }
+    return found
+
+
 def read_segment(blobs: Blobs, segment: Segment, columns: Sequence[DatasetColumn]) -> TableSketch:
     """The sketches of one segment; `Corrupt` if the object is none."""
-    found = TableSketch(columns)
+    found, stored = TableSketch(columns), _read(blobs, segment.sketch)
     try:
-        data = blobs.read(segment.sketch)
+        found.columns = {c.name: ColumnSketch.read(stored.columns[c.name], quoting=not c.personal) for c in columns}
+    except (ValueError, KeyError) as error:
+        raise Corrupt(f"The object {segment.sketch[:12]} holds no sketch of these columns: {error}") from None
+    return found
+
+
+def _read(blobs: Blobs, digest: str) -> _Stored:
+    try:
+        data = blobs.read(digest)
         size = int.from_bytes(data[:8], "little")
         if size > 1 << 30:
             raise ValueError("no sketch is that large")
@@ -109,15 +167,17 @@ def read_segment(blobs: Blobs, segment: Segment, columns: Sequence[DatasetColumn
         stored = msgspec.msgpack.decode(plain, type=_Stored)
         if stored.format != FORMAT:
             raise ValueError(f"its format is {stored.format!r}, not {FORMAT!r}")
-        found.columns = {c.name: ColumnSketch.read(stored.columns[c.name], quoting=not c.personal) for c in columns}
-    except (ValueError, KeyError, OSError, msgspec.MsgspecError) as error:
-        raise Corrupt(f"The object {segment.sketch[:12]} holds no sketch of these columns: {error}") from None
-    return found
+    except (ValueError, OSError, msgspec.MsgspecError) as error:
+        raise Corrupt(f"The object {digest[:12]} holds no sketch: {error}") from None
+    return stored
 
 
-def pack_segment(sketch: TableSketch) -> bytes:
-    """Sketches as the bytes of an object."""
-    plain = msgspec.msgpack.encode(_Stored(FORMAT, {name: each.write() for name, each in sketch.columns.items()}))
+def pack_segment(sketch: TableSketch, *, alone: bool = False) -> bytes:
+    """Sketches as the bytes of an object; `alone` where no version says what the columns are."""
+    columns = {name: each.write() for name, each in sketch.columns.items()}
+    kinds = sketch.kinds if alone else {}
+    personal = [name for name, each in sketch.columns.items() if not each.quoting] if alone else []
+    plain = msgspec.msgpack.encode(_Stored(FORMAT, columns, kinds, personal))
     packed: bytes = pa.compress(plain, codec="zstd", asbytes=True)
     return len(plain).to_bytes(8, "little") + packed
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,12 +25,19 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 REPLICATES = 300  # of the bootstrap: enough for a 95 % interval that is looked at, not reported
-Reference = Mapping[str, Values]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The columns that windows are compared with, and what a reader should know about them."""
+
+    columns: Mapping[str, Values]
+    notes: Sequence[str] = ()
 
 
 def reference_of(table: pa.Table) -> Reference:
     """The columns of a reference, ready to be compared with, without those that only identify a prediction."""
-    return {name: values_of(table.column(name)) for name in table.column_names if name not in OWN}
+    return Reference({name: values_of(table.column(name)) for name in table.column_names if name not in OWN})
 
 
 def within(table: pa.Table, window: Window) -> pa.Table:
@@ -62,10 +70,11 @@ def main_version(rows: pa.Table) -> tuple[Ref | None, pa.Table, list[str]]:
 def judge_drift(window: Window, rows: pa.Table, reference: Reference, watch: Watch) -> WindowResult:
     """Every watched column of the window against the reference, the false discovery rate held over all of them."""
     model, rows, notes = main_version(rows)
-    columns, absent = _watched(rows, reference, watch)
-    notes += [f"{name} is not in the {side}." for name, side in absent]
-    samples = {c.name: values_of(rows.column(c.name), reference[c.name].kind) for c in columns}
-    found = {c.name: REGISTRY[_detector(c, samples[c.name])].compare(reference[c.name], samples[c.name]) for c in columns}
+    held = reference.columns
+    columns, absent = _watched(rows, held, watch)
+    notes += [*reference.notes, *(f"{name} is not in the {side}." for name, side in absent)]
+    samples = {c.name: values_of(rows.column(c.name), held[c.name].kind) for c in columns}
+    found = {c.name: REGISTRY[_detector(c, samples[c.name])].compare(held[c.name], samples[c.name]) for c in columns}
     beyond_chance = significant(found, watch.false_discovery_rate)
     results = [
         ColumnResult(
@@ -91,7 +100,9 @@ def judge_drift(window: Window, rows: pa.Table, reference: Reference, watch: Wat
     )
 
 
-def _watched(rows: pa.Table, reference: Reference, watch: Watch) -> tuple[list[WatchedColumn], list[tuple[str, str]]]:
+def _watched(
+    rows: pa.Table, reference: Mapping[str, Values], watch: Watch
+) -> tuple[list[WatchedColumn], list[tuple[str, str]]]:
     if not watch.columns:
         shared = [name for name in rows.column_names if name in reference and name not in OWN]
         return [WatchedColumn(name=name) for name in shared], []

@@ -14,9 +14,9 @@ from msgspec.structs import replace
 
 from modelwright.core.errors import ModelwrightError, NotFound
 from modelwright.core.paging import MAX_LIMIT, Filter
-from modelwright.core.refs import Ref
 from modelwright.core.wire import convert, to_plain
 from modelwright.evaluation.records import Task
+from modelwright.monitoring.baselines import Baselines
 from modelwright.monitoring.ports import Predictions
 from modelwright.monitoring.records import (
     Alert,
@@ -35,13 +35,10 @@ if TYPE_CHECKING:
 
     from modelwright.datasets import Datasets
     from modelwright.deployments import Deployments, Rollout
-    from modelwright.monitoring.judging import Reference
 
-REFERENCE_ROWS = 100_000  # of a reference that is larger, so many rows evenly spread
 REOPENED = 6  # windows already judged that are judged again when more of their labels have come
 UNLABELLED = 30  # windows for which the first label of a stretch is waited for
 QUALITY = "quality"  # the guardrail that labels speak to
-KEPT = 8  # references held in memory
 
 
 class MonitorTurn:
@@ -58,10 +55,9 @@ class MonitorTurn:
     ) -> None:
         """With `deployments`, rollouts under way are told which answers of either side proved wrong."""
         self._monitoring = monitoring
-        self._datasets = datasets
         self._predictions = predictions
         self._deployments = deployments
-        self._references: dict[Ref, Reference] = {}
+        self._baselines = Baselines(datasets, predictions)
         self._counted: dict[str, tuple[int, datetime]] = {}  # by rollout, what its outcomes were last counted over
 
     def turn(self, now: datetime) -> Sequence[str]:
@@ -93,9 +89,12 @@ class MonitorTurn:
             return []
         rows = self._predictions.read(monitor.deployment.name, before.until, until)
         windows, reached = closed(_times(rows), since=before.until, until=until, every=watch.window, least=watch.min_rows)
-        reference = self._reference(monitor) if windows else {}
-        results = [judge_drift(window, within(rows, window), reference, watch) for window in windows]
-        return self._record(monitor, results, _next(before, reached, until))
+        results = []
+        if windows:
+            reference = self._baselines.of(monitor, before.state)
+            results = [judge_drift(window, within(rows, window), reference, watch) for window in windows]
+        kept = self._baselines.kept(monitor, before.state, until)
+        return self._record(monitor, results, _next(before, reached, until, kept))
 
     def _performance(self, monitor: Monitor, rule: PerformanceRule, now: datetime) -> list[str]:
         from modelwright.monitoring.judging import judge_performance, within
@@ -183,34 +182,12 @@ class MonitorTurn:
         begun = monitor.watch.since or monitor.created_at
         return Progress(aspect=aspect, until=floor_to(begun, monitor.watch.window))
 
-    def _reference(self, monitor: Monitor) -> Reference:
-        from modelwright.monitoring.judging import reference_of
-
-        if monitor.ref not in self._references:
-            watch = monitor.watch
-            if watch.reference is not None:
-                table = self._datasets.read(watch.reference)
-            else:
-                assert watch.period is not None
-                table = self._predictions.read(monitor.deployment.name, watch.period.since, watch.period.until)
-            while len(self._references) >= KEPT:
-                self._references.pop(next(iter(self._references)))
-            self._references[monitor.ref] = reference_of(_thinned(table))
-        return self._references[monitor.ref]
-
 
 def _times(rows: pa.Table) -> list[datetime]:
     from modelwright.monitoring.ports import AT
 
     times: list[datetime] = rows.column(AT).to_pylist()
     return times
-
-
-def _thinned(table: pa.Table) -> pa.Table:
-    if table.num_rows <= REFERENCE_ROWS:
-        return table
-    step = table.num_rows / REFERENCE_ROWS
-    return table.take([int(i * step) for i in range(REFERENCE_ROWS)])
 
 
 def _labelled(rows: pa.Table, labels: dict[str, float | None], since: datetime) -> pa.Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from modelwright.core.errors import NotFound
@@ -113,6 +113,27 @@ class Reading(Content):
         version = self._holding_rows(self.show(as_ref(ref)))
         self.require_clear(version)
         return sketch_of(self.blobs, self.profile(version.ref), version.columns)
+
+    def sketch_rows(self, tables: Iterable[pa.Table]) -> TableSketch:
+        """The same of rows that are no version's, a table at a time; what a table has no column for is missing in it."""
+        from modelwright.datasets.segments import TableSketch
+
+        found = TableSketch([])
+        for table in tables:
+            found.grow(table)
+        return found
+
+    def keep_sketch(self, sketch: TableSketch) -> str:
+        """Store a sketch among the objects; its digest, which keeps it wherever it is on record."""
+        from modelwright.datasets.segments import keep_sketch
+
+        return keep_sketch(self.blobs, sketch)
+
+    def kept_sketch(self, digest: str) -> TableSketch:
+        """A sketch that was stored; `Corrupt` where the object is none."""
+        from modelwright.datasets.segments import kept_sketch
+
+        return kept_sketch(self.blobs, digest)
 
     def diff(self, before: Ref | str, after: Ref | str) -> DatasetDiff:
         """What changed from one version to another: columns, rows, distributions, times; or which files."""

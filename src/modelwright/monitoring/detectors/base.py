@@ -28,11 +28,12 @@ class Values:
     kind: ColumnKind
     present: NDArray[Any]
     missing: int = 0
+    other: int = 0  # rows with a category that is not named: the rare ones of a profile
 
     @property
     def rows(self) -> int:
         """All rows, with and without a value."""
-        return len(self.present) + self.missing
+        return len(self.present) + self.other + self.missing
 
     @cached_property
     def ordered(self) -> NDArray[Any]:

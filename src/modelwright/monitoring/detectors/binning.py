@@ -28,6 +28,7 @@ def counts(reference: Values, current: Values) -> tuple[Counts, Counts]:
     else:
         known = _frequent(reference)
         one, other = (_among(known, sample.present) for sample in (reference, current))
+        one[-1], other[-1] = one[-1] + reference.other, other[-1] + current.other
     one, other = np.append(one, reference.missing), np.append(other, current.missing)
     used = (one + other) > 0
     return one[used].astype(float), other[used].astype(float)
