@@ -8,12 +8,15 @@ import pyarrow as pa
 import pytest
 
 from modelwright.core.errors import Invalid
+from modelwright.core.refs import Ref
 from modelwright.datasets import (
+    Distribution,
     Expression,
     Freshness,
     Nulls,
     Pattern,
     Range,
+    References,
     RowCount,
     Severity,
     Types,
@@ -21,6 +24,9 @@ from modelwright.datasets import (
     Values,
     load_checks,
 )
+from modelwright.datasets.distances import LARGE
+from modelwright.datasets.relating import may_lie_in
+from modelwright.datasets.sketches.column import ColumnSketch
 from modelwright.store import Verdict
 
 ROWS = {
@@ -208,3 +214,46 @@ def test_suggested_checks_pass_on_what_they_were_made_of(embedded):
     assert Values(column="kind", allowed=["a", "b"]) in suggested
     assert Range(column="same", minimum=2013, maximum=2013, severity=Severity.WARNING) in suggested
     assert Nulls(column="gap", max_share=0.31) in suggested
+
+
+def test_suggested_checks_refer_to_other_datasets_and_to_the_version_before(embedded):
+    codes = [f"c{i:03}" for i in range(300)]
+    embedded.datasets.add("shops", pa.table({"id": list(range(1, 301)), "code": codes}), key="id")
+    embedded.datasets.add("codes", pa.table({"code": codes, "rank": list(range(300))}), key="code")
+    embedded.datasets.add("sparse", pa.table({"code": codes[:299]}), key="code")
+
+    def sales(spread):
+        return pa.table(
+            {
+                "sale": list(range(2000)),
+                "shop_id": [1 + i % 40 for i in range(2000)],
+                "small": [1 + i % 5 for i in range(2000)],  # lies in shops.id, by accident
+                "place": [codes[i % 300] for i in range(2000)],
+                "price": [(i * 7 % 1999) * spread for i in range(2000)],
+            }
+        )
+
+    for spread in (1.0, 3.0):
+        embedded.datasets.add("sales", sales(spread), key="sale")
+    suggested = embedded.datasets.suggest("dataset:sales")
+    assert [each for each in suggested if isinstance(each, References)] == [
+        References(columns=["place"], to=Ref.parse("dataset:codes"), to_columns=["code"]),
+        References(columns=["shop_id"], to=Ref.parse("dataset:shops"), to_columns=["id"]),
+    ]
+    bounds = {each.column: each.max_distance for each in suggested if isinstance(each, Distribution)}
+    assert bounds == dict.fromkeys(["shop_id", "small", "place"], LARGE)  # the price is not steady
+    assert embedded.datasets.check("dataset:sales", suggested).verdict is Verdict.PASS
+
+
+def test_a_part_is_told_from_what_is_none_by_its_sketch():
+    def sketch(numbers):
+        made = ColumnSketch()
+        made.add(pa.array(numbers))
+        return made
+
+    few, many = range(100), range(50_000)
+    assert may_lie_in(sketch(few), sketch(few)) and may_lie_in(sketch(few), sketch(many))
+    assert may_lie_in(sketch(many[::2]), sketch(many))
+    assert not may_lie_in(sketch(many), sketch(few)) and not may_lie_in(sketch([1, 101]), sketch(few))
+    assert not may_lie_in(sketch(many), sketch(many[::2]))
+    assert not may_lie_in(sketch(range(50_000, 50_900)), sketch(many))

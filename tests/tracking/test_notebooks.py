@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import pyarrow as pa
 import pytest
+from msgspec.structs import replace
 
 import modelwright as mw
 from modelwright.core.html import sparkline, where_between
@@ -112,3 +113,15 @@ def test_a_sparkline_is_a_picture_of_any_values(values: list[float]) -> None:
 def test_a_mark_stands_between_the_extremes_or_is_left_out() -> None:
     assert "circle" in where_between(0.0, 0.5, 1.0) and "circle" in where_between(-1e308, 0.0, 1e308)
     assert where_between(1.0, 1.0, 1.0) == where_between(0.0, float("nan"), 1.0) == ""
+
+
+def test_a_dataset_version_and_a_profile_draw_their_columns(here: Workspace) -> None:
+    rows = pa.table({"n": [float(i) for i in range(50)], "kind": [EVIL, "b"] * 25, EVIL: [None] * 50})
+    version = here.datasets.add("flights", rows, key="n", description=EVIL)
+    for shown in (version, here.datasets.profile(version.ref)):
+        found = read(shown)
+        assert found.tags.count("svg") == 2 and found.tags.count("rect") > 20
+        assert "kind" in found.text and "24.5" in found.text and EVIL[:18] in found.text
+    assert "n (key)" in read(version).text
+    unknown = replace(version, digest="0" * 64)  # of a workspace that is not open: without plots
+    assert "svg" not in read(unknown).tags and "n (key)" in read(unknown).text

@@ -92,6 +92,23 @@ def sparkline(values: Sequence[float], *, width: int = 140, height: int = 28) ->
     )
 
 
+def bars(counts: Sequence[int], label: str, *, width: int = 120, height: int = 28) -> Html:
+    """Counts as bars, one beside the other, as inline SVG; nothing where there are none."""
+    top, step = max(counts, default=0), width / max(1, len(counts))
+    if not top:
+        return Html("")
+    drawn = "".join(
+        f'<rect x="{step * at:.2f}" y="{height - (tall := (height - 2) * count / top):.2f}" width="{step - 0.6:.2f}" '
+        f'height="{tall:.2f}"/>'
+        for at, count in enumerate(counts)
+    )
+    return Html(
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="bars" width="{width}" height="{height}" '
+        f'viewBox="0 0 {width} {height}" fill="{TONE}" role="img" aria-label="{escape(label)}" '
+        f'preserveAspectRatio="none"><title>{escape(label)}</title>{drawn}</svg>'
+    )
+
+
 def where_between(low: float, value: float, high: float, *, width: int = 90, height: int = 12) -> Html:
     """Where a value lies between its lowest and its highest, as a mark on a line."""
     if not all(map(math.isfinite, (low, value, high))) or high <= low:

@@ -147,6 +147,11 @@ class DatasetVersion(DatasetRecord, frozen=True, kw_only=True):
     masks: list[ColumnMask] = []  # the columns that whoever asked reads masked
     said: list[str] | None = None  # the columns that were declared personal; None: those of which it stands in `columns`
 
+    def _repr_html_(self) -> str:
+        from modelwright.datasets.display import version
+
+        return version(self)
+
     @property
     def unconfirmed(self) -> list[ColumnClass]:
         """The classes that were found and that nobody has confirmed or rejected."""
@@ -266,6 +271,11 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
             if column.name == name:
                 return column
         raise NotFound(f"The profile has no column {name!r}.")
+
+    def _repr_html_(self) -> str:
+        from modelwright.datasets.display import profile
+
+        return profile(self)
 
 
 # Checks

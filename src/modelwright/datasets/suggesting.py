@@ -8,10 +8,25 @@ from __future__ import annotations
 
 import math
 
-from modelwright.datasets.checks import Check, Expression, Nulls, Range, RowCount, Severity, Types, Unique, Values
+from modelwright.datasets.checks import (
+    Check,
+    Distribution,
+    Expression,
+    Measure,
+    Nulls,
+    Range,
+    RowCount,
+    Severity,
+    Types,
+    Unique,
+    Values,
+)
+from modelwright.datasets.distances import LARGE
 from modelwright.datasets.kinds import is_number
 from modelwright.datasets.profile import is_discrete
 from modelwright.datasets.records import ColumnProfile, DatasetVersion, Profile
+from modelwright.datasets.segments import TableSketch
+from modelwright.datasets.shifts import shift
 
 MANY_ROWS = 100  # fewer rows say nothing about bounds and allowed values
 FEW_VALUES = 20  # a text column with at most so many values is taken for a category
@@ -28,6 +43,37 @@ def suggest_checks(version: DatasetVersion, profile: Profile) -> list[Check]:
         for column in profile.columns:
             found += _of_column(column, profile.rows)
     return found
+
+
+def suggest_distributions(
+    version: DatasetVersion, profile: Profile, now: TableSketch, before: TableSketch | None
+) -> list[Check]:
+    """That columns are distributed as in the version before: numbers and categories that repeat, no keys and times.
+
+    The bound is the rule of thumb for a large change. A column that moved further with the last step is not steady, and has
+    none.
+    """
+    if profile.rows < MANY_ROWS:
+        return []
+    found: list[Check] = []
+    for column in version.columns:
+        if not _is_distributed(profile.column(column.name), column.name in (*version.key, version.time_column)):
+            continue
+        moved = 0.0
+        if before is not None and column.name in before.columns:
+            moved = shift(column, before.columns[column.name], now.columns[column.name], Measure.PSI) or 0.0
+        if moved <= LARGE:
+            found.append(Distribution(column=column.name, max_distance=LARGE, severity=Severity.WARNING))
+    return found
+
+
+def _is_distributed(column: ColumnProfile, counts_up: bool) -> bool:
+    different = column.distinct or 0
+    if counts_up or different < 2:
+        return False
+    if is_number(column.type):  # whole numbers that are all unlike are numbers of something
+        return different < column.count or not column.type.startswith(("int", "uint"))
+    return column.type in ("string", "bool") and bool(column.top) and not column.personal and different <= column.count / 2
 
 
 def _of_column(column: ColumnProfile, rows: int) -> list[Check]:

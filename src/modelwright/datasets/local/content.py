@@ -15,6 +15,7 @@ from modelwright.core.paging import MAX_LIMIT, Filter
 from modelwright.core.reading import noticed, pinned
 from modelwright.core.refs import Kind, Ref, as_ref
 from modelwright.core.wire import decode
+from modelwright.datasets import display
 from modelwright.datasets.classes import masks_for
 from modelwright.datasets.lakes.access import DatasetSettings
 from modelwright.datasets.objects import ObjectCache
@@ -62,6 +63,7 @@ class Content(Versions):
         self._masking = Masking(caller.blobs, self._privacy)
         self._cache = ObjectCache(caller.blobs, cache and cache / "parts")
         self._indexes = Indexes(indexes or (cache and cache / "trees"))
+        display.OPEN.add(self)
 
     @operation("read")
     def masked(self, tx: Transaction, ref: Ref, *, purpose: str = "", everything: bool = False) -> Sequence[str]:

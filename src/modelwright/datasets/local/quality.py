@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from modelwright.core.paging import MAX_LIMIT, Filter
 from modelwright.core.refs import Ref, as_ref
 from modelwright.core.wire import encode
 from modelwright.datasets.checks import Check, load_checks
 from modelwright.datasets.contracts.service import Contracts
 from modelwright.datasets.local.reading import Reading
-from modelwright.datasets.records import CheckReport, DatasetVersion
+from modelwright.datasets.records import CheckReport, DatasetVersion, Profile
+from modelwright.store import Verdict
+
+if TYPE_CHECKING:
+    from modelwright.datasets.segments import TableSketch
 from modelwright.datasets.scans import Rows
 
 
@@ -48,11 +54,55 @@ class Quality(Reading):
         return replace(report, evidence=attached.id)
 
     def suggest(self, ref: Ref | str) -> Sequence[Check]:
-        """Checks that this version passes and that a next one ought to, from its profile: to be read and then kept."""
-        from modelwright.datasets.suggesting import suggest_checks
+        """Checks that this version passes and that a next one ought to: to be read and then kept.
+
+        From its profile, from how it differs from the version before, and from the other datasets that you may read:
+        columns whose values all lie in the key of one of them. Where you read some of it masked, from its profile alone.
+        """
+        from modelwright.datasets.suggesting import suggest_checks, suggest_distributions
 
         version = self.show(as_ref(ref))
-        return suggest_checks(version, self.profile(version.ref))
+        profile = self.profile(version.ref)
+        found = suggest_checks(version, profile)
+        if version.masks:
+            return found
+        now = self.sketch(version.ref)
+        found += suggest_distributions(version, profile, now, self._sketch_before(version))
+        return [*found, *self._references(version, profile, now)]
+
+    def _sketch_before(self, version: DatasetVersion) -> TableSketch | None:
+        """The sketches of the version before, where there is one with a profile that the caller reads in clear."""
+        before = self.basis(version.ref).previous
+        if before is None or before.profile is None or before.masks:
+            return None
+        return self.sketch(before.ref)
+
+    def _references(self, version: DatasetVersion, profile: Profile, now: TableSketch) -> list[Check]:
+        """References to the keys of other datasets that hold today: by profile, then by sketch, then by every row."""
+        from modelwright.datasets.relating import may_lie_in, possible
+        from modelwright.datasets.suggesting import MANY_ROWS
+
+        likely: list[Check] = []
+        for other in self._keyed() if profile.rows >= MANY_ROWS else []:
+            if other.ref.whole == version.ref.whole:
+                continue
+            for each in possible(version, profile, other, self.profile(other.ref)):
+                held = self.sketch(other.ref).columns
+                pairs = zip(each.columns, each.to_columns or each.columns, strict=True)
+                if all(may_lie_in(now.columns[name], held[key]) for name, key in pairs):
+                    likely.append(each)
+        results = self._run(version.ref, likely).results if likely else []
+        return [each for each, result in zip(likely, results, strict=True) if result.verdict is Verdict.PASS]
+
+    def _keyed(self) -> Iterator[DatasetVersion]:
+        """The latest versions of all tables with a key that the caller reads in clear."""
+        where = Filter(limit=MAX_LIMIT)
+        while True:
+            page = self.list(where)
+            yield from (each for each in page.items if each.key and each.profile is not None and not each.masks)
+            if page.next is None:
+                return
+            where = replace(where, after=page.next)
 
     def _run(self, ref: Ref, checks: Sequence[Check]) -> CheckReport:
         from modelwright.datasets.checking import Grounds, run_checks

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from markupsafe import Markup
 
+from modelwright.core import html
 from modelwright.core.refs import Ref
 from modelwright.core.wire import to_plain
 from modelwright.store.records import Event
@@ -162,7 +163,13 @@ def chart(name: str, spec: dict[str, Any] | None, description: str) -> Markup:
     ).format(name, description, body)
 
 
+def bars(counts: Sequence[int], label: str) -> Markup:
+    """Counts as bars, as a notebook has them; the page's own style colours them."""
+    return Markup(html.bars(counts, label))  # noqa: S704 - the label is escaped there, and all else are numbers
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
+    "bars": bars,
     "moment": moment,
     "day": day,
     "figure": figure,
