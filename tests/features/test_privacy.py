@@ -88,6 +88,9 @@ MADE = [
     ("b", "SELECT a, b FROM source ORDER BY 1", ["a", "b"]),
     ("b", "SELECT a, c AS d, b FROM source WHERE d > 1", ["b", "c"]),
     ("b", "SELECT a, b FROM source EXCEPT SELECT a, c FROM source", ["a", "b", "c"]),
+    ("x", "SELECT a, hash(source.*) AS h, b AS x FROM source", ["b"]),
+    ("h", "SELECT a, hash(*) AS h, b AS x FROM source", ["a", "b", "c"]),
+    ("h", "SELECT a, count(*) AS n, #3 AS h FROM source GROUP BY a, c", ["a", "b", "c"]),
     ("x", "SELECT COLUMNS('b') AS x, a FROM source", ["a", "b", "c"]),
 ]
 RENAMED = [

@@ -177,7 +177,7 @@ class Text:
         tables |= {alias.name.lower() for alias in self.tree.find_all(exp.TableAlias)}
         given = {alias.alias.lower() for alias in self.tree.find_all(exp.Alias)}
         wholes = {cte.alias.lower() for cte in self.tree.find_all(exp.CTE)}
-        odd = (exp.Columns, exp.Pivot, exp.UDTF, exp.Explode, exp.PositionalColumn, exp.Parameter, exp.Placeholder)
+        odd = (exp.Columns, exp.Pivot, exp.UDTF, exp.Explode)
         for node in self.tree.walk():
             if isinstance(node, odd) or (isinstance(node, exp.Anonymous) and node.name.lower() in ("unnest", "columns")):
                 raise Undecided(f"{node.sql(dialect='duckdb')} stands for more than one column")
@@ -218,12 +218,14 @@ def _how(found: exp.Expression) -> Use:
 
 
 def _columns(found: exp.Expression) -> Iterator[list[str]]:
-    """The column references at any depth, each as the parts of its name."""
+    """The column references at any depth, each as the parts of its name; what stands for a value without one has none."""
     from sqlglot import exp
 
-    for column in found.find_all(exp.Column):
-        if not isinstance(column.this, exp.Star):
-            yield [part.name.lower() for part in column.parts]
+    for node in found.walk():
+        if isinstance(node, exp.Column) and not isinstance(node.this, exp.Star):
+            yield [part.name.lower() for part in node.parts]
+        elif _stands_for_some(node):
+            yield [""]
 
 
 def _plain(projection: Any) -> bool:
@@ -280,13 +282,31 @@ def _named(query: Any) -> list[Any]:
     return found
 
 
+def _stands_for_some(node: Any) -> bool:
+    """`#3`, a parameter, or a `*` in a function other than count: values of columns that are not named."""
+    from sqlglot import exp
+
+    if isinstance(node, exp.PositionalColumn | exp.Parameter | exp.Placeholder):
+        return True
+    return isinstance(node, exp.Star) and isinstance(_holder(node), exp.Func) and not isinstance(node.parent, exp.Count)
+
+
+def _holder(star: Any) -> Any:
+    """What a `*` stands in, with or without a table before it."""
+    from sqlglot import exp
+
+    return star.parent.parent if isinstance(star.parent, exp.Column) else star.parent
+
+
 def _star_is_harmless(star: Any, tables: set[str]) -> bool:
-    """`count(*)`, and a `*` of a SELECT, which renames nothing, of a table and not of a column with fields."""
+    """In a function, which names nothing; or of a SELECT that renames nothing, and of a table, not of a column's fields."""
     from sqlglot import exp
 
     holder = star.parent
     if star.args.get("rename"):
         return False
+    if isinstance(_holder(star), exp.Func):
+        return True
     if isinstance(holder, exp.Column):
         return isinstance(holder.parent, exp.Select) and holder.arg_key == "expressions" and holder.table.lower() in tables
-    return isinstance(holder, exp.Count) or (isinstance(holder, exp.Select) and star.arg_key == "expressions")
+    return isinstance(holder, exp.Select) and star.arg_key == "expressions"
