@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 Rows: TypeAlias = Any  # a sequence of paths (or, to be read once, of file objects), or an Arrow dataset
 BATCH: Final = 65_536
 
@@ -19,6 +16,9 @@ def is_scan(rows: Rows) -> bool:
 
 def schema_of(rows: Rows) -> Any:
     """The columns of all of it."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     if is_scan(rows):
         return rows.schema
     return pa.unify_schemas([pq.read_schema(file).remove_metadata() for file in rows])
@@ -26,6 +26,8 @@ def schema_of(rows: Rows) -> Any:
 
 def batches_of(rows: Rows, columns: Sequence[str] | None = None, size: int = BATCH) -> Iterator[Any]:
     """Record batches of at most `size` rows, in order; all columns or some."""
+    import pyarrow.parquet as pq
+
     wanted = None if columns is None else list(columns)
     if is_scan(rows):
         for batch in rows.to_batches(columns=wanted, batch_size=size):
@@ -39,6 +41,9 @@ def batches_of(rows: Rows, columns: Sequence[str] | None = None, size: int = BAT
 
 def tables_of(rows: Rows, size: int) -> Iterator[Any]:
     """Tables to be worked on one after the other: a file each, or of a dataset about `size` rows each."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     if not is_scan(rows):
         for file in rows:
             yield pq.read_table(file, partitioning=None)

@@ -13,11 +13,11 @@ from modelwright.core.principals import Principal
 from modelwright.datasets.lakes.records import DELTA, ICEBERG, Lake
 from modelwright.datasets.records import DatasetRecord, DatasetVersion, LakeTable
 from modelwright.datasets.scans import Rows
-from modelwright.datasets.sources import Brought
 from modelwright.store.objects import S3Settings
 
 if TYPE_CHECKING:
     from modelwright.datasets.lakes.places import Place
+    from modelwright.datasets.sources import Brought
 
 
 class DatasetSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,6 +62,7 @@ class InPlace:
     def copied(self, lake: Lake) -> Brought:
         """The rows of a version of a table, in memory, to be a source as any other."""
         from modelwright.datasets.lakes.reading import dataset_of, open_table, stamped
+        from modelwright.datasets.sources import Brought
 
         place, file = self._place(lake)
         state = open_table(lake.form, place, lake.version, file)
