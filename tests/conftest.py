@@ -5,8 +5,12 @@ from __future__ import annotations
 import secrets
 import shutil
 import signal
+import socket
+import subprocess
+import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,6 +23,7 @@ from msgspec.structs import replace
 from modelwright.client.remote import Remote
 from modelwright.core.clock import SystemClock
 from modelwright.store import Database
+from modelwright.store.objects import S3Settings
 from modelwright.store.upgrade import prepare
 from modelwright.testing import serving
 from modelwright.workspace import ServerSettings, Settings, Workspace, WorkspaceSettings, open_workspace
@@ -197,3 +202,38 @@ def embedded(prepared: Path, settings: WorkspaceSettings) -> Iterator[Workspace]
     """One embedded workspace on SQLite, for what is the same through every door."""
     with open_workspace(prepared, settings=Settings(workspace=settings)) as here:
         yield here
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Settings]:
+    """An S3-speaking server on loopback, with the bucket `objects`."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        address = f"http://127.0.0.1:{port}"
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                urllib.request.urlopen(urllib.request.Request(f"{address}/objects", method="PUT"), timeout=5).close()
+                break
+            except OSError:
+                assert server.poll() is None, "the S3 server ended"
+                assert time.monotonic() < deadline, "the S3 server did not start"
+                time.sleep(0.2)
+        yield S3Settings(
+            endpoint=address,
+            region="us-east-1",
+            access_key_id="test",
+            secret_access_key="test",
+            allow_http=True,
+            retries=8,  # this server answers 500 now and then when two write one key at once; a bucket may as well
+        )
+    finally:
+        server.terminate()
+        server.wait()

@@ -57,6 +57,25 @@ def test_rows_leave_as_a_table_of_delta_lake(embedded, stock, tmp_path):
     assert found.to_pylist() == embedded.datasets.read(stock.ref).to_pylist()
 
 
+def test_rows_leave_as_a_table_of_iceberg(embedded, stock, tmp_path):
+    from pyiceberg.table import StaticTable
+
+    embedded.datasets.export(stock.ref, tmp_path / "a b" / "lake", "iceberg")
+    table = StaticTable.from_metadata(str(tmp_path / "a b" / "lake"))
+    assert table.location() == f"file://{tmp_path}/a b/lake"
+    found = table.scan().to_arrow().sort_by("id")
+    assert found.to_pylist() == embedded.datasets.read(stock.ref).to_pylist()
+    assert [each.name for each in (tmp_path / "a b").iterdir()] == ["lake"]
+    again = embedded.datasets.add_in_place("back", f"iceberg:{tmp_path / 'a b' / 'lake'}", key="id")
+    assert embedded.datasets.diff(stock.ref, again.ref).identical
+    small = embedded.datasets.add("small", pa.table({"a": pa.array([1, 200], pa.uint8())}))
+    embedded.datasets.export(small.ref, tmp_path / "small", "iceberg")
+    assert StaticTable.from_metadata(str(tmp_path / "small")).scan().to_arrow()["a"].to_pylist() == [1, 200]
+    large = embedded.datasets.add("large", pa.table({"a": pa.array([1], pa.uint64())}))
+    with pytest.raises(Invalid, match="no type for a"):
+        embedded.datasets.export(large.ref, tmp_path / "large", "iceberg")
+
+
 def test_what_is_there_is_never_written_over_and_half_a_file_never_seen(embedded, stock, tmp_path):
     (tmp_path / "there.csv").write_text("mine")
     with pytest.raises(Conflict, match="is there already"):

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -18,45 +13,10 @@ from modelwright.core.clock import ManualClock
 from modelwright.core.operations import Resource
 from modelwright.core.principals import Principal
 from modelwright.store import Database, Embedded, LedgerSettings, Record, Transaction
-from modelwright.store.objects import Objects, S3Settings
+from modelwright.store.objects import Objects
 from modelwright.store.tables import metadata
 
 OWN_TABLES = set(metadata.tables)  # as long as no other room was imported
-
-
-@pytest.fixture(scope="session")
-def s3_server() -> Iterator[S3Settings]:
-    """An S3-speaking server on loopback, with the bucket `objects`."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        address = f"http://127.0.0.1:{port}"
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                urllib.request.urlopen(urllib.request.Request(f"{address}/objects", method="PUT"), timeout=5).close()
-                break
-            except OSError:
-                assert server.poll() is None, "the S3 server ended"
-                assert time.monotonic() < deadline, "the S3 server did not start"
-                time.sleep(0.2)
-        yield S3Settings(
-            endpoint=address,
-            region="us-east-1",
-            access_key_id="test",
-            secret_access_key="test",
-            allow_http=True,
-            retries=8,  # this server answers 500 now and then when two write one key at once; a bucket may as well
-        )
-    finally:
-        server.terminate()
-        server.wait()
 
 
 @pytest.fixture(params=["folder", "s3"])

@@ -63,7 +63,8 @@ def add(
     files: Annotated[
         list[str] | None,
         typer.Argument(
-            help="CSV or Parquet files, all of one version; a folder, or a file of any kind; delta:TABLE, iceberg:TABLE."
+            help="CSV or Parquet files, all of one version; a folder, or a file of any kind; s3://bucket/prefix/;"
+            " delta:TABLE, iceberg:TABLE."
         ),
     ] = None,
     in_place: Annotated[
@@ -101,7 +102,8 @@ def add(
 ) -> None:
     """Make a version of one or more files, or of a folder; the same content twice is the same version.
 
-    CSV and Parquet become rows; a folder, or any other file, is kept as it is. delta:FOLDER@3 and
+    CSV and Parquet become rows; a folder, or any other file, is kept as it is. Of a prefix of a bucket CSV and Parquet are
+    rows, too, unless --files is given, and only what changed there is fetched. delta:FOLDER@3 and
     iceberg:s3://bucket/TABLE@SNAPSHOT are tables of a lake: their rows are copied, or with --in-place registered where they
     are and verified whenever they are read.
 
@@ -122,11 +124,11 @@ def add(
         raise Invalid(
             "A table in place is one of a lake, with the types that it has.", mend="Name one: delta:FOLDER, iceberg:FOLDER."
         )
-    if as_files or any(folders.holds_files(Path(file)) for file in files):
+    if as_files or any(folders.holds_files(Path(file)) for file in files if "://" not in file):
         if len(files) > 1 or key or time_column or type_ or personal or missing or checks:
             raise Invalid("Files have no columns and no checks.", mend="Name one folder or file, without such options.")
         told = {"description": description, "tags": pairs(tag, option="--tag"), "reason": reason, "parent": parent}
-        folders.add_files(name, Path(files[0]), verify=verify, inputs=inputs, about=told, where=where, as_json=as_json)
+        folders.add_files(name, files[0], verify=verify, inputs=inputs, about=told, where=where, as_json=as_json)
         return
     form = CsvFormat(delimiter=delimiter, missing=tuple(missing) if missing else CsvFormat().missing)
     about: dict[str, Any] = {

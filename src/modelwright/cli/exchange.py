@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelwright.cli.explain import add_group
-from modelwright.cli.options import AsJson, Where, workspace
+from modelwright.cli.options import AsJson, Where, named, workspace
 from modelwright.cli.output import print_json, say, section, table
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
         app,
         "export",
         "Write what is here in the form of another program.",
-        {"mlflow": export_mlflow, "openlineage": export_openlineage},
+        {"mlflow": export_mlflow, "dvc": export_dvc, "openlineage": export_openlineage},
     )
 
 
@@ -121,6 +121,30 @@ def export_mlflow(
             outcome = Exporting(source, writing, told=told).run()
         finally:
             writing.close()
+    _tell(outcome, as_json=as_json, verb="written", sides=("here", "there"))
+
+
+def export_dvc(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder, or one of an earlier export.")],
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME...", help="Datasets; by default all.", show_default=False)
+    ] = None,
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write datasets as a project of DVC: a commit of git for each version, with its time, author and description.
+
+    Tables become folders of Parquet files; `dvc checkout` brings the files of any commit, which has the tag NAME@VERSION.
+    What you may not read in clear is masked. DVC need not be installed, git must be. What is there already is left alone,
+    so an export that was stopped goes on when it is started again. In the end both sides are counted; exit code 4 where
+    they differ.
+    """
+    from modelwright.core.refs import Kind
+    from modelwright.exchange.exporting_dvc import ExportingDvc
+
+    with workspace(where) as rooms, _bars() as told:
+        wanted = [named(name, Kind.DATASET) for name in names or []]
+        outcome = ExportingDvc(rooms.datasets, folder, names=wanted, told=told).run(source=rooms.address)
     _tell(outcome, as_json=as_json, verb="written", sides=("here", "there"))
 
 

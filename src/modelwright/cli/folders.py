@@ -34,7 +34,7 @@ def holds_files(path: Path) -> bool:
 
 def add_files(
     name: str,
-    source: Path,
+    source: str,
     *,
     verify: bool,
     inputs: list[Ref],
@@ -43,7 +43,7 @@ def add_files(
     as_json: bool,
 ) -> None:
     """What `mw data add` does with a folder, or a file of any kind."""
-    total = folder_size(source) if source.is_dir() and sys.stderr.isatty() else None
+    total = folder_size(Path(source)) if Path(source).is_dir() and sys.stderr.isatty() else None
     with workspace(where) as rooms, progress(f"adding {name}", total, bytes_=True) as told:
         version = rooms.datasets.add_files(name, source, verify=verify, inputs=inputs, told=told, **about)
     if as_json:

@@ -66,7 +66,9 @@ def export(
     target: Annotated[Path, typer.Argument(metavar="TARGET", help="A new file (.parquet, .csv, .arrow) or folder.")],
     form: Annotated[
         str,
-        typer.Option("--format", "-f", help="parquet, csv, arrow, parts, delta, folder, croissant.", show_default=False),
+        typer.Option(
+            "--format", "-f", help="parquet, csv, arrow, parts, delta, iceberg, folder, croissant", show_default=False
+        ),
     ] = "",
     masked: Annotated[bool, typer.Option("--masked", help="Mask whatever is masked for anybody.")] = False,
     license_: Annotated[str, typer.Option("--license", help="For Croissant: its SPDX address.")] = "",
@@ -75,7 +77,7 @@ def export(
     where: Where = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a version for others: rows as Parquet, CSV, Arrow or Delta Lake, files as a folder, either with Croissant.
+    """Write a version for others: rows in any of these formats, files as a folder, either with Croissant.
 
     The format follows the target's suffix; a folder gets the Parquet files of a table, or the files of a version. Columns
     that you may not read in clear are masked. Croissant needs a license, said here or as a tag.

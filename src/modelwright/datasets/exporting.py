@@ -26,14 +26,26 @@ def export_rows(files: Rows, target: Path, form: str) -> None:
 
     `parquet`, `csv` (RFC 4180 in UTF-8, a missing value as an empty field and an empty text as two quotes, times in ISO
     8601) and `arrow` (an IPC file, which Feather 2 is) make a file; `parts` makes a folder of Parquet files, `delta` one of
-    Delta Lake.
+    Delta Lake and `iceberg` one of Iceberg.
     """
     writers: Mapping[str, Callable[[Rows, Path], None]] = {
         "parquet": _parquet, "csv": _csv, "arrow": _arrow, "parts": _parts, "delta": _delta,
     }  # fmt: skip
+    if form == "iceberg":
+        export_iceberg(files, target)
+        return
     if form not in writers:
-        raise Invalid(f"Rows are not written as {form!r}.", mend=f"Known are {', '.join(writers)}, croissant.")
+        raise Invalid(f"Rows are not written as {form!r}.", mend=f"Known are {', '.join(writers)}, iceberg, croissant.")
     appear(target, lambda partial: writers[form](files, partial))
+
+
+def export_iceberg(files: Rows, target: Path) -> None:
+    """Write the rows as a table of Iceberg, which knows where it lies; it appears once it is whole."""
+    from modelwright.datasets.lakes.writing import iceberg_schema, write_iceberg
+
+    schema = iceberg_schema(schema_of(files))
+    rows = (batch for table in batches(files, schema) for batch in table.to_batches())
+    appear(target, lambda partial: write_iceberg(pa.RecordBatchReader.from_batches(schema, rows), partial, target))
 
 
 def appear(target: Path, write: Callable[[Path], None]) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
-from urllib.parse import unquote, urlsplit
 
 from modelwright.core.errors import Invalid, Unavailable
 from modelwright.core.hashing import digest_bytes
@@ -64,7 +63,7 @@ def plain_address(address: str) -> str:
         if address.startswith(scheme):
             return f"s3://{address.removeprefix(scheme).rstrip('/')}"
     if address.startswith("file:"):
-        address = unquote(urlsplit(address).path)
+        address = f"/{address.removeprefix('file:').lstrip('/')}"
     return address.rstrip("/") or "/"
 
 

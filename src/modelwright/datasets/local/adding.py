@@ -13,15 +13,14 @@ from modelwright.core.errors import Invalid, NotFound
 from modelwright.core.refs import Kind, Ref, as_ref
 from modelwright.datasets.checks import Check, load_checks
 from modelwright.datasets.lakes.access import refuse_in_place
-from modelwright.datasets.lakes.records import Lake, names_lake
-from modelwright.datasets.local.quality import Quality
+from modelwright.datasets.local.fetching import Fetching
 from modelwright.datasets.records import CsvFormat, DatasetMerge, DatasetRecord, DatasetVersion
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class Adding(Quality):
+class Adding(Fetching):
     """What is read, cut and stored where the caller is, and then registered."""
 
     def add(
@@ -44,7 +43,8 @@ class Adding(Quality):
         """Make a version of a file, several files, or a table; the same content twice is the same version.
 
         `source` is the path of a CSV or Parquet file, a list of such, a `Query`, a table of a lake (a `Lake`, or its name,
-        such as `delta:lake/flights@3`), of which the rows are copied, or anything with the Arrow C stream. A
+        such as `delta:lake/flights@3`), of which the rows are copied, the address of CSV or Parquet files in a bucket
+        (`s3://bucket/prefix/`), of which those are fetched that are new, or anything with the Arrow C stream. A
         broken row is `Invalid`, with file, line, column and row, and nothing is loaded. Types that are not given are those
         of the version before, then what all rows agree on. `key` names the columns of a row's key, `time_column` the one
         that says when its event happened, `personal` those that are about a person; not given, they are as before too.
@@ -58,12 +58,10 @@ class Adding(Quality):
         newest = self._newest(name)
         if newest is not None and not newest.is_table:
             raise Invalid(f"{newest.ref} holds files, not rows.", mend="Choose another name, or add files to it.")
-        if isinstance(source, Lake) or (isinstance(source, str) and names_lake(source)):
-            source = self._lakes.copied(Lake.parse(source) if isinstance(source, str) else source)
-        with closing(self._known(newest)) as known:
+        with self._at_hand(source, newest) as at_hand, closing(self._known(newest)) as known:
             record = prepare(
                 self.blobs,
-                source,
+                at_hand.source,
                 known=known,
                 before=newest,
                 types=dict(types or {}),
@@ -72,6 +70,7 @@ class Adding(Quality):
                 personal=list(personal),
                 form=csv,
             )
+            record = at_hand.told(record)
         version = self.register(
             name,
             record=replace(record, parent=as_ref(parent) if parent else None),
@@ -99,20 +98,30 @@ class Adding(Quality):
         reason: str = "",
         told: Callable[[float], None] = lambda done: None,
     ) -> DatasetVersion:
-        """Make a version of all files below a folder, or of one file, whatever they are.
+        """Make a version of all files below a folder or `s3://bucket/prefix/`, or of one file, whatever they are.
 
         Only content that no version holds yet is stored. A file that has the size, time and inode with which it was read
-        before is not read again, unless `verify` is set. Symbolic links, devices and names that lead elsewhere are
-        `Invalid`; `Conflict` if a file changes while it is read; in either case nothing is added. `parent` is the version
-        that it was made from: by default the one that was checked out there or added from there last, else the newest.
+        before is not read again, nor an object of the size and ETag that it had, unless `verify` is set. Symbolic links,
+        devices and names that lead elsewhere are `Invalid`; `Conflict` if a file changes while it is read; in either case
+        nothing is added. `parent` is the version that it was made from: by default the one that was checked out there or
+        added from there last, else the newest.
         `told` is called with the bytes that are done.
         """
         from modelwright.datasets.files import prepare_files, unchanged
         from modelwright.datasets.manifest import entries_of, read_manifest
 
-        root, newest = Path(source).resolve(), self._newest(name)
+        newest = self._newest(name)
         if newest is not None and newest.is_table:
             raise Invalid(f"{newest.ref} is a table, not a folder of files.", mend="Choose another name.")
+        about: dict[str, Any] = {"inputs": [*inputs], "description": description, "tags": dict(tags or {})}
+        about["reason"] = reason
+        if isinstance(source, str) and source.startswith("s3://"):
+            manifest = read_manifest(self.blobs, newest.manifest) if newest and newest.manifest else None
+            before = entries_of(self.blobs, manifest) if manifest is not None else []
+            record = self._prefixed(source, before, verify=verify, told=told)
+            record = replace(record, parent=as_ref(parent) if parent else None)
+            return self.register(name, record=record, **about)
+        root = Path(source).resolve()
         index = self._indexes.load(root)
         record = None if verify else unchanged(self.blobs, index, newest)
         if record is None:
@@ -122,9 +131,7 @@ class Adding(Quality):
                 known.meet(chunk for entry in before for chunk in entry.chunks)
                 record = prepare_files(self.blobs, root, known=known, index=index, before=before, verify=verify, told=told)
         record = replace(record, parent=as_ref(parent) if parent else self._begun_from(index.ref, newest))
-        version = self.register(
-            name, record=record, inputs=[*inputs], description=description, tags=dict(tags or {}), reason=reason
-        )
+        version = self.register(name, record=record, **about)
         index.ref = index.whole = str(version.ref)
         self._indexes.save(index)
         return version

@@ -97,10 +97,10 @@ class Moving(Content):
     ) -> Path:
         """Write a version to a new file or folder, for others to read: what you may read of it, as you may read it.
 
-        `form` is `parquet`, `csv`, `arrow`, `parts` (a folder of Parquet files), `delta`, `folder` (of a version of files),
-        or `croissant`: a folder of the content with Croissant's metadata, for which `about` says `license`, and may say
-        `url`, `creator` and `citation`. By default the target's suffix tells. With `masked` every column that is masked
-        for anybody is masked. Where something is there already it is a `Conflict`; what appears is whole.
+        `form` is `parquet`, `csv`, `arrow`, `parts` (a folder of Parquet files), `delta`, `iceberg`, `folder` (of a version
+        of files), or `croissant`: a folder of the content with Croissant's metadata, for which `about` says `license`, and
+        may say `url`, `creator` and `citation`. By default the target's suffix tells. With `masked` every column that is
+        masked for anybody is masked. Where something is there already it is a `Conflict`; what appears is whole.
         """
         from modelwright.datasets import exporting
         from modelwright.datasets.checkout import write_files
