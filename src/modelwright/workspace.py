@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T", bound=msgspec.Struct)
+READS = "online-reads"  # the purpose whose key the log of online reads about people is sealed with
 
 
 class WorkspaceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -546,7 +547,9 @@ class Workspace:
             raise RuntimeError("the log of reads is where the workspace is")
         if self._read_log is None:
             settings = self.settings.section("features", FeatureSettings)
-            self._read_log = ReadLog(self.home.folder / "reads", settings.log_share, settings.log_days, self.home.clock.now)
+            place, now = self.home.folder / "reads", self.home.clock.now
+            keys = partial(self.privacy.secrets, READS)
+            self._read_log = ReadLog(place, settings.log_share, settings.log_days, now, keys)
         return self._read_log
 
     @property

@@ -172,3 +172,18 @@ def test_only_who_may_see_a_class_rejects_it_and_then_all_see_the_values(locked:
     steward.privacy.classify(people, "joined", "special.health", reason="the day of a diagnosis")
     assert set(eve.datasets.read(people)["joined"].to_pylist()) == {None}
     assert eve.datasets.profile(people).column("joined").examples == []
+
+
+def test_whoever_may_not_see_what_checks_have_to_see_adds_nothing(locked: Locked, people: Ref, tmp_path: Path) -> None:
+    from modelwright.datasets import Pattern
+
+    eve = locked.workspace(locked.token("eve", ("scientist", "*")))
+    file = tmp_path / "more.csv"
+    file.write_text(PEOPLE + "6,zoe@example.org,2020-06-01,60\n")
+    before = [each.ref for each in locked.here.datasets.versions(people.whole).items]
+    for name in ("people", "unknown"):
+        with pytest.raises(Denied, match="nothing was added"):
+            eve.datasets.add(name, file, checks=[Pattern(column="email", regex=".*")])
+    assert [each.ref for each in locked.here.datasets.versions(people.whole).items] == before
+    file.write_text("day,amount\n1,2\n")
+    assert eve.datasets.add("plain", file, checks=[Pattern(column="day", regex=".*")]).rows == 1

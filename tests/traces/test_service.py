@@ -318,11 +318,29 @@ def test_rights_are_those_on_the_experiment(embedded: Workspace) -> None:
         ):
             with pytest.raises(NotFound):
                 refused()
-        with pytest.raises(Denied):  # a scientist does not erase
+        with pytest.raises(Denied, match="of others"):  # a scientist does not erase what others made
             embedded.traces.delete(mine, until=AT * 2)
         own = embedded.experiments.start("pricing/late")
         with pytest.raises(NotFound):  # nor draw another's trace to a run of hers
             embedded.traces.link(own.ref, [ref_of(1).name])
+
+
+def test_a_scientist_deletes_the_traces_of_her_own_runs_and_experiments_as_mlflows_client_does(
+    embedded: Workspace,
+) -> None:
+    log(embedded, ROOT)  # somebody else's experiment
+    embedded.access.create_user("eve")
+    embedded.access.grant("eve", "scientist", scope="*")
+    with acting_as(Principal(id="eve")):
+        own = embedded.experiments.create("hers").ref
+        embedded.traces.log(own, [SpanBatch(spans=[span(9, trace=9)])])
+        assert embedded.traces.delete(own, until=AT * 2) == 1
+        run = embedded.experiments.start("chat")
+        given = TraceGiven(id="tr-5", started=AT, metadata={"mlflow.sourceRun": run.id})
+        embedded.traces.start(CHAT, given)
+        with pytest.raises(Denied, match="1 of these are of others"):
+            embedded.traces.delete(CHAT, until=AT * 2)
+        assert embedded.traces.delete(CHAT, ids=["tr-5"]) == 1
 
 
 def test_a_deleted_experiment_takes_no_traces(embedded: Workspace) -> None:

@@ -214,6 +214,13 @@ def _from_mlflow(text: str) -> str:
     return f"model:{name}@{version.lower() if version.lower() == LATEST else version}"
 
 
+def of_kind(ref: Ref, kind: Kind) -> Ref:
+    """The ref itself, or `BadRef` where it names a thing of another kind."""
+    if ref.kind is not kind:
+        raise BadRef(f"{ref} is no {kind.value}.", mend=f"See what there is: mw list {kind.value}")
+    return ref
+
+
 def as_ref(ref: Ref | str) -> Ref:
     """A ref, however it was given; `BadRef` for text that is none."""
     return Ref.parse(ref) if isinstance(ref, str) else ref

@@ -173,6 +173,12 @@ def run_row(tx: Transaction, ref: Ref) -> Any:
     return found
 
 
+def run_authors(tx: Transaction, ids: Iterable[str]) -> dict[str, str]:
+    """Who really began some runs, by the runs' ids."""
+    found = tx.execute(sa.select(_r.id, _r.created_by).where(_r.id.in_(list(ids))))
+    return {each.id: each.created_by for each in found}
+
+
 def run_identified(tx: Transaction, identity: str) -> Any | None:
     """The row of the run with that id, discarded or not."""
     return _RUN.first(tx.connection, identity=identity)

@@ -33,6 +33,7 @@ class Admitted(msgspec.Struct, frozen=True, kw_only=True):
 
     consents: list[Consent] = []
     masks: dict[str, str] = {}  # the features that whoever asked reads masked
+    personal: list[Ref] = []  # the views whose keys or features are about people, whoever asks
 
 
 def about(datasets: Datasets, tx: Transaction, record: ViewRecord) -> tuple[dict[str, list[str]], dict[str, str]]:
@@ -56,7 +57,12 @@ def weigh(datasets: Datasets, tx: Transaction, record: ViewRecord, source: Ref, 
         for each in datasets.consents(tx, source, columns)
     ]
     masked = {each.column: each.mask for each in version.masks}
-    return reasons, Admitted(consents=consents, masks=feature_masks(record.view, record.origins, masked))
+    about_people = any(each.masked for column in columns for each in version.classes_of(column))
+    return reasons, Admitted(
+        consents=consents,
+        masks=feature_masks(record.view, record.origins, masked),
+        personal=[record.view.ref] if about_people else [],
+    )
 
 
 def agreeing(table: pa.Table, consents: Sequence[Consent]) -> Any:

@@ -1,10 +1,15 @@
-"""A sample of what was read online, kept for some days to be held against what a training set says of the same moments."""
+"""A sample of what was read online, kept for some days to be held against what a training set says of the same moments.
+
+Reads of views whose keys or features are about people are sealed (AES-256-GCM) under a key that lies with those of
+pseudonyms, apart from the log: who throws it away, or has the log alone, has no keys of people.
+"""
 
 from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,18 +18,21 @@ import msgspec
 
 from modelwright.core.held import held, is_held
 from modelwright.core.refs import Ref
+from modelwright.core.sealing import seal, unseal
 from modelwright.core.wire import decoder, encode
 from modelwright.features.durations import from_epoch
 from modelwright.features.records import LoggedRead, OnlineState
 
+Noticed = Callable[[Ref, OnlineState, Sequence[Any], Sequence[int], Sequence[Sequence[Any]]], None]
 BUFFER = 64 * 1024  # bytes that may be lost with the process
 MOST = 64 * 2**20  # bytes of a day; what is read after that is not logged
 
 
-class _Line(msgspec.Struct):
-    """Of a logged read, whose it is."""
+class _Line(msgspec.Struct, kw_only=True):
+    """Of a logged read, whose it is; and all of it, sealed, where it is about people."""
 
     view: Ref
+    sealed: str = ""
 
 
 class ReadDay(NamedTuple):
@@ -38,7 +46,11 @@ class ReadDay(NamedTuple):
 class ReadLog:
     """One file of JSON lines a day. `share` of the reads are in it; files go after `days`."""
 
-    def __init__(self, folder: Path, share: float, days: int, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, folder: Path, share: float, days: int, now: Callable[[], datetime], secrets: Callable[[], Sequence[bytes]]
+    ) -> None:
+        """`secrets` are the keys that reads about people are sealed with, the present one first."""
+        self._secrets = secrets
         self._folder = folder
         self._share = share
         self._days = days
@@ -48,20 +60,33 @@ class ReadLog:
         self._held = 0
         self._chance = random.Random()  # noqa: S311 - a sample, no secret
 
-    def noticed(
-        self,
-        view: Ref,
-        state: OnlineState,
-        keys: Sequence[Any],
-        ticks: Sequence[int],
-        rows: Sequence[Sequence[Any]],
-    ) -> None:
-        """Log each row of a read by chance; called on the hot path."""
-        chance, share = self._chance.random, self._share
-        for key, at, row in zip(keys, ticks, rows, strict=True):
-            if chance() < share:
-                read = LoggedRead(view=view, key=dict(key), at=from_epoch(at), values=list(row), fresh=state.fresh)
-                self._add(encode(read))
+    def noticing(self, personal: Collection[Ref]) -> Noticed:
+        """What logs each row of a read by chance, on the hot path; of views about people (by their name) sealed."""
+        sealed = {each.name for each in personal}
+
+        def noticed(
+            view: Ref, state: OnlineState, keys: Sequence[Any], ticks: Sequence[int], rows: Sequence[Sequence[Any]]
+        ) -> None:
+            chance, share = self._chance.random, self._share
+            for key, at, row in zip(keys, ticks, rows, strict=True):
+                if chance() < share:
+                    read = LoggedRead(view=view, key=dict(key), at=from_epoch(at), values=list(row), fresh=state.fresh)
+                    self._add(self._sealed(read) if view.name in sealed else encode(read))
+
+        return noticed
+
+    def _sealed(self, read: LoggedRead) -> bytes:
+        content = b64encode(seal(encode(read), self._secrets()[0], str(read.view))).decode()
+        return encode(_Line(view=read.view, sealed=content))
+
+    def _opened(self, line: bytes) -> LoggedRead | None:
+        """A read as it was logged; None where the line was cut off or its key is thrown away."""
+        found = _line(line)
+        if found is None or not found.sealed:
+            return None if found is None else _read(line)
+        secrets, content = self._secrets(), b64decode(found.sealed)
+        opened = next((each for key in secrets if (each := unseal(content, key, str(found.view))) is not None), None)
+        return None if opened is None else _read(opened)
 
     def _add(self, line: bytes) -> None:
         with self._lock:
@@ -102,13 +127,9 @@ class ReadLog:
         return sum(len(line) + 1 for line in lines) - sum(len(line) + 1 for line in kept)
 
     def _all(self) -> Iterator[LoggedRead]:
-        decode = decoder(LoggedRead).decode
         for path in self._files():
-            for line in path.read_bytes().splitlines():
-                try:
-                    yield decode(line)
-                except msgspec.MsgspecError:  # the last line of a process that was killed
-                    continue
+            opened = map(self._opened, path.read_bytes().splitlines())
+            yield from (each for each in opened if each is not None)
 
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob("*.jsonl"))
@@ -146,13 +167,26 @@ def _rewrite(path: Path, lines: Sequence[bytes]) -> None:
     partial.replace(path)
 
 
-_read_line = decoder(_Line).decode
+_decode_line, _decode_read = decoder(_Line).decode, decoder(LoggedRead).decode
+
+
+def _line(line: bytes) -> _Line | None:
+    """What every line says; None for the last one of a process that was killed."""
+    try:
+        found: _Line = _decode_line(line)
+    except msgspec.MsgspecError:
+        return None
+    return found
+
+
+def _read(content: bytes) -> LoggedRead | None:
+    try:
+        found: LoggedRead = _decode_read(content)
+    except msgspec.MsgspecError:
+        return None
+    return found
 
 
 def _view_of(line: bytes) -> Ref | None:
-    """Whose read a line is; None for one that was cut off by the end of its process."""
-    try:
-        found: _Line = _read_line(line)
-    except msgspec.MsgspecError:
-        return None
-    return found.view
+    found = _line(line)
+    return None if found is None else found.view

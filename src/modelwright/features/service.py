@@ -234,8 +234,8 @@ class Features(Standing):
             raise Unavailable("The online store is not here.", mend="Use features.online, or POST /features/online.")
         versions = [self.show(as_ref(each)) for each in views]
         pinned = [version.ref for version in versions]
-        masks = self._uses.admit(pinned, sources=self._standing_on(pinned), purpose=purpose).masks
-        return self._reader([(version.ref, version) for version in versions], self._now, masks, purpose)
+        admitted = self._uses.admit(pinned, sources=self._standing_on(pinned), purpose=purpose)
+        return self._reader([(version.ref, version) for version in versions], self._now, admitted, purpose)
 
     def close(self) -> None:
         """Write what the log of reads still holds."""

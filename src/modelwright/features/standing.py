@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ from modelwright.core.hashing import digest_value
 from modelwright.core.operations import operation
 from modelwright.core.refs import Kind, Ref
 from modelwright.features import discovery, queries
+from modelwright.features.admission import Admitted
 from modelwright.features.durations import since_epoch
 from modelwright.features.ports import Asked, refuse_older
 from modelwright.features.pushes import ATTEMPTS
@@ -188,8 +189,8 @@ class Standing(Views):
         behind them does not permit `purpose`; what you may not read in clear is masked.
         """
         pinned = [self._pin(tx, view) for view in views]
-        masks = self._uses.admit(pinned, sources=self._standing_on(pinned), purpose=purpose).masks
-        reader = self._reader([(ref, self._records[ref]) for ref in pinned], lambda: tx.now, masks, purpose)
+        admitted = self._uses.admit(pinned, sources=self._standing_on(pinned), purpose=purpose)
+        reader = self._reader([(ref, self._records[ref]) for ref in pinned], lambda: tx.now, admitted, purpose)
         return reader.rows(keys, now=now, max_age=max_age)
 
     @operation("read")
@@ -272,12 +273,12 @@ class Standing(Views):
         self,
         views: Sequence[tuple[Ref, ViewRecord]],
         now: Callable[[], datetime],
-        masks: Mapping[str, str],
+        admitted: Admitted,
         purpose: str,
     ) -> OnlineReader:
-        noticed = None if self._log is None else self._log.noticed
-        secret = self._datasets.pseudonym_key(purpose) if masks else b""
-        return OnlineReader(self._online(), views, now, noticed, masks, secret)
+        noticed = None if self._log is None else self._log.noticing(admitted.personal)
+        secret = self._datasets.pseudonym_key(purpose) if admitted.masks else b""
+        return OnlineReader(self._online(), views, now, noticed, admitted.masks, secret)
 
     def _packed(self, view: Ref, rows: Sequence[OnlineRow]) -> Sequence[tuple[str, bytes]]:
         definition, packed = self._records[view].view, []

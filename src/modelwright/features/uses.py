@@ -32,7 +32,7 @@ class Uses(Room):
         and nobody has decided. The answer says of whom rows may be used, and which features you read masked.
         """
         pins, reasons = {source.whole: source for source in sources}, list[str]()
-        consents, masks = list[Consent](), dict[str, str]()
+        consents, masks, personal = list[Consent](), dict[str, str](), list[Ref]()
         may = scopes.may_read(tx, Kind.FEATURES)
         for each in views:
             if not may(each.name):
@@ -43,6 +43,7 @@ class Uses(Room):
             reasons += against
             consents += [consent for consent in admitted.consents if consent not in consents]
             masks |= admitted.masks
+            personal += admitted.personal
         if reasons:
             raise refusal(list(dict.fromkeys(reasons)))
-        return Admitted(consents=consents, masks=masks)
+        return Admitted(consents=consents, masks=masks, personal=personal)

@@ -13,7 +13,7 @@ from modelwright.core.errors import Conflict, Invalid
 from modelwright.core.hashing import digest_value
 from modelwright.core.operations import Resource, Room, operation
 from modelwright.core.paging import Filter, Page
-from modelwright.core.refs import Kind, Ref
+from modelwright.core.refs import Kind, Ref, of_kind
 from modelwright.core.wire import time_text, to_plain
 from modelwright.features.records import Parity
 from modelwright.monitoring import alarms, incidents, queries, tables
@@ -80,7 +80,7 @@ class Monitoring(Room):
     @operation("read")
     def show(self, tx: Transaction, ref: Ref) -> Monitor:
         """Show one version of a monitor, without a selector the latest, and how it stands."""
-        return queries.monitor_of(tx, catalog.get(tx, ref))
+        return queries.monitor_of(tx, catalog.get(tx, of_kind(ref, Kind.MONITOR)))
 
     @operation("read", on="")
     def list(self, tx: Transaction, where: Filter = Filter()) -> Page[Monitor]:

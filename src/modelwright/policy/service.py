@@ -11,7 +11,7 @@ from modelwright.core.clock import utc
 from modelwright.core.errors import Invalid, NotFound, Refused
 from modelwright.core.operations import Resource, Room, operation
 from modelwright.core.paging import Filter, Page
-from modelwright.core.refs import Kind, Ref
+from modelwright.core.refs import Kind, Ref, of_kind
 from modelwright.core.wire import convert, to_plain
 from modelwright.policy import documents, dossier, gates, queries, simulation, tiers, waivers
 from modelwright.policy.enforcement import replay, to_record
@@ -81,7 +81,7 @@ class Policy(Room):
     @operation("read")
     def show(self, tx: Transaction, ref: Ref) -> PolicyVersion:
         """A policy version: its text, and what it says in English."""
-        version = catalog.find(tx, ref)
+        version = catalog.find(tx, of_kind(ref, Kind.POLICY))
         if version is not None:
             return _policy_version(version)
         if ref.whole == Ref(Kind.POLICY, documents.SHIPPED) and ref.selector is None:
@@ -94,7 +94,7 @@ class Policy(Room):
     @operation("read")
     def diff(self, tx: Transaction, ref: Ref, other: Ref) -> list[str]:
         """What `other` changes compared with `ref`: a line for each requirement, `+` new, `-` gone, `~` different."""
-        one, two = (dossier.in_force(tx, catalog.get(tx, each)).document for each in (ref, other))
+        one, two = (dossier.in_force(tx, catalog.get(tx, of_kind(each, Kind.POLICY))).document for each in (ref, other))
         return documents.diff(one, two)
 
     @operation("policy.edit", event="policy.thing.assigned")

@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from modelwright.core.errors import Invalid, NotFound
 from modelwright.core.hashing import digest_value
 from modelwright.core.refs import Kind, Ref
-from modelwright.experiments import experiment_ids, experiment_names
+from modelwright.experiments import experiment_ids, experiment_names, run_authors
 from modelwright.store import Transaction, scopes
-from modelwright.traces.records import Assessment, Correlation, Span, Trace, TraceInfo, TracePage
+from modelwright.traces.records import RUN_KEY, Assessment, Correlation, Span, Trace, TraceInfo, TracePage
 from modelwright.traces.search import queries as searching
 from modelwright.traces.tables import (
     assessment_of,
@@ -127,6 +127,19 @@ def readable(tx: Transaction, experiments: Sequence[Ref]) -> list[int]:
             raise Invalid(f"{each} is not an experiment.", mend="Traces are looked for in experiments.")
     names = [name for name in {each.name for each in experiments} if may_read(tx, name)]
     return list(experiment_ids(tx, names).values())
+
+
+def of_others(tx: Transaction, keys: Sequence[int], made_by: str) -> int:
+    """How many of some traces are not the caller's own: neither of an experiment that they made nor of runs they began."""
+    if made_by == tx.principal.id:
+        return 0
+    count = 0
+    for piece in _pieces(list(keys)):
+        query = sa.select(marks.c.trace, marks.c.value).where(marks.c.trace.in_(piece), marks.c.key == RUN_KEY)
+        run = {each.trace: each.value for each in tx.execute(query)}
+        begun = run_authors(tx, set(run.values()))
+        count += sum(begun.get(run.get(key, "")) != tx.principal.id for key in piece)
+    return count
 
 
 def doomed(

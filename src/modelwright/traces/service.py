@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 import msgspec
 import sqlalchemy as sa
 
-from modelwright.core.errors import Conflict, Invalid, NotFound
+from modelwright.core.errors import Conflict, Denied, Invalid, NotFound
 from modelwright.core.operations import Caller, Resource, Room, operation
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import encode_text
 from modelwright.experiments import Experiment, Experiments, Lifecycle
-from modelwright.store import Transaction, holds
+from modelwright.store import Transaction, holds, scopes
 from modelwright.traces import queries, writing
 from modelwright.traces.figures import queries as summed
 from modelwright.traces.figures.metrics import MAX_LIMIT
@@ -173,7 +173,7 @@ class Traces(Room):
         told = [{"name": each.name, "version": each.version} for each in held]
         writing.set_tags(tx, row.key, {PROMPTS_TAG: encode_text(told)})
 
-    @operation("erase", event="traces.deleted")
+    @operation("write", event="traces.deleted")
     def delete(
         self,
         tx: Transaction,
@@ -186,7 +186,8 @@ class Traces(Room):
     ) -> int:
         """Delete traces of an experiment for good: these, or those that began no later than a time; returns how many.
 
-        `until` is in milliseconds since 1970; with `most`, the oldest of them.
+        `until` is in milliseconds since 1970; with `most`, the oldest of them. Who may not `erase` may delete their own:
+        those of an experiment that they made, or of runs that they began; else it is `Denied`, and none goes.
         """
         if (ids is None) == (until is None):
             raise Invalid("Say either which traces to delete, or until when.", mend="Give ids or until, and not both.")
@@ -196,6 +197,15 @@ class Traces(Room):
         if not keys:
             tx.unchanged()
             return 0
+        if not scopes.may(tx, "erase", Kind.RUN, ref.name):
+            others = queries.of_others(tx, list(keys), self._experiments.experiment(ref).created_by)
+            if others:
+                raise Denied(
+                    f"{tx.principal.id} may delete the traces of their own experiments and runs, and {others} of "
+                    "these are of others.",
+                    mend=f"See who may: mw who-can erase run:{ref.name}",
+                    details={"verb": "erase", "resource": f"run:{ref.name}"},
+                )
         holds.refuse(tx, "traces", ref.name)
         writing.delete(tx, list(keys))
         gone = sorted(keys.values())

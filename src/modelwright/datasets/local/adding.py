@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from modelwright.core.errors import Invalid, NotFound
+from modelwright.core.errors import Denied, Invalid, NotFound
 from modelwright.core.refs import Kind, Ref, as_ref
 from modelwright.datasets.checks import Check, load_checks
 from modelwright.datasets.lakes.access import refuse_in_place
@@ -50,7 +50,8 @@ class Adding(Fetching):
         that says when its event happened, `personal` those that are about a person; not given, they are as before too.
         `parent` is the version of this dataset that it was made from, if that is not the newest: `merge` goes by it.
         `checks` (or a TOML file of them) are run on the new version and become evidence; a failing one does not undo the
-        version, it stands in the way at gates.
+        version, it stands in the way at gates. Who would read columns of it masked cannot check it: `Denied`, and nothing
+        is added.
         """
         from modelwright.datasets.adding import prepare
 
@@ -71,6 +72,8 @@ class Adding(Fetching):
                 form=csv,
             )
             record = at_hand.told(record)
+        if declared:
+            self._refuse_unseen(name, record)
         version = self.register(
             name,
             record=replace(record, parent=as_ref(parent) if parent else None),
@@ -84,6 +87,18 @@ class Adding(Fetching):
         if not version.masks and (newest is None or newest.ref != version.ref):
             self.hold(version.ref)
         return version
+
+    def _refuse_unseen(self, name: str, record: DatasetRecord) -> None:
+        """`Denied` where what is to be added and then checked would be masked for whoever does: before anything is."""
+        masks = self._privacy.foresee(name, record=record)
+        if masks:
+            family = masks[0].tags[0].partition(".")[0]
+            raise Denied(
+                f"{', '.join(each.column for each in masks)} of dataset:{name} would be masked for you, and checks have to "
+                "see them in clear: nothing was added.",
+                mend="Add it without checks, and have it checked by who may see them: "
+                f"mw who-can reveal.{family} dataset:{name}",
+            )
 
     def add_files(
         self,

@@ -8,11 +8,11 @@ from modelwright.core.errors import Denied, Invalid, NotFound
 from modelwright.core.operations import Caller, Room, operation
 from modelwright.core.paging import Filter
 from modelwright.core.refs import Kind, Ref
-from modelwright.datasets.classes import ColumnClass, Status, check_mask, check_tag
+from modelwright.datasets.classes import ColumnClass, ColumnMask, Status, check_mask, check_tag, masks_for
 from modelwright.datasets.privacy import queries
 from modelwright.datasets.privacy.keys import PurposeKeys, token_of
 from modelwright.datasets.privacy.records import ALL, BASES, Permit, PrivacySettings, Pseudonyms, check_purpose
-from modelwright.datasets.records import DatasetVersion
+from modelwright.datasets.records import DatasetRecord, DatasetVersion
 from modelwright.store import Transaction, catalog, scopes
 
 MOST_VALUES = 1000  # that are looked up at a time
@@ -78,6 +78,12 @@ class Privacy(Room):
         )
         return queries.shown(tx, [catalog.get(tx, version.ref)])[0]
 
+    @operation("write")
+    def foresee(self, tx: Transaction, name: str, *, record: DatasetRecord) -> Sequence[ColumnMask]:
+        """Say what of a version that is about to be added the caller will read masked: by what was found and decided."""
+        classes = queries.classes_of(record, queries.decided(tx, [name])[name])
+        return masks_for(classes, queries.revealed(tx, name) if classes else set())
+
     @operation("validate", event="privacy.purposes.permitted")
     def permit(
         self,
@@ -140,9 +146,7 @@ class Privacy(Room):
         """The pseudonyms of some values under a purpose: with the present key, and with each that it had before."""
         if len(values) > MOST_VALUES:
             raise Invalid(f"{len(values)} values at once; it takes {MOST_VALUES} at most.", mend="Ask several times.")
-        keys = self._here()
-        present = keys.present(purpose)
-        secrets = [present.secret, *(key.secret for key in reversed(keys.all(purpose)) if key.number != present.number)]
+        secrets = self.secrets(purpose)
         return [Pseudonyms(tokens=[token_of(secret, value) for secret in secrets]) for value in values]
 
     @operation("read", on="")
@@ -154,6 +158,12 @@ class Privacy(Room):
         """The number and the secret of the present key, where the workspace is."""
         found = self._here().present(purpose)
         return found.number, found.secret
+
+    def secrets(self, purpose: str) -> Sequence[bytes]:
+        """The secrets of a purpose, the present one first, where the workspace is."""
+        keys = self._here()
+        present = keys.present(purpose)
+        return [present.secret, *(key.secret for key in reversed(keys.all(purpose)) if key.number != present.number)]
 
     def _here(self) -> PurposeKeys:
         if self._keys is None:
