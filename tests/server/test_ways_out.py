@@ -181,7 +181,10 @@ OUT: dict[str, Any] = {
 }  # fmt: skip
 # What brings something in, keeps house at the caller's side, or is for the rooms above.
 NOT_OUT = {
-    *(f"datasets.{name}" for name in ("add", "add_files", "add_listed", "pull", "prune", "extended", "shaped")),
+    *(
+        f"datasets.{name}"
+        for name in ("add", "add_files", "add_in_place", "add_listed", "pull", "prune", "extended", "shaped")
+    ),
     *(f"datasets.{name}" for name in ("known", "consents", "pseudonym_key", "reasons_against", "require_clear")),
     *(f"features.{name}" for name in ("apply", "close", "over")),
 }
