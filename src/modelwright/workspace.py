@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from modelwright.experiments.views import Views
     from modelwright.features import Features, Pushes, ReadLog, Uses
     from modelwright.governance import Governance
+    from modelwright.governance.minimisation import Minimisation
     from modelwright.governance.retention import Retention
     from modelwright.models import Models, Registry, Signatures
     from modelwright.models.intake import ModelIntake
@@ -536,6 +537,13 @@ class Workspace:
             raise RuntimeError("the online store is where the workspace is")
         places = Places(folder / "predictions", folder / "reads", cache, log, online)
         return Retention(self.caller, datasets=self.datasets, settings=settings, places=places)
+
+    @cached_property
+    def minimisation(self) -> Minimisation:
+        from modelwright.governance.minimisation import Minimisation
+
+        datasets, features = self.datasets, self.features
+        return Minimisation(self.caller, datasets=datasets, features=features, retention=self.retention)
 
     @property
     def read_log(self) -> ReadLog:

@@ -125,7 +125,7 @@ def test_no_page_shows_it(nest: Any) -> None:
     headers = {"accept": "text/html"}
     paths = [
         "/datasets", "/datasets/people@2", "/datasets/people@2?against=1", "/datasets/people@3?merge=2", "/features",
-        "/features/mails@1", "/record/dataset:people@2", "/audit", "/retention", "/runs", "/policies",
+        "/features/mails@1", "/record/dataset:people@2", "/audit", "/retention", "/privacy", "/runs", "/policies",
     ]  # fmt: skip
     for path in paths:
         answer = client.get(path, headers=headers)
@@ -185,7 +185,10 @@ NOT_OUT = {
         f"datasets.{name}"
         for name in ("add", "add_files", "add_in_place", "add_listed", "pull", "prune", "extended", "shaped")
     ),
-    *(f"datasets.{name}" for name in ("known", "consents", "pseudonym_key", "reasons_against", "require_clear")),
+    *(
+        f"datasets.{name}"
+        for name in ("known", "permit_of", "consents", "pseudonym_key", "reasons_against", "require_clear")
+    ),
     *(f"features.{name}" for name in ("apply", "close", "over")),
 }
 

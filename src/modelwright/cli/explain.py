@@ -24,6 +24,7 @@ ROOMS: Final = {
     "deployments": "modelwright.deployments:Deployments",
     "monitoring": "modelwright.monitoring:Monitoring",
     "governance": "modelwright.governance:Governance",
+    "minimisation": "modelwright.governance.minimisation:Minimisation",
     "retention": "modelwright.governance.retention:Retention",
 }
 

@@ -83,6 +83,7 @@ SECTIONS: Final[dict[str, dict[str, Command]]] = {
     "Keep": {
         "audit": Command("keep", "audit.read", "Read, verify, export and sign the ledger."),
         "backup": Command("keep", LOCAL, "Copy database, objects and keys into one folder, verified."),
+        "privacy": Command("minimisation", "audit.read", "What is not needed, and what about people goes into models."),
         "retention": Command("retention", "audit.read", "How long data are kept, what is due, legal holds, proofs."),
         "gc": Command("keep", "erase", "Drop objects that nothing refers to; --plan only shows them."),
         "restore": Command("keep", LOCAL, "Restore a backup into an empty folder, verified."),

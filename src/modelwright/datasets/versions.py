@@ -224,6 +224,10 @@ class Versions(Room):
         found = {name: permit_for(held, name) for name in columns}
         return list({(p.consent, p.subject): p for p in found.values() if p is not None and p.consent}.values())
 
+    def permit_of(self, tx: Transaction, ref: Ref, column: str) -> Permit | None:
+        """What a column of a dataset may be used for, where anybody said so."""
+        return permit_for(permitted(tx, ref.name), column)
+
     def pseudonym_key(self, purpose: str) -> bytes:
         """The secret that pseudonyms of a purpose are made with, where the workspace is."""
         return self._privacy.key(purpose or DEFAULT_PURPOSE)[1]

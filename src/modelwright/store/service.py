@@ -15,7 +15,7 @@ from modelwright.store.database import Transaction
 from modelwright.store.records import AliasMove, Direction, Event, EventFilter, Evidence, Lineage, Verdict, Version
 
 DECISIONS = ("approval", "waiver", "data-loss")  # evidence that only `policy` and `retention` make, after asking who may
-FOUND = ("signature", "security-scan", "parity")  # evidence that only whoever looked at the files can give
+FOUND = ("signature", "security-scan", "parity", "minimisation")  # evidence that only whoever looked at the files can give
 
 
 class Record(Audit):

@@ -249,7 +249,7 @@ def _paths(workspace: Workspace) -> tuple[str, ...]:
         "/pipelines", "/pipelines/numbers", f"/executions/{execution}", "/runs", "/runs?experiment=delay",
         f"/runs/{runs[0]}", f"/runs/compare?{compared}", "/models", "/models/delay", "/models/delay@1", "/deployments",
         "/deployments/delay", "/monitors", "/monitors/delay", "/alerts", "/alerts/1", "/incidents", "/incidents/1",
-        "/policies", "/policies/standard", "/retention", "/retention?verify=1",
+        "/policies", "/policies/standard", "/retention", "/retention?verify=1", "/privacy",
         "/audit", "/audit?verify=1", "/audit?actor=ada&action=models", "/audit/3",
         "/record/model:delay@1", "/record/deployment:delay", "/traces", "/traces?experiment=chat&q=late&state=OK",
         f"/traces/tr-{TRACE}",
