@@ -118,8 +118,7 @@ def plan(
 
 def _tell_due(found: list[Due]) -> None:
     rows = [
-        [each.what, each.retention, day(each.due), f"{each.count:,} {each.unit}", size(each.size), ", ".join(each.affects)]
-        for each in found
+        [each.what, each.retention, day(each.due), each.counted, size(each.size), ", ".join(each.affects)] for each in found
     ]
     section(["what", "class", "due since", "how many", "bytes", "made from it, and stays"], rows)
 
@@ -226,8 +225,8 @@ def _tell_deletions(found: list[Deletion]) -> None:
     rows: list[list[Any]] = [
         [
             each.id,
-            f"{each.covers.value} of {each.ref}" + (f", {each.part}" if each.part else ""),
-            f"{each.count:,} {each.unit}",
+            each.what,
+            each.counted,
             f"{each.gone:,} of {each.gone + len(each.left):,}",
             size(each.size),
             when(each.finished_at) if each.finished_at else "not over yet",
@@ -263,11 +262,10 @@ def verify(
 
 def _tell_proof(check: Any) -> None:
     gone: Deletion = check.deletion
-    what = f"{gone.covers.value} of {gone.ref}" + (f", {gone.part}" if gone.part else "")
     if check.holds:
-        say(f"{gone.id}: the {what} are gone; event {gone.proof_seq} proves it.", style=COLOURS["pass"])
+        say(f"{gone.id}: {gone.what} is gone; event {gone.proof_seq} proves it.", style=COLOURS["pass"])
     else:
-        say(f"{gone.id}: the proof for the {what} does not hold.", style=COLOURS["fail"])
+        say(f"{gone.id}: the proof for {gone.what} does not hold.", style=COLOURS["fail"])
     for finding in check.findings:
         aside(f"  {finding}")
     for holder in sorted(set(gone.left.values())):

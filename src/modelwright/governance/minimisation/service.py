@@ -185,7 +185,7 @@ class Minimisation(Room):
         for due in [*plan.held, *plan.goes]:
             if lies_under(due.ref.name, under) and may[due.ref.kind](due.ref.name):
                 kept = f"; it stays: {'; '.join(due.holds)}" if due.holds else "; it goes at the next look"
-                why = f"{due.count:,} {due.unit}, due since {due.due.date().isoformat()} under {due.retention}{kept}"
+                why = f"{due.counted}, due since {due.due.date().isoformat()} under {due.retention}{kept}"
                 found.append(MinimisationFinding(concern=Concern.OVERDUE, ref=due.ref, why=why, mend="mw retention plan"))
         covered = [Scope.parse(text) for each in self._retention.classes() for text in each.covers]
         for table in tables:

@@ -36,7 +36,18 @@ class Covers(StrEnum):
     ARTIFACTS = "artifacts"  # the files of runs; by experiment
 
 
-HELD_ALSO: Final = ("models", "*")  # what a hold may stand on besides
+_SAID: Final = {
+    Covers.DATASETS: "content",
+    Covers.PUSHES: "pushed rows",
+    Covers.FEATURES: "online rows",
+    Covers.READS: "logged reads",
+    Covers.PREDICTIONS: "logged predictions",
+    Covers.TRACES: "bodies of traces",
+    Covers.ARTIFACTS: "files",
+}
+_ONE: Final = {
+    "rows": "row", "files": "file", "entities": "entity", "reads": "read", "predictions": "prediction", "traces": "trace",
+}  # fmt: skip
 
 
 class Scope(msgspec.Struct, frozen=True):
@@ -121,9 +132,19 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
         return not self.holds
 
     @property
+    def sort(self) -> str:
+        """What of it, in a word."""
+        return _SAID[self.covers]
+
+    @property
     def what(self) -> str:
         """In a few words."""
-        return f"{self.covers.value} of {self.ref}" + (f", {self.part}" if self.part else "")
+        return f"{self.sort} of {self.ref}" + (f", {self.part}" if self.part else "")
+
+    @property
+    def counted(self) -> str:
+        """How many, in words."""
+        return counted(self.count, self.unit)
 
 
 class RetentionPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,6 +194,21 @@ class Deletion(msgspec.Struct, frozen=True, kw_only=True):
     left: dict[str, str] = {}
     unreached: list[str] = []
 
+    @property
+    def sort(self) -> str:
+        """What of it, in a word."""
+        return _SAID[self.covers]
+
+    @property
+    def what(self) -> str:
+        """In a few words."""
+        return f"{self.sort} of {self.ref}" + (f", {self.part}" if self.part else "")
+
+    @property
+    def counted(self) -> str:
+        """How many, in words."""
+        return counted(self.count, self.unit)
+
 
 class ProofCheck(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the proof of a deletion holds today."""
@@ -182,6 +218,6 @@ class ProofCheck(msgspec.Struct, frozen=True, kw_only=True):
     findings: list[str] = []  # what is not as it says
 
 
-def spoken(limit: int, names: list[str]) -> list[str]:
-    """The first few of many, and how many more there are."""
-    return names if len(names) <= limit else [*names[:limit], f"{len(names) - limit} more"]
+def counted(count: int, unit: str) -> str:
+    """How many of something: `1 row`, `2,000 rows`."""
+    return f"{count:,} {_ONE[unit] if count == 1 else unit}"

@@ -213,7 +213,7 @@ class Retention(Room):
         if found is None or due is None or not _covers(found, scope.path, covers):
             raise NotFound(f"The {covers.value} of {ref} are not due under {retention!r}.", mend="mw retention plan")
         if due.holds:
-            raise Refused(f"The {due.what} stay: {'; '.join(due.holds)}.", details={"holds": due.holds})
+            raise Refused(f"This is due and stays: {due.what}: {'; '.join(due.holds)}.", details={"holds": due.holds})
         identity = tx.new_id()
         marked = self._keepers()[covers].mark(tx, due, identity)
         after = {"deletion": identity, "class": retention, "keep": found.keep, "covers": covers.value, "part": part}

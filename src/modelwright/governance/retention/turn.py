@@ -26,4 +26,4 @@ class RetentionTurn:
         done = [each for each in self._retention.carry_out() if each.finished_at is not None]
         if done:
             self._looked = None  # there may be more than goes in one turn
-        return [f"Let go of the {each.covers.value} of {each.ref}, {each.count} {each.unit}: {each.id}" for each in done]
+        return [f"Let go of {each.what} ({each.counted}): {each.id}" for each in done]
