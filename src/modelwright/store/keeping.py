@@ -11,13 +11,18 @@ from modelwright.core.errors import ModelwrightError
 from modelwright.store.holders import DIGEST, HOLDS, columns_of, refuse_strange
 from modelwright.store.objects import Objects
 
+_REMEMBERED = 1_000_000  # objects of which it is kept what they name
 READ_INTO = 4 << 20  # bytes of an object that is read for the digests in it, as the collector does
 
 
-def keepers(connection: sa.Connection, objects: Objects, digests: Collection[str]) -> dict[str, str]:
+def keepers(
+    connection: sa.Connection, objects: Objects, digests: Collection[str], known: dict[str, list[str]]
+) -> dict[str, str]:
     """Of some objects those that something refers to, each with what does: a version, or the table that names it.
 
-    The same is asked as by the collector: a digest in any table that holds, or in an object that one of them keeps.
+    The same is asked as by the collector: a digest in any table that holds, or in an object that one of them keeps. `known`
+    is kept by the caller: the digests in objects, which do not change, so that each is read once. Who asks before they take
+    the write lock holds it for the tables alone.
     """
     wanted, found, seen = set(digests), dict[str, str](), set[str]()
     ahead = list(_named(connection))
@@ -28,7 +33,7 @@ def keepers(connection: sa.Connection, objects: Objects, digests: Collection[str
         seen.add(digest)
         if digest in wanted:
             found[digest] = label
-        ahead += [(each, label) for each in _names(objects, digest)]
+        ahead += [(each, label) for each in _names(objects, digest, known)]
     return found
 
 
@@ -46,10 +51,18 @@ def _named(connection: sa.Connection) -> Iterator[tuple[str, str]]:
                     yield digest, label
 
 
-def _names(objects: Objects, digest: str) -> list[str]:
-    try:
-        stored = objects.stored(digest)
-        content = objects.read(digest) if stored is not None and stored.size <= READ_INTO else b""
-    except ModelwrightError:  # damaged: it keeps nothing, and `mw doctor` speaks of it
-        return []
-    return DIGEST.findall(content.decode("ascii", "ignore")) if content[:1] in (b"{", b"[") else []
+def _names(objects: Objects, digest: str, known: dict[str, list[str]]) -> list[str]:
+    """The digests that an object names, if it is a document of ours: JSON of a moderate size."""
+    if digest not in known:
+        try:
+            stored = objects.stored(digest)
+            if stored is None:
+                return []  # and it may be stored yet: that is not remembered
+            document = 0 < stored.size <= READ_INTO and b"".join(objects.part(digest, 0, 1)) in (b"{", b"[")
+            content = objects.read(digest) if document else b""
+        except ModelwrightError:  # damaged: it keeps nothing, and `mw doctor` speaks of it
+            return []
+        if len(known) > _REMEMBERED:
+            known.clear()
+        known[digest] = DIGEST.findall(content.decode("ascii", "ignore"))
+    return known[digest]

@@ -27,13 +27,15 @@ class OnlineKeeper:
     def __init__(self, store: OnlineStore) -> None:
         self._store = store
 
-    def due(self, tx: Transaction, retention: RetentionClass, path: str, now: datetime) -> Sequence[Due]:
+    def due(
+        self, tx: Transaction, retention: RetentionClass, path: str, now: datetime, *, only: Ref | None = None
+    ) -> Sequence[Due]:
         """See `ports.Keeper`. A live model that takes the view keeps it: its requests would be answered with nothing."""
-        before, found = retention.before(now), []
+        before, found, live = retention.before(now), [], None
         for view, state in sorted(self._store.states().items()):
             if state.fresh >= before or not lies_under(view.name, path):
                 continue
-            live = queries.live_models(tx)
+            live = queries.live_models(tx) if live is None else live
             made, whole = queries.downstream(tx, view)
             served = [each for each in made if each in live]
             holds = [f"{name}, which is live, takes it: materialise it anew" for name in queries.may_name(tx, served)]
@@ -82,7 +84,9 @@ class PushKeeper:
 
     covers = Covers.PUSHES
 
-    def due(self, tx: Transaction, retention: RetentionClass, path: str, now: datetime) -> Sequence[Due]:
+    def due(
+        self, tx: Transaction, retention: RetentionClass, path: str, now: datetime, *, only: Ref | None = None
+    ) -> Sequence[Due]:
         """See `ports.Keeper`."""
         before = retention.before(now)
         found: dict[Ref, list[tuple[str, int, int]]] = defaultdict(list)

@@ -26,7 +26,9 @@ class PredictionKeeper:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def due(self, tx: Transaction, retention: RetentionClass, path: str, now: datetime) -> Sequence[Due]:
+    def due(
+        self, tx: Transaction, retention: RetentionClass, path: str, now: datetime, *, only: Ref | None = None
+    ) -> Sequence[Due]:
         """See `ports.Keeper`."""
         before = retention.before(now)
         return [
@@ -68,7 +70,9 @@ class ReadKeeper:
     def __init__(self, log: ReadLog) -> None:
         self._log = log
 
-    def due(self, tx: Transaction, retention: RetentionClass, path: str, now: datetime) -> Sequence[Due]:
+    def due(
+        self, tx: Transaction, retention: RetentionClass, path: str, now: datetime, *, only: Ref | None = None
+    ) -> Sequence[Due]:
         """See `ports.Keeper`."""
         before = retention.before(now)
         return [

@@ -18,7 +18,9 @@ FEWEST_SECONDS_IN_A_BUCKET = 2 * 3600.0  # as for the collector: an object store
 class Shelf:
     """The objects of a workspace and the folder of cached copies beside it."""
 
-    def __init__(self, blobs: Blobs, cache: Path | None, grace: float) -> None:
+    def __init__(self, blobs: Blobs, cache: Path | None, grace: float, known: dict[str, list[str]]) -> None:
+        """`known` is what is remembered of what objects name."""
+        self._known = known
         self._blobs = blobs
         self._cache = cache
         self._grace = grace
@@ -30,7 +32,7 @@ class Shelf:
         """
         objects = self._objects()
         grace = self._grace if objects.in_folder else max(self._grace, FEWEST_SECONDS_IN_A_BUCKET)
-        left = keepers(tx.connection, objects, marked.objects)
+        left = keepers(tx.connection, objects, marked.objects, self._known)
         gone, size, young = list[str](), 0, 0
         for digest in marked.objects:
             if digest in left:
@@ -48,6 +50,11 @@ class Shelf:
                 (self._cache / "parts" / f"{digest}.parquet").unlink(missing_ok=True)
         waits = f"{young} objects were stored less than {grace:g} seconds ago" if young else ""
         return Finished(gone=gone, size=size, left=left, waits=waits)
+
+    def look(self, tx: Transaction, marked: Marked) -> None:
+        """Read what `drop` has to know of other objects, so that it need not while nobody else can write."""
+        if marked.objects:
+            keepers(tx.connection, self._objects(), marked.objects, self._known)
 
     def there(self, marked: Marked, done: Finished) -> Sequence[str]:
         """The objects and copies that are there again."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
+from modelwright.core.refs import Ref
 from modelwright.governance.retention.records import Covers, Due, Finished, Marked, RetentionClass
 from modelwright.store import Transaction
 
@@ -20,8 +21,13 @@ class Keeper(Protocol):
 
     covers: Covers
 
-    def due(self, tx: Transaction, retention: RetentionClass, path: str, now: datetime) -> Sequence[Due]:
-        """What below a path is older than the class allows, with what keeps it but for legal holds."""
+    def due(
+        self, tx: Transaction, retention: RetentionClass, path: str, now: datetime, *, only: Ref | None = None
+    ) -> Sequence[Due]:
+        """What below a path is older than the class allows, with what keeps it but for legal holds.
+
+        Where it saves work, no more than what is or belongs to `only`.
+        """
         ...
 
     def mark(self, tx: Transaction, due: Due, deletion: str) -> Marked:

@@ -22,7 +22,9 @@ class TraceKeeper:
 
     covers = Covers.TRACES
 
-    def due(self, tx: Transaction, retention: RetentionClass, path: str, now: datetime) -> Sequence[Due]:
+    def due(
+        self, tx: Transaction, retention: RetentionClass, path: str, now: datetime, *, only: Ref | None = None
+    ) -> Sequence[Due]:
         """See `ports.Keeper`."""
         before = retention.before(now)
         found = overdue_bodies(tx, path, _milliseconds(before), MOST)
@@ -68,7 +70,9 @@ class ArtifactKeeper:
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
 
-    def due(self, tx: Transaction, retention: RetentionClass, path: str, now: datetime) -> Sequence[Due]:
+    def due(
+        self, tx: Transaction, retention: RetentionClass, path: str, now: datetime, *, only: Ref | None = None
+    ) -> Sequence[Due]:
         """See `ports.Keeper`. How old files are is how long ago their run ended; of one under way none is due."""
         before = retention.before(now)
         return [

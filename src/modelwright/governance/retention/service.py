@@ -69,6 +69,7 @@ class Retention(Room):
         self.settings = settings
         self._datasets = datasets
         self._places = places
+        self._named: dict[str, list[str]] = {}  # the digests in objects: they do not change, and each is read once
 
     # Classes
 
@@ -208,7 +209,7 @@ class Retention(Room):
         """
         found = queries.find_class(tx, retention)
         scope = Scope(covers.value, part if covers is Covers.ARTIFACTS else ref.name)
-        dues = [] if found is None else self._due(tx, found, scope)
+        dues = [] if found is None else self._due(tx, found, scope, only=ref)
         due = next((each for each in dues if (each.ref, each.part) == (ref, part)), None)
         if found is None or due is None or not _covers(found, scope.path, covers):
             raise NotFound(f"The {covers.value} of {ref} are not due under {retention!r}.", mend="mw retention plan")
@@ -229,7 +230,13 @@ class Retention(Room):
     @operation("audit.read", on="")
     def unfinished(self, tx: Transaction) -> Sequence[str]:
         """The ids of deletions that are begun and not finished, the oldest first."""
-        return queries.open_deletions(tx)
+        found = queries.open_deletions(tx)
+        for identity in found:
+            _, marked, _ = self._found(tx, identity)
+            if marked.objects:  # one look reads it all
+                self._shelf().look(tx, marked)
+                break
+        return found
 
     @operation("erase", event=checking.ACTION, on="")
     def finish(self, tx: Transaction, deletion: str) -> Deletion:
@@ -291,10 +298,10 @@ class Retention(Room):
 
     # Inside
 
-    def _due(self, tx: Transaction, retention: RetentionClass, scope: Scope) -> Sequence[Due]:
+    def _due(self, tx: Transaction, retention: RetentionClass, scope: Scope, *, only: Ref | None = None) -> Sequence[Due]:
         """What of one sort is due, with the legal holds on it."""
         keeper, standing, found = self._keepers()[Covers(scope.sort)], holds.standing(tx), []
-        for due in keeper.due(tx, retention, scope.path, tx.now):
+        for due in keeper.due(tx, retention, scope.path, tx.now, only=only):
             name = due.part if due.covers is Covers.ARTIFACTS else due.ref.name
             legal = holds.over(standing, due.covers.value, name, due.ref.version)
             told = [f"the legal hold {each.name}: {each.reason}" for each in legal]
@@ -304,8 +311,7 @@ class Retention(Room):
     def _keepers(self) -> dict[Covers, Keeper]:
         if self._places is None:
             raise RuntimeError("the body of an operation runs where the workspace is")
-        here = self._places
-        shelf = Shelf(self.blobs, here.cache, self.settings.grace)
+        here, shelf = self._places, self._shelf()
         made: list[Keeper] = [
             DatasetKeeper(self._datasets, shelf),
             PushKeeper(),
@@ -316,6 +322,10 @@ class Retention(Room):
             ArtifactKeeper(shelf),
         ]
         return {each.covers: each for each in made}
+
+    def _shelf(self) -> Shelf:
+        cache = None if self._places is None else self._places.cache
+        return Shelf(self.blobs, cache, self.settings.grace, self._named)
 
     def _found(self, tx: Transaction, identity: str) -> tuple[Deletion, Marked, Finished]:
         found = queries.find(tx, identity)

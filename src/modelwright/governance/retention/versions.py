@@ -30,10 +30,14 @@ class DatasetKeeper:
         self._datasets = datasets
         self._shelf = shelf
 
-    def due(self, tx: Transaction, retention: RetentionClass, path: str, now: datetime) -> Sequence[Due]:
+    def due(
+        self, tx: Transaction, retention: RetentionClass, path: str, now: datetime, *, only: Ref | None = None
+    ) -> Sequence[Due]:
         """See `ports.Keeper`. A live model that came of it keeps a version, until somebody accepts that."""
         found, live = [], None
         for ref in queries.versions_before(tx, Kind.DATASET, path, retention.before(now)):
+            if only is not None and ref != only:
+                continue
             version = self._datasets.known(tx, ref)
             if version.tombstone is not None or not _is_about(version, retention.about):
                 continue
