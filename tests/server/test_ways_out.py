@@ -17,7 +17,8 @@ import pytest
 from modelwright.core.errors import ModelwrightError
 from modelwright.core.operations import Operation, Room, operations_of
 from modelwright.core.refs import Ref
-from modelwright.datasets import Datasets, Pattern
+from modelwright.core.wire import decode
+from modelwright.datasets import Datasets, Pattern, Profile
 from modelwright.datasets.manifest import packs_of, read_manifest
 from modelwright.experiments import Artifact
 from modelwright.features import Features, FeatureView, column
@@ -161,6 +162,7 @@ OUT: dict[str, Any] = {
     "datasets.relation": lambda w, f: w.datasets.relation("dataset:people@2").fetchall(),
     "datasets.profile": lambda w, f: w.datasets.profile("dataset:people@2"),
     "datasets.sketch": lambda w, f: w.datasets.sketch("dataset:people@2"),
+    "datasets.kept_sketch": lambda w, f: w.datasets.kept_sketch((f / "sketch").read_text()),
     "datasets.suggest": lambda w, f: w.datasets.suggest("dataset:people@2"),
     "datasets.diff": lambda w, f: w.datasets.diff("dataset:people@1", "dataset:people@2"),
     "datasets.merge": lambda w, f: w.datasets.merge("dataset:people@2", "dataset:people@3", plan=True),
@@ -183,11 +185,11 @@ OUT: dict[str, Any] = {
 NOT_OUT = {
     *(
         f"datasets.{name}"
-        for name in ("add", "add_files", "add_in_place", "add_listed", "pull", "prune", "extended", "shaped")
+        for name in ("add", "add_files", "add_in_place", "add_listed", "pull", "prune", "extended", "shaped", "keep_sketch")
     ),
     *(
         f"datasets.{name}"
-        for name in ("known", "permit_of", "consents", "pseudonym_key", "reasons_against", "require_clear")
+        for name in ("known", "permit_of", "consents", "pseudonym_key", "reasons_against", "require_clear", "sketch_rows")
     ),
     *(f"features.{name}" for name in ("apply", "close", "over")),
 }
@@ -214,7 +216,9 @@ def local_methods() -> set[str]:
 
 
 def test_nothing_at_the_callers_side_brings_it_out(nest: Any, tmp_path: Path) -> None:
-    _, _, eve, _ = nest
+    locked, _, eve, extra = nest
+    profile = decode(locked.here.caller.blobs.read(extra["profile"]), Profile)
+    (tmp_path / "sketch").write_text(profile.segments[0].sketch)
     for name, way in OUT.items():
         try:
             found = way(eve, tmp_path)
