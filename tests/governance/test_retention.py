@@ -383,6 +383,12 @@ def test_it_works_through_every_door(workspace: Workspace) -> None:
     workspace.retention.hold("case", "*", reason="why")
     assert workspace.retention.plan().goes == []
     workspace.retention.lift("case", reason="over")
+    experiment = workspace.experiments.create("support").ref
+    span = Span(trace=f"{1:032x}", id=f"{1:016x}", parent=None, name="a", start=1, end=2, attributes={"said": "canary"})
+    (identity,) = workspace.traces.log(experiment, [SpanBatch(spans=[span])])
     done: list[Deletion] = list(workspace.retention.carry_out())
-    assert done == [] and workspace.retention.proofs().items == [] and list(workspace.retention.verify()) == []
+    assert [(each.ref, each.count) for each in done] == [(experiment, 1)]
+    assert "canary" not in repr(workspace.traces.show(Ref(Kind.TRACE, identity)))
+    assert [each.id for each in workspace.retention.proofs(ref=experiment).items] == [done[0].id]
+    assert [check.holds for check in workspace.retention.verify()] == [True]
     assert RetentionSettings().every == 3600
