@@ -126,13 +126,13 @@ def mlflow(folder: Path, *, workers: int | None = None) -> Iterator[Server]:
 
 def start_mlflow(folder: Path, *, workers: int | None = None) -> Server:
     """The same, to be stopped by the caller."""
-    port = _free()
+    port = free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
     command += ["--artifacts-destination", str(folder / "artifacts")]
     if workers is not None:
         command += ["--workers", str(workers)]
-    return _start(command, folder, Address("127.0.0.1", port))
+    return start_server(command, folder, Address("127.0.0.1", port))
 
 
 @contextmanager
@@ -149,13 +149,13 @@ def start_ours(project: Path) -> Server:
     """The same, to be stopped by the caller."""
     project.mkdir(parents=True, exist_ok=True)
     (project / "modelwright.toml").touch()
-    port = _free()
-    return _start(
+    port = free_port()
+    return start_server(
         [sys.executable, "-m", "modelwright.cli", "up", "--port", str(port), "--quiet"], project, Address("127.0.0.1", port)
     )
 
 
-def _start(command: Sequence[str], folder: Path, address: Address) -> Server:
+def start_server(command: Sequence[str], folder: Path, address: Address) -> Server:
     surroundings = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     surroundings |= {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "PYTHONUNBUFFERED": "1"}
     with (folder / "server.log").open("ab") as log:
@@ -175,7 +175,7 @@ def _start(command: Sequence[str], folder: Path, address: Address) -> Server:
         time.sleep(PAUSE)
 
 
-def _free() -> int:
+def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port: int = found.getsockname()[1]

@@ -53,6 +53,7 @@ def register(app: typer.Typer) -> None:
             "verify": verify,
             "find": find,
             "freshness": freshness,
+            "sql": plan_sql,
             "diff": diff_views,
         },
     )
@@ -443,6 +444,32 @@ def freshness(
     else:
         rows = [[str(f.view), str(f.source), when(f.fresh), f"{f.age:,.1f} s", f.behind, f.unfolded] for f in found]
         table(["view", "from", "fresh", "age", "pushes behind", "rows not folded"], rows)
+
+
+def plan_sql(
+    refs: Annotated[list[str], typer.Argument(metavar="REF...", help="Feature views.")],
+    dialect: Annotated[str, typer.Option(help="spark or duckdb.")] = "spark",
+    tables: Annotated[
+        list[str] | None, typer.Option("--table", metavar="DATASET=TABLE", help="Where a dataset's rows are; repeat it.")
+    ] = None,
+    requests: Annotated[str, typer.Option(help="The table of the rows that are asked for.")] = "requests",
+    timestamp: Annotated[str, typer.Option(help="The column of their times.")] = "event_timestamp",
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print a training set as one SELECT, for Spark where it outgrows one machine; run it in a session in UTC.
+
+    mw features sql features:weather --table weather=lake.weather --requests lake.flights > training.sql
+    """
+    views = [parse_ref(text, Kind.FEATURES) for text in refs]
+    with workspace(where) as rooms:
+        found = rooms.features.plan_sql(
+            views, dialect=dialect, tables=pairs(tables, option="--table"), requests=requests, timestamp=timestamp
+        )
+    if as_json:
+        print_json({"dialect": dialect, "sql": found})
+    else:
+        typer.echo(found, nl=False)
 
 
 def diff_views(

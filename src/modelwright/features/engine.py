@@ -90,6 +90,12 @@ def describe(view: FeatureView, source: pa.Table) -> tuple[list[Column], list[Fe
     )
 
 
+def types(view: FeatureView, source: pa.Table) -> tuple[list[DataType], list[str]]:
+    """The types of the entity columns and of the inputs, as `sql` takes them; `Invalid` as for `describe`."""
+    with session(source.slice(0, 0)) as connection:
+        return _types(connection, view, source)
+
+
 def on_demand(view: FeatureView, columns: Sequence[FeatureColumn], found: pa.Table) -> list[pa.ChunkedArray]:
     """The features on demand, from a table with the others and what the requests bring, row by row."""
     kinds = {column.name: arrow_type(column) for column in columns}
@@ -189,7 +195,9 @@ def join_in(connection: Any, view: FeatureView, source: pa.Table, requests: pa.T
         compiled = sql.rolling if view.created_time is None else sql.rolling_late
         made: dict[str, pa.ChunkedArray] = {}
         for pieces, features in sql.ends(view).items():
-            found = connection.sql(compiled(view, len(keys), inputs, pieces)).to_arrow_table()
+            chosen = sql.columns_text("f", len(features))
+            text = f"SELECT {chosen} FROM ({compiled(view, len(keys), inputs, pieces)}) ORDER BY row"
+            found = connection.sql(text).to_arrow_table()
             made |= {each.name: column for each, column in zip(features, found.columns, strict=True)}
         return [_aggregated(view, each, made[each.name], inputs) for each in view.features]
     finally:

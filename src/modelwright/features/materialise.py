@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -30,11 +31,20 @@ def timelines(
     """
     keys, inputs = len(view.entity), len(view.inputs)
     for batch in engine.kept(view, source, since, until, after=after, added=added):
-        rows = [batch.column(i).to_pylist() for i in range(keys + 3 + inputs)]
+        rows = [batch.column(i).to_pylist() for i in range(keys)]
+        rows += [_lists(batch.column(i)) for i in range(keys, keys + 3 + inputs)]
         values = zip(*rows[keys + 3 :], strict=True) if inputs else [()] * batch.num_rows
         named = zip(*rows[:keys], strict=True)
         for key, visible, event, known, held in zip(named, *rows[keys : keys + 3], values, strict=True):
             yield key, Timeline(visible, event, list(held), known if view.created_time else [], mark)
+
+
+def _lists(column: Any) -> list[list[Any]]:
+    """A column of lists in Python; by way of NumPy where nothing is missing, which takes a tenth of the time."""
+    flat, ends = column.flatten(), column.offsets.to_numpy().tolist()
+    plain = flat.null_count == 0 and (pa.types.is_integer(flat.type) or pa.types.is_floating(flat.type))
+    values, first = flat.to_numpy().tolist() if plain else flat.to_pylist(), ends[0]
+    return [values[begin - first : end - first] for begin, end in pairwise(ends)]
 
 
 def batches(

@@ -55,6 +55,7 @@ class OnlineReader:
             if masks and column.name in masks
         ]
         self._secret = secret
+        self._begins: dict[Ref, tuple[datetime, int]] = {}
 
     @property
     def near(self) -> bool:
@@ -88,12 +89,27 @@ class OnlineReader:
         """The features of each key in the order of `names`."""
         ticks = _ticks(keys, now)
         present = since_epoch(self._now()) if ticks is None else 0
-        asked = [Asked(ref, [key_of(record.keys, key) for key in keys]) for ref, record, _ in self._views]
+        asked = [Asked(ref, named) for (ref, _, _), named in zip(self._views, self._named(keys), strict=True)]
         answers: list[list[Value]] = [[] for _ in keys]
         for each, found in zip(self._views, self._store.read(asked), strict=True):
             for answer, row in zip(answers, self._one(each, found, keys, ticks, present, max_age), strict=True):
                 answer += row
         return self._hidden(answers) if self._masked else answers
+
+    def _since(self, state: OnlineState) -> int:
+        """From when on a state can be read: it is the same from one read to the next."""
+        held = self._begins.get(state.view)
+        if held is None or held[0] is not state.since:
+            held = self._begins[state.view] = state.since, since_epoch(state.since)
+        return held[1]
+
+    def _named(self, keys: Sequence[Key]) -> list[list[str | None]]:
+        """The keys as each view knows them: written once for all views of the same entity."""
+        found: list[list[str | None]] = []
+        for place, (_, record, _) in enumerate(self._views):
+            same = next((at for at in range(place) if self._views[at][1].keys == record.keys), None)
+            found.append([key_of(record.keys, key) for key in keys] if same is None else found[same])
+        return found
 
     def _hidden(self, answers: list[list[Value]]) -> list[list[Value]]:
         """The answers with what is masked for whoever reads."""
@@ -117,7 +133,7 @@ class OnlineReader:
         state = found.state
         if state is None:
             raise not_online(ref)
-        since, live = since_epoch(state.since), ticks is None
+        since, live = self._since(state), ticks is None
         if ticks is None:  # the clock of whoever pushed last may be a little ahead of ours
             ticks = [max(present, since)] * len(keys)
         _check(ref, state, since, ticks, max_age)

@@ -6,7 +6,9 @@ pseudonyms, apart from the log: who throws it away, or has the log alone, has no
 
 from __future__ import annotations
 
+import math
 import random
+import sys
 import threading
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -59,6 +61,7 @@ class ReadLog:
         self._lines: list[bytes] = []
         self._held = 0
         self._chance = random.Random()  # noqa: S311 - a sample, no secret
+        self._gap = self._drawn()  # rows until the next that is logged: drawn once for many rows
 
     def noticing(self, personal: Collection[Ref]) -> Noticed:
         """What logs each row of a read by chance, on the hot path; of views about people (by their name) sealed."""
@@ -67,11 +70,13 @@ class ReadLog:
         def noticed(
             view: Ref, state: OnlineState, keys: Sequence[Any], ticks: Sequence[int], rows: Sequence[Sequence[Any]]
         ) -> None:
-            chance, share = self._chance.random, self._share
-            for key, at, row in zip(keys, ticks, rows, strict=True):
-                if chance() < share:
-                    read = LoggedRead(view=view, key=dict(key), at=from_epoch(at), values=list(row), fresh=state.fresh)
-                    self._add(self._sealed(read) if view.name in sealed else encode(read))
+            place, number = self._gap, len(rows)
+            while place < number:
+                key, at, row = keys[place], ticks[place], rows[place]
+                read = LoggedRead(view=view, key=dict(key), at=from_epoch(at), values=list(row), fresh=state.fresh)
+                self._add(self._sealed(read) if view.name in sealed else encode(read))
+                place += 1 + self._drawn()
+            self._gap = place - number  # two threads may draw the same: it is a sample
 
         return noticed
 
@@ -87,6 +92,14 @@ class ReadLog:
         secrets, content = self._secrets(), b64decode(found.sealed)
         opened = next((each for key in secrets if (each := unseal(content, key, str(found.view))) is not None), None)
         return None if opened is None else _read(opened)
+
+    def _drawn(self) -> int:
+        """How many rows are passed over before the next is logged, if each is by the same chance: a geometric draw."""
+        if self._share >= 1:
+            return 0
+        if self._share <= 0:
+            return sys.maxsize
+        return int(math.log(1.0 - self._chance.random()) / math.log1p(-self._share))
 
     def _add(self, line: bytes) -> None:
         with self._lock:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -91,6 +91,34 @@ class Features(Standing):
         hidden = {name for name, mask in admitted.masks.items() if mask == DROP}
         made = training.build(entities, chosen, read, timestamp, hidden)
         return replace(made, purpose=purpose, withheld=withheld)
+
+    def plan_sql(
+        self,
+        views: Sequence[Ref | str],
+        *,
+        dialect: str = "spark",
+        tables: Mapping[str, str] | None = None,
+        requests: str = "requests",
+        timestamp: str = TIMESTAMP,
+    ) -> str:
+        """A training set as one SELECT for whoever outgrows one machine: in the SQL of `spark`, or of `duckdb`.
+
+        It gives each row of the table `requests` back once, with the features as they were known at its `timestamp`, by the
+        rules of `training`. `tables` says where a dataset's rows are, by its name; else a table of that name is meant, with
+        `_` for what is neither letter nor digit. Rights, purposes and masks end where the SQL is run. `Invalid` where a
+        view's own SQL cannot be said in the dialect.
+        """
+        from modelwright.features import engine, portable
+
+        chosen, named = [self.show(as_ref(each)) for each in views], dict(tables or {})
+        if unknown := sorted(set(named) - {each.view.source.name for each in chosen}):
+            raise Invalid(f"No view of these is computed from dataset {unknown[0]!r}.", mend="Name its dataset.")
+        computed = []
+        for each in chosen:
+            keys, inputs = engine.types(each.view, self._datasets.head(each.source, 1))
+            table = named.get(each.view.source.name) or portable.table_of(each.view.source.name)
+            computed.append(portable.Computed(each.ref, each, keys, inputs, table))
+        return portable.statement(computed, requests=requests, timestamp=timestamp, dialect=dialect)
 
     def materialise(
         self,

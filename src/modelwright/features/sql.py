@@ -79,8 +79,8 @@ def events(view: FeatureView, keys: Sequence[DataType], inputs: Sequence[str]) -
     typed_keys, typed_inputs = zip(view.entity, keys, strict=True), zip(view.inputs, inputs, strict=True)
     k = [f"CAST({identifier(name)} AS {_STORED[kind]}) AS k{i}" for i, (name, kind) in enumerate(typed_keys)]
     x = [f"{_value(sql, kind)} AS x{i}" for i, (sql, kind) in enumerate(typed_inputs)]
-    event = str(ALWAYS) if view.event_time is None else _ticks(view.event_time)
-    known = event if view.created_time is None else _ticks(view.created_time)
+    event = str(ALWAYS) if view.event_time is None else ticks_of(view.event_time)
+    known = event if view.created_time is None else ticks_of(view.created_time)
     rows = f"SELECT {', '.join(k)}, {event} AS event, {known} AS known, {_listed(x)} FROM {derived(view)}"
     usable = [f"k{i} IS NOT NULL" for i in range(len(keys))] + ["event IS NOT NULL", "known IS NOT NULL"]
     entity = columns_text("k", len(keys))
@@ -148,7 +148,8 @@ def rolling(view: FeatureView, keys: int, inputs: Sequence[str], pieces: int) ->
     """For each of `requests`, one of `ends`' aggregates over `events` that are known as they happen.
 
     Requests and events go through one sort; a frame of w microseconds that ends at the present one, and all that shares
-    its time, is the window (t - w, t]. Requests carry no values, so that they add nothing to a frame.
+    its time, is the window (t - w, t]. Requests carry no values, so that they add nothing to a frame. The answers come with
+    their `row` and in no order.
     """
     k, features = columns("k", keys), ends(view)[pieces]
     x = [*columns("x", len(view.inputs)), *_numbers(view, features)]
@@ -164,9 +165,9 @@ def rolling(view: FeatureView, keys: int, inputs: Sequence[str], pieces: int) ->
         for i, each in enumerate(features)
     ]
     return f"""
-        SELECT {columns_text("f", len(features))} FROM (
+        SELECT row, {columns_text("f", len(features))} FROM (
             SELECT row, {", ".join(chosen)} FROM ({both}) WINDOW {", ".join(frames)})
-        WHERE row IS NOT NULL ORDER BY row"""
+        WHERE row IS NOT NULL"""
 
 
 def rolling_late(view: FeatureView, keys: int, inputs: Sequence[str], pieces: int) -> str:
@@ -188,13 +189,11 @@ def rolling_late(view: FeatureView, keys: int, inputs: Sequence[str], pieces: in
         WITH cut AS (SELECT *, {_piece("event", reach)} AS piece, 1 AS one FROM events),
         ended AS (SELECT *, {ending} AS ending FROM requests),
         asked AS (SELECT r.*, {_piece("ending", reach)} - back.n AS piece FROM ended r, (VALUES (0), (1)) back(n))
-        SELECT {columns_text("f", len(features))} FROM (
-            SELECT r.row, {", ".join(chosen)}
-            FROM asked r LEFT JOIN cut e
-            ON {match} AND r.piece = e.piece AND e.visible <= r.moment
-            AND e.event <= r.ending AND e.event > r.ending - {reach}
-            GROUP BY r.row)
-        ORDER BY row"""
+        SELECT r.row, {", ".join(chosen)}
+        FROM asked r LEFT JOIN cut e
+        ON {match} AND r.piece = e.piece AND e.visible <= r.moment
+        AND e.event <= r.ending AND e.event > r.ending - {reach}
+        GROUP BY r.row"""
 
 
 def kept(view: FeatureView, keys: int) -> str:
@@ -253,8 +252,14 @@ def _piece(time: str, length: int) -> str:
     return f"(({time} - (({time} % {length}) + {length}) % {length}) // {length})"
 
 
-def _ticks(name: str) -> str:
-    quoted = identifier(name)
+def stored(kind: DataType) -> str:
+    """The type in which values of a kind are computed with."""
+    return _STORED[kind]
+
+
+def ticks_of(name: str, table: str = "") -> str:
+    """A column of moments as whole microseconds since 1970; infinite ones are missing."""
+    quoted = table + identifier(name)
     return f"CASE WHEN isfinite({quoted}) THEN epoch_us({quoted}) END"
 
 

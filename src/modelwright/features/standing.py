@@ -282,9 +282,10 @@ class Standing(Views):
 
     def _packed(self, view: Ref, rows: Sequence[OnlineRow]) -> Sequence[tuple[str, bytes]]:
         definition, packed = self._records[view].view, []
+        inputs, created = len(definition.inputs), definition.created_time is not None
         for row in rows:
             try:
-                check(unpack(data := b64decode(row.packed, validate=True)), definition)
+                check(unpack(data := b64decode(row.packed, validate=True)), inputs, created=created)
             except (ValueError, msgspec.MsgspecError) as error:
                 raise Invalid(f"The row of {row.key} is not a packed timeline: {error}.") from None
             packed.append((row.key, data))

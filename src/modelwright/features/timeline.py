@@ -45,14 +45,17 @@ def unpack(packed: bytes) -> Timeline:
     return _unpack(packed)
 
 
-def check(timeline: Timeline, view: FeatureView) -> None:
-    """Raise `ValueError` unless the parts fit each other and the view: as many values as times, in order of time."""
-    visible, rows, inputs = timeline.visible, len(timeline.visible), len(view.inputs)
-    if len(timeline.values) != inputs or any(len(each) != rows for each in (timeline.event, *timeline.values)):
+def check(timeline: Timeline, inputs: int, *, created: bool) -> None:
+    """Raise `ValueError` unless the parts fit each other and a view of so many inputs, with or without created times.
+
+    There are as many values as times, and they are in order of time.
+    """
+    visible, rows = timeline.visible, len(timeline.visible)
+    if len(timeline.values) != inputs or {rows, len(timeline.event), *map(len, timeline.values)} != {rows}:
         raise ValueError(f"it does not hold {inputs} values for each of {rows} times")
-    if len(timeline.known) != (rows if view.created_time else 0):
+    if len(timeline.known) != (rows if created else 0):
         raise ValueError("its created times are not as many as its rows")
-    if any(later < earlier for earlier, later in pairwise(visible)):
+    if rows > 1 and any(later < earlier for earlier, later in pairwise(visible)):
         raise ValueError("its times are not in order")
 
 
@@ -80,7 +83,8 @@ class Reading:
         elif known == 0 or (self.lifetime is not None and at - timeline.event[known - 1] >= self.lifetime):
             return [None] * len(self.names)
         else:
-            found = [values[known - 1] for values in timeline.values]
+            last = known - 1
+            found = [values[last] for values in timeline.values]
         for i in self._moments:
             if found[i] is not None:
                 found[i] = isoformat(from_epoch(found[i]))

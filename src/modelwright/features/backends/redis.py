@@ -31,6 +31,7 @@ class RedisStore:
     def __init__(self, address: str) -> None:
         self._address = address
         self._seen: dict[Ref, str] = {}
+        self._decoded: dict[bytes, OnlineState] = {}  # states by their text: they are few and read all the time
 
     @cached_property
     def _client(self) -> Any:
@@ -123,7 +124,17 @@ class RedisStore:
         for (_, keys), there in zip(asked, wanted, strict=True):
             held = iter(next(each)) if there else None
             rows.append([None if key is None or held is None else next(held) for key in keys])
-        return [_state(text) for text in said], rows
+        return [self._known(text) for text in said], rows
+
+    def _known(self, text: bytes | None) -> OnlineState | None:
+        if text is None:
+            return None
+        found = self._decoded.get(text)
+        if found is None:
+            if len(self._decoded) > 1000:
+                self._decoded.clear()
+            found = self._decoded[text] = decode(text, OnlineState)
+        return found
 
     def states(self) -> Mapping[Ref, OnlineState]:
         """See `ports.OnlineStore`."""

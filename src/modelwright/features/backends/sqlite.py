@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,14 @@ CREATE TABLE IF NOT EXISTS rows (number INTEGER, key TEXT, packed BLOB NOT NULL,
 """
 _PUT = "INSERT INTO rows VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET packed = excluded.packed"
 _GET = "SELECT packed FROM rows WHERE number = ? AND key = ?"
+MOST_TOGETHER = 30  # views whose rows of an entity are found by one statement
+
+
+@cache
+def _together(views: int) -> str:
+    """The packed rows of one key in so many generations: a third of the time of a statement for each."""
+    each = [f"(SELECT packed FROM rows WHERE number = ?{place + 1} AND key = ?{views + 1})" for place in range(views)]
+    return f"SELECT {', '.join(each)}"
 
 
 class SqliteStore:
@@ -79,14 +88,21 @@ class SqliteStore:
 
     def read(self, asked: Sequence[Asked]) -> Sequence[Found]:
         """See `ports.OnlineStore`."""
-        found = []
         with self._transaction(write=False) as connection:
-            execute = connection.execute
-            for view, keys in asked:
-                number, state = self._state(connection, view)
-                rows = [execute(_GET, (number, key)).fetchone() for key in keys] if state else []
-                found.append(Found(state, [None if row is None else row[0] for row in rows]))
-        return found
+            known = [self._state(connection, view) for view, _ in asked]
+            together = all(each.keys is asked[0].keys for each in asked) and 1 < len(asked) <= MOST_TOGETHER
+            if together and asked[0].keys:
+                query, numbers = _together(len(asked)), [number for number, _ in known]
+                rows = [connection.execute(query, (*numbers, key)).fetchone() for key in asked[0].keys]
+                return [
+                    Found(state, column if state else [])
+                    for (_, state), column in zip(known, zip(*rows, strict=True), strict=True)
+                ]
+            found = []
+            for (_, keys), (number, state) in zip(asked, known, strict=True):
+                held = [connection.execute(_GET, (number, key)).fetchone() for key in keys] if state else []
+                found.append(Found(state, [None if row is None else row[0] for row in held]))
+            return found
 
     def states(self) -> Mapping[Ref, OnlineState]:
         """See `ports.OnlineStore`."""
