@@ -97,7 +97,8 @@ def _named(node: Any) -> str:
 def _call(name: str, *arguments: Any) -> exp.Anonymous:
     from sqlglot import exp
 
-    return exp.Anonymous(this=name, expressions=list(arguments))
+    inner = [each.transform(_rewritten) for each in arguments]  # SQLGlot does not look into what was put in
+    return exp.Anonymous(this=name, expressions=inner)
 
 
 def _finite(value: Any) -> exp.Expression:

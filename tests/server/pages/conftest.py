@@ -125,7 +125,12 @@ def _data_to_models(workspace: Workspace, folder: Path) -> list[Ref]:
                     run.log_metric("loss", 1 / (step + 1), step=step)
             estimator = LogisticRegression(C=strength).fit(inputs.to_pandas(), labels)
             version = workspace.models.log(
-                "delay", estimator, example=inputs.slice(0, 50), run=run.ref, datasets=[data.ref]
+                "delay",
+                estimator,
+                example=inputs.slice(0, 50),
+                run=run.ref,
+                datasets=[data.ref],
+                features=["features:numbers@1"],
             )
             scores = workspace.models.load(version.ref).scores(inputs)
             workspace.evaluation.evaluate(

@@ -51,6 +51,13 @@ def test_a_dataset_shows_what_changed_and_which_check_warned(browse: httpx.Clien
     assert "warn" in page and "range(x)" in page
 
 
+def test_a_view_shows_where_models_live_on_its_features_and_how_far_each_drifted(browse: httpx.Client) -> None:
+    assert re.search(r"delay@\d live", said(browse, "/features"))
+    page = said(browse, "/features/numbers@1")
+    assert re.search(r"model:delay@\d x, y .*? delay production since 20", page)
+    assert re.search(r"x FP64 .*? drifted 0\.3", page) and re.search(r"y FP64 .*? steady 0\.0", page)
+
+
 def test_a_dataset_of_files_shows_them_the_largest_first(browse: httpx.Client) -> None:
     page = said(browse, "/datasets/photos@2?against=1")
     assert page.index("large.jpg 5.0 kB", page.index("Files Path Size")) < page.index("small.jpg")
