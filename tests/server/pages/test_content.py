@@ -54,7 +54,7 @@ def test_a_dataset_shows_what_changed_and_which_check_warned(browse: httpx.Clien
 def test_a_view_shows_where_models_live_on_its_features_and_how_far_each_drifted(browse: httpx.Client) -> None:
     assert re.search(r"delay@\d live", said(browse, "/features"))
     page = said(browse, "/features/numbers@1")
-    assert re.search(r"model:delay@\d x, y .*? delay production since 20", page)
+    assert re.search(r"Live in .*?delay@\d x, y .*?production since \d", page)
     assert re.search(r"x FP64 .*? drifted 0\.3", page) and re.search(r"y FP64 .*? steady 0\.0", page)
 
 
