@@ -61,18 +61,18 @@ def table_of(dataset: str) -> str:
 
 
 def _duckdb(views: Sequence[Computed], requests: str, timestamp: str) -> str:
-    parts = [f"given AS (SELECT * FROM {table_name(requests)})"]
-    joins, chosen = [], ["given.*"]
+    parts = [f"mw_given AS (SELECT * FROM {table_name(requests)})"]
+    joins, chosen = [], ["mw_given.*"]
     for place, each in enumerate(views):
         found: dict[str, str] = {}
-        parts.append(f"rows{place} AS (SELECT * FROM {table_name(each.table)})")
-        for number, (names, text) in enumerate(_relations(each, f"rows{place}", timestamp)):
+        parts.append(f"mw_rows{place} AS (SELECT * FROM {table_name(each.table)})")
+        for number, (names, text) in enumerate(_relations(each, f"mw_rows{place}", timestamp)):
             name = f"v{place}_{number}"
             parts.append(f"{name} AS ({text})")
             joins.append(f"LEFT JOIN {name} ON {_matches(each.record.view, each.keys, name, timestamp)}")
             found |= {feature: f"{name}.f{i}" for i, feature in enumerate(names)}
         chosen += list(_named(each, found))
-    text = f"SELECT {', '.join(chosen)} FROM given {' '.join(joins)}"
+    text = f"SELECT {', '.join(chosen)} FROM mw_given {' '.join(joins)}"
     for each in views:
         if each.record.view.on_demand:
             text = f"SELECT *, {', '.join(_demanded(each.record))} FROM ({text})"
@@ -83,7 +83,7 @@ def _relations(each: Computed, rows: str, timestamp: str) -> Iterator[tuple[list
     """Of each entity and time that is asked for: `row` and the features `f0, f1, ...`, with their names."""
     view, keys, inputs = each.record.view, each.keys, each.inputs
     cast = ", ".join(f"{_key(view, i, kind)} AS k{i}" for i, kind in enumerate(keys))
-    once = f"SELECT DISTINCT {cast}, {sql.ticks_of(timestamp)} AS moment FROM given"
+    once = f"SELECT DISTINCT {cast}, {sql.ticks_of(timestamp)} AS moment FROM mw_given"
     shared = [
         f"source AS (SELECT * FROM {rows})",
         f"requests AS (SELECT *, {_row(len(keys))} AS row FROM ({once}) WHERE moment IS NOT NULL)",
@@ -123,8 +123,8 @@ def _key(view: FeatureView, place: int, kind: DataType, table: str = "") -> str:
 
 
 def _matches(view: FeatureView, keys: Sequence[DataType], name: str, timestamp: str) -> str:
-    same = [f"{name}.row.k{i} IS NOT DISTINCT FROM {_key(view, i, kind, 'given.')}" for i, kind in enumerate(keys)]
-    return " AND ".join([*same, f"{name}.row.moment = {sql.ticks_of(timestamp, 'given.')}"])
+    same = [f"{name}.row.k{i} IS NOT DISTINCT FROM {_key(view, i, kind, 'mw_given.')}" for i, kind in enumerate(keys)]
+    return " AND ".join([*same, f"{name}.row.moment = {sql.ticks_of(timestamp, 'mw_given.')}"])
 
 
 def _named(each: Computed, found: Mapping[str, str]) -> Iterator[str]:
