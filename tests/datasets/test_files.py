@@ -22,7 +22,7 @@ from modelwright.core.errors import Conflict, Corrupt, Invalid, NotFound, Refuse
 from modelwright.core.folders import Indexes, check_path, glance
 from modelwright.core.refs import Ref
 from modelwright.datasets.checkout import choose
-from modelwright.datasets.chunks import Chunk, KnownChunks, Packer, digest_of
+from modelwright.datasets.chunks import Chunk, KnownChunks, Packer, digest_of, read_chunk
 from modelwright.datasets.files import unchanged
 from modelwright.datasets.manifest import Entry, entries_of, packs_of, read_manifest, write_manifest
 
@@ -453,6 +453,19 @@ def test_a_spoilt_row_of_known_chunks_is_not_believed(embedded, tmp_path):
     for left in tmp_path.glob("chunks.db-*"):
         left.unlink()
     assert KnownChunks(path).find(b"d" * 32) is None
+
+
+def test_packs_one_after_the_other_hold_what_went_into_them(embedded):
+    made, blobs = random.Random(3), embedded.home.objects
+    sizes = [5, 3 << 20, (33 << 20) + 1, 0, 7, 20 << 20, 20 << 20, 1]  # a pack is closed at 32 MiB; one chunk is longer
+    contents = [made.randbytes(size) for size in sizes]
+    with Packer(blobs, KnownChunks(None)) as packer:
+        digests = [packer.add(memoryview(content)) for content in contents]
+        assert packer.add(contents[1]) == digests[1]  # once more: nothing is stored for it
+        packer.flush()
+        chunks = [packer.where(digest) for digest in digests]
+    assert [read_chunk(blobs, chunk) for chunk in chunks] == contents
+    assert packer.stored == sum(sizes) and len({chunk.pack for chunk in chunks}) == 3
 
 
 def test_a_manifest_names_every_pack_in_json_that_the_collector_reads(embedded, pictures):

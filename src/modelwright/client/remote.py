@@ -100,10 +100,12 @@ class RemoteBlobs:
     def __init__(self, remote: Remote) -> None:
         self._remote = remote
 
-    def put(self, data: bytes | Path | Iterable[bytes]) -> str:
+    def put(self, data: bytes | memoryview | Path | Iterable[bytes]) -> str:
         """See `Blobs.put`. A file or bytes that the server has already are not sent again."""
         from blake3 import blake3
 
+        if isinstance(data, memoryview):
+            data = bytes(data)
         if isinstance(data, bytes | Path):
             digest = digest_bytes(data) if isinstance(data, bytes) else digest_file(data)
             if self.exists(digest):

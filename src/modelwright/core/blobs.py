@@ -14,7 +14,7 @@ class Blobs(Protocol):
     raises `Corrupt` rather than hand out wrong bytes; an unknown digest is `NotFound`; memory use does not grow with size.
     """
 
-    def put(self, data: bytes | Path | Iterable[bytes]) -> str:
+    def put(self, data: bytes | memoryview | Path | Iterable[bytes]) -> str:
         """Store bytes, a file or a stream; return the digest."""
         ...
 

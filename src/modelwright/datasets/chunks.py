@@ -131,7 +131,8 @@ class Packer:
         self._blobs = blobs
         self._known = known
         self._found: dict[bytes, Chunk] = {}  # of what was added here: where it lies
-        self._ahead: dict[bytes, bytes] = {}  # what goes into the next pack, by digest
+        self._ahead: dict[bytes, int] = {}  # what goes into the next pack: sizes by digest
+        self._room = bytearray()  # the next pack; used again, as fresh memory costs more than what is done with it
         self._size = 0
         self._packs: dict[bytes, int | None] = {}  # packs of others, and their size
         self.stored = 0  # bytes that were stored, in all packs
@@ -143,12 +144,16 @@ class Packer:
         if kind is None:
             self.flush()
 
-    def add(self, piece: bytes) -> bytes:
+    def add(self, piece: bytes | memoryview) -> bytes:
         """Store a chunk, unless it is; gives its digest. It is on the disk after the next `flush`."""
         digest = blake3(piece).digest()
         if digest not in self._ahead and not self.has(digest):
-            self._ahead[digest] = piece
-            self._size += len(piece)
+            end = self._size + len(piece)
+            if end > len(self._room):
+                self._room.extend(bytes(max(end, min(2 * end, PACK + (4 << 20))) - len(self._room)))
+            self._room[self._size : end] = piece
+            self._ahead[digest] = len(piece)
+            self._size = end
             if self._size >= PACK:
                 self.flush()
         return digest
@@ -180,11 +185,12 @@ class Packer:
         """Store what was added."""
         if not self._ahead:
             return
-        pack = bytes.fromhex(self._blobs.put(b"".join(self._ahead.values())))
+        with memoryview(self._room) as room:
+            pack = bytes.fromhex(self._blobs.put(room[: self._size]))
         start, stored = 0, []
-        for digest, piece in self._ahead.items():
-            stored.append(Chunk(digest, pack, start, len(piece)))
-            start += len(piece)
+        for digest, size in self._ahead.items():
+            stored.append(Chunk(digest, pack, start, size))
+            start += size
         self._found |= {chunk.digest: chunk for chunk in stored}
         self._known.keep(stored)
         self.stored += start

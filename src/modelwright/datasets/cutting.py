@@ -19,7 +19,7 @@ LEAST: Final = 256 << 10  # bytes of a chunk that content has cut; the last one 
 AVERAGE: Final = 1 << 20
 MOST: Final = 4 << 20
 JOINED: Final = 16 << 10  # pieces between borders are joined until they are so long
-_READ: Final = 32 << 20
+_READ: Final = 8 << 20  # a buffer of this and `MOST` is used again and again: fresh memory costs as much as the cutting
 _BLOCK: Final = 128 << 10  # bytes looked at in one step: they and what is computed of them fit into a processor's cache
 _WINDOW: Final = 32
 _WEIGHT: Final = 157  # odd, and 5 modulo 8: its powers take every such value modulo 256
@@ -39,9 +39,9 @@ def pieces(path: Path, borders: Sequence[int]) -> Iterator[bytes]:
     """
     with path.open("rb", buffering=0) as file:
         left = path.stat().st_size
-        start = 0
+        start, room = 0, _Room()
         for end in [*_joined(borders, left), left]:
-            yield from _by_content(file, end - start)
+            yield from room.cut(file, end - start)
             start = end
 
 
@@ -50,9 +50,13 @@ def cuts(data: bytes | bytearray | memoryview, *, final: bool) -> list[int]:
 
     What is after the last end is the beginning of a chunk that may go on; with `final` there is none.
     """
-    found: list[int] = []
     places, hashes = _candidates(data)
-    start, size = 0, len(data)
+    return _ends(places, hashes, len(data), final=final)
+
+
+def _ends(places: Any, hashes: Any, size: int, *, final: bool) -> list[int]:
+    found: list[int] = []
+    start = 0
     while size - start > (LEAST if final else MOST):
         end = _next(places, hashes, start, size)
         found.append(end)
@@ -88,21 +92,48 @@ def _joined(places: Sequence[int], size: int) -> Iterator[int]:
             last = place
 
 
-def _by_content(file: IO[bytes], length: int) -> Iterator[bytes]:
-    rest = b""
-    while length or rest:
-        wanted = min(length, _READ)
-        new = _exactly(file, wanted)
-        length -= len(new)
-        data = rest + new if rest else new
-        if len(new) < wanted:  # it became shorter meanwhile: whoever asked for the pieces sees that it changed
-            length = 0
-        view, start = memoryview(data), 0
-        ends = [len(data)] if not length and len(data) <= LEAST else cuts(data, final=not length)
-        for end in ends:
-            yield bytes(view[start:end]) if (start, end) != (0, len(data)) else data
-            start = end
-        rest = bytes(view[start:])
+class _Room:
+    """Memory in which content is looked at, and what was found in the part of it that is not cut off yet."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    def cut(self, file: IO[bytes], length: int) -> Iterator[bytes]:
+        """The next bytes of a file, as chunks."""
+        if length <= LEAST:
+            if data := _exactly(file, length):
+                yield data
+            return
+        import numpy as np
+
+        wanted = min(length, _READ + MOST)
+        if len(self._data) < wanted:
+            self._data = bytearray(wanted)
+        view, held = memoryview(self._data), 0
+        places, hashes = np.empty(0, np.int64), np.empty(0, np.uint64)
+        while length or held:
+            more = min(length, len(view) - held)
+            read = _fill(file, view[held : held + more])
+            length = length - read if read == more else 0  # shorter meanwhile: whoever asked for the pieces sees that
+            begin = max(0, held - _WINDOW + 1)
+            held += read
+            new, of_them = _candidates(view[begin:held])
+            places, hashes = np.concatenate([places, new + begin]), np.concatenate([hashes, of_them])
+            start = 0
+            for end in _ends(places, hashes, held, final=not length):
+                yield bytes(view[start:end])
+                start = end
+            view[: held - start] = view[start:held]
+            kept = np.searchsorted(places, start)
+            places, hashes, held = places[kept:] - start, hashes[kept:], held - start
+
+
+def _fill(file: IO[bytes], view: memoryview) -> int:
+    """Read as many bytes as there is room for, or as there are."""
+    done = 0
+    while done < len(view) and (read := file.readinto(view[done:])):  # type: ignore[attr-defined]
+        done += read
+    return done
 
 
 def _exactly(file: IO[bytes], size: int) -> bytes:

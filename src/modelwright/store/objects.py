@@ -88,7 +88,7 @@ class Objects:
             _make_folder(folder / _INCOMING)
         return cls(LocalStore(folder), location=str(folder), folder=folder)
 
-    def put(self, data: bytes | Path | Iterable[bytes]) -> str:
+    def put(self, data: bytes | memoryview | Path | Iterable[bytes]) -> str:
         """Store bytes, a file or a stream and return the digest; see `Blobs.put`. Storing it again changes nothing."""
         with _trouble(self.location):
             if isinstance(data, bytes | bytearray | memoryview):
@@ -224,7 +224,9 @@ class Objects:
             with data.open("rb") as file:
                 self._write(iter(lambda: file.read(CHUNK), b""), expected=digest)
         else:
-            self._write(iter([data]), expected=digest)
+            with Incoming(self, self._folder, digest) as incoming:  # not hashed once more
+                incoming.write(data)
+                incoming.keep()
         return digest
 
     def _put_stream(self, pieces: Iterable[bytes]) -> str:
@@ -332,7 +334,9 @@ class Incoming:
     but one after the other may call it.
     """
 
-    def __init__(self, objects: Objects, folder: Path | None) -> None:
+    def __init__(self, objects: Objects, folder: Path | None, known: str | None = None) -> None:
+        """`known` is the digest of what will be written, where that was computed before."""
+        self._known = known
         self._objects = objects
         self._flush = folder is not None  # a bucket's spool is only read once more
         self._partial = Path(tempfile.gettempdir() if folder is None else folder / _INCOMING) / secrets.token_hex(16)
@@ -350,7 +354,8 @@ class Incoming:
     def write(self, piece: bytes | bytearray | memoryview) -> None:
         """Add some bytes."""
         assert self._file is not None, "written to after its end"
-        self._hasher.update(piece)
+        if self._known is None:
+            self._hasher.update(piece)
         rest = memoryview(piece)
         with _trouble(self._objects.location):
             while len(rest):
@@ -360,7 +365,7 @@ class Incoming:
     @property
     def digest(self) -> str:
         """The digest of what was written so far."""
-        return self._hasher.hexdigest()
+        return self._known or self._hasher.hexdigest()
 
     def keep(self) -> str:
         """Keep it under its digest, which is returned once the content would survive a power cut."""

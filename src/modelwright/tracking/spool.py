@@ -88,8 +88,9 @@ class Waiting:
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "objects"
 
-    def put(self, data: bytes | Path | Iterable[bytes]) -> str:
+    def put(self, data: bytes | memoryview | Path | Iterable[bytes]) -> str:
         """Keep bytes until they are delivered; returns their digest."""
+        data = bytes(data) if isinstance(data, memoryview) else data
         content = data if isinstance(data, bytes) else data.read_bytes() if isinstance(data, Path) else b"".join(data)
         digest = digest_bytes(content)
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
