@@ -111,6 +111,62 @@ def data_files(setting: Setting) -> Iterator[Case]:
         )
 
 
+@benchmark("data-large", what="one large file, and one large table, added by the command line")
+def data_large(setting: Setting) -> Iterator[Case]:
+    """Noise, and a table as Parquet, each into an empty store. DVC copies files into its cache, or links them to it.
+
+    DVC keeps the bytes of the file; ours reads the rows, profiles them and writes them anew.
+    """
+    dvc, megabytes = _dvc(), setting.size(2048, 128)
+    environment = os.environ | {"DVC_NO_ANALYTICS": "1"}
+    noise, table = setting.folder / "noise.bin", setting.folder / "table.parquet"
+    made = np.random.default_rng(0)
+    with noise.open("wb") as file:
+        for _ in range(megabytes):
+            file.write(made.bytes(1 << 20))
+    _write_table(table, setting.size(27_000_000, 1_000_000))
+
+    def fresh(source: Path) -> Callable[[], Path]:
+        def make() -> Path:
+            place = Path(tempfile.mkdtemp(dir=setting.folder))
+            for name in ("ours", "copying", "linking"):
+                (place / name).mkdir()
+                shutil.copyfile(source, place / name / source.name)
+            (place / "ours" / "modelwright.toml").touch()
+            for name in ("copying", "linking"):
+                _run([*dvc, "init", "--no-scm", "-q"], place / name, environment)
+            _run([*dvc, "config", "cache.type", "hardlink"], place / "linking", environment)
+            _run([*dvc, "config", "cache.type", "copy"], place / "copying", environment)
+            return place
+
+        return make
+
+    def ours(source: Path) -> Callable[[Path], None]:
+        command = [sys.executable, "-m", "modelwright.cli", "data", "add", "it", source.name]
+        return lambda place: _run(command, place / "ours", environment)
+
+    def theirs(name: str, source: Path) -> Callable[[Path], None]:
+        return lambda place: _run([*dvc, "add", "-q", source.name], place / name, environment)
+
+    for source in (noise, table):
+        yield Case(
+            label=f"add {source.name} of {source.stat().st_size >> 20:,} MiB",
+            unit=SECONDS,
+            before=fresh(source),
+            run=ours(source),
+            peers={"DVC, copies": theirs("copying", source), "DVC, hard links": theirs("linking", source)},
+            runs=3,
+            warmups=0,
+            bar=Bar(3, of="times"),
+        )
+
+
+def _write_table(path: Path, rows: int) -> None:
+    import pyarrow.parquet as pq
+
+    pq.write_table(next(_versions(rows)), path, compression="zstd", compression_level=3)
+
+
 def _versions(rows: int) -> Iterator[Any]:
     import pyarrow as pa
 
