@@ -11,8 +11,9 @@ unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@echo "make demo    the whole story on a generated data set, in about three minutes"
-	@echo "make test    every test, embedded on SQLite and over HTTP on PostgreSQL, in a real browser"
-	@echo "make test-all   the same, and embedded on PostgreSQL and over HTTP on SQLite"
+	@echo "make test    every test, embedded on SQLite and over HTTP on PostgreSQL, in a real browser: ten minutes on two cores"
+	@echo "make test-all   the same at leisure: every pair of door and database, every payload on every route, fifty kills,"
+	@echo "             four times the examples of each property, the whole year of flights"
 	@echo "make check   lint, types, floors"
 	@echo "make bench   the benchmarks, as a table and JSON"
 	@echo "make lock    write down the newest versions of what the tests need"
@@ -45,10 +46,10 @@ redis:
 		|| echo "No Redis here and no right to install one: its tests will say so and skip."
 
 test: $(STAMP) browser redis
-	$(BIN)/pytest -n auto --dist load --maxschedchunk 2
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test-all: $(STAMP) browser redis
-	$(BIN)/pytest -n auto --dist load --maxschedchunk 2 --all-doors
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder --all-doors --thorough
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks

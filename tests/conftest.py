@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import signal
@@ -11,14 +12,20 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 import sqlalchemy as sa
 from msgspec.structs import replace
+
+# Threads that OpenMP keeps spinning for each other cost far more than they give where every worker has a core to itself. It
+# is said before anything reads it, and holds for every process that a test starts.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from modelwright.client.remote import Remote
 from modelwright.core.clock import SystemClock
@@ -29,14 +36,15 @@ from modelwright.testing import serving
 from modelwright.workspace import ServerSettings, Settings, Workspace, WorkspaceSettings, open_workspace
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Begin as in a terminal: what a shell starts in the background does not hear Ctrl-C, nor does what that starts."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     hypothesis.settings.register_profile(  # no test asserts a time
         "house", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
     )
-    hypothesis.settings.load_profile("house")
+    hypothesis.settings.register_profile("quick", hypothesis.settings.get_profile("house"), max_examples=25)
+    hypothesis.settings.load_profile("house" if config.getoption("--thorough") else "quick")
 
 
 DOORS = ("sqlite-embedded", "sqlite-http", "postgresql-embedded", "postgresql-http")
@@ -46,6 +54,7 @@ MIXED = {"sqlite-http", "postgresql-embedded"}  # each half of them is gone thro
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Both doors and both databases are gone through in any case; this asks for every pair of them."""
     parser.addoption("--all-doors", action="store_true", help="test services through each door on each database")
+    parser.addoption("--thorough", action="store_true", help="repeat what is repeated as often as may be")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -63,6 +72,12 @@ def _mixed(item: pytest.Item) -> bool:
         return False
     spec = getattr(item, "callspec", None)
     return spec is not None and spec.params.get("workspace") in MIXED
+
+
+@pytest.fixture(scope="session")
+def thorough(pytestconfig: pytest.Config) -> bool:
+    """Whether to repeat what was shown once: more kills, every payload on every route, more examples."""
+    return bool(pytestconfig.getoption("--thorough"))
 
 
 @pytest.fixture(scope="session")
@@ -109,7 +124,7 @@ def flushed(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @contextmanager
-def _database(server: str, *, like: str = "template1") -> Iterator[str]:
+def new_database(server: str, *, like: str = "template1") -> Iterator[str]:
     """A new PostgreSQL database, a copy of another one, until the block ends."""
     name = f"test_{secrets.token_hex(6)}"
     admin = sa.create_engine(server, isolation_level="AUTOCOMMIT")
@@ -126,29 +141,73 @@ def _database(server: str, *, like: str = "template1") -> Iterator[str]:
 @pytest.fixture
 def postgres_url(postgres_server: str) -> Iterator[str]:
     """A new, empty PostgreSQL database."""
-    with _database(postgres_server) as url:
+    with new_database(postgres_server) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def migrated_postgres(postgres_server: str) -> Iterator[str]:
     """The name of a PostgreSQL database with every table and no row, to be copied: that is faster than to migrate."""
-    with _database(postgres_server) as url:
+    with new_database(postgres_server) as url:
         _migrate(url, Path())
         yield str(sa.make_url(url).database)
 
 
+@pytest.fixture(scope="module")
+def furnish() -> Callable[[Workspace], Any] | None:
+    """What a module's every test finds in its workspace; a module overrides this fixture. It is put in once and copied."""
+    return None
+
+
+@pytest.fixture(scope="module")
+def furnished_sqlite(
+    furnish: Callable[[Workspace], Any] | None, migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A project's folder to be copied: with its tables, and with what the module wants in them."""
+    return _furnished(furnish, tmp_path_factory.mktemp("furnished"), migrated_sqlite)
+
+
+@pytest.fixture(scope="module")
+def furnished_postgres(
+    furnish: Callable[[Workspace], Any] | None,
+    postgres_server: str,
+    migrated_postgres: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Path, str]]:
+    """The same on PostgreSQL: a folder and the name of a database, both to be copied."""
+    folder = tmp_path_factory.mktemp("furnished")
+    if furnish is None:
+        yield _furnished(None, folder), migrated_postgres
+        return
+    with new_database(postgres_server, like=migrated_postgres) as url:
+        yield _furnished(furnish, folder, database=url), str(sa.make_url(url).database)
+
+
+def _furnished(
+    furnish: Callable[[Workspace], Any] | None, folder: Path, migrated: Path | None = None, *, database: str = ""
+) -> Path:
+    home = folder / "project" / ".modelwright"
+    home.mkdir(parents=True, mode=0o700)
+    if migrated is not None:
+        shutil.copyfile(migrated, home / "workspace.db")
+    if furnish is not None:
+        settings = Settings(workspace=WorkspaceSettings(name="test", database=database))
+        with open_workspace(home.parent, settings=settings) as here:
+            furnish(here)
+    return home.parent
+
+
 @pytest.fixture
-def workspace_postgres(postgres_server: str, migrated_postgres: str) -> Iterator[str]:
+def workspace_postgres(postgres_server: str, furnished_postgres: tuple[Path, str]) -> Iterator[str]:
     """The database of the test's own workspace, where that is on PostgreSQL."""
-    with _database(postgres_server, like=migrated_postgres) as url:
+    with new_database(postgres_server, like=furnished_postgres[1]) as url:
         yield url
 
 
 @pytest.fixture(scope="module")
 def module_postgres(postgres_server: str, migrated_postgres: str) -> Iterator[str]:
     """A database for a whole module of tests."""
-    with _database(postgres_server, like=migrated_postgres) as url:
+    with new_database(postgres_server, like=migrated_postgres) as url:
         yield url
 
 
@@ -167,12 +226,9 @@ def _migrate(url: str, backups: Path) -> None:
 
 
 @pytest.fixture
-def prepared(tmp_path: Path, migrated_sqlite: Path) -> Path:
-    """A project's folder whose workspace has its tables already."""
-    home = tmp_path / "project" / ".modelwright"
-    home.mkdir(parents=True, mode=0o700)
-    shutil.copyfile(migrated_sqlite, home / "workspace.db")
-    return home.parent
+def prepared(tmp_path: Path, furnished_sqlite: Path) -> Path:
+    """A project's folder whose workspace has its tables already, and what the module wants in it."""
+    return shutil.copytree(furnished_sqlite, tmp_path / "project")
 
 
 @pytest.fixture
@@ -182,14 +238,17 @@ def settings() -> WorkspaceSettings:
 
 
 @pytest.fixture(params=DOORS)
-def workspace(request: pytest.FixtureRequest, prepared: Path, settings: WorkspaceSettings) -> Iterator[Workspace]:
+def workspace(request: pytest.FixtureRequest, tmp_path: Path, settings: WorkspaceSettings) -> Iterator[Workspace]:
     """A workspace through every door, on every database."""
     database, _, door = str(request.param).partition("-")
     with ExitStack() as stack:
         if database == "postgresql":
             settings = replace(settings, database=request.getfixturevalue("workspace_postgres"))
-        often = ServerSettings(turn_every=0.05)
-        here = stack.enter_context(open_workspace(prepared, settings=Settings(workspace=settings, server=often)))
+            folder = shutil.copytree(request.getfixturevalue("furnished_postgres")[0], tmp_path / "project")
+        else:
+            folder = request.getfixturevalue("prepared")
+        often = ServerSettings(turn_every=0.25)
+        here = stack.enter_context(open_workspace(folder, settings=Settings(workspace=settings, server=often)))
         if door == "embedded":
             yield here
         else:

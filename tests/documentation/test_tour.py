@@ -1,4 +1,7 @@
-"""The tour and the README say what is so: every command and snippet in them runs, in order, in a fresh folder."""
+"""The tour and the README say what is so: every command and snippet in them runs, in order, in a fresh folder.
+
+The tour's fifty commands come from a `Terminal`, which spares them the start of an interpreter each; the README's do not.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.documentation.terminal import Terminal
+
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 EXIT = re.compile(r"\s+# exit (\d+)$")
@@ -25,19 +30,24 @@ def test_the_tour_runs_as_it_is_written(tmp_path: Path) -> None:
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", PORT)) == 0:
             pytest.skip(f"something listens on port {PORT} already, which the tour uses")
-    Walk(tmp_path).read(ROOT / "docs" / "tour.md")
+    terminal = Terminal(tmp_path / "bin")
+    (tmp_path / "walk").mkdir()
+    try:
+        Walk(tmp_path / "walk", terminal.folder).read(ROOT / "docs" / "tour.md")
+    finally:
+        terminal.close()
 
 
 def test_the_example_of_the_readme_runs_as_it_is_written(tmp_path: Path) -> None:
-    Walk(tmp_path).read(ROOT / "README.md")
+    Walk(tmp_path, Path(sys.executable).parent).read(ROOT / "README.md")
 
 
 class Walk:
     """Somebody who types what a page says."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, scripts: Path) -> None:
+        """`scripts` is where `mw` and `python` are."""
         self.folder = folder
-        scripts = str(Path(sys.executable).parent)
         self.environment = os.environ | {"PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "NO_COLOR": "1"}
         self.servers: list[subprocess.Popen[bytes]] = []
 
@@ -46,7 +56,7 @@ class Walk:
         try:
             for language, text in BLOCK.findall(page.read_text(encoding="utf-8")):
                 if language == "python":
-                    self.run([sys.executable, "-c", text])
+                    self.run(["python", "-c", text])
                 else:
                     for line in lines(text):
                         self.type(line)

@@ -166,17 +166,28 @@ def served(store: Store) -> Iterator[str]:
 
 @contextmanager
 def running(folder: Path) -> Iterator[str]:
-    """MLflow's own server over the database in a folder; its address."""
+    """MLflow's own server over the database in a folder; its address.
+
+    It is started as `mlflow server` starts it, but for the command itself, which imports all of MLflow once more to do so.
+    """
     with socket.create_server(("127.0.0.1", 0)) as found:
         port = found.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
-    command += ["--workers", "1", "--port", str(port), "--artifacts-destination", str(folder / "proxied")]
-    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    database = f"sqlite:///{folder / 'mlflow.db'}"
+    command = [sys.executable, "-m", "uvicorn", "--port", str(port), "mlflow.server.fastapi_app:app"]
+    quiet = {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "_MLFLOW_SERVER_FILE_STORE": database,
+        "_MLFLOW_SERVER_REGISTRY_STORE": database,
+        "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
+        "_MLFLOW_SERVER_ARTIFACT_DESTINATION": str(folder / "proxied"),
+        "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
+    }
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(command, env=os.environ | quiet, stdout=log, stderr=log, cwd=folder)
     url = f"http://127.0.0.1:{port}"
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while True:
             with suppress(httpx.HTTPError):
                 httpx.get(f"{url}/health")

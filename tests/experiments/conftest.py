@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,10 +46,10 @@ def scopes() -> Scopes:
 
 
 @pytest.fixture
-def caller(tmp_path: Path, scopes: Scopes) -> Iterator[Embedded]:
+def caller(tmp_path: Path, migrated_sqlite: Path, scopes: Scopes) -> Iterator[Embedded]:
     clock = ManualClock(datetime(2013, 7, 1, tzinfo=UTC))
-    database = Database(f"sqlite:///{tmp_path / 'workspace.db'}", clock)
-    database.create_all()
+    file = shutil.copyfile(migrated_sqlite, tmp_path / "workspace.db")
+    database = Database(f"sqlite:///{file}", clock)
     yield Embedded(database, Objects.open(tmp_path / "objects"), scopes, operating_system_user())
     database.dispose()
 

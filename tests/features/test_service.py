@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -71,24 +71,28 @@ carriers = FeatureView(
 )
 
 
-def with_views(workspace: Workspace) -> Workspace:
+def with_views(workspace: Workspace) -> None:
     workspace.datasets.add("weather", WEATHER)
     workspace.datasets.add("flights", FLIGHTS)
     workspace.features.apply(weather)
     workspace.features.apply(carriers)
-    return workspace
+
+
+@pytest.fixture(scope="module")
+def furnish() -> Callable[[Workspace], None]:
+    return with_views
 
 
 @pytest.fixture
 def applied(workspace: Workspace) -> Workspace:
     """Two views through every door."""
-    return with_views(workspace)
+    return workspace
 
 
 @pytest.fixture
 def here(embedded: Workspace) -> Workspace:
     """Two views, for what is computed alike whatever the door."""
-    return with_views(embedded)
+    return embedded
 
 
 def asked(rows: Sequence[tuple[str | None, str | None, datetime]]) -> pa.Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,10 +45,11 @@ class Everybody:
 class Home:
     """The database, the clock and the room; with one model version and one reference dataset in the catalog."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, tables: Path) -> None:
+        """`tables` is a SQLite file with every table and no row."""
         self.clock = ManualClock(START)
-        self.database = Database(f"sqlite:///{folder / 'workspace.db'}", self.clock)
-        self.database.create_all()
+        file = shutil.copyfile(tables, folder / "workspace.db")
+        self.database = Database(f"sqlite:///{file}", self.clock)
         self.caller = Embedded(self.database, Objects.open(folder / "objects"), Everybody(), operating_system_user())
         self.monitoring = Monitoring(self.caller)
         with self.caller.transaction(write=True) as tx:
@@ -74,8 +76,8 @@ class Home:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
-    here = Home(tmp_path)
+def home(tmp_path: Path, migrated_sqlite: Path) -> Iterator[Home]:
+    here = Home(tmp_path, migrated_sqlite)
     yield here
     here.database.dispose()
 

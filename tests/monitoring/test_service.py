@@ -41,16 +41,6 @@ class Home:
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
         self.monitoring = workspace.monitoring
-        column = Column(name="x", dtype=DataType.FP64)
-        for content in (b"one", b"two"):
-            workspace.datasets.add("reference", pa.table({"x": [float(byte) for byte in content]}))
-            record = ModelRecord(
-                format=Format.SKOPS,
-                files={"model.skops": workspace.caller.blobs.put(content)},
-                signature=Signature(inputs=[column], outputs=[column]),
-                size=len(content),
-            )
-            workspace.models.register("delay", record=record)
 
     def events(self, prefix: str) -> list[str]:
         """The actions in the ledger that begin so, in order."""
@@ -60,6 +50,24 @@ class Home:
     def evidence(self, ref: Ref, kind: str) -> list[str]:
         """The verdicts of one kind about a version, oldest first."""
         return [each.verdict.value for each in reversed(self.workspace.record.evidence(ref, kind))]
+
+
+@pytest.fixture(scope="module")
+def furnish():
+    return two_models_and_references
+
+
+def two_models_and_references(workspace: Workspace) -> None:
+    column = Column(name="x", dtype=DataType.FP64)
+    for content in (b"one", b"two"):
+        workspace.datasets.add("reference", pa.table({"x": [float(byte) for byte in content]}))
+        record = ModelRecord(
+            format=Format.SKOPS,
+            files={"model.skops": workspace.caller.blobs.put(content)},
+            signature=Signature(inputs=[column], outputs=[column]),
+            size=len(content),
+        )
+        workspace.models.register("delay", record=record)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -39,9 +40,9 @@ class Everything:
 
 
 @pytest.fixture
-def caller(tmp_path: Path) -> Iterator[Embedded]:
-    database = Database(f"sqlite:///{tmp_path / 'workspace.db'}", ManualClock(START))
-    database.create_all()
+def caller(tmp_path: Path, migrated_sqlite: Path) -> Iterator[Embedded]:
+    file = shutil.copyfile(migrated_sqlite, tmp_path / "workspace.db")
+    database = Database(f"sqlite:///{file}", ManualClock(START))
     yield Embedded(database, Objects.open(tmp_path / "objects"), Everything(), operating_system_user())
     database.dispose()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,9 +28,9 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def database(tmp_path: Path, clock: ManualClock) -> Iterator[Database]:
-    made = Database(f"sqlite:///{tmp_path / 'workspace.db'}", clock)
-    made.create_all()
+def database(tmp_path: Path, migrated_sqlite: Path, clock: ManualClock) -> Iterator[Database]:
+    file = shutil.copyfile(migrated_sqlite, tmp_path / "workspace.db")
+    made = Database(f"sqlite:///{file}", clock)
     yield made
     made.dispose()
 

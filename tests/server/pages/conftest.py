@@ -226,7 +226,7 @@ def _column(name: str, effect: float) -> ColumnResult:
     )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A filled workspace, served, with some traffic; only to be looked at."""
     folder = tmp_path_factory.mktemp("site")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 pytestmark = pytest.mark.browser
 CHARTED = ("/models/delay@1", "/deployments/delay", "/monitors/delay")
+READ = ("/", "/datasets/delays", "/audit?verify=1", "/incidents", "/runs")
 
 # What is missing on a page for those who do not see it, by the first words of the elements concerned.
 MISSING = """() => {
@@ -29,6 +30,23 @@ MISSING = """() => {
   found.push(...ids.filter((id, at) => ids.indexOf(id) !== at).map((id) => `id ${id} twice`));
   if (!document.documentElement.lang || !document.title) found.push("no language or title");
   return found;
+}"""
+
+# Contrast of text against its background by WCAG 2.2, 1.4.3: at least 4.5 to 1.
+CONTRAST = """() => {
+  const channel = (v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  const parse = (text) => (text.match(/[0-9.]+/g) || []).map(Number);
+  const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+  const ground = (e) => { for (; e; e = e.parentElement) { const c = parse(getComputedStyle(e).backgroundColor);
+    if (c.length === 3 || c[3] > 0) return c; } return [255, 255, 255]; };
+  const low = new Set();
+  for (const e of document.querySelectorAll("main *, header *, footer *")) {
+    if (e.closest("svg, .chart, .unseen") || ![...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim())) continue;
+    const [a, b] = [light(parse(getComputedStyle(e).color)), light(ground(e))].sort((x, y) => y - x);
+    const ratio = (a + 0.05) / (b + 0.05);
+    if (ratio < 4.5) low.add(`${e.tagName}.${e.className} ${ratio.toFixed(2)} ${e.textContent.trim().slice(0, 30)}`);
+  }
+  return [...low].slice(0, 8);
 }"""
 
 
@@ -54,11 +72,35 @@ class Reader:
         return self.page.evaluate(script)
 
 
-@pytest.fixture(params=["light", "dark"])
-def phone(request: pytest.FixtureRequest, chromium: Any, site: Any) -> Iterator[Reader]:
+class Look(NamedTuple):
+    """What a page looked like on a phone in one theme."""
+
+    complaints: list[str]
+    width: int
+    undrawn: int
+    missing: list[str]
+    faint: list[str]
+
+
+@pytest.fixture(scope="module", params=["light", "dark"])
+def looks(request: pytest.FixtureRequest, chromium: Any, site: Any, thorough: bool) -> Iterator[dict[str, Look]]:
+    """Every page by its path, opened once on a phone; in the dark one of each sort, unless all are asked for."""
     context = chromium.new_context(viewport={"width": 390, "height": 844}, color_scheme=request.param)
-    yield Reader(context.new_page(), site.url)
+    reader = Reader(context.new_page(), site.url)
+    paths = site.paths if thorough or request.param == "light" else {*CHARTED, *READ}
+    yield {path: _look(reader, path) for path in paths}
     context.close()
+
+
+def _look(reader: Reader, path: str) -> Look:
+    reader.open(path)
+    return Look(
+        [*reader.complaints],
+        reader.ask("document.documentElement.scrollWidth"),
+        reader.ask("[...document.querySelectorAll('[data-chart]')].filter(e => e.dataset.drawn !== 'yes').length"),
+        reader.ask(MISSING),
+        reader.ask(CONTRAST),
+    )
 
 
 @pytest.fixture
@@ -68,19 +110,19 @@ def desk(chromium: Any, site: Any) -> Iterator[Reader]:
     context.close()
 
 
-def test_every_page_fits_a_phone_and_nothing_breaks(phone: Reader, site: Any) -> None:
-    for path in site.paths:
-        phone.open(path)
-        assert phone.complaints == [], path
-        assert phone.ask("document.documentElement.scrollWidth") <= 390, path
-        undrawn = phone.ask("[...document.querySelectorAll('[data-chart]')].filter(e => e.dataset.drawn !== 'yes').length")
-        assert undrawn == 0, path
+def test_every_page_fits_a_phone_and_nothing_breaks(looks: dict[str, Look]) -> None:
+    for path, look in looks.items():
+        assert look.complaints == [], path
+        assert look.width <= 390, path
+        assert look.undrawn == 0, path
 
 
-def test_every_page_says_what_its_parts_are(desk: Reader, site: Any) -> None:
-    for path in site.paths:
-        desk.open(path)
-        assert desk.ask(MISSING) == [], path
+def test_every_page_says_what_its_parts_are(looks: dict[str, Look]) -> None:
+    assert {path: look.missing for path, look in looks.items() if look.missing} == {}
+
+
+def test_text_stands_out_enough_to_be_read(looks: dict[str, Look]) -> None:
+    assert {path: look.faint for path, look in looks.items() if look.faint} == {}
 
 
 def test_charts_are_drawn_with_marks_in_them(desk: Reader, site: Any) -> None:
@@ -130,34 +172,6 @@ def test_a_keyboard_reaches_everything(desk: Reader) -> None:
 def test_where_one_is_can_be_seen(desk: Reader, site: Any) -> None:
     desk.open("/models/delay@1")
     assert desk.ask("document.querySelector('nav.rooms [aria-current=page]').textContent") == "Models"
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_text_stands_out_enough_to_be_read(chromium: Any, site: Any, theme: str) -> None:
-    context = chromium.new_context(color_scheme=theme)
-    reader = Reader(context.new_page(), site.url)
-    for path in ("/", "/datasets/delays", "/models/delay@1", "/deployments/delay", "/audit?verify=1", "/incidents"):
-        reader.open(path)
-        assert reader.ask(CONTRAST) == [], path
-    context.close()
-
-
-# Contrast of text against its background by WCAG 2.2, 1.4.3: at least 4.5 to 1.
-CONTRAST = """() => {
-  const channel = (v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
-  const parse = (text) => (text.match(/[0-9.]+/g) || []).map(Number);
-  const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
-  const ground = (e) => { for (; e; e = e.parentElement) { const c = parse(getComputedStyle(e).backgroundColor);
-    if (c.length === 3 || c[3] > 0) return c; } return [255, 255, 255]; };
-  const low = new Set();
-  for (const e of document.querySelectorAll("main *, header *, footer *")) {
-    if (e.closest("svg, .chart, .unseen") || ![...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim())) continue;
-    const [a, b] = [light(parse(getComputedStyle(e).color)), light(ground(e))].sort((x, y) => y - x);
-    const ratio = (a + 0.05) / (b + 0.05);
-    if (ratio < 4.5) low.add(`${e.tagName}.${e.className} ${ratio.toFixed(2)} ${e.textContent.trim().slice(0, 30)}`);
-  }
-  return [...low].slice(0, 8);
-}"""
 
 
 def test_runs_are_compared_from_the_list(desk: Reader) -> None:
