@@ -52,7 +52,7 @@ class Terminal:
             command.chmod(0o755)
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(each for each in sys.path if each)}
         self.process = subprocess.Popen([sys.executable, __file__, address], env=environment)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while not Path(address).exists():
             assert self.process.poll() is None and time.monotonic() < deadline, "the terminal did not open"
             time.sleep(0.02)

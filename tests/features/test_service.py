@@ -135,8 +135,8 @@ def test_a_definition_that_does_not_fit_its_source_adds_nothing(applied: Workspa
 
 
 def test_a_view_of_an_unknown_dataset_is_refused(workspace: Workspace) -> None:
-    with pytest.raises(NotFound, match="weather"):
-        workspace.features.apply(weather)
+    with pytest.raises(NotFound, match="nowhere"):
+        workspace.features.apply(replace(weather, source="dataset:nowhere"))
 
 
 def test_a_dataset_that_a_view_was_checked_against_is_not_deleted(applied: Workspace) -> None:

@@ -111,7 +111,7 @@ def test_a_model_of_real_departures_answers_for_three_weeks(tmp_path: Path, thor
         held = here.monitoring.labels(
             Ref.parse(f"deployment:{case.name}"), since=case.plan.live, until=case.plan.challenger
         )
-        assert len(asked) > 1000 and {label.id for label in held} <= asked
+        assert len(asked) > 1000 and held and {label.id for label in held} <= asked
         assert not here.record.verify().findings
         assert not [each for each in _examined(here) if each.verdict.value == "fail"]
 
