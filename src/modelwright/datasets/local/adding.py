@@ -138,14 +138,14 @@ class Adding(Fetching):
             return self.register(name, record=record, **about)
         root = Path(source).resolve()
         index = self._indexes.load(root)
-        record = None if verify else unchanged(self.blobs, index, newest)
-        if record is None:
+        found = None if verify else unchanged(self.blobs, index, newest)
+        if found is None:
             manifest = read_manifest(self.blobs, newest.manifest) if newest and newest.manifest else None
             before = entries_of(self.blobs, manifest) if manifest is not None else []
             with closing(self._known(None)) as known:
                 known.meet(chunk for entry in before for chunk in entry.chunks)
-                record = prepare_files(self.blobs, root, known=known, index=index, before=before, verify=verify, told=told)
-        record = replace(record, parent=as_ref(parent) if parent else self._begun_from(index.ref, newest))
+                found = prepare_files(self.blobs, root, known=known, index=index, before=before, verify=verify, told=told)
+        record = replace(found, parent=as_ref(parent) if parent else self._begun_from(index.ref, newest))
         version = self.register(name, record=record, **about)
         index.ref = index.whole = str(version.ref)
         self._indexes.save(index)

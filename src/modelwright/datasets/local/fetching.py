@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from modelwright.core.errors import Invalid
 from modelwright.datasets.lakes.records import Lake, names_lake
 from modelwright.datasets.local.quality import Quality
-from modelwright.datasets.records import DatasetRecord, DatasetVersion
+from modelwright.datasets.records import CSV, PARQUET, DatasetRecord, DatasetVersion
 from modelwright.store.objects import S3Settings
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ class Fetching(Quality):
     def _fetched(self, address: str, newest: DatasetVersion | None) -> Iterator[AtHand]:
         """The CSV and Parquet files under a prefix; of one that is as it was, the part that was made of it."""
         from modelwright.datasets.prefixes import Memory, Prefix
-        from modelwright.datasets.sources import CSV, PARQUET
 
         prefix = Prefix(address, self._s3 or S3Settings())
         memory = Memory(self._indexes.place, prefix.address)
