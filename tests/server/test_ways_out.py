@@ -176,6 +176,7 @@ OUT: dict[str, Any] = {
     "datasets.status": lambda w, f: w.datasets.status(f),
     "datasets.history": lambda w, f: w.datasets.history("dataset:people"),
     "features.training": lambda w, f: w.features.training(asked(), ["features:mails"]).table.to_pylist(),
+    "features.plan_sql": lambda w, f: w.features.plan_sql(["features:mails"]),
     "features.verify": lambda w, f: w.features.verify("features:mails"),
     "features.replay": lambda w, f: w.features.replay(["features:mails"]),
     "features.reader": lambda w, f: w.features.reader(["features:mails"]).rows([{"id": "1"}]),
