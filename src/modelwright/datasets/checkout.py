@@ -19,7 +19,7 @@ import msgspec
 from modelwright.core.blobs import Blobs
 from modelwright.core.errors import Conflict, Invalid, NotFound, Refused
 from modelwright.core.folders import Index, Remembered, Seen, scan
-from modelwright.datasets.chunks import by_place
+from modelwright.datasets.chunks import by_place, read_chunks
 from modelwright.datasets.manifest import Entry
 from modelwright.datasets.objects import assemble
 from modelwright.datasets.trees import Told, learn
@@ -106,10 +106,18 @@ def check_out(
     counts = dict.fromkeys(("written", "cloned", "linked"), 0)
     made: set[Path] = set()
     done = 0
-    for path in by_place({entry.path: entry.chunks for entry in todo}):
-        entry = wanted[path]
+    ordered = [wanted[path] for path in by_place({entry.path: entry.chunks for entry in todo})]
+    plain = [entry for entry in ordered if links is None or entry.size < LINKED]
+    contents = read_chunks(blobs, [chunk for entry in plain for chunk in entry.chunks])  # neighbours are read at once
+    for entry in ordered:
+        path = entry.path
         target = _make_way(root, path, made)
-        how = _put(blobs, entry, target, links)
+        if links is None or entry.size < LINKED:
+            pieces = (next(contents)[1] for _ in entry.chunks)
+            assemble(blobs, entry, target, mode=0o755 if entry.executable else 0o644, pieces=pieces)
+            how = "written"
+        else:
+            how = _put(blobs, entry, target, links)
         counts[how] += 1
         seen = Seen.of(target.stat())
         index.files[path] = Remembered(seen, entry.digest, sure=True)  # its time is one before any change to come
@@ -168,10 +176,7 @@ def _in_the_way(wanted: Mapping[str, Entry], there: set[str]) -> list[str]:
     return [path for path in needed if path in there] + [above[path] for path in wanted if path in above]
 
 
-def _put(blobs: Blobs, entry: Entry, target: Path, links: Path | None) -> str:
-    if links is None or entry.size < LINKED:
-        assemble(blobs, entry, target, mode=0o755 if entry.executable else 0o644)
-        return "written"
+def _put(blobs: Blobs, entry: Entry, target: Path, links: Path) -> str:
     source = _kept(blobs, entry, links)
     partial = target.with_name(f".{entry.digest.hex()[:16]}.part")
     partial.unlink(missing_ok=True)
@@ -223,10 +228,14 @@ def _clone(source: Path, target: Path) -> bool:
 def _make_way(root: Path, path: str, made: set[Path]) -> Path:
     """The place of a file, with the folders above it; `Refused` if a link would lead out of the root."""
     target = root / path
-    missing = [parent for parent in (target.parent, *target.parent.parents) if parent not in made]
+    missing = []
+    for parent in target.parents:
+        if parent in made:
+            break
+        missing.append(parent)
+        if parent == root:
+            break
     for parent in reversed(missing):
-        if parent != root and root not in parent.parents:
-            continue
         _no_link(parent)
         if parent.is_file():
             parent.unlink()

@@ -7,6 +7,7 @@ import secrets
 import tempfile
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -65,16 +66,17 @@ class ObjectCache:
         return self._folder
 
 
-def assemble(blobs: Blobs, entry: Entry, path: Path, *, mode: int = 0o600) -> None:
+def assemble(blobs: Blobs, entry: Entry, path: Path, *, mode: int = 0o600, pieces: Iterable[bytes] | None = None) -> None:
     """Write the content of an entry to a file, which appears under its name, instead of what is there, once it is whole.
+
+    `pieces` are its chunks, where they were read already, together with those of others.
 
     Its time of modification is a few seconds ago: so any change of it, from now on, shows.
     """
     partial = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         with partial.open("xb") as file:
-            for _, content in read_chunks(blobs, entry.chunks):
-                file.write(content)
+            file.writelines(pieces if pieces is not None else (data for _, data in read_chunks(blobs, entry.chunks)))
         partial.chmod(mode)
         moment = time.time_ns() - _AGE
         os.utime(partial, ns=(moment, moment))
