@@ -51,6 +51,8 @@ class Elsewhere(Adding):
             time_column=time_column,
             personal=personal,
         )
+        if declared:
+            self._refuse_unseen(name, record)
         version = self.register(
             name,
             record=replace(record, parent=as_ref(parent) if parent else None),
