@@ -72,7 +72,8 @@ class Walk:
         if command.startswith("cd "):
             self.folder /= command.removeprefix("cd ")
         elif command == "mw up":
-            self.servers.append(subprocess.Popen(["mw", "up", "--quiet"], cwd=self.folder, env=self.environment))
+            own = Path(sys.executable).parent / "mw"  # which is signalled at the end: a process and no fork of another
+            self.servers.append(subprocess.Popen([own, "up", "--quiet"], cwd=self.folder, env=self.environment))
             wait_for(PORT)
         else:
             self.run(["bash", "-c", command], int(wanted[1]) if wanted else 0)

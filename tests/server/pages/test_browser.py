@@ -55,6 +55,7 @@ class Reader:
 
     def __init__(self, page: Any, url: str) -> None:
         self.page = page
+        self.page.set_default_timeout(120_000)  # a busy machine is no fault
         self.url = url
         self.complaints: list[str] = []
         page.on("console", lambda told: self.complaints.append(told.text) if told.type == "error" else None)
