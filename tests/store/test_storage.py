@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from modelwright.core.errors import Conflict, NotFound
 from modelwright.core.hashing import digest_bytes
 from modelwright.core.refs import Ref
+from modelwright.experiments import Artifact
 from modelwright.store.holders import HOLDS, HOLDS_NOT, columns_of
 from modelwright.store.migrations.generate import import_tables
 from modelwright.workspace import Workspace
@@ -38,6 +39,37 @@ def test_every_table_says_whether_it_holds_objects() -> None:
     assert tables == HOLDS.keys() | HOLDS_NOT.keys()
     assert not HOLDS.keys() & HOLDS_NOT.keys()
     assert all(columns_of(import_tables().tables[name]) for name in HOLDS)
+
+
+def test_what_others_took_away_in_a_commit_that_is_not_settled_stays(embedded: Workspace) -> None:
+    run, digest = embedded.experiments.start("delay").ref, embedded.caller.blobs.put(b"kept for now")
+    embedded.experiments.log(run, artifacts=[Artifact(name="note.txt", digest=digest, size=12)])
+    aged(embedded)
+    home = embedded.home
+    assert home is not None
+    writers, may_go = home.database._writers, threading.Event()
+
+    def first() -> None:
+        with home.caller().transaction(write=True):
+            may_go.wait(30)
+
+    def taken_away() -> None:
+        with home.caller().transaction(write=True) as tx:
+            tx.execute(sa.text("DELETE FROM experiments_artifacts"))
+
+    removed: list[Any] = []
+    threads = [threading.Thread(target=work) for work in (first, taken_away)]
+    threads.append(threading.Thread(target=lambda: removed.append(embedded.storage.remove([digest], grace=RUN_OUT))))
+    for place, each in enumerate(threads):
+        each.start()
+        while len(writers._waiting) < place:
+            time.sleep(0.001)
+    may_go.set()
+    for each in threads:
+        each.join()
+    assert (removed[0].count, removed[0].spared) == (0, 1)
+    assert embedded.caller.blobs.read(digest) == b"kept for now"
+    assert embedded.storage.remove([digest], grace=RUN_OUT).count == 1
 
 
 def test_what_nothing_refers_to_goes_and_the_rest_stays(embedded: Workspace) -> None:

@@ -182,10 +182,11 @@ def join(view: FeatureView, source: pa.Table, requests: pa.Table, at: Any) -> li
 def join_in(connection: Any, view: FeatureView, source: pa.Table, requests: pa.Table, at: Any) -> list[pa.ChunkedArray]:
     """`join` in an open session, which afterwards is as empty as before."""
     connection.register("source", source)
-    made_here: list[str] = []
+    registered, made_here = ["source"], list[str]()
     try:
         keys, inputs = _types(connection, view, source)
         connection.register("requests", _requests(view, requests, at, keys))
+        registered.append("requests")
         made_here += _load(connection, view, keys, inputs)
         if not view.windowed:
             found = connection.sql(sql.newest(view, len(keys))).to_arrow_table()
@@ -203,8 +204,8 @@ def join_in(connection: Any, view: FeatureView, source: pa.Table, requests: pa.T
     finally:
         for each in reversed(made_here):
             connection.execute(f"DROP {each}")
-        for name in ("requests", "source"):
-            connection.unregister(name)
+        for each in registered:  # of one that is not there, DuckDB's error would hide what went wrong
+            connection.unregister(each)
 
 
 def _aggregated(view: FeatureView, feature: Feature, column: pa.ChunkedArray, inputs: Sequence[str]) -> pa.ChunkedArray:

@@ -102,6 +102,9 @@ class Storage(Room):
             raise Invalid(f"At most {BATCH:,} objects are removed in one step, not {len(digests):,}.")
         objects, now = self._objects(grace), time.time()
         kept = self._reached(tx.connection, set(digests), objects, whole=True)
+        if tx.tentative:  # what writers before it in this commit took away may yet come back; an object would not
+            with tx.database.engine.connect() as settled:
+                kept |= self._reached(settled, set(digests), objects, whole=True)
         gone: list[Stored] = []
         for digest in dict.fromkeys(digests):
             found = objects.stored(digest)
