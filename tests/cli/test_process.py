@@ -71,7 +71,7 @@ def test_bash_completes_commands_subcommands_options_and_kinds(tmp_path: Path) -
         assert done.returncode == 0, done.stderr
         return set(done.stdout.split())
 
-    assert {"promote", "policy"} <= complete("mw", "p") <= {"promote", "policy"}
+    assert complete("mw", "p") == {"promote", "policy", "privacy"}
     assert complete("mw", "rollout", "p") == {"promote", "pause"}
     assert "--reason" in complete("mw", "rollout", "promote", "--")
     assert "model" in complete("mw", "list", "mo") and "monitor" in complete("mw", "list", "mo")
