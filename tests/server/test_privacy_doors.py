@@ -177,7 +177,7 @@ def test_only_who_may_see_a_class_rejects_it_and_then_all_see_the_values(locked:
 def test_whoever_may_not_see_what_checks_have_to_see_adds_nothing(locked: Locked, people: Ref, tmp_path: Path) -> None:
     from modelwright.datasets import Pattern
 
-    eve = locked.workspace(locked.token("eve", ("scientist", "*")))
+    eve = locked.workspace(locked.token("eve", ("scientist", "*"), ("validator", "*")))
     file = tmp_path / "more.csv"
     file.write_text(PEOPLE + "6,zoe@example.org,2020-06-01,60\n")
     before = [each.ref for each in locked.here.datasets.versions(people.whole).items]

@@ -26,7 +26,7 @@ from rich.console import Console
 
 from modelwright.core.clock import parse_time
 from modelwright.core.refs import Ref
-from modelwright.demo import Case, tell
+from modelwright.demo import Case
 from modelwright.demo.lending import Lending
 from modelwright.demo.stage import Stage
 from modelwright.demo.story import Story
@@ -173,8 +173,9 @@ class _Killer(threading.Thread):
 
 
 @pytest.mark.slow
-def test_kills_lose_nothing_that_was_acknowledged(tmp_path: Path, thorough: bool) -> None:
+def test_whoever_is_killed_nothing_acknowledged_is_lost_and_the_story_goes_on(tmp_path: Path, thorough: bool) -> None:
     case, folder = Lending(), tmp_path / "lending"
+    _kill_tellers(folder, TELLERS[thorough])
     stage = Stage(folder, case.project)
     killer = _Killer(stage, KILLS[thorough], seed=5)
     killer.start()
@@ -187,6 +188,22 @@ def test_kills_lose_nothing_that_was_acknowledged(tmp_path: Path, thorough: bool
     assert killer.killed == KILLS[thorough]
     _check_the_record(folder, case)
     _nothing_is_missing(folder, case)
+    _verify_by_itself(folder)
+
+
+def _kill_tellers(folder: Path, times: int) -> None:
+    """Begin the story, and kill whoever tells it, the server and any pipeline, all at once; what is there is whole."""
+    chance = random.Random(11)
+    command = [sys.executable, "-m", "modelwright.cli", "demo", str(folder)]
+    for _ in range(times):
+        teller = subprocess.Popen(command, cwd=folder.parent, stdout=subprocess.DEVNULL, start_new_session=True)
+        time.sleep(chance.uniform(1.0, 7.0))
+        os.killpg(teller.pid, signal.SIGKILL)
+        teller.wait()
+        if (folder / "story.json").exists() and (folder / ".modelwright" / "workspace.db").exists():
+            with open_workspace(folder) as here:
+                assert not here.record.verify().findings
+                assert not [each for each in _examined(here) if each.verdict.value == "fail"]
 
 
 def _nothing_is_missing(folder: Path, case: Case) -> None:
@@ -207,21 +224,3 @@ def _nothing_is_missing(folder: Path, case: Case) -> None:
         for name in ("applications", "customers", "rates"):
             for version in here.datasets.versions(Ref.parse(f"dataset:{name}")).items:
                 assert here.datasets.read(version.ref).num_rows == version.rows
-
-
-@pytest.mark.slow
-def test_a_story_whose_teller_is_killed_goes_on_where_it_was(tmp_path: Path, thorough: bool) -> None:
-    folder, chance = tmp_path / "lending", random.Random(11)
-    command = [sys.executable, "-m", "modelwright.cli", "demo", str(folder)]
-    for _ in range(TELLERS[thorough]):
-        teller = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, start_new_session=True)
-        time.sleep(chance.uniform(1.0, 7.0))
-        os.killpg(teller.pid, signal.SIGKILL)  # the teller, its server and any pipeline, all at once
-        teller.wait()
-        if (folder / "story.json").exists() and (folder / ".modelwright" / "workspace.db").exists():
-            with open_workspace(folder) as here:
-                assert not here.record.verify().findings
-                assert not [each for each in _examined(here) if each.verdict.value == "fail"]
-    tell(Lending(), folder)
-    _check_the_record(folder, Lending())
-    _verify_by_itself(folder)

@@ -156,12 +156,15 @@ def test_an_environment_gets_just_the_packages_of_the_run(tmp_path: Path, monkey
     shutil.copytree(Path(mw.__file__).parent, installed, ignore=shutil.ignore_patterns("__pycache__"))
     (installed.parent / "modelwright-0.0.0.dist-info").mkdir()
     (installed.parent / "modelwright-0.0.0.dist-info" / "METADATA").write_text("Name: modelwright\nVersion: 0.0.0\n")
+    site = tmp_path / "site"
+    site.mkdir()
     with monkeypatch.context() as patched:
         patched.setattr(mw, "__file__", str(installed / "__init__.py"))
-        python = environments.build(tmp_path / "copied", {"modelwright": "0.0.0"}, "")
+        environments._bring_own(site)
     code = "import modelwright, importlib.metadata as m; print(modelwright.__file__, m.version('modelwright'))"
-    where, version = subprocess.run([python, "-c", code], capture_output=True, text=True).stdout.split()
-    assert Path(where).is_relative_to(tmp_path / "copied") and version == "0.0.0"
+    alone = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(site)!r}); {code}"]
+    where, version = subprocess.run(alone, capture_output=True, text=True).stdout.split()
+    assert Path(where).is_relative_to(site) and version == "0.0.0"
     with pytest.raises(Exception, match="cannot be installed"):
         environments.build(tmp_path / "second", {"quokka": "9.9"}, "")
     assert environments.differences({"a": "1", "b": "2", "pip": "1"}, {"a": "1", "b": "3"}) == {"b": ["2", "3"]}
