@@ -177,13 +177,16 @@ def test_only_who_may_see_a_class_rejects_it_and_then_all_see_the_values(locked:
 def test_whoever_may_not_see_what_checks_have_to_see_adds_nothing(locked: Locked, people: Ref, tmp_path: Path) -> None:
     from modelwright.datasets import Pattern
 
-    eve = locked.workspace(locked.token("eve", ("scientist", "*"), ("validator", "*")))
+    eve = locked.workspace(locked.token("eve", ("scientist", "*")))
+    val = locked.workspace(locked.token("val", ("scientist", "*"), ("validator", "*")))
     file = tmp_path / "more.csv"
     file.write_text(PEOPLE + "6,zoe@example.org,2020-06-01,60\n")
     before = [each.ref for each in locked.here.datasets.versions(people.whole).items]
     for name in ("people", "unknown"):
         with pytest.raises(Denied, match="nothing was added"):
+            val.datasets.add(name, file, checks=[Pattern(column="email", regex=".*")])
+        with pytest.raises(Denied, match="may not validate"):
             eve.datasets.add(name, file, checks=[Pattern(column="email", regex=".*")])
     assert [each.ref for each in locked.here.datasets.versions(people.whole).items] == before
     file.write_text("day,amount\n1,2\n")
-    assert eve.datasets.add("plain", file, checks=[Pattern(column="day", regex=".*")]).rows == 1
+    assert val.datasets.add("plain", file, checks=[Pattern(column="day", regex=".*")]).rows == 1

@@ -50,8 +50,8 @@ class Adding(Fetching):
         that says when its event happened, `personal` those that are about a person; not given, they are as before too.
         `parent` is the version of this dataset that it was made from, if that is not the newest: `merge` goes by it.
         `checks` (or a TOML file of them) are run on the new version and become evidence; a failing one does not undo the
-        version, it stands in the way at gates. Who would read columns of it masked cannot check it: `Denied`, and nothing
-        is added.
+        version, it stands in the way at gates. Who may not check it, or would read columns of it masked, is `Denied`, and
+        nothing is added.
         """
         from modelwright.datasets.adding import prepare
 

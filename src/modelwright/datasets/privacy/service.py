@@ -78,9 +78,12 @@ class Privacy(Room):
         )
         return queries.shown(tx, [catalog.get(tx, version.ref)])[0]
 
-    @operation("write")
+    @operation("validate")
     def foresee(self, tx: Transaction, name: str, *, record: DatasetRecord) -> Sequence[ColumnMask]:
-        """Say what of a version that is about to be added the caller will read masked: by what was found and decided."""
+        """Say what of a version that is about to be added and checked the caller will read masked.
+
+        By what was found and decided. It takes the right that checks take, so who has not learns it before they add.
+        """
         classes = queries.classes_of(record, queries.decided(tx, [name])[name])
         return masks_for(classes, queries.revealed(tx, name) if classes else set())
 
