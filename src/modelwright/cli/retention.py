@@ -256,7 +256,7 @@ def verify(
     else:
         for each in found:
             _tell_proof(each)
-    if not all(each.holds for each in found):
+    if not all(each.holds for each in found if each.deletion.finished_at is not None):
         raise typer.Exit(PROOF_FAILED)
 
 
@@ -264,6 +264,8 @@ def _tell_proof(check: Any) -> None:
     gone: Deletion = check.deletion
     if check.holds:
         say(f"{gone.id}: {gone.what} is gone; event {gone.proof_seq} proves it.", style=COLOURS["pass"])
+    elif gone.finished_at is None:
+        say(f"{gone.id}: {gone.what} is out of reach, and is not proved gone yet.", style=COLOURS["warn"])
     else:
         say(f"{gone.id}: the proof for {gone.what} does not hold.", style=COLOURS["fail"])
     for finding in check.findings:

@@ -72,16 +72,22 @@ class Adding(Fetching):
                 form=csv,
             )
             record = at_hand.told(record)
+        record = replace(record, parent=as_ref(parent) if parent else None)
+        about = {"inputs": [*inputs], "description": description, "tags": dict(tags or {}), "reason": reason}
+        return self._register_rows(name, record, newest, declared, **about)
+
+    def _register_rows(
+        self,
+        name: str,
+        record: DatasetRecord,
+        newest: DatasetVersion | None,
+        declared: Sequence[Check] | None,
+        **about: Any,
+    ) -> DatasetVersion:
+        """Register a version of a table, run its checks, and hold it to the contracts that are in force."""
         if declared:
             self._refuse_unseen(name, record)
-        version = self.register(
-            name,
-            record=replace(record, parent=as_ref(parent) if parent else None),
-            inputs=[*inputs],
-            description=description,
-            tags=dict(tags or {}),
-            reason=reason,
-        )
+        version = self.register(name, record=record, **about)
         if declared:
             self.check(version.ref, declared)
         if not version.masks and (newest is None or newest.ref != version.ref):

@@ -51,18 +51,6 @@ class Elsewhere(Adding):
             time_column=time_column,
             personal=personal,
         )
-        if declared:
-            self._refuse_unseen(name, record)
-        version = self.register(
-            name,
-            record=replace(record, parent=as_ref(parent) if parent else None),
-            inputs=[*inputs],
-            description=description,
-            tags=dict(tags or {}),
-            reason=reason,
-        )
-        if declared:
-            self.check(version.ref, declared)
-        if not version.masks and (newest is None or newest.ref != version.ref):
-            self.hold(version.ref)
-        return version
+        record = replace(record, parent=as_ref(parent) if parent else None)
+        about = {"inputs": [*inputs], "description": description, "tags": dict(tags or {}), "reason": reason}
+        return self._register_rows(name, record, newest, declared, **about)
