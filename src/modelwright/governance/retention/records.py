@@ -111,25 +111,14 @@ class RetentionClass(msgspec.Struct, frozen=True, kw_only=True):
         return now - duration(self.keep)
 
 
-class Due(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that is older than its class allows: what would go, why, how much, and what keeps it."""
+class Portion(msgspec.Struct, frozen=True, kw_only=True):
+    """So much of something, and how that is said."""
 
-    retention: str  # the class
     covers: Covers
     ref: Ref  # what it is, or belongs to: dataset:crm@3, features:risk@2, deployment:credit, experiment:support, run:...
     part: str = ""  # of what has days: the day
-    since: datetime  # how old it is
-    due: datetime  # since when it should be gone
     count: int  # how many rows, files or traces
     unit: str
-    size: int = 0  # bytes, where that is known
-    holds: list[str] = []  # what keeps it; without any, it goes
-    affects: list[str] = []  # what was made from it and stays
-
-    @property
-    def goes(self) -> bool:
-        """Whether nothing keeps it."""
-        return not self.holds
 
     @property
     def sort(self) -> str:
@@ -145,6 +134,22 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     def counted(self) -> str:
         """How many, in words."""
         return counted(self.count, self.unit)
+
+
+class Due(Portion, frozen=True, kw_only=True):
+    """One thing that is older than its class allows: what would go, why, how much, and what keeps it."""
+
+    retention: str  # the class
+    since: datetime  # how old it is
+    due: datetime  # since when it should be gone
+    size: int = 0  # bytes, where that is known
+    holds: list[str] = []  # what keeps it; without any, it goes
+    affects: list[str] = []  # what was made from it and stays
+
+    @property
+    def goes(self) -> bool:
+        """Whether nothing keeps it."""
+        return not self.holds
 
 
 class RetentionPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,16 +180,11 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True):
     waits: str = ""  # why it is not over yet; then it is tried again
 
 
-class Deletion(msgspec.Struct, frozen=True, kw_only=True):
+class Deletion(Portion, frozen=True, kw_only=True):
     """One thing that went, or is going: the tombstone, and where the proof stands in the ledger."""
 
     id: str
     retention: str
-    covers: Covers
-    ref: Ref
-    part: str = ""
-    count: int
-    unit: str
     begun_at: datetime
     begun_seq: int  # the event by which it was put out of reach
     finished_at: datetime | None = None
@@ -193,21 +193,6 @@ class Deletion(msgspec.Struct, frozen=True, kw_only=True):
     size: int = 0
     left: dict[str, str] = {}
     unreached: list[str] = []
-
-    @property
-    def sort(self) -> str:
-        """What of it, in a word."""
-        return _SAID[self.covers]
-
-    @property
-    def what(self) -> str:
-        """In a few words."""
-        return f"{self.sort} of {self.ref}" + (f", {self.part}" if self.part else "")
-
-    @property
-    def counted(self) -> str:
-        """How many, in words."""
-        return counted(self.count, self.unit)
 
 
 class ProofCheck(msgspec.Struct, frozen=True, kw_only=True):
