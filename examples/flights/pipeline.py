@@ -117,6 +117,7 @@ def judge(version: Ref, examples: pa.Table, test_from: datetime, flights: Ref, c
         slices={name: test[name].to_pylist() for name in WORDS},
         champion=None if champion is None else champion.ref,
         champion_scores=None if champion is None else workspace.models.load(champion.ref).scores(inputs(test)),
+        inputs=inputs(test),
         threshold=0.3,
         split=split.record,
         plan=Plan(replicates=300, margin=0.03),  # a ROC AUC lower by 0.03 is the most that "not worse" may mean

@@ -377,7 +377,7 @@ class Workspace:
     def evaluation(self) -> Evaluation:
         from modelwright.evaluation import Evaluation
 
-        return Evaluation(self.caller)
+        return Evaluation(self.caller, load=lambda ref: self.models.load(ref))
 
     @cached_property
     def features(self) -> Features:

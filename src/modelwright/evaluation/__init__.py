@@ -17,6 +17,7 @@ from modelwright.evaluation.records import (
     Estimate,
     EvaluationReport,
     Finding,
+    Importance,
     Method,
     Outcome,
     Plan,
@@ -25,6 +26,7 @@ from modelwright.evaluation.records import (
     SplitPart,
     SplitRecord,
     Task,
+    Weight,
 )
 from modelwright.evaluation.service import Evaluation
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from modelwright.evaluation.calibration import calibration_of
     from modelwright.evaluation.charts import calibration_chart, roc_chart, slices_chart
     from modelwright.evaluation.compare import compare, mcnemar
+    from modelwright.evaluation.importance import weigh
     from modelwright.evaluation.intervals import Bootstrap, estimate, interval, wilson
     from modelwright.evaluation.metrics import METRICS, Metric, metric, metrics_of
     from modelwright.evaluation.split import Split, split_by_share, split_by_time
@@ -50,6 +53,7 @@ _LIBRARY = {
     "estimate": "intervals",
     "interval": "intervals",
     "wilson": "intervals",
+    "weigh": "importance",
     "METRICS": "metrics",
     "Metric": "metrics",
     "metric": "metrics",
@@ -68,6 +72,7 @@ __all__ = [
     "Estimate",
     "EvaluationReport",
     "Finding",
+    "Importance",
     "Method",
     "Outcome",
     "Plan",
@@ -76,6 +81,7 @@ __all__ = [
     "SplitPart",
     "SplitRecord",
     "Task",
+    "Weight",
     "assess",
     "roc_curve",
     "calibration_of",
@@ -88,6 +94,7 @@ __all__ = [
     "estimate",
     "interval",
     "wilson",
+    "weigh",
     "METRICS",
     "Metric",
     "metric",

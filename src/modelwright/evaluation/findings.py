@@ -9,8 +9,10 @@ from typing import Any
 
 import msgspec
 
-from modelwright.evaluation.records import Comparison, Estimate, EvaluationReport, Finding, Outcome
+from modelwright.evaluation.records import IMPORTANCE, Comparison, Estimate, EvaluationReport, Finding, Importance, Outcome
 from modelwright.store.records import Verdict
+
+_TOLD = 3  # inputs that the summary names
 
 
 def findings(report: EvaluationReport, stored: str) -> list[Finding]:
@@ -18,7 +20,13 @@ def findings(report: EvaluationReport, stored: str) -> list[Finding]:
 
     `stored` is the digest of the report as an object.
     """
-    found = [_evaluation(report), _calibration(report), _slices(report), _comparison(report.comparison)]
+    found = [
+        _evaluation(report),
+        _calibration(report),
+        _slices(report),
+        _comparison(report.comparison),
+        _importance(report.importance),
+    ]
     return [msgspec.structs.replace(each, report=stored) for each in found if each is not None]
 
 
@@ -111,6 +119,23 @@ def _comparison(found: Comparison) -> Finding:
             "against": None if found.against is None else str(found.against),
         },
         summary=comparison_sentence(found),
+    )
+
+
+def _importance(found: Importance | None) -> Finding | None:
+    if found is None:
+        return None
+    told = [f"{each.name} {sentence(each.loss)}" for each in found.inputs[:_TOLD]]
+    idle = sum(each.loss.low is not None and each.loss.low <= 0 for each in found.inputs)
+    return Finding(
+        kind=IMPORTANCE,
+        verdict=Verdict.INFO,
+        figures={
+            each.name: {"metric": found.metric, **_bounds(each.loss), "share": each.share, "gain": each.gain}
+            for each in found.inputs
+        },
+        summary=f"what {found.metric} loses when an input is shuffled ({found.rows} rows, {found.repeats} times): "
+        + f"{', '.join(told)}; of {idle} of {len(found.inputs)} inputs the interval includes 0",
     )
 
 

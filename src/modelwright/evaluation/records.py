@@ -11,6 +11,8 @@ import msgspec
 from modelwright.core.refs import Ref
 from modelwright.store.records import Verdict
 
+IMPORTANCE = "importance"  # the kind of evidence about what each input matters: figures by input
+
 
 class Task(StrEnum):
     """What is predicted: a yes or no (labels 0 and 1, scores are probabilities of 1), or a number."""
@@ -112,6 +114,24 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     against: Ref | None = None
 
 
+class Weight(msgspec.Struct, frozen=True, kw_only=True):
+    """How much one input matters: what the metric loses when the input is shuffled, all else as it was."""
+
+    name: str
+    loss: Estimate  # in units of the metric; an interval that includes 0 says that nothing was seen to be lost
+    share: float | None = None  # of the losses above 0 of all inputs together; None where there are none
+    gain: float | None = None  # the share of the gain of all splits, where the format keeps that (LightGBM, XGBoost)
+
+
+class Importance(msgspec.Struct, frozen=True, kw_only=True):
+    """Permutation importance of every input, the greatest first."""
+
+    metric: str
+    rows: int  # of the sample that it was measured on
+    repeats: int  # how often each input was shuffled
+    inputs: list[Weight]
+
+
 class SplitPart(msgspec.Struct, frozen=True, kw_only=True):
     """One part of a split: rows from the earliest to the latest time it holds."""
 
@@ -146,6 +166,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     min_rows: int = 30  # a slice with fewer rows gets no verdict
     min_positives: int = 10  # nor one with fewer of either class
     false_discovery_rate: float = 0.1  # among the slices flagged
+    importance_rows: int = 2000  # at most so many rows are shuffled
+    importance_repeats: int = 5  # and so often for each input
+    importance_replicates: int = 200  # of the bootstrap of its interval
 
 
 class EvaluationReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,13 +185,14 @@ class EvaluationReport(msgspec.Struct, frozen=True, kw_only=True):
     subject: Ref | None = None
     dataset: Ref | None = None
     split: SplitRecord | None = None
+    importance: Importance | None = None
     groups: int | None = None  # clusters resampled together, where rows are not independent
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """What one piece of evidence will say."""
 
-    kind: str  # evaluation, calibration, slices, comparison
+    kind: str  # evaluation, calibration, slices, comparison, importance
     verdict: Verdict
     figures: dict[str, Any] = {}
     summary: str = ""

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from modelwright.core.errors import Invalid, NotFound
-from modelwright.core.operations import Room, operation
+from modelwright.core.operations import Caller, Room, operation
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import convert, decode, encode
 from modelwright.evaluation.findings import findings
-from modelwright.evaluation.records import EvaluationReport, Plan, SplitRecord
+from modelwright.evaluation.ports import Scorer
+from modelwright.evaluation.records import IMPORTANCE, EvaluationReport, Plan, SplitRecord
 from modelwright.store import Evidence, Transaction, catalog, evidence
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-KINDS = ("evaluation", "calibration", "slices", "comparison")
+KINDS = ("evaluation", "calibration", "slices", "comparison", IMPORTANCE)
 
 
 class Evaluation(Room):
     """What exact versions are worth: evaluations, recorded as evidence."""
 
     room, kind = "evaluation", Kind.EVALUATION
+
+    def __init__(self, caller: Caller, *, load: Callable[[Ref], Scorer] | None = None) -> None:
+        """`load` brings a version of a model to where it can be asked."""
+        super().__init__(caller)
+        self._load = load
 
     def evaluate(
         self,
@@ -37,6 +43,7 @@ class Evaluation(Room):
         champion: Ref | str | None = None,
         champion_scores: npt.ArrayLike | None = None,
         groups: npt.ArrayLike | None = None,
+        inputs: Any = None,
         threshold: float = 0.5,
         split: SplitRecord | None = None,
         plan: Plan = Plan(),
@@ -46,9 +53,12 @@ class Evaluation(Room):
 
         Computes where it is called; only the report and the figures travel. `champion_scores` are the champion's scores
         of the same rows; without them the comparison says `first`. Rows that share a value of `groups` are resampled
-        together. `Invalid` where a ref is not pinned to a version, or the rows cannot be evaluated.
+        together. `inputs` is a table of what went into the model on the same rows: with it the version is loaded, each
+        input is shuffled on a sample of them, and what that costs becomes evidence `importance`. `Invalid` where a ref is
+        not pinned to a version, or the rows cannot be evaluated.
         """
         from modelwright.evaluation.assessment import assess
+        from modelwright.evaluation.importance import weigh
 
         subject, dataset = _pinned(subject, "subject"), _pinned(dataset, "dataset")
         rival = None if champion is None else _pinned(champion, "champion")
@@ -67,7 +77,8 @@ class Evaluation(Room):
             champion_scores=champion_scores,
             groups=groups,
         )
-        report = msgspec.structs.replace(found, subject=subject, dataset=dataset, split=split)
+        weights = None if inputs is None else weigh(self._loaded(subject), inputs, labels, plan, groups, threshold)
+        report = msgspec.structs.replace(found, subject=subject, dataset=dataset, split=split, importance=weights)
         self.record(subject, report=self.blobs.put(encode(report)), reason=reason)
         return report
 
@@ -103,7 +114,7 @@ class Evaluation(Room):
 
     @operation("read")
     def show(self, tx: Transaction, ref: Ref) -> Sequence[Evidence]:
-        """The newest finding of each kind about a version: evaluation, calibration, slices, comparison."""
+        """The newest finding of each kind about a version: evaluation, calibration, slices, comparison, importance."""
         version = catalog.get(tx, ref)
         newest: dict[str, Evidence] = {}
         for each in evidence.about(tx, version.ref):
@@ -115,6 +126,13 @@ class Evaluation(Room):
         """Every finding about a thing, or about one version of it, newest first; `finding` narrows to one kind."""
         where = ref if ref.selector is None else catalog.resolve(tx, ref)
         return [each for each in evidence.about(tx, where, finding) if each.kind in KINDS]
+
+    def _loaded(self, subject: Ref) -> Scorer:
+        if self._load is None or subject.kind is not Kind.MODEL:
+            raise Invalid(
+                f"{subject} cannot be loaded here, so none of its inputs can be shuffled.", mend="Leave inputs out."
+            )
+        return self._load(subject)
 
     def report(self, ref: Ref | str) -> EvaluationReport:
         """The newest full report about a version; `NotFound` where it was never evaluated."""

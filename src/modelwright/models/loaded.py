@@ -10,7 +10,7 @@ import numpy.typing as npt
 from modelwright.core.errors import Refused
 from modelwright.models.columns import as_batch, as_table
 from modelwright.models.records import ModelVersion
-from modelwright.serving import Predictor, check_batch
+from modelwright.serving import Gainful, Predictor, check_batch
 
 SCORES = ("probability", "prediction")
 
@@ -34,6 +34,15 @@ class LoadedModel:
         self.content = content
         self.metadata = metadata or {}
         self._predictor = predictor
+
+    @property
+    def inputs(self) -> list[str]:
+        """The names of the columns that it takes, in order."""
+        return [column.name for column in self.version.record.signature.inputs]
+
+    def gains(self) -> dict[str, float]:
+        """The gain of all splits on each input, in units of the objective; empty where the format does not keep it."""
+        return self._predictor.gains() if isinstance(self._predictor, Gainful) else {}
 
     def predict(self, data: Any) -> dict[str, npt.NDArray[Any]]:
         """Every output by name, one value for each row, in order.

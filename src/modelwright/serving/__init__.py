@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from modelwright.serving.days import LoggedDay, drop_logged, logged_day, logged_days
     from modelwright.serving.formats.objectives import gives_chances
     from modelwright.serving.http import PREFIXES, HttpSettings, create_app
-    from modelwright.serving.loaders import Predictor, check_seal, check_servable, load
+    from modelwright.serving.loaders import Gainful, Predictor, check_seal, check_servable, load
     from modelwright.serving.metrics import ServingMetrics
     from modelwright.serving.mlmodel import MlModel, native, read_mlmodel
     from modelwright.serving.plane import Answer, Plane
@@ -29,6 +29,7 @@ _LAZY = {
     "check_batch": "checks",
     "conform_outputs": "checks",
     **dict.fromkeys(("LoggedDay", "drop_logged", "logged_day", "logged_days"), "days"),
+    "Gainful": "loaders",
     "Predictor": "loaders",
     "check_seal": "loaders",
     "check_servable": "loaders",
@@ -54,6 +55,7 @@ __all__ = [
     "Call",
     "Extras",
     "Format",
+    "Gainful",
     "HttpSettings",
     "Intake",
     "LogSettings",

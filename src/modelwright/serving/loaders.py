@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from modelwright.core.errors import Corrupt, Invalid, NotFound, Refused
 from modelwright.core.hashing import digest_bytes
@@ -30,6 +30,13 @@ class Predictor(Protocol):
     def manifest(self) -> Manifest: ...
 
     def predict(self, columns: Columns) -> Columns: ...
+
+
+@runtime_checkable
+class Gainful(Protocol):
+    """A loaded model whose file says what each input brought while it was grown."""
+
+    def gains(self) -> dict[str, float]: ...
 
 
 _FORMATS: dict[Format, Callable[[Manifest, bytes], Predictor]] = {

@@ -10,12 +10,11 @@ from modelwright.core.paging import MAX_LIMIT, Filter
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import convert
 from modelwright.datasets import Datasets, DatasetVersion
+from modelwright.evaluation.records import IMPORTANCE
 from modelwright.features.records import ViewRecord
 from modelwright.governance.minimisation.records import PersonalInput
 from modelwright.models import ModelRecord
 from modelwright.store import State, Transaction, Version, catalog, evidence, scopes
-
-IMPORTANCE = "importance"  # evidence about a model: figures of low and high, by input
 
 
 def newest(tx: Transaction, kind: Kind, under: str) -> Iterator[Version]:

@@ -44,6 +44,14 @@ class XgBoostPredictor:
         self._one.set_param({"nthread": 1})
         self._lock = threading.Lock()
 
+    def gains(self) -> dict[str, float]:
+        """The gain of all splits on each input, as the library counts it; of a linear booster nothing is known."""
+        try:
+            found = self._one.get_score(importance_type="total_gain")
+        except ValueError:  # what has no splits
+            return {}
+        return {name: float(found.get(f"f{place}", 0.0)) for place, name in enumerate(self._order)}
+
     def predict(self, columns: Columns) -> Columns:
         """See `Predictor.predict`."""
         rows = len(next(iter(columns.values()))) if columns else 0

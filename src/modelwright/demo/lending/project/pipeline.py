@@ -110,6 +110,7 @@ def judge(version: Ref, examples: pa.Table, test_from: datetime, applications: R
         slices={name: test[name].to_pylist() for name in ("region", "purpose")},
         champion=None if champion is None else champion.ref,
         champion_scores=None if champion is None else workspace.models.load(champion.ref).scores(inputs(test)),
+        inputs=inputs(test),
         threshold=0.4,
         split=split.record,
         plan=Plan(replicates=300, margin=0.05),  # a ROC AUC lower by 0.05 is the most that "not worse" may mean

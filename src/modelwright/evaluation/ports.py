@@ -1,0 +1,27 @@
+"""What an evaluation asks of a model, whatever it was loaded from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+class Scorer(Protocol):
+    """A model that is loaded; the registry's `LoadedModel` is one."""
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        """The names of the columns that it takes."""
+        ...
+
+    def scores(self, data: Any) -> npt.NDArray[np.float64]:
+        """One number for each row of an Arrow table: the probability of the event, or the predicted value."""
+        ...
+
+    def gains(self) -> Mapping[str, float]:
+        """What each input brought while the model was grown, in any unit; empty where nobody kept that."""
+        ...
