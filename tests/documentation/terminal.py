@@ -119,16 +119,15 @@ def _become(wire: socket.socket) -> int:
 def _run(name: str, arguments: list[str]) -> int:
     try:
         if name == "mw":
-            from modelwright.cli import main
+            from modelwright.cli.entry import typed
 
             sys.argv, sys.path[:1] = [name, *arguments], []
-            main()
-        else:
-            sys.argv = ["-c"]
-            sys.path[0] = ""
-            scope: dict[str, Any] = {"__name__": "__main__"}
-            exec(compile(arguments[1], "<string>", "exec"), scope)
-            scope.clear()
+            return typed(arguments)
+        sys.argv = ["-c"]
+        sys.path[0] = ""
+        scope: dict[str, Any] = {"__name__": "__main__"}
+        exec(compile(arguments[1], "<string>", "exec"), scope)
+        scope.clear()
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except BaseException:

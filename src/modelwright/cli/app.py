@@ -41,6 +41,7 @@ def invoke(arguments: list[str]) -> int:
     """Run a command; an error becomes one clear message on the error stream and its exit code."""
     try:
         app = application([arguments[0]], explained="--help" in arguments or len(arguments) == 1)
+        _narrow(app, arguments)
         result: Any = app(arguments, standalone_mode=False, prog_name="mw")
         return result if isinstance(result, int) else 0
     except ModelwrightError as error:
@@ -63,6 +64,18 @@ def invoke(arguments: list[str]) -> int:
             return Usage.exit_code
         path = getattr(getattr(error, "ctx", None), "command_path", f"mw {arguments[0]}")
         return _told(Usage(message, mend=f"See: {path} --help"), arguments)
+
+
+def _narrow(app: typer.Typer, arguments: list[str]) -> None:
+    """Leave of a group only the subcommand that is called: the parser is built for whatever is there."""
+    for group in app.registered_groups:
+        inner = group.typer_instance
+        if group.name != arguments[0] or inner is None:
+            continue
+        called = [each for each in inner.registered_commands if each.name in arguments[1:2]]
+        if called:
+            app.registered_groups = [group]
+            inner.registered_commands, inner.registered_groups = called, []
 
 
 def complete() -> typer.Typer:

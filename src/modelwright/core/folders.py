@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import stat
 from pathlib import Path
 from typing import Final
@@ -90,7 +89,7 @@ class Indexes:
         if path is None:
             return
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        partial = path.with_suffix(f".{secrets.token_hex(6)}")
+        partial = path.with_suffix(f".{os.urandom(6).hex()}")
         try:
             partial.write_bytes(msgspec.msgpack.encode(index))
             partial.replace(path)
