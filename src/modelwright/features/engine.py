@@ -17,6 +17,8 @@ from modelwright.core.errors import Invalid
 from modelwright.core.signature import Column, DataType
 from modelwright.core.wire import encode
 from modelwright.features import rowwise, sql
+from modelwright.features.asof import Newest
+from modelwright.features.grouping import grouped
 from modelwright.features.records import COUNTS, Feature, FeatureColumn, FeatureView
 from modelwright.store import analytics
 
@@ -185,14 +187,12 @@ def join_in(connection: Any, view: FeatureView, source: pa.Table, requests: pa.T
     registered, made_here = ["source"], list[str]()
     try:
         keys, inputs = _types(connection, view, source)
-        connection.register("requests", _requests(view, requests, at, keys))
+        asked = _requests(view, requests, at, keys)
+        if not view.windowed:
+            return _newest(connection, view, keys, inputs, asked)
+        connection.register("requests", asked)
         registered.append("requests")
         made_here += _load(connection, view, keys, inputs)
-        if not view.windowed:
-            found = connection.sql(sql.newest(view, len(keys))).to_arrow_table()
-            order = np.empty(found.num_rows, dtype=np.int64)  # cheaper than to have DuckDB sort the answers
-            order[found.column("row").to_numpy()] = np.arange(found.num_rows)
-            return [_typed(found.column(f"f{i}").take(order), kind) for i, kind in enumerate(inputs)]
         compiled = sql.rolling if view.created_time is None else sql.rolling_late
         made: dict[str, pa.ChunkedArray] = {}
         for pieces, features in sql.ends(view).items():
@@ -206,6 +206,37 @@ def join_in(connection: Any, view: FeatureView, source: pa.Table, requests: pa.T
             connection.execute(f"DROP {each}")
         for each in registered:  # of one that is not there, DuckDB's error would hide what went wrong
             connection.unregister(each)
+
+
+def _newest(connection: Any, view: FeatureView, keys: Any, inputs: Any, asked: pa.Table) -> list[pa.ChunkedArray]:
+    """The features of the newest row for each request: DuckDB computes the rows, NumPy finds which."""
+    found = connection.sql(sql.every(view, keys, inputs)).to_arrow_table()
+    k, x, times = sql.columns("k", len(keys)), sql.columns("x", len(inputs)), ["event"]
+    times += [] if view.created_time is None else ["known"]
+    for name in [*k, *times]:
+        if found.column(name).null_count:
+            found = found.filter(pc.is_valid(found.column(name)))
+    event = found.column("event").to_numpy()
+    visible = event if view.created_time is None else np.maximum(event, found.column("known").to_numpy())
+    entity = grouped([found.column(name) for name in k], [asked.column(name) for name in k])
+
+    def best(rows: Any, group: Any) -> Any:
+        candidates = found.select([*times, *x]).take(rows)
+        candidates = candidates.append_column("grp", pa.array(group)).append_column("place", pa.array(np.arange(len(rows))))
+        connection.register("candidates", candidates)
+        try:
+            return connection.sql(sql.best(len(x), known=len(times) > 1)).to_arrow_table().column("place").to_numpy()
+        finally:
+            connection.unregister("candidates")
+
+    moments = asked.column("moment").to_numpy()
+    rows = Newest(entity.source, entity.number, visible, event, best).rows(entity.asked, moments)
+    there = rows >= 0
+    if view.lifetime is not None and len(event):
+        there &= moments - event[rows] < view.lifetime
+    chosen = pa.array(rows, mask=~there)
+    return [_typed(pa.chunked_array([found.column(f"x{i}").combine_chunks().take(chosen)]), kind)
+            for i, kind in enumerate(inputs)]  # fmt: skip
 
 
 def _aggregated(view: FeatureView, feature: Feature, column: pa.ChunkedArray, inputs: Sequence[str]) -> pa.ChunkedArray:
@@ -389,7 +420,7 @@ def _kind(view: FeatureView, name: str, kind: str, allowed: set[DataType]) -> Da
 
 
 def _requests(view: FeatureView, requests: pa.Table, at: Any, keys: Sequence[DataType]) -> pa.Table:
-    named: dict[str, Any] = {"row": pa.array(np.arange(requests.num_rows, dtype=np.int64))}
+    named: dict[str, Any] = {"row": pa.array(np.arange(requests.num_rows, dtype=np.int64))} if view.windowed else {}
     for i, (name, kind) in enumerate(zip(view.entity, keys, strict=True)):
         column = requests.column(name)
         if pa.types.is_dictionary(column.type):

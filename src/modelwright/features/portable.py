@@ -100,7 +100,7 @@ def _relations(each: Computed, rows: str, timestamp: str) -> Iterator[tuple[list
 
 
 def _newest(view: FeatureView, keys: int) -> str:
-    """`sql.newest` without ASOF: of requests and timeline in one order of time, the last row of the timeline up to here."""
+    """Without ASOF, which Spark lacks: of requests and timeline in one order, the last row of the timeline up to here."""
     k, x = sql.columns_text("k", keys), sql.columns("x", len(view.inputs))
     row = ", ".join(f"'{name}': {name}" for name in ["event", *x])
     holds = "TRUE" if view.lifetime is None else f"moment - newest.event < {view.lifetime}"

@@ -76,12 +76,9 @@ def events(view: FeatureView, keys: Sequence[DataType], inputs: Sequence[str]) -
 
     For each input whose last value is wanted there is also `n*`, which numbers an entity's rows from oldest to newest.
     """
-    typed_keys, typed_inputs = zip(view.entity, keys, strict=True), zip(view.inputs, inputs, strict=True)
-    k = [f"CAST({identifier(name)} AS {_STORED[kind]}) AS k{i}" for i, (name, kind) in enumerate(typed_keys)]
-    x = [f"{_value(sql, kind)} AS x{i}" for i, (sql, kind) in enumerate(typed_inputs)]
-    event = str(ALWAYS) if view.event_time is None else ticks_of(view.event_time)
-    known = event if view.created_time is None else ticks_of(view.created_time)
-    rows = f"SELECT {', '.join(k)}, {event} AS event, {known} AS known, {_listed(x)} FROM {derived(view)}"
+    rows = every(view, keys, inputs)
+    if view.created_time is None:
+        rows = f"SELECT *, event AS known FROM ({rows})"
     usable = [f"k{i} IS NOT NULL" for i in range(len(keys))] + ["event IS NOT NULL", "known IS NOT NULL"]
     entity = columns_text("k", len(keys))
     numbered = [
@@ -91,6 +88,25 @@ def events(view: FeatureView, keys: Sequence[DataType], inputs: Sequence[str]) -
     ]
     chosen = f"SELECT *, greatest(event, known) AS visible{''.join(numbered)} FROM ({rows})"
     return f"{chosen} WHERE {' AND '.join(usable)}"
+
+
+def every(view: FeatureView, keys: Sequence[DataType], inputs: Sequence[str]) -> str:
+    """All of the source's rows, in their order, as `k*, event, x*` and, where a created time is declared, `known`."""
+    typed_keys, typed_inputs = zip(view.entity, keys, strict=True), zip(view.inputs, inputs, strict=True)
+    k = [f"CAST({identifier(name)} AS {_STORED[kind]}) AS k{i}" for i, (name, kind) in enumerate(typed_keys)]
+    x = [f"{_value(sql, kind)} AS x{i}" for i, (sql, kind) in enumerate(typed_inputs)]
+    event = str(ALWAYS) if view.event_time is None else ticks_of(view.event_time)
+    times = [f"{event} AS event"]
+    if view.created_time is not None:
+        times.append(f"{ticks_of(view.created_time)} AS known")
+    return f"SELECT {', '.join([*k, *times])}, {_listed(x)} FROM {derived(view)}"
+
+
+def best(inputs: int, *, known: bool) -> str:
+    """Of `candidates` (`grp, place, event, x*`, perhaps `known`), the `place` of the newest of each group, by group."""
+    order = ["event DESC", *(["known DESC"] if known else []), *(f"{x} DESC NULLS LAST" for x in columns("x", inputs))]
+    number = f"row_number() OVER (PARTITION BY grp ORDER BY {', '.join(order)})"
+    return f"SELECT place FROM (SELECT grp, place, {number} AS n FROM candidates) WHERE n = 1 ORDER BY grp"
 
 
 def timeline(keys: int, inputs: int) -> str:
@@ -125,15 +141,6 @@ def untied(keys: int, inputs: int) -> str:
     """The `timeline` of events that are known as they happen, of which no two of an entity happen at once."""
     listed = ["event AS visible", "event", "known", *columns("x", inputs)]
     return f"SELECT {columns_text('k', keys)}, {', '.join(listed)} FROM events"
-
-
-def newest(view: FeatureView, keys: int) -> str:
-    """For each of `requests` (`row, k*, moment`), in any order: the newest row of `timeline` known then, if it holds."""
-    match = " AND ".join(f"r.k{i} = t.k{i}" for i in range(keys))
-    holds = "TRUE" if view.lifetime is None else f"r.moment - t.event < {view.lifetime}"
-    chosen = ", ".join(f"CASE WHEN {holds} THEN t.x{i} END AS f{i}" for i in range(len(view.inputs)))
-    return f"""
-        SELECT r.row, {chosen} FROM requests r ASOF LEFT JOIN timeline t ON {match} AND r.moment >= t.visible"""
 
 
 def ends(view: FeatureView) -> dict[int, list[Feature]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
@@ -11,6 +13,9 @@ from modelwright.core.errors import Invalid
 from modelwright.core.refs import Ref
 from modelwright.features import engine
 from modelwright.features.records import FeatureView, TrainingSet, ViewVersion
+
+Read = Callable[[Ref, Sequence[FeatureView]], pa.Table]
+AT_ONCE = 2  # sources whose views are joined at the same time
 
 
 def as_table(entities: Any) -> pa.Table:
@@ -21,7 +26,7 @@ def as_table(entities: Any) -> pa.Table:
 def build(
     entities: Any,
     views: Sequence[tuple[ViewVersion, Ref]],
-    read: Callable[[Ref, Sequence[FeatureView]], pa.Table],
+    read: Read,
     timestamp: str,
     hidden: Collection[str] = (),
 ) -> TrainingSet:
@@ -36,27 +41,51 @@ def build(
         if name not in table.column_names:
             raise Invalid(f"The rows asked for have no column {name!r}; they have {', '.join(table.column_names)}.")
     _check_names(table.column_names, [version for version, _ in views])
-    at, read_once, joined = engine.ticks(table.column(timestamp), timestamp), dict[Ref, pa.Table](), table
-    sources = [source for _, source in views]
-    with engine.sessions() as connection:
-        for place, (version, source) in enumerate(views):
-            if source not in read_once:
-                read_once[source] = read(source, [other.view for other, where in views if where == source])
-            found = engine.join_in(connection, version.view, read_once[source], table, at)
-            if source not in sources[place + 1 :]:
-                del read_once[source]  # many sources together are larger than memory
-            for name, column in zip(version.view.stored, found, strict=True):
-                joined = joined.append_column(name, _shown(column, name, hidden))
-            if version.view.on_demand:
-                made = engine.on_demand(version.view, version.columns, joined)
-                for feature, column in zip(version.view.on_demand, made, strict=True):
-                    joined = joined.append_column(feature.name, _shown(column, feature.name, hidden))
+    at, joined = engine.ticks(table.column(timestamp), timestamp), table
+    sources = list(dict.fromkeys(source for _, source in views))
+    found = dict[Ref, list[Any]]()
+    for columns in _at_once(read, sources, views, table, at):
+        found |= columns
+    for version, _ in views:
+        for name, column in zip(version.view.stored, found[version.ref], strict=True):
+            joined = joined.append_column(name, _shown(column, name, hidden))
+        if version.view.on_demand:
+            made = engine.on_demand(version.view, version.columns, joined)
+            for feature, column in zip(version.view.on_demand, made, strict=True):
+                joined = joined.append_column(feature.name, _shown(column, feature.name, hidden))
     return TrainingSet(
         table=joined,
         features=[name for version, _ in views for name in version.view.names],
         views=[version.ref for version, _ in views],
-        sources=list(dict.fromkeys(sources)),
+        sources=sources,
     )
+
+
+def _at_once(
+    read: Read, sources: Sequence[Ref], views: Sequence[tuple[ViewVersion, Ref]], table: pa.Table, at: Any
+) -> Iterator[dict[Ref, list[Any]]]:
+    """The columns of the views of one source after another; the next is read while those before are joined.
+
+    It is read in this thread, where whoever asks is known, and only when one of the others is done: many sources together
+    are larger than memory.
+    """
+
+    def joined(chosen: Sequence[ViewVersion], rows: pa.Table) -> dict[Ref, list[Any]]:
+        with engine.sessions() as connection:
+            return {each.ref: engine.join_in(connection, each.view, rows, table, at) for each in chosen}
+
+    if len(sources) == 1:
+        yield joined([version for version, _ in views], read(sources[0], [version.view for version, _ in views]))
+        return
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="modelwright-join") as pool:
+        waiting = deque[Future[dict[Ref, list[Any]]]]()
+        for source in sources:
+            chosen = [version for version, where in views if where == source]
+            if len(waiting) == AT_ONCE:
+                yield waiting.popleft().result()
+            waiting.append(pool.submit(joined, chosen, read(source, [each.view for each in chosen])))
+        for each in waiting:
+            yield each.result()
 
 
 def _shown(column: Any, name: str, hidden: Collection[str]) -> Any:
