@@ -206,7 +206,7 @@ class Home:
 
     def __init__(self, folder: Path, project: Path, settings: Settings, principal: Principal) -> None:
         from modelwright.policy import Authenticator, Rights, Role
-        from modelwright.store import Database
+        from modelwright.store import Database, Embedded
         from modelwright.store.objects import Objects, S3Settings
 
         self.folder = folder
@@ -223,6 +223,7 @@ class Home:
         self.roles = {name: config.section(role, Role, f"roles.{name}") for name, role in settings.roles.items()}
         self.rights = Rights(self.database, self.roles)
         self.authenticator = Authenticator(self.database, self.rights)
+        self._caller = Embedded(self.database, self.objects, self.rights, principal)
 
     def prepare(self) -> None:
         """Bring the database to this version's tables, and a simulated clock to where the record ends."""
@@ -241,9 +242,7 @@ class Home:
 
     def caller(self) -> Embedded:
         """The embedded caller on this workspace."""
-        from modelwright.store import Embedded
-
-        return Embedded(self.database, self.objects, self.rights, self.principal)
+        return self._caller
 
     def wake(self) -> None:
         """Tell whoever turns the operator that there may be something to do."""

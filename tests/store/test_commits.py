@@ -20,6 +20,7 @@ from modelwright.core.principals import Principal
 from modelwright.core.refs import Ref
 from modelwright.store import Database, Transaction
 from modelwright.store.backup import ledger_of
+from modelwright.store.commits import Group
 from modelwright.store.tables import catalog_tags, leases
 
 ADA = Principal(id="ada", trusted=True)
@@ -52,17 +53,17 @@ def _patient(database: Database) -> None:
 
 
 @pytest.fixture
-def commits(database: Database) -> Iterator[list[float]]:
-    """Every commit of a write, as it happens."""
+def commits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Every commit of a write, as it begins."""
     seen: list[float] = []
+    commit = Group.commit
 
-    def note(connection: sa.Connection) -> None:
-        if connection.get_execution_options().get("modelwright_write"):
-            seen.append(time.monotonic())
+    def noted(group: Group) -> None:
+        seen.append(time.monotonic())
+        commit(group)
 
-    sa.event.listen(database.engine, "commit", note)
-    yield seen
-    sa.event.remove(database.engine, "commit", note)
+    monkeypatch.setattr(Group, "commit", noted)
+    return seen
 
 
 class Crowd:

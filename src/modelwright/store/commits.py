@@ -18,6 +18,7 @@ from contextlib import contextmanager
 import sqlalchemy as sa
 
 from modelwright.core.errors import Unavailable
+from modelwright.store.bare import Bare
 from modelwright.store.driver import execute
 from modelwright.store.ledger import log
 
@@ -28,7 +29,7 @@ LASTS = 0.02  # seconds after which a group takes in nobody else: its first wait
 class Group:
     """An open transaction that several writers share, one after another, and its outcome."""
 
-    def __init__(self, connection: sa.Connection, transaction: sa.RootTransaction, head: log.Head) -> None:
+    def __init__(self, connection: sa.Connection, transaction: sa.RootTransaction | Bare, head: log.Head) -> None:
         self.connection = connection
         self.head = head
         self.members = 0

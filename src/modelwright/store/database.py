@@ -26,9 +26,11 @@ from modelwright.core.operations import Resource
 from modelwright.core.principals import Principal
 from modelwright.core.refs import Ref
 from modelwright.core.wire import to_plain
+from modelwright.store.bare import Bare, joined, to_join
 from modelwright.store.commits import LASTS, Group, Writers
 from modelwright.store.driver import Prepared, execute
 from modelwright.store.ledger import log
+from modelwright.store.readers import Readers
 from modelwright.store.submitting import Answer, Ends, Job, tell
 from modelwright.store.tables import catalog_versions, metadata
 from modelwright.store.upsert import insert
@@ -68,8 +70,7 @@ class Database:
         self.clock = clock
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = _sqlite_engine(self.url) if self.is_sqlite else sa.create_engine(self.url, pool_pre_ping=True)
-        # A reading transaction sees one state of the database throughout, as it does in SQLite by itself.
-        self._reading: dict[str, Any] = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        self._readers = Readers(self.engine) if self.is_sqlite else None
         self._writers = Writers(
             self._begin, lasts=lasts
         )  # fair among threads; the database itself keeps other processes out
@@ -102,7 +103,7 @@ class Database:
                     self._writers.leave()
                 group.wait()
             else:
-                with self.engine.connect().execution_options(**self._reading) as connection, connection.begin():
+                with self._readers.open() if self._readers else self._reading() as connection:
                     now = self.clock.now()
                     tx = Transaction(self, connection, principal, now, request_id, ends=ends, group=None)
                     with _as_current(tx):
@@ -162,7 +163,15 @@ class Database:
                 self._connection = None
         finally:
             self._writers.leave()
+        if self._readers is not None:
+            self._readers.dispose()
         self.engine.dispose()
+
+    @contextmanager
+    def _reading(self) -> Iterator[sa.Connection]:
+        """On PostgreSQL a reading transaction sees one state of the database throughout, as in SQLite it does by itself."""
+        with self.engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection, connection.begin():
+            yield connection
 
     def _begin(self) -> Group:
         """Open the transaction that writers will share: the write lock, and where the ledger ends."""
@@ -176,11 +185,12 @@ class Database:
     def _open(self) -> Group:
         connection = self._connection
         if connection is None:
-            connection = self._connection = self.engine.connect().execution_options(modelwright_write=True)
+            connection = self._connection = self.engine.connect()
             if self.is_sqlite:
+                to_join(connection)
                 execute(connection, "PRAGMA busy_timeout=0")  # `_take_lock` waits, more evenly than SQLite does
         try:
-            transaction = connection.begin()
+            transaction = self._begun(connection)
             head = log.lock(connection, isoformat(self.clock.now()))
         except BaseException:
             self._connection = None
@@ -188,6 +198,12 @@ class Database:
             connection.close()
             raise
         return Group(connection, transaction, head)
+
+    def _begun(self, connection: sa.Connection) -> sa.RootTransaction | Bare:
+        if not self.is_sqlite:
+            return connection.begin()
+        _take_lock(connection)
+        return Bare(connection)
 
     @contextmanager
     def _member(self, principal: Principal, request_id: str, ends: Ends) -> Iterator[tuple[Group, Transaction]]:
@@ -505,7 +521,7 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
     def _begin(connection: sa.Connection) -> None:
         if connection.get_execution_options().get("modelwright_write", False):
             _take_lock(connection)
-        else:
+        elif not joined(connection):
             execute(connection, "BEGIN")
 
     return engine

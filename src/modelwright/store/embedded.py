@@ -60,13 +60,19 @@ def acting_as(principal: Principal) -> Iterator[None]:
 
 @contextmanager
 def values_fit() -> Iterator[None]:
-    """What the database cannot hold is `Invalid`: PostgreSQL says it in one way, SQLite in others."""
+    """What the database cannot hold is `Invalid`."""
     try:
         yield
-    except (sa.exc.DataError, OverflowError, UnicodeEncodeError) as error:
-        raise Invalid(
-            "A value is not one that the database can hold: a number or a text too large, or a NUL character."
-        ) from error
+    except UNFIT as error:
+        raise _unfit() from error
+
+
+# How a database says that it cannot hold a value: PostgreSQL in one way, SQLite in others.
+UNFIT = (sa.exc.DataError, OverflowError, UnicodeEncodeError)
+
+
+def _unfit() -> Invalid:
+    return Invalid("A value is not one that the database can hold: a number or a text too large, or a NUL character.")
 
 
 class Embedded:
@@ -108,10 +114,12 @@ class Embedded:
     def transaction(self, *, write: bool) -> Iterator[Transaction]:
         """A transaction as the acting principal, for the few callers that need several operations to be one."""
         try:
-            with values_fit(), self.database.transaction(self.principal, write=write) as tx:
+            with self.database.transaction(self.principal, write=write) as tx:
                 tx.readable = _reader(self._authorizer, tx)
                 tx.allowed = _asker(self._authorizer, tx)
                 yield tx
+        except UNFIT as error:
+            raise _unfit() from error
         except _DeniedHere as refusal:
             self._authorizer.denied(self.principal, refusal.verb, refusal.resource, refusal.rules)
             raise refusal.error from None

@@ -24,16 +24,22 @@ from modelwright.store import Database, Transaction
 from modelwright.store.driver import execute
 
 HEAD = "r.key, r.id, r.experiment, r.name, r.status, r.started, r.ended, r.deleted, r.user_id"
+_WIDTH = len(Head._fields)
 _AT_ONCE = 5000  # runs whose numbers stand in one statement
 
 _texts: weakref.WeakKeyDictionary[Database, dict[int, str]] = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
 
 
-def one(tx: Transaction, identity: str) -> Detail | None:
-    """The run with that id, discarded or not, with its values."""
-    row = rows(tx, f"SELECT {HEAD} FROM experiments_runs r WHERE r.id = ?", [identity])
-    return details(tx, [Head(*row[0])])[0] if row else None
+def one(tx: Transaction, identity: str) -> tuple[Detail, str] | None:
+    """The run with that id, discarded or not, with its values, and where the artifacts of its experiment lie."""
+    experiment = "experiments_experiments e ON e.id = r.experiment"
+    asked = f"SELECT {HEAD}, e.artifact_location FROM experiments_runs r JOIN {experiment} WHERE r.id = ?"
+    row = rows(tx, asked, [identity])
+    if not row:
+        return None
+    head = Head(*row[0][:_WIDTH])
+    return details(tx, [head])[0], location(head.experiment, row[0][_WIDTH])
 
 
 def details(tx: Transaction, heads: Sequence[Head]) -> list[Detail]:
@@ -146,9 +152,6 @@ def find(
     rows = search.page(limit + 1, last)
     following = token.write(mark, tuple(rows[limit - 1][_WIDTH:])) if len(rows) > limit else None
     return Found([Head(*row[:_WIDTH]) for row in rows[:limit]], following)
-
-
-_WIDTH = len(Head._fields)
 
 
 class _Search:

@@ -92,7 +92,7 @@ def _loads(body: bytes) -> Any:
 def _converted(given: Any, wanted: type[M]) -> M:
     if not isinstance(given, Mapping):
         raise invalid("The request body is not a JSON object.")
-    known = {field.encode_name for field in msgspec.structs.fields(wanted)}
+    known = wanted.__struct_encode_fields__
     given = {name: value for name, value in given.items() if name in known and value is not None}
     try:
         return _checked(msgspec.convert(given, wanted, strict=False))

@@ -90,8 +90,7 @@ class Call:
             found = msgspec.to_builtins(read_body(body, _loose(wanted)))
         elif query:
             found = msgspec.to_builtins(read_query(query, _loose(wanted)))
-        fields = {field.encode_name for field in msgspec.structs.fields(wanted)}
-        found |= {name: value for name, value in self.parts.items() if name in fields}
+        found |= {name: value for name, value in self.parts.items() if name in wanted.__struct_encode_fields__}
         return read_body(msgspec.json.encode(found), wanted)
 
     async def run(self, work: Callable[[], T]) -> T:

@@ -12,7 +12,6 @@ from modelwright.core.refs import Kind, Ref
 from modelwright.experiments import DatasetRead, Measurement, ModelRole, ModelUse, receiving
 from modelwright.experiments.records import NAME_TAG, number
 from modelwright.experiments.search import queries as reading
-from modelwright.experiments.search.details import Detail
 from modelwright.experiments.tables import from_micros
 from modelwright.server.mlflow.errors import invalid, missing
 from modelwright.server.mlflow.forms import Pair, run_form, run_info, run_tags, status_of
@@ -189,11 +188,7 @@ class RunEndpoints:
         asked = await call.message(One)
         identity = run_id(asked.run_id, asked.run_uuid)
 
-        def work(tx: Any) -> tuple[Detail, str] | None:
-            found = reading.one(tx, identity)
-            return None if found is None else (found, reading.locations(tx, [found.head.experiment])[found.head.experiment])
-
-        found = await self._tracking.read_run(call, identity, work)
+        found = await self._tracking.read_run(call, identity, lambda tx: reading.one(tx, identity))
         return {"run": run_form(*found)}
 
     async def update(self, call: Call) -> Any:
