@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from modelwright.cli import quick
 from modelwright.core.config import folder_indexes
 from modelwright.core.errors import Conflict, Corrupt, Invalid, NotFound, Refused
-from modelwright.core.folders import Indexes, check_path, glance
+from modelwright.core.folders import Indexes, check_path, check_paths, glance, scan
 from modelwright.core.refs import Ref
 from modelwright.datasets.checkout import choose
 from modelwright.datasets.chunks import Chunk, KnownChunks, Packer, digest_of, read_chunk
 from modelwright.datasets.files import unchanged
-from modelwright.datasets.manifest import Entry, entries_of, packs_of, read_manifest, write_manifest
+from modelwright.datasets.manifest import Entry, entries_of, packs_of, read_manifest, read_pages, write_manifest
 
 PICTURES = Ref.parse("dataset:pictures")
 
@@ -282,6 +282,43 @@ def test_a_name_that_leads_downwards_is_in_a_manifest(path):
     assert check_path(path) == path
 
 
+@pytest.mark.parametrize("path", ["../a", "a/../b", "a\nb", "", "a/", "a\\b", "C:/a", "/a", "a//b", "./a", "x" * 300])
+def test_a_name_that_leads_elsewhere_is_found_among_many(path):
+    plain = [f"{number % 7}/{number:04}.png" for number in range(1_200)]
+    check_paths([*plain, "雪/ä", "$", "x" * 255])
+    with pytest.raises(Invalid, match="no name"):
+        check_paths([*plain[:700], path, *plain[700:]])
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.data())
+def test_a_manifest_made_from_another_is_the_one_made_from_nothing(embedded, data):
+    blobs, made = embedded.home.objects, random.Random(data.draw(st.integers(0, 10**9)))
+    with KnownChunksOf(embedded) as packer:
+        chunks = [put(packer, f"{number}".encode()) for number in range(3)]
+        old = {f"{made.randrange(600)}.png": made.choice(chunks) for _ in range(data.draw(st.integers(1, 600)))}
+        new = dict(old)
+        for _ in range(data.draw(st.integers(0, 20))):
+            new[f"{made.randrange(600)}.png"] = made.choice(chunks)
+        for path in data.draw(st.lists(st.sampled_from(sorted(new)), unique=True, max_size=len(new) - 1)):
+            del new[path]
+        before, after = ([Entry(p, c.size, c.digest, False, [c]) for p, c in each.items()] for each in (old, new))
+        pages = read_pages(blobs, write_manifest(blobs, packer, before)[1])
+        assert write_manifest(blobs, packer, after, before=pages)[1] == write_manifest(blobs, packer, after)[1]
+
+
+def test_files_have_their_mode_whatever_the_process_takes_away(embedded, pictures, tmp_path):
+    (pictures / "labels.csv").chmod(0o755)
+    version = embedded.datasets.add_files("pictures", pictures)
+    before = os.umask(0o077)
+    try:
+        embedded.datasets.checkout(version.ref, tmp_path / "out")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "out/labels.csv").stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / "out/cats/000.png").stat().st_mode & 0o777 == 0o644
+
+
 def test_nothing_is_written_through_a_link_in_the_folder(embedded, pictures, tmp_path):
     version = embedded.datasets.add_files("pictures", pictures)
     outside = tmp_path / "outside"
@@ -443,11 +480,11 @@ def test_a_file_takes_the_place_of_a_folder_and_the_other_way_round(embedded, tm
 def test_a_spoilt_row_of_known_chunks_is_not_believed(embedded, tmp_path):
     path = tmp_path / "chunks.db"
     known = KnownChunks(path)
-    known.keep([Chunk(b"d" * 32, b"p" * 32, 7, 9)])
+    known.keep(b"p" * 32, [Chunk(b"d" * 32, b"p" * 32, 7, 9)])
     known.close()
     assert KnownChunks(path).find(b"d" * 32) == Chunk(b"d" * 32, b"p" * 32, 7, 9)
     with sqlite3.connect(path) as database:
-        database.execute("UPDATE chunks SET start = 8")
+        database.execute("UPDATE places SET start = 8")
     assert KnownChunks(path).find(b"d" * 32) is None
     path.write_bytes(b"no database" * 1000)
     for left in tmp_path.glob("chunks.db-*"):
@@ -574,8 +611,8 @@ def test_an_unchanged_folder_is_registered_without_its_entries_being_read(embedd
     older(pictures)
     first = embedded.datasets.add_files("pictures", pictures)
     index = Indexes(folder_indexes(embedded.address)).load(pictures)
-    record = unchanged(embedded.datasets.blobs, index, first)
+    record = unchanged(embedded.datasets.blobs, index, scan(pictures), first)
     assert record is not None and record.content == first.content
     assert embedded.datasets.add_files("pictures", pictures).ref == first.ref
     (pictures / "cats/000.png").unlink()
-    assert unchanged(embedded.datasets.blobs, index, first) is None
+    assert unchanged(embedded.datasets.blobs, index, scan(pictures), first) is None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,8 @@ from modelwright.core.hashing import digest_bytes
 
 LEFT_OUT: Final = frozenset({".git", ".modelwright"})
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_. -]{0,62}")  # names that need no closer look
+_ALL_PLAIN: Final = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9_. -]{0,62}[/\n])+")  # paths of such names, each with its end
+_TOGETHER: Final = 500  # paths that are looked at at once
 _LONGEST: Final = 255  # bytes of one name in a path
 _ELSEWHERE: Final = re.compile(
     r"^$|^/|/$|//|(?:^|/)\.\.?(?:/|$)"  # nothing, from the root, empty names, `.` and `..`
@@ -166,11 +169,15 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.folder} is {self.ref}" + (f", but for {count:,} files." if count else ".")
 
 
-def glance(index: Index) -> Standing | None:
-    """How a folder stands to the version that it is of, from the index alone; None if that takes reading something."""
+def glance(index: Index, found: Mapping[str, Seen] | None = None) -> Standing | None:
+    """How a folder stands to the version that it is of, from the index alone; None if that takes reading something.
+
+    `found` is what lies there, where somebody has looked already.
+    """
     if not index.ref or index.whole != index.ref:
         return None
-    found = scan(Path(index.folder))
+    if found is None:
+        found = scan(Path(index.folder))
     executable = set(index.executable)
     changed: list[str] = []
     files, put, shared = index.files, index.put, 0
@@ -202,6 +209,26 @@ def check_path(path: str) -> str:
             mend="Names are UTF-8, without control characters and backslashes, and lead nowhere but downwards.",
         )
     return path
+
+
+def check_paths(paths: Sequence[str]) -> None:
+    """`check_path` of many, most of which are plain."""
+    for start in range(0, len(paths), _TOGETHER):
+        some = paths[start : start + _TOGETHER]
+        joined = "\n".join(some)
+        if joined.count("\n") != len(some) - 1 or _ALL_PLAIN.fullmatch(f"{joined}\n") is None:
+            for path in some:
+                check_path(path)
+
+
+def folders_of(paths: Iterable[str]) -> set[str]:
+    """Every folder above a path, but for the root."""
+    found: set[str] = set()
+    for folder in {path.rpartition("/")[0] for path in paths}:
+        while folder and folder not in found:
+            found.add(folder)
+            folder = folder.rpartition("/")[0]
+    return found
 
 
 def _too_long(path: str) -> bool:

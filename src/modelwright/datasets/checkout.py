@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -18,10 +18,10 @@ import msgspec
 
 from modelwright.core.blobs import Blobs
 from modelwright.core.errors import Conflict, Invalid, NotFound, Refused
-from modelwright.core.folders import Index, Remembered, Seen, scan
+from modelwright.core.folders import Index, Remembered, Seen, folders_of, scan
 from modelwright.datasets.chunks import by_place, read_chunks
 from modelwright.datasets.manifest import Entry
-from modelwright.datasets.objects import assemble
+from modelwright.datasets.objects import Writer, assemble, read_entry
 from modelwright.datasets.trees import Told, learn
 
 LINKED: Final = 1 << 20  # bytes; a shorter file is as quickly written as linked
@@ -104,22 +104,9 @@ def check_out(
         index.put.pop(path, None)
     todo = [entry for path, entry in wanted.items() if path not in good]
     counts = dict.fromkeys(("written", "cloned", "linked"), 0)
-    made: set[Path] = set()
     done = 0
-    ordered = [wanted[path] for path in by_place({entry.path: entry.chunks for entry in todo})]
-    plain = [entry for entry in ordered if links is None or entry.size < LINKED]
-    contents = read_chunks(blobs, [chunk for entry in plain for chunk in entry.chunks])  # neighbours are read at once
-    for entry in ordered:
-        path = entry.path
-        target = _make_way(root, path, made)
-        if links is None or entry.size < LINKED:
-            pieces = (next(contents)[1] for _ in entry.chunks)
-            assemble(blobs, entry, target, mode=0o755 if entry.executable else 0o644, pieces=pieces)
-            how = "written"
-        else:
-            how = _put(blobs, entry, target, links)
+    for path, entry, how, seen in _bring(blobs, root, todo, links):
         counts[how] += 1
-        seen = Seen.of(target.stat())
         index.files[path] = Remembered(seen, entry.digest, sure=True)  # its time is one before any change to come
         index.put[path] = entry.digest
         done += entry.size
@@ -133,13 +120,40 @@ def check_out(
     return CheckedOut(ref=ref, folder=str(root), removed=len(gone), kept=len(good), **counts)
 
 
+def _bring(blobs: Blobs, root: Path, todo: Sequence[Entry], links: Path | None) -> Iterator[tuple[str, Entry, str, Seen]]:
+    """Bring entries to their places; of each its path, what was done, and how it is found there."""
+    wanted = {entry.path: entry for entry in todo}
+    ordered = [wanted[path] for path in by_place({entry.path: entry.chunks for entry in todo})]
+    plain = [entry for entry in ordered if links is None or entry.size < LINKED]
+    contents = read_chunks(blobs, [chunk for entry in plain for chunk in entry.chunks])  # neighbours are read at once
+    writer, made, top = Writer(), set[str](), f"{root}{os.sep}"
+    for entry in ordered:
+        path = entry.path
+        folder = path.rpartition("/")[0]
+        if folder not in made:
+            _make_folders(root, folder, made)
+        target = top + path
+        if links is None or entry.size < LINKED:
+            pieces = (next(contents)[1] for _ in entry.chunks)
+            mode = 0o755 if entry.executable else 0o644
+            try:
+                seen = writer.write(target, pieces, mode)
+            except IsADirectoryError:
+                _clear(Path(target))
+                seen = writer.write(target, read_entry(blobs, entry), mode)
+            yield path, entry, "written", seen
+        else:
+            if os.path.isdir(target) and not os.path.islink(target):  # noqa: PTH112, PTH114 - one of many paths
+                _clear(Path(target))
+            how = _put(blobs, entry, Path(target), links)
+            yield path, entry, how, Seen.of(os.stat(target))  # noqa: PTH116
+
+
 def write_files(blobs: Blobs, entries: Sequence[Entry], folder: Path) -> None:
     """Write the files of a version into a new folder, as they are and with nothing remembered of it."""
     folder.mkdir()
-    wanted = {entry.path: entry for entry in entries}
-    for path in by_place({entry.path: entry.chunks for entry in entries}):
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        assemble(blobs, wanted[path], folder / path, mode=0o755 if wanted[path].executable else 0o644)
+    for _ in _bring(blobs, folder, entries, None):
+        pass
 
 
 def _compare(
@@ -148,14 +162,16 @@ def _compare(
     """Which files are as they should be, and which are something that no version can bring back."""
     good: set[str] = set()
     blocked: list[str] = []
+    files, put = index.files, index.put
     for path, entry in wanted.items():
         seen = found.get(path)
         if seen is None:
             continue
-        digest = _digest(root, path, seen, index)
+        known = files.get(path)
+        digest = known.digest if known is not None and known.sure and known.seen == seen else learn(root, path, seen, index)
         if digest == entry.digest and seen.executable == entry.executable:
             good.add(path)
-        elif digest not in (entry.digest, index.put.get(path)):
+        elif digest not in (entry.digest, put.get(path)):
             blocked.append(path)
     return good, blocked
 
@@ -166,14 +182,14 @@ def _digest(root: Path, path: str, seen: Seen, index: Index) -> bytes:
 
 def _places(wanted: Mapping[str, Entry], there: Mapping[str, Seen]) -> set[str]:
     """The paths of files where a folder is."""
-    return {path[:at] for path in there for at in range(len(path)) if path[at] == "/"} & wanted.keys()
+    return folders_of(there) & wanted.keys()
 
 
 def _in_the_way(wanted: Mapping[str, Entry], there: set[str]) -> list[str]:
     """Files where a folder must be, and files in a folder where a file must be."""
-    needed = {path[:at] for path in wanted for at in range(len(path)) if path[at] == "/"}
-    above = {path[:at]: path for path in there for at in range(len(path)) if path[at] == "/"}
-    return [path for path in needed if path in there] + [above[path] for path in wanted if path in above]
+    folders = folders_of(there) & wanted.keys()
+    inside = [path for path in there if any(path.startswith(f"{folder}/") for folder in folders)] if folders else []
+    return [*(folders_of(wanted) & there), *inside]
 
 
 def _put(blobs: Blobs, entry: Entry, target: Path, links: Path) -> str:
@@ -225,13 +241,11 @@ def _clone(source: Path, target: Path) -> bool:
     return True
 
 
-def _make_way(root: Path, path: str, made: set[Path]) -> Path:
-    """The place of a file, with the folders above it; `Refused` if a link would lead out of the root."""
-    target = root / path
+def _make_folders(root: Path, folder: str, made: set[str]) -> None:
+    """Make a folder in the root and those above it; `Refused` if a link would lead out of the root."""
+    target = root / folder
     missing = []
-    for parent in target.parents:
-        if parent in made:
-            break
+    for parent in [target, *target.parents]:
         missing.append(parent)
         if parent == root:
             break
@@ -240,10 +254,7 @@ def _make_way(root: Path, path: str, made: set[Path]) -> Path:
         if parent.is_file():
             parent.unlink()
         parent.mkdir(parents=parent == root, exist_ok=True)
-        made.add(parent)
-    if target.is_dir() and not target.is_symlink():
-        _clear(target)
-    return target
+    made.add(folder)
 
 
 def _clear(folder: Path) -> None:

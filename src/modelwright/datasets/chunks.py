@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final
+from zlib import crc32
 
 import msgspec
 from blake3 import blake3
@@ -21,8 +22,15 @@ from modelwright.core.errors import Corrupt, NotFound
 
 PACK: Final = 32 << 20  # bytes after which a pack is closed; none is longer than this and one chunk
 _RUN: Final = 8 << 20  # bytes of neighbouring chunks that are read at once
+_ROOM: Final = PACK + (8 << 20)
 _GAP: Final = 64 << 10  # bytes between two chunks that are rather read than left out
-_FIND: Final = "SELECT pack, start, size, proof FROM chunks WHERE digest = ?"
+_FIND: Final = (
+    "SELECT packs.digest, start, size, proof FROM places JOIN packs ON packs.number = places.pack WHERE places.key = ?"
+)
+_TABLES: Final = (
+    "CREATE TABLE IF NOT EXISTS packs (number INTEGER PRIMARY KEY, digest BLOB UNIQUE)",
+    "CREATE TABLE IF NOT EXISTS places (key INTEGER PRIMARY KEY, pack INTEGER, start INTEGER, size INTEGER, proof INTEGER)",
+)
 _CONTEXT: Final = "modelwright datasets: a file by the digests of its chunks"
 
 
@@ -47,9 +55,14 @@ def digest_of(chunks: Sequence[bytes]) -> bytes:
     return blake3(b"".join(chunks), derive_key_context=_CONTEXT).digest() if chunks else blake3(b"").digest()
 
 
-def _proof(chunk: Chunk) -> bytes:
-    said = b"".join([chunk.digest, chunk.pack, chunk.start.to_bytes(8, "big"), chunk.size.to_bytes(8, "big")])
-    return blake3(said).digest(8)
+def _key(digest: bytes) -> int:
+    """What stands for a chunk's digest in the file of known chunks: its first eight bytes."""
+    return int.from_bytes(digest[:8], "little", signed=True)
+
+
+def _proof(digest: bytes, pack: bytes, start: int, size: int) -> int:
+    """A checksum of all that a row says: a row that was written otherwise, or spoilt, does not have it."""
+    return crc32(b"%d %d" % (start, size), crc32(pack, crc32(digest)))
 
 
 class KnownChunks:
@@ -71,11 +84,11 @@ class KnownChunks:
                 path.unlink(missing_ok=True)
                 self._database = self._open(path)
             with suppress(sqlite3.DatabaseError):
-                self._empty = self._database.execute("SELECT 1 FROM chunks LIMIT 1").fetchone() is None
+                self._empty = self._database.execute("SELECT 1 FROM places LIMIT 1").fetchone() is None
 
     def meet(self, chunks: Iterable[Chunk]) -> None:
         """Remember, in memory, where some chunks lie."""
-        self._met.update((chunk.digest, chunk) for chunk in chunks)
+        self._met.update({chunk.digest: chunk for chunk in chunks})
 
     def find(self, digest: bytes) -> Chunk | None:
         """Where a chunk lies, or None."""
@@ -83,21 +96,26 @@ class KnownChunks:
         if found is not None or self._database is None or self._empty:
             return found
         with suppress(sqlite3.DatabaseError):  # it is only a cache
-            row = self._database.execute(_FIND, (digest,)).fetchone()
+            row = self._database.execute(_FIND, (_key(digest),)).fetchone()
             if row is not None:
                 *place, proof = row
-                found = Chunk(digest, *place)
-                return found if proof == _proof(found) else None
+                return Chunk(digest, *place) if proof == _proof(digest, *place) else None
         return None
 
-    def keep(self, chunks: Iterable[Chunk]) -> None:
-        """Remember where chunks lie that were stored just now, beyond this process."""
-        stored = list(chunks)
-        self.meet(stored)
-        if self._database is not None and stored:
-            rows = sorted((chunk.digest, chunk.pack, chunk.start, chunk.size, _proof(chunk)) for chunk in stored)
-            with suppress(sqlite3.DatabaseError), self._database:
-                self._database.executemany("INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?)", rows)
+    def keep(self, pack: bytes, chunks: Sequence[Chunk]) -> None:
+        """Remember where chunks lie that were stored just now, in a pack, beyond this process."""
+        self.meet(chunks)
+        if self._database is None:
+            return
+        with suppress(sqlite3.DatabaseError), self._database as database:
+            database.execute("INSERT OR IGNORE INTO packs (digest) VALUES (?)", (pack,))
+            (number,) = database.execute("SELECT number FROM packs WHERE digest = ?", (pack,)).fetchone()
+            rows = [
+                (_key(each.digest), number, each.start, each.size, _proof(each.digest, pack, each.start, each.size))
+                for each in chunks
+            ]
+            rows.sort()  # as they lie in the file: a page of it is written once
+            database.executemany("INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?, ?)", rows)
 
     def close(self) -> None:
         """Give the file back."""
@@ -109,10 +127,8 @@ class KnownChunks:
         database = sqlite3.connect(path, timeout=30.0, check_same_thread=False)
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
-        database.execute(
-            "CREATE TABLE IF NOT EXISTS chunks"
-            " (digest BLOB PRIMARY KEY, pack BLOB, start INTEGER, size INTEGER, proof BLOB) WITHOUT ROWID"
-        )
+        for table in _TABLES:
+            database.execute(table)
         return database
 
 
@@ -132,7 +148,9 @@ class Packer:
         self._known = known
         self._found: dict[bytes, Chunk] = {}  # of what was added here: where it lies
         self._ahead: dict[bytes, int] = {}  # what goes into the next pack: sizes by digest
-        self._room = bytearray()  # the next pack; used again, as fresh memory costs more than what is done with it
+        self._room: memoryview | None = (
+            None  # of the next pack; used again: fresh memory costs more than what is done with it
+        )
         self._size = 0
         self._packs: dict[bytes, int | None] = {}  # packs of others, and their size
         self.stored = 0  # bytes that were stored, in all packs
@@ -148,15 +166,33 @@ class Packer:
         """Store a chunk, unless it is; gives its digest. It is on the disk after the next `flush`."""
         digest = blake3(piece).digest()
         if digest not in self._ahead and not self.has(digest):
-            end = self._size + len(piece)
-            if end > len(self._room):
-                self._room.extend(bytes(max(end, min(2 * end, PACK + (4 << 20))) - len(self._room)))
-            self._room[self._size : end] = piece
-            self._ahead[digest] = len(piece)
-            self._size = end
-            if self._size >= PACK:
-                self.flush()
+            self.room(len(piece))[: len(piece)] = piece
+            self._take(digest, len(piece))
         return digest
+
+    def room(self, size: int) -> memoryview:
+        """Memory for so many bytes, or more, to read what is to be added into; see `added`."""
+        begin = self._size
+        if self._room is None or len(self._room) < begin + size:
+            room = memoryview(bytearray(max(begin + size, _ROOM)))  # no memory is taken before it is written to
+            if self._room is not None:
+                room[:begin] = self._room[:begin]
+            self._room = room
+        return self._room[begin:]
+
+    def added(self, size: int) -> bytes:
+        """Store the first bytes of `room` as a chunk; as `add`, but for a copy of them."""
+        assert self._room is not None
+        digest = blake3(self._room[self._size : self._size + size]).digest()
+        if digest not in self._ahead and not self.has(digest):
+            self._take(digest, size)
+        return digest
+
+    def _take(self, digest: bytes, size: int) -> None:
+        self._ahead[digest] = size
+        self._size += size
+        if self._size >= PACK:
+            self.flush()
 
     def has(self, digest: bytes) -> bool:
         """Whether a chunk is stored, and its pack is there."""
@@ -168,7 +204,7 @@ class Packer:
         self._found[digest] = chunk
         return True
 
-    def holds(self, chunks: Sequence[Chunk]) -> bool:
+    def holds(self, chunks: Iterable[Chunk]) -> bool:
         """Whether chunks lie where a manifest says that they do."""
         sizes = self._packs
         for chunk in chunks:
@@ -183,16 +219,15 @@ class Packer:
 
     def flush(self) -> None:
         """Store what was added."""
-        if not self._ahead:
+        if not self._ahead or self._room is None:
             return
-        with memoryview(self._room) as room:
-            pack = bytes.fromhex(self._blobs.put(room[: self._size]))
+        pack = bytes.fromhex(self._blobs.put(self._room[: self._size]))
         start, stored = 0, []
         for digest, size in self._ahead.items():
             stored.append(Chunk(digest, pack, start, size))
             start += size
         self._found |= {chunk.digest: chunk for chunk in stored}
-        self._known.keep(stored)
+        self._known.keep(pack, stored)
         self.stored += start
         self._ahead, self._size = {}, 0
 

@@ -9,16 +9,25 @@ from modelwright.core.blobs import Blobs
 from modelwright.core.errors import Corrupt
 from modelwright.core.folders import Index, Seen, glance
 from modelwright.datasets.chunks import KnownChunks, Packer, digest_of
-from modelwright.datasets.manifest import Entry, Manifest, by_path, entries_of, packs_of, read_manifest, write_manifest
+from modelwright.datasets.manifest import (
+    Entry,
+    Manifest,
+    Page,
+    by_path,
+    entries_of,
+    packs_of,
+    read_manifest,
+    write_manifest,
+)
 from modelwright.datasets.records import DatasetDiff, DatasetRecord, DatasetVersion, FilesDiff, RowsDiff
 from modelwright.datasets.trees import Told, content, store
 
 
-def unchanged(blobs: Blobs, index: Index, newest: DatasetVersion | None) -> DatasetRecord | None:
+def unchanged(blobs: Blobs, index: Index, found: Mapping[str, Seen], newest: DatasetVersion | None) -> DatasetRecord | None:
     """The record of a folder that is, by its index alone, the newest version still; None if that takes a closer look."""
     if newest is None or newest.manifest is None or index.whole != str(newest.ref):
         return None
-    standing = glance(index)
+    standing = glance(index, found)
     if standing is None or not standing.clean:
         return None
     if not all(blobs.exists(pack) for pack in packs_of(blobs, read_manifest(blobs, newest.manifest))):
@@ -32,15 +41,15 @@ def prepare_files(
     *,
     known: KnownChunks,
     index: Index,
-    before: Sequence[Entry],
+    found: Mapping[str, Seen],
+    before: Sequence[Page],
     verify: bool,
     told: Told,
 ) -> DatasetRecord:
-    """Store what a folder (or a single file) holds and return the record that describes it."""
-    by_digest = {entry.digest: entry for entry in before}
+    """Store what a folder (or a single file) holds, as it was `found`, and return the record that describes it."""
     with Packer(blobs, known) as packer:
-        entries = store(root, packer, index, by_digest, verify=verify, told=told)
-        digest, manifest = write_manifest(blobs, packer, entries)
+        entries = store(root, packer, index, before, found=found, verify=verify, told=told)
+        digest, manifest = write_manifest(blobs, packer, entries, before=before)
     return DatasetRecord(
         bytes=manifest.bytes,
         files=manifest.count,

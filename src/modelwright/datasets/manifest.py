@@ -1,27 +1,30 @@
 """Manifests: which files a version consists of, and of which chunks each of them.
 
-The entries, in the order of their paths, are cut into *pages* after paths that their digest picks; so two versions that
-differ in few files share most pages. A page is a chunk like any other. The manifest itself is a JSON object that names the
-pages, and every pack that a page or one of its entries needs: so the collector of objects, which reads JSON, keeps them.
+The entries, in the order of their paths, are cut into *pages* after paths that their checksum picks; so two versions that
+differ in few files share most pages, and one that is made from another takes over those in which nothing changed. A page is
+a chunk like any other. The manifest itself is a JSON object that names the pages, and every pack that a page or one of its
+entries needs: so the collector of objects, which reads JSON, keeps them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from itertools import islice
+from operator import attrgetter, lt
+from typing import Any, Final, NamedTuple
+from zlib import crc32
 
 import msgspec
-from blake3 import blake3
 
 from modelwright.core.blobs import Blobs
 from modelwright.core.errors import Corrupt, Invalid
-from modelwright.core.folders import check_path
+from modelwright.core.folders import check_paths, folders_of
 from modelwright.core.hashing import digest_bytes
-from modelwright.datasets.chunks import Chunk, Packer, digest_of, read_chunk
+from modelwright.datasets.chunks import Chunk, Packer, digest_of, read_chunks
 
 FORMAT: Final = "modelwright-manifest-1"
 READ_INTO: Final = 4 << 20  # the collector reads JSON up to this size for the digests in it
-PAGE: Final = 128  # entries of a page, on average
+PAGE: Final = 32  # entries of a page, on average
 _PAGES: Final = 4096  # with more, pages are larger
 _NAMED: Final = 16_000  # packs named in one JSON document
 
@@ -55,6 +58,14 @@ class PageOf(msgspec.Struct, frozen=True):
         return Chunk(bytes.fromhex(digest), bytes.fromhex(pack), start, size)
 
 
+class Page(NamedTuple):
+    """A page that was read: what the manifest says of it, its entries, and the packs that these need."""
+
+    of: PageOf
+    entries: list[Entry]
+    packs: list[bytes]
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """All files of a version."""
 
@@ -67,15 +78,31 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     more: list[str] = []  # JSON documents that name further packs
 
 
-def write_manifest(blobs: Blobs, packer: Packer, entries: Iterable[Entry]) -> tuple[str, Manifest]:
-    """Store a manifest of entries, in any order; gives its digest. What it names is stored when it is."""
-    ordered = sorted(entries, key=lambda entry: entry.path)
-    _check_order([check_path(entry.path) for entry in ordered])
-    pages = [(page, packer.add(_page(page))) for page in _cut(ordered)]
+def write_manifest(
+    blobs: Blobs, packer: Packer, entries: Iterable[Entry], *, before: Sequence[Page] = ()
+) -> tuple[str, Manifest]:
+    """Store a manifest of entries, in any order; gives its digest. What it names is stored when it is.
+
+    `before` are all pages of a manifest that this one is perhaps much like. The result is the same without them.
+    """
+    ordered = sorted(entries, key=attrgetter("path"))
+    paths = [entry.path for entry in ordered]
+    check_paths(paths)
+    _check_order(paths)
+    pages: list[tuple[list[Entry], bytes, Page | None]] = []
+    for page, known in _cut(ordered, before):
+        if known is None or not packer.holds([known.of.where]):
+            pages.append((page, packer.add(_page(page)), None))
+        else:
+            pages.append((page, b"", known))
     packer.flush()
     packs: dict[bytes, None] = {}
     told = []
-    for page, digest in pages:
+    for page, digest, known in pages:
+        if known is not None:
+            packs |= dict.fromkeys([known.of.where.pack, *known.packs])
+            told.append(known.of)
+            continue
         chunk = packer.where(digest)
         packs |= dict.fromkeys([chunk.pack, *(each.pack for entry in page for each in entry.chunks)])
         told.append(PageOf(len(page), _content(page), (chunk.digest.hex(), chunk.pack.hex(), chunk.start, chunk.size)))
@@ -117,8 +144,17 @@ def packs_of(blobs: Blobs, manifest: Manifest) -> Iterator[str]:
 
 def entries_of(blobs: Blobs, manifest: Manifest, pages: Iterable[PageOf] | None = None) -> list[Entry]:
     """The entries, or those of some pages, in the order of their paths. Names are checked as those of a stranger."""
-    found = [entry for page in (manifest.pages if pages is None else pages) for entry in _read_page(blobs, page)]
-    _check_order([check_path(entry.path) for entry in found])
+    return [entry for page in read_pages(blobs, manifest, pages) for entry in page.entries]
+
+
+def read_pages(blobs: Blobs, manifest: Manifest, pages: Iterable[PageOf] | None = None) -> list[Page]:
+    """The pages, or some of them, with their entries; see `entries_of`."""
+    wanted = list(manifest.pages if pages is None else pages)
+    contents = read_chunks(blobs, [page.where for page in wanted])
+    found = [_read_page(page, content) for page, (_, content) in zip(wanted, contents, strict=True)]
+    paths = [entry.path for page in found for entry in page.entries]
+    check_paths(paths)
+    _check_order(paths)
     return found
 
 
@@ -127,18 +163,34 @@ def by_path(entries: Iterable[Entry]) -> Mapping[str, Entry]:
     return {entry.path: entry for entry in entries}
 
 
-def _cut(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+def _cut(entries: Sequence[Entry], before: Sequence[Page]) -> Iterator[tuple[list[Entry], Page | None]]:
+    """Entries in pages, each with the page of `before` that has the same on it."""
+    average = _average(len(entries))
+    usable = before if average == _average(sum(len(page.entries) for page in before)) else ()
+    known = {page.entries[0].path: page for page in usable}
+    last = usable[-1] if usable else None  # where that one ends, its entries did, and nothing else
+    start = 0
+    while start < len(entries):
+        page = known.get(entries[start].path)
+        if page is not None:
+            end = start + len(page.entries)
+            if (page is not last or end == len(entries)) and entries[start:end] == page.entries:
+                yield page.entries, page
+                start = end
+                continue
+        end = start + 1
+        limit = min(start + 8 * average, len(entries))
+        while end < limit and crc32(entries[end - 1].path.encode()) % average:
+            end += 1
+        yield list(entries[start:end]), None
+        start = end
+
+
+def _average(count: int) -> int:
     average = PAGE
-    while average * _PAGES < len(entries):
+    while average * _PAGES < count:
         average *= 2
-    page: list[Entry] = []
-    for entry in entries:
-        page.append(entry)
-        if int.from_bytes(blake3(entry.path.encode()).digest(4), "big") % average == 0 or len(page) >= 8 * average:
-            yield page
-            page = []
-    if page:
-        yield page
+    return average
 
 
 def _page(entries: Sequence[Entry]) -> bytes:
@@ -157,24 +209,30 @@ class _Page(msgspec.Struct, array_like=True):
     rows: list[tuple[str, bytes, bool, list[bytes], list[tuple[int, int, int]]]]
 
 
-def _read_page(blobs: Blobs, page: PageOf) -> Iterator[Entry]:
+def _read_page(page: PageOf, content: bytes) -> Page:
     try:
-        read = msgspec.msgpack.decode(read_chunk(blobs, page.where), type=_Page)
-        packs = read.packs
-        for path, digest, executable, several, places in read.rows:
-            if len(places) == 1 and not several:
-                [(pack, start, size)] = places
-                yield Entry(path, size, digest, executable, [Chunk(digest, packs[pack], start, size)])
-                continue
-            digests = several or [digest] * len(places)
-            chunks = [
-                Chunk(each, packs[pack], start, size) for each, (pack, start, size) in zip(digests, places, strict=True)
-            ]
-            if digest_of([chunk.digest for chunk in chunks]) != digest:
-                raise ValueError(f"the digest of {path!r} is not that of its chunks")
-            yield Entry(path, sum(chunk.size for chunk in chunks), digest, executable, chunks)
+        read = msgspec.msgpack.decode(content, type=_Page)
+        return Page(page, [_entry(read.packs, *row) for row in read.rows], read.packs)
     except (msgspec.MsgspecError, ValueError, IndexError) as error:
         raise Corrupt(f"The page {page.chunk[0]} of a manifest cannot be read: {error}.") from None
+
+
+def _entry(
+    packs: list[bytes],
+    path: str,
+    digest: bytes,
+    executable: bool,
+    several: list[bytes],
+    places: list[tuple[int, int, int]],
+) -> Entry:
+    if len(places) == 1 and not several:
+        [(pack, start, size)] = places
+        return Entry(path, size, digest, executable, [Chunk(digest, packs[pack], start, size)])
+    digests = several or [digest] * len(places)
+    chunks = [Chunk(each, packs[pack], start, size) for each, (pack, start, size) in zip(digests, places, strict=True)]
+    if digest_of([chunk.digest for chunk in chunks]) != digest:
+        raise ValueError(f"the digest of {path!r} is not that of its chunks")
+    return Entry(path, sum(chunk.size for chunk in chunks), digest, executable, chunks)
 
 
 def _content(entries: Sequence[Entry]) -> str:
@@ -184,11 +242,9 @@ def _content(entries: Sequence[Entry]) -> str:
 
 def _check_order(paths: Sequence[str]) -> None:
     """`Invalid` where a path stands twice, or is a file and a folder."""
-    folders: set[str] = set()
-    for folder in {path.rpartition("/")[0] for path in paths}:
-        while folder and folder not in folders:
-            folders.add(folder)
-            folder = folder.rpartition("/")[0]
+    folders = folders_of(paths)
+    if folders.isdisjoint(paths) and all(map(lt, paths, islice(paths, 1, None))):
+        return
     for before, path in zip(["", *paths], paths, strict=False):
         if path == before or path in folders:
             raise Invalid(f"{path!r} stands for two things in one version.")

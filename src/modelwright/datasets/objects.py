@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 import tempfile
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from blake3 import blake3
 
 from modelwright.core.blobs import Blobs
+from modelwright.core.folders import Seen
 from modelwright.core.hashing import digest_file
 from modelwright.datasets.chunks import read_chunks
 from modelwright.datasets.manifest import Entry
 
 _AGE: Final = 5_000_000_000  # nanoseconds; more than the coarsest file system rounds by
+_WRITING: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+_BY_NUMBER: Final = os.utime in os.supports_fd and os.chmod in os.supports_fd  # not on Windows
 
 
 class ObjectCache:
@@ -66,23 +71,49 @@ class ObjectCache:
         return self._folder
 
 
-def assemble(blobs: Blobs, entry: Entry, path: Path, *, mode: int = 0o600, pieces: Iterable[bytes] | None = None) -> None:
-    """Write the content of an entry to a file, which appears under its name, instead of what is there, once it is whole.
+def read_entry(blobs: Blobs, entry: Entry) -> Iterator[bytes]:
+    """The content of an entry, chunk by chunk."""
+    return (data for _, data in read_chunks(blobs, entry.chunks))
 
-    `pieces` are its chunks, where they were read already, together with those of others.
+
+def assemble(blobs: Blobs, entry: Entry, path: Path, *, mode: int = 0o600) -> None:
+    """Write the content of an entry to a file, which appears under its name, instead of what is there, once it is whole.
 
     Its time of modification is a few seconds ago: so any change of it, from now on, shows.
     """
-    partial = path.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        with partial.open("xb") as file:
-            file.writelines(pieces if pieces is not None else (data for _, data in read_chunks(blobs, entry.chunks)))
-        partial.chmod(mode)
-        moment = time.time_ns() - _AGE
-        os.utime(partial, ns=(moment, moment))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    Writer().write(str(path), read_entry(blobs, entry), mode)
+
+
+class Writer:
+    """Writes files, each whole or not at all, with as few calls of the system as it takes: there may be many."""
+
+    def __init__(self) -> None:
+        self._name = f".{secrets.token_hex(8)}.part"
+
+    def write(self, path: str, pieces: Iterable[bytes], mode: int) -> Seen:
+        """Write one as `assemble` does, and tell how it is found; `IsADirectoryError` if a folder is in its place."""
+        partial = f"{path[: path.rindex(os.sep) + 1]}{self._name}"
+        descriptor = os.open(partial, _WRITING, mode)
+        try:
+            try:
+                for piece in pieces:
+                    rest: bytes | memoryview = piece
+                    while (done := os.write(descriptor, rest)) < len(rest):
+                        rest = memoryview(rest)[done:]
+                moment = time.time_ns() - _AGE
+                os.utime(descriptor if _BY_NUMBER else partial, ns=(moment, moment))
+                found = os.fstat(descriptor)
+                if stat.S_IMODE(found.st_mode) != mode:  # what the process takes away from every mode
+                    os.chmod(descriptor if _BY_NUMBER else partial, mode)  # noqa: PTH101
+                    found = os.fstat(descriptor)
+            finally:
+                os.close(descriptor)
+            os.replace(partial, path)  # noqa: PTH105
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(partial)  # noqa: PTH108
+            raise
+        return Seen.of(found)
 
 
 def _consists_of(path: Path, entry: Entry) -> bool:

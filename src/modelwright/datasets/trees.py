@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,10 +16,11 @@ from modelwright.core.errors import Conflict, Invalid
 from modelwright.core.folders import Index, Remembered, Seen, Standing, scan
 from modelwright.datasets.chunks import Packer, digest_of
 from modelwright.datasets.cutting import LEAST, borders, pieces
-from modelwright.datasets.manifest import Entry
+from modelwright.datasets.manifest import Entry, Page
 
 FRESH: Final = 50_000_000  # nanoseconds within which a file system may give two changes the same time
 COARSE: Final = 2_500_000_000  # the same where times are whole seconds
+_READING: Final = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 Told = Callable[[float], None]
 
 
@@ -27,33 +28,42 @@ def store(
     root: Path,
     packer: Packer,
     index: Index,
-    before: Mapping[bytes, Entry],
+    before: Sequence[Page],
     *,
+    found: Mapping[str, Seen] | None = None,
     verify: bool = False,
     told: Told = lambda done: None,
 ) -> list[Entry]:
     """Store the files of a folder and give the entries; the index is brought up to date, but not saved.
 
     A file that is as the index says, and whose content `before` knows by its digest, is not read, unless `verify` is set.
+    `found` is what lies there, where somebody has looked already.
     """
-    found = scan(root)
+    if found is None:
+        found = scan(root)
     if not found:
         raise Invalid(f"{root} holds no files.")
+    held = _held(packer, before)
+    by_digest = {entry.digest: entry for entry in held.values()}
     ready: dict[str, Entry] = {}
     ahead: dict[str, list[bytes]] = {}
     remembered: dict[str, Remembered] = {}
-    done, single, top = 0, root.is_file(), f"{root}{os.sep}"
-    for path, seen in sorted(found.items()):
-        digest = None if verify else index.digest(path, seen)
-        entry = None if digest is None else before.get(digest)
-        if entry is not None and packer.holds(entry.chunks):
+    files, done, top = index.files, 0, "" if root.is_file() else f"{root}{os.sep}"
+    for path in sorted(found):
+        seen, known = found[path], files.get(path)
+        entry = None
+        if known is not None and not verify and known.sure and known.seen == seen:
+            entry = held.get(path)
+            if entry is None or entry.digest != known.digest:
+                entry = by_digest.get(known.digest)
+        if entry is not None and known is not None:
             if entry.path != path or entry.executable != seen.executable:
                 entry = Entry(path, seen.size, entry.digest, seen.executable, entry.chunks)
             ready[path] = entry
-            remembered[path] = index.files[path]
+            remembered[path] = known
         else:
             looked = time.time_ns()
-            digests = [packer.add(piece) for piece in content(str(root) if single else f"{top}{path}", seen)]
+            digests = _add(packer, f"{top}{path}" if top else str(root), seen)
             ahead[path] = digests
             remembered[path] = Remembered(seen, digest_of(digests), _sure(seen, looked))
         done += seen.size
@@ -61,11 +71,30 @@ def store(
     packer.flush()
     for path, digests in ahead.items():
         chunks = [packer.where(digest) for digest in digests]
-        ready[path] = Entry(path, found[path].size, digest_of(digests), found[path].executable, chunks)
+        ready[path] = Entry(path, found[path].size, remembered[path].digest, found[path].executable, chunks)
     index.files = remembered
     index.put = {path: entry.digest for path, entry in ready.items()}
     index.executable = [path for path, entry in ready.items() if entry.executable]
     return list(ready.values())
+
+
+def _held(packer: Packer, before: Sequence[Page]) -> dict[str, Entry]:
+    """The entries of some pages, by their paths, whose chunks are all there."""
+    found: dict[str, Entry] = {}
+    for page in before:
+        whole = packer.holds(chunk for entry in page.entries for chunk in entry.chunks)
+        found.update({entry.path: entry for entry in page.entries if whole or packer.holds(entry.chunks)})
+    return found
+
+
+def _add(packer: Packer, file: str, seen: Seen) -> list[bytes]:
+    """The digests of a file's chunks, which are in the packer."""
+    if seen.size > LEAST:
+        return [packer.add(piece) for piece in content(file, seen)]
+    size, now = _read_into(packer.room(seen.size + 1), file, seen.size)
+    if now != seen:
+        raise _changed(file)
+    return [packer.added(size)] if size else []
 
 
 def stand(
@@ -122,25 +151,38 @@ def content(file: str, seen: Seen) -> Iterator[bytes]:
     """A file as the chunks that it is stored in; `Conflict` in the end if it is not any more as it was seen."""
     if seen.size > LEAST:
         yield from pieces(Path(file), borders(Path(file)))
-        now = Path(file).stat()
+        now = Seen.of(Path(file).stat())
     else:
-        piece, now = _read(file, seen.size)
-        if piece:
-            yield piece
-    if Seen.of(now) != seen:
-        raise Conflict(f"{file} changed while it was read.", mend="Try again when nothing writes to it.")
+        room = memoryview(bytearray(seen.size + 1))
+        size, now = _read_into(room, file, seen.size)
+        if size:
+            yield bytes(room[:size])
+    if now != seen:
+        raise _changed(file)
 
 
-def _read(file: str, size: int) -> tuple[bytes, os.stat_result]:
-    """A small file, and what the system says of it afterwards: with as few calls as it takes, as there may be many."""
-    descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0))
+def _changed(file: str) -> Conflict:
+    return Conflict(f"{file} changed while it was read.", mend="Try again when nothing writes to it.")
+
+
+def _read_into(room: memoryview, file: str, size: int) -> tuple[int, Seen]:
+    """Read a small file; its size, and how it is found afterwards. With as few calls as it takes, as there may be many."""
+    descriptor = os.open(file, _READING)
     try:
-        piece = os.read(descriptor, size + 1)
-        while 0 < len(piece) < size and (more := os.read(descriptor, size + 1 - len(piece))):
-            piece += more
-        return piece, os.fstat(descriptor)
+        done = _read(descriptor, room[: size + 1])
+        while 0 < done < size and (more := _read(descriptor, room[done : size + 1])):
+            done += more
+        return done, Seen.of(os.fstat(descriptor))
     finally:
         os.close(descriptor)
+
+
+def _read(descriptor: int, room: memoryview) -> int:
+    if hasattr(os, "readv"):
+        return os.readv(descriptor, [room])
+    piece = os.read(descriptor, len(room))  # Windows
+    room[: len(piece)] = piece
+    return len(piece)
 
 
 def _sure(seen: Seen, looked: int) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from modelwright.core.errors import Denied, Invalid, NotFound
+from modelwright.core.folders import scan
 from modelwright.core.refs import Kind, Ref, as_ref
 from modelwright.datasets.checks import Check, load_checks
 from modelwright.datasets.lakes.access import refuse_in_place
@@ -129,7 +130,7 @@ class Adding(Fetching):
         `told` is called with the bytes that are done.
         """
         from modelwright.datasets.files import prepare_files, unchanged
-        from modelwright.datasets.manifest import entries_of, read_manifest
+        from modelwright.datasets.manifest import entries_of, read_manifest, read_pages
 
         newest = self._newest(name)
         if newest is not None and newest.is_table:
@@ -144,13 +145,16 @@ class Adding(Fetching):
             return self.register(name, record=record, **about)
         root = Path(source).resolve()
         index = self._indexes.load(root)
-        found = None if verify else unchanged(self.blobs, index, newest)
+        there = scan(root)
+        found = None if verify else unchanged(self.blobs, index, there, newest)
         if found is None:
             manifest = read_manifest(self.blobs, newest.manifest) if newest and newest.manifest else None
-            before = entries_of(self.blobs, manifest) if manifest is not None else []
+            pages = read_pages(self.blobs, manifest) if manifest is not None else []
             with closing(self._known(None)) as known:
-                known.meet(chunk for entry in before for chunk in entry.chunks)
-                found = prepare_files(self.blobs, root, known=known, index=index, before=before, verify=verify, told=told)
+                known.meet(chunk for page in pages for entry in page.entries for chunk in entry.chunks)
+                found = prepare_files(
+                    self.blobs, root, known=known, index=index, found=there, before=pages, verify=verify, told=told
+                )
         record = replace(found, parent=as_ref(parent) if parent else self._begun_from(index.ref, newest))
         version = self.register(name, record=record, **about)
         index.ref = index.whole = str(version.ref)
