@@ -111,7 +111,7 @@ def test_what_was_known_later_stays(store: OnlineStore) -> None:
 def test_an_update_changes_rows_and_what_is_said_of_them(store: OnlineStore) -> None:
     made = filled(store)
     told = store.update(replace(made, pushed=7), ["a", "c"], lambda key, old: key.encode() + (old or b"-"))
-    assert told == replace(made, pushed=7, rows=3)
+    assert told == replace(made, pushed=7, rows=3, bytes=made.bytes + 1 + 3)  # a byte more of a row, and a key with its row
     found = store.read([Asked(VIEW, ["a", "b", "c"])])[0]
     assert (found.state, list(found.rows)) == (told, [b"a1", b"2", b"c-"])
     assert store.update(replace(made, pushed=6), ["a"], lambda key, old: b"old") is None

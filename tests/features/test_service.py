@@ -295,7 +295,9 @@ def test_a_broken_off_materialisation_stays_unseen_and_goes_on(applied: Workspac
         applied.features.publish(plan.view, state=replace(plan, rows=2))
     applied.features.load(plan.view, generation=plan.generation, rows=[*first, *second])
     assert applied.features.arrived(plan.view, generation=plan.generation) == 2
-    assert applied.features.materialise("features:weather", hour(4)) == replace(plan, rows=2, waiting=False)
+    made = applied.features.materialise("features:weather", hour(4))
+    held = sum(each.size for each in (*first, *second))
+    assert made == replace(plan, rows=2, waiting=False, bytes=held, seconds=made.seconds)
 
 
 def test_a_row_that_is_no_timeline_is_refused(here: Workspace) -> None:

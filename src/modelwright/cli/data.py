@@ -10,14 +10,16 @@ import typer
 from modelwright.cli import contracts, folders, privacy, versions
 from modelwright.cli.checks import CHECKS_FAILED, exit_by, tell_checks
 from modelwright.cli.explain import add_group
-from modelwright.cli.kinds.data import DatasetFace
+from modelwright.cli.kinds.data import COSTS, DatasetFace, told_cost
 from modelwright.cli.options import AsJson, Reason, RefArgument, Where, pairs, parse_moment, parse_ref, workspace
 from modelwright.cli.output import COLOURS, aside, print_json, say, section, table, when
 from modelwright.cli.progress import Telling, progress
 from modelwright.core.errors import Invalid, NotFound
 from modelwright.core.refs import Kind, Ref
+from modelwright.core.wire import convert
 
 if TYPE_CHECKING:
+    from modelwright.features.records import ViewUse
     from modelwright.workspace import Workspace
 
 
@@ -404,31 +406,49 @@ def fold(
 def find(
     text: Annotated[str, typer.Argument(help="Words that occur in names, features, sources, owners, tags.")] = "",
     unused: Annotated[bool, typer.Option("--unused", help="Only views with features that nothing takes.")] = False,
+    sort: Annotated[
+        str, typer.Option(help="changed, importance, bytes, seconds or reads: the greatest first.")
+    ] = "changed",
     where: Where = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find feature views, who uses them, how fresh they stand online, and which features nobody takes."""
+    """Find feature views, who uses them, how much they matter and cost, and which features nobody takes.
+
+    What matters is the greatest share that a view has in what one model would lose by its inputs, where that was measured.
+    Sorted by bytes, seconds or reads, what views cost is told: the dataset behind them, what stands online, how long the
+    last materialisation and the last training set took, and how many rows are read online in a day.
+    """
+    from modelwright.features.records import Order
+
     with workspace(where) as rooms:
-        found = rooms.features.find(text, unused=unused)
+        found = rooms.features.find(text, unused=unused, order=convert(sort, Order))
     if as_json:
         print_json(found)
         return
     if not found:
         say("There is none.")
         return
+    if sort in (Order.BYTES, Order.SECONDS, Order.READS):
+        table(["view", *COSTS, "used by"], [[str(e.version.ref), *told_cost(e.cost), _users(e)] for e in found])
+        return
     rows = [
         [
             str(use.version.ref),
             ", ".join(use.version.view.names),
             use.version.view.owner,
-            ", ".join(str(each.ref) for each in use.consumers) or "nobody",
+            _users(use),
+            "" if use.importance is None else f"{use.importance:.0%}",
             ", ".join(use.unused),
             "no" if use.age is None else f"{use.age:,.0f} s old",
             "" if use.parity is None else "differs" if use.parity.failing else "agrees",
         ]
         for use in found
     ]
-    table(["view", "features", "owner", "used by", "not taken", "online", "offline"], rows)
+    table(["view", "features", "owner", "used by", "matters", "not taken", "online", "offline"], rows)
+
+
+def _users(use: ViewUse) -> str:
+    return ", ".join(str(each.ref) for each in use.consumers) or "nobody"
 
 
 def freshness(

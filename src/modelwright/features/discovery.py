@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from modelwright.core.errors import Invalid, NotFound
 from modelwright.core.paging import MAX_LIMIT, Filter
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import convert
-from modelwright.features.records import Consumer, FeatureView, ViewRecord
-from modelwright.store import State, Transaction, Version, catalog, scopes
+from modelwright.evaluation.records import IMPORTANCE
+from modelwright.features import queries
+from modelwright.features.records import Consumer, Cost, FeatureView, Mattering, OnlineState, ViewRecord
+from modelwright.store import State, Transaction, Version, catalog, evidence, scopes
 
 Readable = Callable[[Ref], bool]
 
@@ -54,5 +57,37 @@ def consumers(tx: Transaction, view: Ref, names: Sequence[str]) -> list[Consumer
             continue
         inputs = (version.record.get("signature") or {}).get("inputs")
         taken = {each["name"] for each in inputs} if inputs is not None else set(names)
-        found.append(Consumer(ref=ref, features=[n for n in names if n in taken], aliases=list(version.aliases)))
+        mine = [name for name in names if name in taken]
+        matters = importance(tx, ref, mine) if ref.kind is Kind.MODEL else {}
+        found.append(Consumer(ref=ref, features=mine, aliases=list(version.aliases), importance=matters))
     return found
+
+
+def importance(tx: Transaction, model: Ref, names: Sequence[str]) -> dict[str, Mattering]:
+    """How much some inputs matter to a model version, by the newest evidence of it."""
+    said = evidence.about(tx, model, IMPORTANCE)
+    figures = said[0].figures if said else {}
+    found = {}
+    for name in names:
+        try:
+            found[name] = convert(figures[name], Mattering)
+        except (KeyError, Invalid):  # nobody measured it, or it was put down by hand as something else
+            continue
+    return found
+
+
+def cost(tx: Transaction, view: FeatureView, ref: Ref, state: OnlineState | None, reads: float | None) -> Cost:
+    """What a view version costs, by what is online and the newest version of its dataset that may be used."""
+    try:
+        source = catalog.get(tx, state.source if state is not None else view.source).record
+    except NotFound:  # retired and gone meanwhile
+        source = {}
+    return Cost(
+        source_rows=int(source.get("rows") or 0),
+        source_bytes=int(source.get("bytes") or 0),
+        online_rows=None if state is None else state.rows,
+        online_bytes=None if state is None else state.bytes,
+        materialised=None if state is None else state.seconds,
+        joined=queries.joined(tx, ref),
+        reads_per_day=reads,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from modelwright.core.errors import Conflict
@@ -56,8 +56,8 @@ class OnlineStore(Protocol):
     def update(self, state: OnlineState, keys: Sequence[str], merge: Merge) -> OnlineState | None:
         """Change rows of the generation that reads see, and what is said of it, against all other writers at once.
 
-        Returns the state with the rows counted anew, or None (and nothing happened) where reads see another generation or
-        one that holds later pushes.
+        Returns the state with rows and bytes counted on from those before, or None (and nothing happened) where reads see
+        another generation or one that holds later pushes.
         """
         ...
 
@@ -91,6 +91,11 @@ def refuse_incomplete(state: OnlineState, held: int) -> None:
             f"Of {state.rows} rows of {state.view}, {held} have arrived.",
             mend="Materialise again: it goes on from there.",
         )
+
+
+def grown_by(changes: Iterable[tuple[str, bytes | None, bytes]]) -> int:
+    """How many bytes more are stored after some changes: of a key, its row before (None: it was not there) and after."""
+    return sum(len(after) - (-len(key.encode()) if before is None else len(before)) for key, before, after in changes)
 
 
 def overtaken(current: OnlineState | None, state: OnlineState) -> bool:

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from modelwright.core.clock import parse_time
 from modelwright.core.refs import Kind, Ref
-from modelwright.features.records import Push
-from modelwright.features.tables import folds, pushes
+from modelwright.features.records import Joining, Push
+from modelwright.features.tables import folds, joins, pushes
 from modelwright.store import Transaction, scopes
 
 REMEMBERED = 100_000  # ids of folded pushes that are known again, for each dataset
@@ -100,6 +100,19 @@ def forget_pushes(tx: Transaction, dataset: Ref, numbers: Sequence[int]) -> None
     """Let go of the rows of pushes; their ids are still known, so that sending them again does not bring them back."""
     here = sa.and_(pushes.c.dataset == dataset.name, pushes.c.number.in_(numbers))
     tx.execute(sa.update(pushes).where(here).values(data=None))
+
+
+def note_join(tx: Transaction, join: Joining) -> None:
+    """Remember the last training set of a view version, in place of the one before."""
+    values = {"view": str(join.view), "rows": join.rows, "seconds": join.seconds, "at": tx.stamp}
+    adding = tx.insert(joins).values(values)
+    tx.execute(adding.on_conflict_do_update(index_elements=[joins.c.view], set_=values))
+
+
+def joined(tx: Transaction, view: Ref) -> Joining | None:
+    """The last training set of a view version."""
+    row = tx.execute(sa.select(joins).where(joins.c.view == str(view))).first()
+    return None if row is None else Joining(view=view, rows=row.rows, seconds=row.seconds, at=parse_time(row.at))
 
 
 def _push(row: Any) -> Push:

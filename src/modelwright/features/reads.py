@@ -22,6 +22,7 @@ from modelwright.core.held import held, is_held
 from modelwright.core.refs import Ref
 from modelwright.core.sealing import seal, unseal
 from modelwright.core.wire import decoder, encode
+from modelwright.features.counts import ReadCounts
 from modelwright.features.durations import from_epoch
 from modelwright.features.records import LoggedRead, OnlineState
 
@@ -62,6 +63,7 @@ class ReadLog:
         self._held = 0
         self._chance = random.Random()  # noqa: S311 - a sample, no secret
         self._gap = self._drawn()  # rows until the next that is logged: drawn once for many rows
+        self._counts = ReadCounts(folder / "counts", days, now)
 
     def noticing(self, personal: Collection[Ref]) -> Noticed:
         """What logs each row of a read by chance, on the hot path; of views about people (by their name) sealed."""
@@ -71,6 +73,7 @@ class ReadLog:
             view: Ref, state: OnlineState, keys: Sequence[Any], ticks: Sequence[int], rows: Sequence[Sequence[Any]]
         ) -> None:
             place, number = self._gap, len(rows)
+            self._counts.add(view, number)
             while place < number:
                 key, at, row = keys[place], ticks[place], rows[place]
                 read = LoggedRead(view=view, key=dict(key), at=from_epoch(at), values=list(row), fresh=state.fresh)
@@ -110,8 +113,13 @@ class ReadLog:
 
     def flush(self) -> None:
         """Write what is held."""
+        self._counts.flush()
         with self._lock:
             self._write()
+
+    def per_day(self) -> dict[Ref, float]:
+        """How many rows of each view version are read a day, over the days that are known."""
+        return self._counts.per_day()
 
     def read(self, view: Ref, after: datetime | None, limit: int) -> list[LoggedRead]:
         """The oldest logged reads of a view after a moment, in order of time."""

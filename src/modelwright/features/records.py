@@ -340,6 +340,8 @@ class OnlineState(msgspec.Struct, frozen=True, kw_only=True):
     pushed: int = 0  # the last push that is online
     pushed_at: datetime | None = None
     waiting: bool = True  # whether `source` may hold rows that become visible after `until`
+    bytes: int = 0  # of keys and packed rows, before what the store adds to each
+    seconds: float | None = None  # that the last materialisation took where it ran
 
     @property
     def fresh(self) -> datetime:
@@ -396,6 +398,11 @@ class OnlineRow(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     packed: str
 
+    @property
+    def size(self) -> int:
+        """Bytes of key and row as they are stored."""
+        return len(self.key.encode()) + len(self.packed) * 3 // 4 - self.packed.count("=")
+
 
 class Push(msgspec.Struct, frozen=True, kw_only=True):
     """A batch of rows that was pushed, by its number in the journal of its dataset."""
@@ -441,6 +448,7 @@ class TrainingSet(msgspec.Struct, frozen=True, kw_only=True):
     views: list[Ref]  # pinned
     sources: list[Ref]  # the dataset versions, pinned
     purpose: str = ""  # what it was declared to be for
+    seconds: list[float] = []  # that the join of each view took, its source once read
     withheld: int = 0  # rows of the sources that were left out, since their subjects do not agree, or no longer
 
     @property
@@ -479,12 +487,76 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
     features: list[str]  # those that differed
 
 
+class Mattering(msgspec.Struct, frozen=True, kw_only=True):
+    """How much a feature matters to one model, by the newest evidence of the kind `importance` about it."""
+
+    metric: str = ""
+    value: float | None = None  # what the metric loses when the feature is shuffled
+    low: float | None = None
+    high: float | None = None
+    share: float | None = None  # of what is lost by all inputs of the model
+    gain: float | None = None  # the share of the gain of its splits in training, where the model's format keeps it
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing was seen to be lost without it."""
+        return self.low is not None and self.high is not None and self.low <= 0 <= self.high
+
+
 class Consumer(msgspec.Struct, frozen=True, kw_only=True):
     """What depends on a view: a version of a model, mostly."""
 
     ref: Ref
     features: list[str]  # those that it takes
     aliases: list[str] = []
+    importance: dict[str, Mattering] = {}  # of those, as far as somebody measured it
+
+    @property
+    def share(self) -> float | None:
+        """How much of all that the model would lose by its inputs it would lose by these together."""
+        shares = [each.share for each in self.importance.values() if each.share is not None]
+        return sum(shares) if shares else None
+
+
+class Joining(msgspec.Struct, frozen=True, kw_only=True):
+    """The last training set that was joined with a view."""
+
+    view: Ref
+    rows: int  # that were asked for
+    seconds: float  # of the join where it ran, the source once read
+    at: datetime | None = None
+
+
+class Cost(msgspec.Struct, frozen=True, kw_only=True):
+    """What a view costs. None: it is not known, since it was not done yet or is not logged."""
+
+    source_rows: int = 0  # of the dataset version that it is computed from
+    source_bytes: int = 0  # of that as it is stored, which other views and versions may share
+    online_rows: int | None = None
+    online_bytes: int | None = None
+    materialised: float | None = None  # seconds
+    joined: Joining | None = None
+    reads_per_day: float | None = None  # rows read online at the present time, over the last days
+
+    @property
+    def bytes(self) -> int:
+        """Stored for it, offline and online."""
+        return self.source_bytes + (self.online_bytes or 0)
+
+    @property
+    def seconds(self) -> float:
+        """Spent at the last materialisation and the last training set."""
+        return (self.materialised or 0.0) + (self.joined.seconds if self.joined else 0.0)
+
+
+class Order(StrEnum):
+    """In which order views are found."""
+
+    CHANGED = "changed"  # the most recently changed first
+    IMPORTANCE = "importance"  # those first of which one model's answers depend most
+    BYTES = "bytes"  # what is stored for them
+    SECONDS = "seconds"  # what their last materialisation and training set took
+    READS = "reads"  # online, per day
 
 
 class ViewUse(msgspec.Struct, frozen=True, kw_only=True):
@@ -497,6 +569,18 @@ class ViewUse(msgspec.Struct, frozen=True, kw_only=True):
     age: float | None = None  # seconds since something was last learned online
     behind: int = 0  # pushes that are not online yet
     parity: Parity | None = None
+    importance: float | None = None  # the greatest share of it in one model's; None where nobody measured it
+    cost: Cost = Cost()
+
+    def weight(self, order: Order) -> float:
+        """What views are ordered by, the greatest first; what is not known comes last."""
+        found = {
+            Order.IMPORTANCE: self.importance,
+            Order.BYTES: self.cost.bytes,
+            Order.SECONDS: self.cost.seconds,
+            Order.READS: self.cost.reads_per_day,
+        }.get(order)
+        return -1.0 if found is None else found
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):

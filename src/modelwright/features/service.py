@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -19,7 +20,7 @@ from modelwright.features.durations import since_epoch
 from modelwright.features.loading import load_views
 from modelwright.features.masks import DROP
 from modelwright.features.reading import OnlineReader, not_online
-from modelwright.features.records import Comparison, FeatureView, OnlineState, TrainingSet, ViewVersion
+from modelwright.features.records import Comparison, FeatureView, Joining, OnlineState, TrainingSet, ViewVersion
 from modelwright.features.standing import Standing
 from modelwright.features.uses import Uses
 from modelwright.features.views import FeatureSettings
@@ -90,6 +91,10 @@ class Features(Standing):
 
         hidden = {name for name, mask in admitted.masks.items() if mask == DROP}
         made = training.build(entities, chosen, read, timestamp, hidden)
+        rows, seconds = made.table.num_rows, made.seconds
+        self._uses.joined(
+            [Joining(view=ref, rows=rows, seconds=took) for ref, took in zip(made.views, seconds, strict=True)]
+        )
         return replace(made, purpose=purpose, withheld=withheld)
 
     def plan_sql(
@@ -138,7 +143,7 @@ class Features(Standing):
         """
         from modelwright.features import engine, materialise
 
-        ref = as_ref(view)
+        ref, began = as_ref(view), time.perf_counter()
         if source is None:
             self._settle(self.show(ref).view.source)
         state = self.plan(ref, since=since, until=until, source=source)
@@ -164,15 +169,19 @@ class Features(Standing):
                 return standing
             for batch in batched(after=since_epoch(standing.until), added=added):
                 self.amend(state.view, generation=standing.generation, rows=batch)
-            return self.advance(state.view, state=replace(state, generation=standing.generation), reason=reason)
+            took = time.perf_counter() - began
+            state = replace(state, generation=standing.generation, seconds=took)
+            return self.advance(state.view, state=state, reason=reason)
         packed = batched()
-        rows = 0
+        rows = size = 0
         for batch in packed:
             fresh = batch[max(0, arrived - rows) :]
             rows += len(batch)
+            size += sum(each.size for each in batch)
             if fresh:
                 self.load(state.view, generation=state.generation, rows=fresh)
-        return self.publish(state.view, state=replace(state, rows=rows), reason=reason)
+        took = time.perf_counter() - began
+        return self.publish(state.view, state=replace(state, rows=rows, bytes=size, seconds=took), reason=reason)
 
     def verify(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,10 +21,19 @@ from modelwright.features.durations import since_epoch
 from modelwright.features.ports import Asked, refuse_older
 from modelwright.features.pushes import ATTEMPTS
 from modelwright.features.reading import OnlineReader
-from modelwright.features.records import LoggedRead, OnlineRow, OnlineState, Parity, Value, ViewRecord, ViewUse
+from modelwright.features.records import (
+    LoggedRead,
+    OnlineRow,
+    OnlineState,
+    Order,
+    Parity,
+    Value,
+    ViewRecord,
+    ViewUse,
+)
 from modelwright.features.timeline import check, unpack
 from modelwright.features.views import PARITY, Views, record_of, version_of
-from modelwright.store import State, Transaction, Verdict, catalog, evidence, scopes
+from modelwright.store import State, Transaction, Verdict, Version, catalog, evidence, scopes
 
 REPLAYED = 5000  # logged reads in one comparison
 
@@ -158,7 +167,8 @@ class Standing(Views):
             raise Invalid(f"The materialisation is of {state.view}, not {view}.")
         if not self._online().publish(state):
             tx.unchanged()
-            return state
+            (found,) = self._online().read([Asked(view, ())])
+            return found.state or state
         tx.committed.append(lambda: self._pushes.bring(view))
         after = {"since": isoformat(state.since), "until": isoformat(state.until), "rows": state.rows}
         tx.note(resource=view, inputs=[source], outputs=[view], after={**after, "source": str(source)})
@@ -235,34 +245,56 @@ class Standing(Views):
         return found
 
     @operation("read", on="")
-    def find(self, tx: Transaction, text: str = "", *, unused: bool = False) -> Sequence[ViewUse]:
+    def find(
+        self,
+        tx: Transaction,
+        text: str = "",
+        *,
+        unused: bool = False,
+        order: Order = Order.CHANGED,
+        only: Ref | None = None,
+    ) -> Sequence[ViewUse]:
         """Find views by words in their names, features, entities, sources, owners, tags or descriptions; all must occur.
 
-        Each with who uses it, how fresh it stands online, and whether that agrees with offline. `unused` leaves those of
-        which at least one feature is taken by nothing that the caller may see: data that is perhaps not needed.
+        Each with who uses it, how much it matters to them, what it costs, how fresh it stands online, and whether that
+        agrees with offline. `unused` leaves those of which at least one feature is taken by nothing that the caller may
+        see: data that is perhaps not needed. `only` looks at one version of a view, whatever its words.
         """
-        parities = {each.view: each for each in self.parity()}
-        states, found = self._online().states(), []
-        for version in discovery.views(tx, text):
-            known, state = version_of(version), states.get(version.ref)
-            names = known.view.names
-            consumers = discovery.consumers(tx, version.ref, names)
-            taken = {name for each in consumers for name in each.features}
-            left = [name for name in names if name not in taken]
-            if unused and not left:
-                continue
-            found.append(
-                ViewUse(
-                    version=known,
-                    consumers=consumers,
-                    unused=left,
-                    online=state,
-                    age=None if state is None else max(0.0, (tx.now - state.fresh).total_seconds()),
-                    behind=0 if state is None else max(0, queries.last(tx, state.source.whole) - state.pushed),
-                    parity=parities.get(version.ref),
-                )
-            )
-        return found
+        known, found = self._surroundings(), list[ViewUse]()
+        chosen = discovery.views(tx, text) if only is None else [catalog.get(tx, self._pin(tx, only))]
+        for version in chosen:
+            use = self._use(tx, version, *known)
+            if use.unused or not unused:
+                found.append(use)
+        return found if order is Order.CHANGED else sorted(found, key=lambda use: -use.weight(order))
+
+    def _surroundings(self) -> tuple[Mapping[Ref, OnlineState], Mapping[Ref, Parity], Mapping[Ref, float]]:
+        """What is known of all views at once: how they stand online, whether they agree with offline, how they are read."""
+        daily = {} if self._log is None else self._log.per_day()
+        return self._online().states(), {each.view: each for each in self.parity()}, daily
+
+    def _use(
+        self,
+        tx: Transaction,
+        version: Version,
+        states: Mapping[Ref, OnlineState],
+        parities: Mapping[Ref, Parity],
+        daily: Mapping[Ref, float],
+    ) -> ViewUse:
+        known, state = version_of(version), states.get(version.ref)
+        consumers = discovery.consumers(tx, version.ref, known.view.names)
+        taken = {name for each in consumers for name in each.features}
+        return ViewUse(
+            version=known,
+            consumers=consumers,
+            unused=[name for name in known.view.names if name not in taken],
+            online=state,
+            age=None if state is None else max(0.0, (tx.now - state.fresh).total_seconds()),
+            behind=0 if state is None else max(0, queries.last(tx, state.source.whole) - state.pushed),
+            parity=parities.get(version.ref),
+            importance=max((each.share for each in consumers if each.share is not None), default=None),
+            cost=discovery.cost(tx, known.view, version.ref, state, daily.get(version.ref)),
+        )
 
     def _standing_on(self, views: Sequence[Ref]) -> Sequence[Ref]:
         """The dataset versions that what stands online of some views was computed from."""

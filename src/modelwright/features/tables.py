@@ -1,4 +1,4 @@
-"""The tables of features: the journal of pushes, and which dataset versions it was folded into."""
+"""The tables of features: the journal of pushes, which dataset versions it was folded into, and the last training sets."""
 
 from __future__ import annotations
 
@@ -25,4 +25,13 @@ folds = sa.Table(
     sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("onto", sa.Integer, nullable=False),  # the version that the pushes were added to
     sa.Column("number", sa.BigInteger, nullable=False),  # the last push that is in it
+)
+
+joins = sa.Table(
+    "features_joins",
+    metadata,
+    sa.Column("view", sa.String(220), primary_key=True),  # pinned
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("at", sa.String(27), nullable=False),
 )

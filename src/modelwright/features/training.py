@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +16,7 @@ from modelwright.features import engine
 from modelwright.features.records import FeatureView, TrainingSet, ViewVersion
 
 Read = Callable[[Ref, Sequence[FeatureView]], pa.Table]
+Timed = tuple[list[Any], float]  # the columns of a view, and the seconds that its join took
 AT_ONCE = 2  # sources whose views are joined at the same time
 
 
@@ -43,11 +45,11 @@ def build(
     _check_names(table.column_names, [version for version, _ in views])
     at, joined = engine.ticks(table.column(timestamp), timestamp), table
     sources = list(dict.fromkeys(source for _, source in views))
-    found = dict[Ref, list[Any]]()
+    found = dict[Ref, Timed]()
     for columns in _at_once(read, sources, views, table, at):
         found |= columns
     for version, _ in views:
-        for name, column in zip(version.view.stored, found[version.ref], strict=True):
+        for name, column in zip(version.view.stored, found[version.ref][0], strict=True):
             joined = joined.append_column(name, _shown(column, name, hidden))
         if version.view.on_demand:
             made = engine.on_demand(version.view, version.columns, joined)
@@ -58,27 +60,32 @@ def build(
         features=[name for version, _ in views for name in version.view.names],
         views=[version.ref for version, _ in views],
         sources=sources,
+        seconds=[found[version.ref][1] for version, _ in views],
     )
 
 
 def _at_once(
     read: Read, sources: Sequence[Ref], views: Sequence[tuple[ViewVersion, Ref]], table: pa.Table, at: Any
-) -> Iterator[dict[Ref, list[Any]]]:
+) -> Iterator[dict[Ref, Timed]]:
     """The columns of the views of one source after another; the next is read while those before are joined.
 
     It is read in this thread, where whoever asks is known, and only when one of the others is done: many sources together
     are larger than memory.
     """
 
-    def joined(chosen: Sequence[ViewVersion], rows: pa.Table) -> dict[Ref, list[Any]]:
+    def joined(chosen: Sequence[ViewVersion], rows: pa.Table) -> dict[Ref, Timed]:
         with engine.sessions() as connection:
-            return {each.ref: engine.join_in(connection, each.view, rows, table, at) for each in chosen}
+            return {each.ref: one(connection, each, rows) for each in chosen}
+
+    def one(connection: Any, version: ViewVersion, rows: pa.Table) -> Timed:
+        began = time.perf_counter()
+        return engine.join_in(connection, version.view, rows, table, at), time.perf_counter() - began
 
     if len(sources) == 1:
         yield joined([version for version, _ in views], read(sources[0], [version.view for version, _ in views]))
         return
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="modelwright-join") as pool:
-        waiting = deque[Future[dict[Ref, list[Any]]]]()
+        waiting = deque[Future[dict[Ref, Timed]]]()
         for source in sources:
             chosen = [version for version, where in views if where == source]
             if len(waiting) == AT_ONCE:

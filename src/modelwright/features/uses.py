@@ -1,8 +1,10 @@
-"""What views may be used for, and of whom: a room of its own beside the views, asked before each use."""
+"""What views may be used for, and of whom: a room of its own beside the views, asked before each use and told after it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+from msgspec.structs import replace
 
 from modelwright.core.errors import NotFound
 from modelwright.core.operations import Caller, Room, operation
@@ -10,8 +12,9 @@ from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import convert
 from modelwright.datasets import Datasets
 from modelwright.datasets.privacy import refusal
+from modelwright.features import queries
 from modelwright.features.admission import Admitted, Consent, weigh
-from modelwright.features.records import ViewRecord
+from modelwright.features.records import Joining, ViewRecord
 from modelwright.store import Transaction, catalog, scopes
 
 
@@ -47,3 +50,11 @@ class Uses(Room):
         if reasons:
             raise refusal(list(dict.fromkeys(reasons)))
         return Admitted(consents=consents, masks=masks, personal=personal)
+
+    @operation("read", on="", data=True)
+    def joined(self, tx: Transaction, joins: Sequence[Joining]) -> None:
+        """Remember how long a training set took, for each of its views that the caller may read: what a view costs."""
+        may = scopes.may_read(tx, Kind.FEATURES)
+        for each in joins:
+            if may(each.view.name) and each.seconds >= 0 and each.rows >= 0:
+                queries.note_join(tx, replace(each, view=catalog.resolve(tx, each.view)))

@@ -98,6 +98,7 @@ HOLDS_NOT: Final[dict[str, str]] = {
             "evalsets_sets",
             "evalsets_tags",
             "features_folds",
+            "features_joins",
             "features_pushes",
             "scorers_scorers",
             "scorers_versions",

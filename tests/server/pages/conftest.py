@@ -112,6 +112,8 @@ def _data_to_models(workspace: Workspace, folder: Path) -> list[Ref]:
             name="numbers", entity="id", source="dataset:delays", event_time="at", features=["x", "y"], owner="ada"
         )
         workspace.features.apply(view)
+        asked = pa.table({"id": [1, 2], "event_timestamp": pa.array([START + timedelta(days=30)] * 2)})
+        workspace.features.training(asked, ["features:numbers@1"])
         pipeline = load_pipelines(folder / "pipeline.py")["numbers"]
         workspace.pipelines.run(pipeline, root=folder, reason="to see whether it works")
         workspace.pipelines.run(pipeline, {"rows": 4}, root=folder)
@@ -134,7 +136,7 @@ def _data_to_models(workspace: Workspace, folder: Path) -> list[Ref]:
             )
             scores = workspace.models.load(version.ref).scores(inputs)
             workspace.evaluation.evaluate(
-                version.ref, labels, scores, dataset=data.ref, slices={"origin": rows["origin"].to_pylist()}
+                version.ref, labels, scores, dataset=data.ref, slices={"origin": rows["origin"].to_pylist()}, inputs=inputs
             )
             workspace.governance.publish_card(version.ref)
             made.append(version.ref)

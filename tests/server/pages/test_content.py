@@ -51,6 +51,19 @@ def test_a_dataset_shows_what_changed_and_which_check_warned(browse: httpx.Clien
     assert "warn" in page and "range(x)" in page
 
 
+def test_a_view_shows_what_its_features_matter_to_models_and_what_it_costs(browse: httpx.Client) -> None:
+    listed = said(browse, "/features?sort=importance")
+    assert re.search(
+        r"Sorted by newest , what matters most , bytes , seconds , reads .* model:delay@2 live 100\s% 7", listed
+    )
+    page = said(browse, "/features/numbers@1")
+    assert re.search(
+        r'"x" x model:delay@1 100\s% model:delay@2 100\s% .*"y" y model:delay@1 idle', page.replace("&#34;", '"')
+    )
+    assert re.search(r"Source [\d.]+ kB, 400 rows of the whole dataset", page)
+    assert re.search(r"Training set in [\d.]+ m?s for 2 rows, 1 May 2013", page)
+
+
 def test_a_view_shows_where_models_live_on_its_features_and_how_far_each_drifted(browse: httpx.Client) -> None:
     assert re.search(r"delay@\d live", said(browse, "/features"))
     page = said(browse, "/features/numbers@1")

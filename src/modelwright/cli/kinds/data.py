@@ -15,10 +15,11 @@ from modelwright.core.wire import encode_text
 
 if TYPE_CHECKING:
     from modelwright.datasets.records import DatasetDiff, DatasetVersion, FilesDiff
-    from modelwright.features.records import ViewDiff, ViewVersion
+    from modelwright.features.records import Cost, ViewDiff, ViewUse, ViewVersion
     from modelwright.openlineage.records import Party
     from modelwright.workspace import Workspace
 
+COSTS = ("source", "stored online", "materialised in", "joined in", "reads a day")  # what a view costs
 SHOWN = 100  # files that are listed to a person
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
@@ -157,7 +158,8 @@ class FeaturesFace(Face):
         return rooms.features.show(ref)
 
     def tell(self, rooms: Workspace, found: ViewVersion) -> None:
-        view, online = found.view, rooms.features.materialised(found.ref)
+        view, (use,) = found.view, rooms.features.find(only=found.ref)
+        online = use.online
         facts(
             str(found.ref),
             {
@@ -169,15 +171,24 @@ class FeaturesFace(Face):
                 "known at": view.created_time,
                 "lives": view.ttl,
                 "online": f"{online.rows:,} rows, {when(online.since)} to {when(online.until)}" if online else "not",
+                "cost": [f"{name} {told}" for name, told in zip(COSTS, told_cost(use.cost), strict=True) if told],
+                "not taken": use.unused,
                 **standing(found),
             },
         )
         types = {column.name: column.dtype for column in found.columns}
         rows = [
-            [_classed(each.name, found), types.get(each.name), _computed(each), each.window or "", each.description]
-            for each in view.features
+            [
+                _classed(each.name, found),
+                types.get(each.name),
+                _computed(each),
+                each.window or "",
+                _mattering(each.name, use),
+                each.description,
+            ]
+            for each in [*view.features, *view.on_demand]
         ]
-        section(["feature", "type", "computed as", "window", "about"], rows)
+        section(["feature", "type", "computed as", "window", "matters to", "about"], rows)
         tell_evidence(rooms, found.ref)
 
     def list(self, rooms: Workspace, where: Filter) -> Page[ViewVersion]:
@@ -232,6 +243,26 @@ def moment_text(value: Any) -> Any:
 def _classed(name: str, found: ViewVersion) -> str:
     tags = found.classes.get(name)
     return f"{name} ({', '.join(tags)})" if tags else name
+
+
+def _mattering(name: str, use: ViewUse) -> str:
+    """To which models a feature matters how much: the share in what each would lose by its inputs."""
+    found = [(each.ref, each.importance[name]) for each in use.consumers if name in each.importance]
+    return ", ".join(
+        f"{ref.name}@{ref.version} {'0' if each.idle else '' if each.share is None else f'{each.share:.0%}'}".strip()
+        for ref, each in found
+    )
+
+
+def told_cost(cost: Cost) -> list[str]:
+    """What a view costs, in the order of `COSTS`; empty where it is not known."""
+    return [
+        size(cost.source_bytes),
+        "" if cost.online_bytes is None else size(cost.online_bytes),
+        "" if cost.materialised is None else f"{cost.materialised:.3g} s",
+        "" if cost.joined is None else f"{cost.joined.seconds:.3g} s for {cost.joined.rows:,} rows",
+        "" if cost.reads_per_day is None else f"{cost.reads_per_day:,.0f}",
+    ]
 
 
 def _type(name: str) -> str:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from modelwright.core.errors import Unavailable
 from modelwright.core.refs import Ref
 from modelwright.core.wire import decode, encode_text
-from modelwright.features.ports import Asked, Found, Merge, overtaken, refuse_incomplete, refuse_older
+from modelwright.features.ports import Asked, Found, Merge, grown_by, overtaken, refuse_incomplete, refuse_older
 from modelwright.features.records import OnlineState
 
 _LOCK = 0x6D77_6F6E  # of two who make the tables at once, one waits
@@ -82,7 +82,8 @@ class PostgresStore:
             held = {key: bytes(row) for key, row in connection.execute(query, (view, state.generation, list(keys)))}
             made = {key: merge(key, held.get(key)) for key in keys}
             connection.execute(_PUT, (view, state.generation, list(made), list(made.values())))
-            told = replace(state, rows=current.rows + len(made) - len(held))
+            grown = grown_by((key, held.get(key), row) for key, row in made.items())
+            told = replace(state, rows=current.rows + len(made) - len(held), bytes=current.bytes + grown)
             connection.execute(f"UPDATE {_VIEWS} SET state = %s WHERE view = %s", (encode_text(told), view))
             return told
 

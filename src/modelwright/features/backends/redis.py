@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from modelwright.core.errors import Conflict, Unavailable
 from modelwright.core.refs import Ref
 from modelwright.core.wire import decode, encode
-from modelwright.features.ports import Asked, Found, Merge, overtaken, refuse_incomplete, refuse_older
+from modelwright.features.ports import Asked, Found, Merge, grown_by, overtaken, refuse_incomplete, refuse_older
 from modelwright.features.records import OnlineState
 
 _PREFIX = "modelwright:online"
@@ -87,7 +87,8 @@ class RedisStore:
                 return None
             held = pipe.hmget(place, list(keys)) if keys else []
             made = {key: merge(key, row) for key, row in zip(keys, held, strict=True)}
-            told = replace(state, rows=current.rows + sum(row is None for row in held))
+            grown = grown_by((key, row, made[key]) for key, row in zip(keys, held, strict=True))
+            told = replace(state, rows=current.rows + sum(row is None for row in held), bytes=current.bytes + grown)
             pipe.multi()
             if made:
                 pipe.hset(place, mapping=made)

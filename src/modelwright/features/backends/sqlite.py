@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from modelwright.core.refs import Ref
 from modelwright.core.wire import decode, encode_text
-from modelwright.features.ports import Asked, Found, Merge, overtaken, refuse_incomplete, refuse_older
+from modelwright.features.ports import Asked, Found, Merge, grown_by, overtaken, refuse_incomplete, refuse_older
 from modelwright.features.records import OnlineState
 
 _SCHEMA = """
@@ -82,7 +82,9 @@ class SqliteStore:
             new = sum(row is None for row in held)
             rows = [(number, key, merge(key, row and row[0])) for key, row in zip(keys, held, strict=True)]
             connection.executemany(_PUT, rows)
-            told = replace(state, rows=(current.rows if current else 0) + new)
+            grown = grown_by(zip(keys, (row and row[0] for row in held), (row for *_, row in rows), strict=True))
+            rows_before, bytes_before = (current.rows, current.bytes) if current else (0, 0)
+            told = replace(state, rows=rows_before + new, bytes=bytes_before + grown)
             self._say(connection, number, told)
             return told
 

@@ -10,7 +10,7 @@ from modelwright.core.errors import NotFound
 from modelwright.core.paging import MAX_LIMIT, Filter
 from modelwright.core.refs import Ref
 from modelwright.deployments.records import Live
-from modelwright.features.records import ViewUse
+from modelwright.features.records import Mattering, ViewUse
 from modelwright.monitoring.records import Aspect, ColumnResult, Monitor
 from modelwright.workspace import Workspace
 
@@ -32,6 +32,15 @@ def live_of(workspace: Workspace, uses: Sequence[ViewUse]) -> dict[Ref, list[Liv
             if live.model in wanted:
                 found.setdefault(live.model, []).append(live)
     return found
+
+
+def matters(use: ViewUse) -> dict[str, list[tuple[Ref, Mattering]]]:
+    """By feature: how much it matters to each model that takes it, where that was measured, the greatest share first."""
+    found = {
+        name: [(each.ref, each.importance[name]) for each in use.consumers if name in each.importance]
+        for name in use.version.view.names
+    }
+    return {name: sorted(some, key=lambda each: -(each[1].share or 0.0)) for name, some in found.items() if some}
 
 
 def drift_of(workspace: Workspace, use: ViewUse, live: dict[Ref, list[Live]]) -> dict[str, list[Drift]]:

@@ -9,36 +9,49 @@ from starlette.requests import Request
 from modelwright.core.errors import ModelwrightError
 from modelwright.core.paging import Filter
 from modelwright.core.refs import Kind, Ref
+from modelwright.core.wire import convert
 from modelwright.features import Columns
+from modelwright.features.records import Order
 from modelwright.server.pages.datasets import EARLIER
-from modelwright.server.pages.feature_use import drift_of, live_of
+from modelwright.server.pages.feature_use import drift_of, live_of, matters
 from modelwright.server.pages.lineage import lineage_of
 from modelwright.server.pages.render import PER_PAGE, named
 from modelwright.workspace import Workspace
+
+ORDERS = {
+    Order.CHANGED: "newest",
+    Order.IMPORTANCE: "what matters most",
+    Order.BYTES: "bytes",
+    Order.SECONDS: "seconds",
+    Order.READS: "reads",
+}
 
 
 def index(workspace: Workspace, request: Request) -> dict[str, Any]:
     """Every view by its latest version: who uses it, how it stands online, and which of its features nobody takes."""
     asked = request.query_params
-    uses = workspace.features.find(asked.get("q", ""), unused=asked.get("unused") == "yes")
+    order: Order = convert(asked.get("sort") or Order.CHANGED, Order)
+    uses = workspace.features.find(asked.get("q", ""), unused=asked.get("unused") == "yes", order=order)
     shown = uses[:PER_PAGE]
-    return {"uses": shown, "live": live_of(workspace, shown), "more": len(uses) > PER_PAGE, "query": asked}
+    live = live_of(workspace, shown)
+    return {"uses": shown, "live": live, "more": len(uses) > PER_PAGE, "query": asked, "order": order, "orders": ORDERS}
 
 
 def version(workspace: Workspace, request: Request) -> dict[str, Any]:
     """One version of a view."""
     found = workspace.features.show(named(request, Kind.FEATURES))
     number = found.ref.version or 1
-    uses = [each for each in workspace.features.find(found.ref.name) if each.version.ref.whole == found.ref.whole]
-    live = live_of(workspace, uses)
+    (use,) = workspace.features.find(only=found.ref)
+    live = live_of(workspace, [use])
     return {
         "version": found,
-        "use": uses[0] if uses else None,
+        "use": use,
+        "matters": matters(use),
         "live": live,
-        "drift": drift_of(workspace, uses[0], live) if uses else {},
+        "drift": drift_of(workspace, use, live),
         "types": {column.name: column.dtype for column in [*found.keys, *found.columns]},
         "origins": _origins(workspace, found.ref),
-        "online": workspace.features.materialised(found.ref),
+        "online": use.online,
         "versions": workspace.features.versions(found.ref.whole, Filter(limit=EARLIER)).items,
         "diff": workspace.features.diff(found.ref.at(number - 1), found.ref) if number > 1 else None,
         "evidence": workspace.record.evidence(found.ref),

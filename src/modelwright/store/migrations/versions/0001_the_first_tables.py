@@ -406,6 +406,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("dataset", "version", name=op.f("pk_features_folds")),
     )
     op.create_table(
+        "features_joins",
+        sa.Column("view", sa.String(length=220), nullable=False),
+        sa.Column("rows", sa.BigInteger(), nullable=False),
+        sa.Column("seconds", sa.Float(), nullable=False),
+        sa.Column("at", sa.String(length=27), nullable=False),
+        sa.PrimaryKeyConstraint("view", name=op.f("pk_features_joins")),
+    )
+    op.create_table(
         "features_pushes",
         sa.Column("dataset", sa.String(length=200), nullable=False),
         sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -1392,6 +1400,7 @@ def downgrade() -> None:
 
     op.drop_table("governance_statements")
     op.drop_table("features_pushes")
+    op.drop_table("features_joins")
     op.drop_table("features_folds")
     op.drop_table("experiments_views")
     op.drop_table("experiments_uploads")
