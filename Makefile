@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # Compiled modules are kept: where the environment says otherwise, every process would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-all check bench browser redis format lock clean help
+.PHONY: demo test test-all check bench install system format lock clean help
 
 help:
 	@echo "make demo    the whole story on a generated data set, in about three minutes"
@@ -20,9 +20,10 @@ help:
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable . --group dev --constraint constraints.txt
+	$(BIN)/python .ci/install.py
 	touch $@
+
+install: $(STAMP)
 
 demo: $(STAMP)
 	$(BIN)/mw demo
@@ -33,22 +34,19 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-browser:
-	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
-		|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
-			&& apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } \
-		|| echo "No Chromium here and no right to install one: the browser tests will say so and skip."
+system:
+	@missing=; \
+	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
+		|| missing="chromium"; \
+	command -v redis-server >/dev/null || command -v valkey-server >/dev/null || missing="$$missing redis-server"; \
+	test -z "$$missing" || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
+			&& DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq $$missing >/dev/null; } \
+		|| echo "No $$missing here and no right to install it: its tests will say so and skip."
 
-redis:
-	@command -v redis-server >/dev/null || command -v valkey-server >/dev/null \
-		|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
-			&& DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends redis-server >/dev/null; } \
-		|| echo "No Redis here and no right to install one: its tests will say so and skip."
-
-test: $(STAMP) browser redis
+test: $(STAMP) system
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
-test-all: $(STAMP) browser redis
+test-all: $(STAMP) system
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder --all-doors --thorough
 
 bench: $(STAMP)

@@ -247,7 +247,7 @@ def workspace(request: pytest.FixtureRequest, tmp_path: Path, settings: Workspac
             folder = shutil.copytree(request.getfixturevalue("furnished_postgres")[0], tmp_path / "project")
         else:
             folder = request.getfixturevalue("prepared")
-        often = ServerSettings(turn_every=0.25)
+        often = ServerSettings(turn_every=60.0)
         here = stack.enter_context(open_workspace(folder, settings=Settings(workspace=settings, server=often)))
         if door == "embedded":
             yield here

@@ -21,7 +21,7 @@ columns = st.builds(
 signatures = st.builds(Signature, inputs=st.lists(columns, max_size=5), outputs=st.lists(columns, max_size=3))
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no fault
+@settings(suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no fault
 @given(signatures)
 def test_a_signature_comes_back_from_json_as_it_was(signature: Signature) -> None:
     data = encode(signature)

@@ -28,7 +28,7 @@ def written(folder, tables, **options):
     return paths
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(parts=st.lists(st.lists(NUMBERS, max_size=20), min_size=1, max_size=3), ordered=st.booleans())
 def test_different_numbers_are_counted_as_a_set_would_or_left_to_the_query(tmp_path, parts, ordered):
     if ordered:

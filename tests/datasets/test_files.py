@@ -418,7 +418,7 @@ def test_a_writer_that_is_killed_leaves_the_version_before(embedded, pictures, t
 NAMES = st.lists(st.text("aB. _ä雪-", min_size=1, max_size=6), min_size=1, max_size=3).map("/".join)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(trees=st.lists(st.dictionaries(NAMES, st.binary(max_size=40), min_size=1, max_size=8), min_size=1, max_size=3))
 def test_any_folders_come_back_as_they_were(embedded, tmp_path_factory, trees):
     place = tmp_path_factory.mktemp("trees")

@@ -7,7 +7,7 @@ from datetime import date, datetime
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from modelwright.core.errors import Corrupt
@@ -84,7 +84,6 @@ def test_distinct_counts_are_exact_for_few_and_within_their_error_for_many(n):
     assert found.exact is (n <= 1024)
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(st.lists(st.integers(-3000, 3000), max_size=3000), min_size=3, max_size=3), st.integers(1, 2000))
 def test_distinct_counts_and_exact_figures_do_not_depend_on_the_order_of_merging(lists, spread):
     lists = [[*each, *range(number * spread)] for number, each in enumerate(lists)]
@@ -98,7 +97,6 @@ def test_distinct_counts_and_exact_figures_do_not_depend_on_the_order_of_merging
         )  # fmt: skip
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 20))
 def test_frequent_values_are_there_and_no_count_is_too_high_or_lower_than_it_says(seed, pieces):
     values = np.random.default_rng(seed).zipf(1.3, 20_000).clip(max=10**6)
@@ -117,7 +115,6 @@ def test_texts_are_counted_alike_whether_they_come_with_a_dictionary_or_not():
     assert (plain.least, plain.greatest, plain.examples) == (coded.least, coded.greatest, coded.examples)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(st.text(max_size=40), max_size=60))
 def test_different_texts_have_different_hashes_wherever_they_lie_in_an_array(texts):
     hashes = hash_texts(pa.array(["first", *texts], pa.string()).slice(1)).tolist()

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from modelwright.core.wire import decode, encode
@@ -164,7 +164,6 @@ def test_the_order_of_intervals_does_not_matter(seen: list[Arms], rng) -> None:
     assert ours.safety == pytest.approx(theirs.safety, abs=1e-6)
 
 
-@settings(max_examples=30)
 @given(st.floats(0.02, 0.9), st.integers(1, 40))
 def test_the_harm_process_is_fair_under_its_null(weight: float, events: int) -> None:
     """The exact expectation over where the bad events of an interval fall is at most one: what makes it an e-process."""

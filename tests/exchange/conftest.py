@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-LONG = 60_001  # points of one curve: more than go in one call
+LONG = 50_001  # points of one curve: more than go in one call
 
 
 class Store(NamedTuple):

@@ -149,7 +149,6 @@ def at_once(given_rows: list[Any]) -> list[Any]:
     return [oracle.Row(r.key, r.event, r.event, r.values) for r in given_rows]
 
 
-@settings(max_examples=40, deadline=None)
 @given(rows, requests, st.booleans(), st.sampled_from([None, 1, 4]))
 def test_the_newest_known_row_is_the_oracles(given_rows: list[Any], wanted: Any, created: bool, ttl: int | None) -> None:
     view = newest_view(created, ttl and f"{ttl}s")
@@ -158,7 +157,6 @@ def test_the_newest_known_row_is_the_oracles(given_rows: list[Any], wanted: Any,
     assert joined(view, given_rows, wanted) == [oracle.newest(truth, key, at, length) for key, at in wanted]
 
 
-@settings(max_examples=40, deadline=None)
 @given(rows, requests, st.booleans())
 def test_windows_are_the_oracles(given_rows: list[Any], wanted: Any, created: bool) -> None:
     truth = given_rows if created else at_once(given_rows)
@@ -166,7 +164,6 @@ def test_windows_are_the_oracles(given_rows: list[Any], wanted: Any, created: bo
     assert close(joined(window_view(created), given_rows, wanted), expected)
 
 
-@settings(max_examples=40, deadline=None)
 @given(rows, requests, st.booleans(), st.booleans(), times, times)
 def test_an_online_row_equals_the_offline_row_at_every_time_it_covers(
     given_rows: list[Any], wanted: Any, created: bool, windowed: bool, one: int, other: int
@@ -177,7 +174,6 @@ def test_an_online_row_equals_the_offline_row_at_every_time_it_covers(
     assert close(online(view, given_rows, covered, since, until), joined(view, given_rows, covered))
 
 
-@settings(max_examples=40, deadline=None)
 @given(rows, requests, st.booleans(), st.booleans(), st.randoms(use_true_random=False))
 def test_what_was_not_known_yet_changes_nothing(
     given_rows: list[Any], wanted: Any, created: bool, windowed: bool, rng: random.Random

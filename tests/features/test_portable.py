@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from modelwright.core.errors import Invalid
@@ -83,7 +83,6 @@ def expected(
     return [oracle.newest(truth, key, at, lifetime) for key, at in wanted]
 
 
-@settings(max_examples=40, deadline=None)
 @given(asof.rows, asof.requests, st.booleans(), st.booleans(), st.sampled_from([None, 1, 4]))
 def test_the_plan_without_asof_gives_what_the_oracle_gives(
     rows: list[Any], wanted: Any, created: bool, windowed: bool, ttl: int | None

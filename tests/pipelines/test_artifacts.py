@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from modelwright.core.blobs import Blobs
@@ -75,7 +75,6 @@ def test_plain_values_come_back_equal(value: Any, blobs: Blobs) -> None:
     assert found == value and type(found) is type(value)
 
 
-@settings(max_examples=60)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

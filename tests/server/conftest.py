@@ -42,7 +42,7 @@ class Locked:
 
 @pytest.fixture
 def locked(prepared: Path) -> Iterator[Locked]:
-    server = ServerSettings(authentication="required", turn_every=0.25, max_body=2**20)
+    server = ServerSettings(authentication="required", turn_every=60.0, max_body=2**20)
     settings = Settings(workspace=WorkspaceSettings(name="test"), server=server)
     with open_workspace(prepared, settings=settings) as here, serving(here) as url:
         yield Locked(here, url)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from google.protobuf.json_format import MessageToDict, ParseDict
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
@@ -138,13 +138,11 @@ def assert_same(found: list[SpanBatch], request: ExportTraceServiceRequest) -> N
             ]
 
 
-@settings(max_examples=150, deadline=None)
 @given(requests())
 def test_protobuf_says_what_opentelemetrys_own_classes_say(request: ExportTraceServiceRequest) -> None:
     assert_same(otlp.read_protobuf(request.SerializeToString()), request)
 
 
-@settings(max_examples=100, deadline=None)
 @given(requests())
 def test_json_says_the_same(request: ExportTraceServiceRequest) -> None:
     told = MessageToDict(request)
@@ -158,7 +156,6 @@ def test_json_says_the_same(request: ExportTraceServiceRequest) -> None:
     assert_same(otlp.read_json(json.dumps(told).encode()), request)
 
 
-@settings(max_examples=100, deadline=None)
 @given(requests())
 def test_what_was_read_is_told_again_as_it_came(request: ExportTraceServiceRequest) -> None:
     for batch, wanted in zip(otlp.read_protobuf(request.SerializeToString()), request.resource_spans, strict=True):
@@ -169,7 +166,6 @@ def test_what_was_read_is_told_again_as_it_came(request: ExportTraceServiceReque
             assert span == proto
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=60))
 def test_rubbish_is_refused_or_read_but_never_a_failure(body: bytes) -> None:
     for read in (otlp.read_protobuf, otlp.read_json):
@@ -179,7 +175,6 @@ def test_rubbish_is_refused_or_read_but_never_a_failure(body: bytes) -> None:
             continue
 
 
-@settings(max_examples=100, deadline=None)
 @given(requests(), st.data())
 def test_a_message_cut_short_is_refused_or_read_but_never_a_failure(
     request: ExportTraceServiceRequest, data: st.DataObject

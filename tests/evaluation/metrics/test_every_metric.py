@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from modelwright.core.errors import Invalid, NotFound
@@ -28,7 +28,6 @@ def rows(each: Metric, seed: int, n: int = 60) -> tuple[np.ndarray, np.ndarray]:
 
 @every_metric
 @given(seed=seeds)
-@settings(max_examples=25, deadline=None)
 def test_stays_within_its_bounds(each: Metric, seed: int) -> None:
     value = each(*rows(each, seed))
     assert np.isnan(value) or each.low <= value <= each.high
@@ -36,7 +35,6 @@ def test_stays_within_its_bounds(each: Metric, seed: int) -> None:
 
 @every_metric
 @given(seed=seeds)
-@settings(max_examples=25, deadline=None)
 def test_does_not_depend_on_the_order_of_rows(each: Metric, seed: int) -> None:
     labels, scores = rows(each, seed)
     order = np.random.default_rng(seed).permutation(len(labels))
@@ -45,7 +43,6 @@ def test_does_not_depend_on_the_order_of_rows(each: Metric, seed: int) -> None:
 
 @every_metric
 @given(seed=seeds)
-@settings(max_examples=25, deadline=None)
 def test_a_weight_of_two_is_the_row_twice(each: Metric, seed: int) -> None:
     labels, scores = rows(each, seed)
     counts = np.random.default_rng(seed + 1).integers(0, 4, len(labels))

@@ -247,7 +247,7 @@ scopes = st.builds(
 )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(filters, orders, scopes, st.integers(1, 25), st.sampled_from(EFFORTS))
 def test_a_search_is_what_looking_at_every_run_gives(
     world: World, where: str, order: list[str], scope: Scope, limit: int, effort: Effort

@@ -40,7 +40,7 @@ def _open(folder: Path, template: Path, database: str) -> Workspace:
     home.mkdir(parents=True, mode=0o700)
     if not database:
         shutil.copyfile(template, home / "workspace.db")
-    settings = Settings(workspace=WorkspaceSettings(name="test", database=database), server=ServerSettings(turn_every=0.25))
+    settings = Settings(workspace=WorkspaceSettings(name="test", database=database), server=ServerSettings(turn_every=60.0))
     return open_workspace(folder, settings=settings)
 
 

@@ -159,8 +159,13 @@ def test_no_endpoint_is_left_out(served: Any) -> None:
 
 
 @pytest.mark.parametrize(("method", "path", "fields", "name"), PARAMETERS)
-def test_no_payload_breaks_a_parameter(target: Target, method: str, path: str, fields: dict[str, Any], name: str) -> None:
+def test_no_payload_breaks_a_parameter(
+    target: Target, method: str, path: str, fields: dict[str, Any], name: str, thorough: bool
+) -> None:
+    """Each parameter is given a sixth of the list, each another sixth: any payload is tried on about ten of them."""
     payloads = FREE if name in ("description", "value") else EVERYTHING  # each of those is a write
+    if not thorough:
+        payloads = payloads[PARAMETERS.index((method, path, fields, name)) % 6 :: 6]
     answers = target.send([(method, path, fields | {name: payload}) for payload in payloads])
     for payload, answer in zip(payloads, answers, strict=True):
         check(answer, payload)
