@@ -116,6 +116,7 @@ class Effort(NamedTuple):
 USUAL = Effort()
 SAMPLE = 192  # runs from which it is told how many a filter lets through
 SURE = 3  # of them at the least, for the sample to say anything
+SHORT = 10  # runs passed for each that is given, up to which a walk needs no other way beside it
 
 
 class Found(NamedTuple):
@@ -181,13 +182,18 @@ class _Search:
         stretches = self._stretches()
         if not self._filters:
             return self._along_all(stretches, count, last)
+        passed = self._passed(count) if stretches else None
+        short = passed is not None and passed <= min(SHORT * count, self._effort.probed)
+        if short:  # not worth counting anything else
+            found = self._walked(stretches, count, last, self._effort.probed)
+            if found is not None:
+                return found
         drivers = self._drivers()
         counts = [None if each is None else self._count(each.runs) for each in drivers]
         few = min((each for each in counts if each is not None), default=self._effort.few)
         if few == 0:
             return []
-        passed = self._passed(count)
-        if stretches and passed is not None and passed <= few:
+        if passed is not None and not short and passed <= few:
             found = self._walked(stretches, count, last, max(self._effort.probed, 2 * passed))
             if found is not None:
                 return found
