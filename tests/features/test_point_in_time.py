@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from modelwright.core.errors import Invalid
 from modelwright.features import engine, sql
 from modelwright.features.materialise import timelines
+from modelwright.features.packing import NOTHING
 from modelwright.features.records import (
     FeatureView,
     column,
@@ -31,7 +32,7 @@ from modelwright.features.records import (
     minimum,
     total,
 )
-from modelwright.features.timeline import NOTHING, read
+from modelwright.features.timeline import read
 
 _spec = importlib.util.spec_from_file_location("features_oracle", Path(__file__).with_name("oracle.py"))
 assert _spec is not None

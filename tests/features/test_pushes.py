@@ -15,7 +15,8 @@ from modelwright.core.refs import Ref
 from modelwright.features import FeatureView, count, distinct, last, mean
 from modelwright.features.engine import sessions
 from modelwright.features.materialise import arrivals, timelines
-from modelwright.features.timeline import merge, pack, read, unpack
+from modelwright.features.packing import pack, unpack
+from modelwright.features.timeline import merge, read
 from modelwright.workspace import Workspace
 
 MOMENT = pa.timestamp("us", tz="UTC")
@@ -113,7 +114,8 @@ def test_materialising_again_computes_only_what_changed(embedded: Workspace) -> 
             return getattr(here.caller, name)
 
         def call(self, room: Any, operation: Any, arguments: Any) -> Any:
-            sent.extend(row.key for row in arguments.get("rows", ()))
+            if "rows" in arguments:
+                sent.extend(arguments["rows"].keys)
             return here.caller.call(room, operation, arguments)
 
     made = here.features.over(Counting()).materialise(VIEWS[1])

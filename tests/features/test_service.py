@@ -18,8 +18,8 @@ from modelwright.core.wire import decode, encode
 from modelwright.features import FeatureView, column, count, expression, maximum, mean
 from modelwright.features.durations import since_epoch
 from modelwright.features.materialise import batches
-from modelwright.features.records import OnlineRow
-from modelwright.features.timeline import Timeline, pack
+from modelwright.features.packing import Timeline, pack
+from modelwright.features.records import OnlineRows
 from modelwright.store import State
 from modelwright.workspace import Workspace
 
@@ -293,7 +293,8 @@ def test_a_broken_off_materialisation_stays_unseen_and_goes_on(applied: Workspac
     assert applied.features.materialised(plan.view) == before
     with pytest.raises(Conflict, match=r"Of 2 rows .* 1 have arrived"):
         applied.features.publish(plan.view, state=replace(plan, rows=2))
-    applied.features.load(plan.view, generation=plan.generation, rows=[*first, *second])
+    for again in (first, second):
+        applied.features.load(plan.view, generation=plan.generation, rows=again)
     assert applied.features.arrived(plan.view, generation=plan.generation) == 2
     made = applied.features.materialise("features:weather", hour(4))
     held = sum(each.size for each in (*first, *second))
@@ -304,9 +305,15 @@ def test_a_row_that_is_no_timeline_is_refused(here: Workspace) -> None:
 
     disordered = Timeline([2, 1], [2, 1], [[0.0, 1.0]] * 4)
     shapes = [Timeline([1], [1], [[0.0]]), Timeline([1], [1, 2], [[0.0]] * 4), disordered]
-    for packed in ("?", "aGVsbG8=", *(b64encode(pack(shape)).decode() for shape in shapes)):
+    whole = pack(Timeline([1], [1], [[0.0]] * 4))
+    for packed in (b"", b"hello", whole[:-1], whole + b"?", b"\1" + whole, *map(pack, shapes)):
+        sent = OnlineRows(keys=['["JFK"]'], sizes=[len(packed)], packed=b64encode(packed).decode())
         with pytest.raises(Invalid, match="not a packed timeline"):
-            here.features.load(BOTH[0], generation="g", rows=[OnlineRow(key='["JFK"]', packed=packed)])
+            here.features.load(BOTH[0], generation="g", rows=sent)
+    with pytest.raises(Invalid, match="1 rows of 7 bytes"):
+        here.features.load(BOTH[0], generation="g", rows=OnlineRows(keys=["[1]"], sizes=[7], packed="aGVsbG8="))
+    with pytest.raises(Invalid, match="no base64"):
+        here.features.load(BOTH[0], generation="g", rows=OnlineRows(keys=["[1]"], sizes=[7], packed="?"))
 
 
 def test_versions_of_a_view_stand_online_side_by_side(here: Workspace) -> None:
@@ -342,9 +349,9 @@ def test_a_row_that_was_tampered_with_is_found(here: Workspace) -> None:
 
     plan = here.features.plan(BOTH[0], until=hour(4))
     ticks, wrong = since_epoch(hour(4)), WEATHER.set_column(2, "temp", pa.array([1.0, 2.0, 4.5, -3.5]))
-    rows = [row for batch in batches(weather, wrong, ticks, ticks, rows=10, size=10**6) for row in batch]
+    (rows,) = batches(weather, wrong, ticks, ticks, rows=10, size=10**6)
     here.features.load(plan.view, generation=plan.generation, rows=rows)
-    here.features.publish(plan.view, state=replace(plan, rows=len(rows)))
+    here.features.publish(plan.view, state=replace(plan, rows=len(rows.keys)))
     sample = pa.table({"origin": ["JFK", "EWR"], "event_timestamp": pa.array([hour(4), hour(4)], MOMENT)})
     (found,) = here.features.verify(BOTH[:1], sample)
     assert (found.rows, found.values, found.mismatches, found.equal) == (2, 8, 1, False)

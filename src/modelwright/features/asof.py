@@ -52,6 +52,20 @@ class Newest:
             np.copyto(place, self._order[place], where=place >= 0)
         return found
 
+    def timeline(self) -> Any:
+        """The rows that were the newest of their entity at some moment, in order of entity and of when that was."""
+        times, starts = self._times, self._starts
+        last = np.ones(len(times), np.bool_)  # of those that became visible at once
+        last[:-1] = times[1:] != times[:-1]
+        last[starts[1:][starts[1:] > 0] - 1] = True
+        found = np.flatnonzero(last)
+        if self._records is not None:
+            records = self._records[found]
+            found = records[times[records] == times[found]]
+        code = np.searchsorted(starts, found, side="right") - 1
+        self._untie(found, code, self._tied(found, code))
+        return self._order[found]
+
     def _places(self, code: Any, moment: Any) -> Any:
         """Where in order the last record lies that is visible."""
         known = np.maximum(code, 0)
@@ -103,6 +117,14 @@ class Newest:
         inside = np.arange(len(group)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         candidates = first[group] + inside
         found[tied] = candidates[self._best(self._order[candidates], group)][again]
+
+
+def in_order(code: Any, number: int, visible: Any, event: Any) -> Any:
+    """All rows in order of entity, then of when they became visible, then of when they happened."""
+    if event is visible:
+        return _ordered(code, number, visible)
+    first = _ordered(np.zeros(len(code), np.int64), 1, event)
+    return first[_ordered(code[first], number, visible[first])]
 
 
 def _ordered(code: Any, number: int, time: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import numpy as np
@@ -17,7 +17,7 @@ from modelwright.core.errors import Invalid
 from modelwright.core.signature import Column, DataType
 from modelwright.core.wire import encode
 from modelwright.features import rowwise, sql
-from modelwright.features.asof import Newest
+from modelwright.features.asof import Best, Newest, in_order
 from modelwright.features.grouping import grouped
 from modelwright.features.records import COUNTS, Feature, FeatureColumn, FeatureView
 from modelwright.store import analytics
@@ -184,7 +184,7 @@ def join(view: FeatureView, source: pa.Table, requests: pa.Table, at: Any) -> li
 def join_in(connection: Any, view: FeatureView, source: pa.Table, requests: pa.Table, at: Any) -> list[pa.ChunkedArray]:
     """`join` in an open session, which afterwards is as empty as before."""
     connection.register("source", source)
-    registered, made_here = ["source"], list[str]()
+    registered = ["source"]
     try:
         keys, inputs = _types(connection, view, source)
         asked = _requests(view, requests, at, keys)
@@ -192,7 +192,7 @@ def join_in(connection: Any, view: FeatureView, source: pa.Table, requests: pa.T
             return _newest(connection, view, keys, inputs, asked)
         connection.register("requests", asked)
         registered.append("requests")
-        made_here += _load(connection, view, keys, inputs)
+        connection.execute(f"CREATE TEMP TABLE events AS {sql.events(view, keys, inputs)}")
         compiled = sql.rolling if view.created_time is None else sql.rolling_late
         made: dict[str, pa.ChunkedArray] = {}
         for pieces, features in sql.ends(view).items():
@@ -202,34 +202,19 @@ def join_in(connection: Any, view: FeatureView, source: pa.Table, requests: pa.T
             made |= {each.name: column for each, column in zip(features, found.columns, strict=True)}
         return [_aggregated(view, each, made[each.name], inputs) for each in view.features]
     finally:
-        for each in reversed(made_here):
-            connection.execute(f"DROP {each}")
+        connection.execute("DROP TABLE IF EXISTS events")
         for each in registered:  # of one that is not there, DuckDB's error would hide what went wrong
             connection.unregister(each)
 
 
 def _newest(connection: Any, view: FeatureView, keys: Any, inputs: Any, asked: pa.Table) -> list[pa.ChunkedArray]:
     """The features of the newest row for each request: DuckDB computes the rows, NumPy finds which."""
-    found = connection.sql(sql.every(view, keys, inputs)).to_arrow_table()
-    k, x, times = sql.columns("k", len(keys)), sql.columns("x", len(inputs)), ["event"]
-    times += [] if view.created_time is None else ["known"]
-    for name in [*k, *times]:
-        if found.column(name).null_count:
-            found = found.filter(pc.is_valid(found.column(name)))
-    event = found.column("event").to_numpy()
-    visible = event if view.created_time is None else np.maximum(event, found.column("known").to_numpy())
+    found = _rows(connection, view, keys, inputs)
+    k = sql.columns("k", len(keys))
     entity = grouped([found.column(name) for name in k], [asked.column(name) for name in k])
-
-    def best(rows: Any, group: Any) -> Any:
-        candidates = found.select([*times, *x]).take(rows)
-        candidates = candidates.append_column("grp", pa.array(group)).append_column("place", pa.array(np.arange(len(rows))))
-        connection.register("candidates", candidates)
-        try:
-            return connection.sql(sql.best(len(x), known=len(times) > 1)).to_arrow_table().column("place").to_numpy()
-        finally:
-            connection.unregister("candidates")
-
+    event, visible = _times(view, found)
     moments = asked.column("moment").to_numpy()
+    best = _best(connection, view, found, len(inputs))
     rows = Newest(entity.source, entity.number, visible, event, best).rows(entity.asked, moments)
     there = rows >= 0
     if view.lifetime is not None and len(event):
@@ -239,25 +224,92 @@ def _newest(connection: Any, view: FeatureView, keys: Any, inputs: Any, asked: p
             for i, kind in enumerate(inputs)]  # fmt: skip
 
 
+def _rows(connection: Any, view: FeatureView, keys: Any, inputs: Any) -> pa.Table:
+    """The usable rows of the source as `sql.every` has them, in their order."""
+    found = connection.sql(sql.every(view, keys, inputs)).to_arrow_table()
+    for name in [*sql.columns("k", len(keys)), "event", *(["known"] if view.created_time else [])]:
+        if found.column(name).null_count:
+            found = found.filter(pc.is_valid(found.column(name)))
+    return found
+
+
+def _times(view: FeatureView, rows: pa.Table) -> tuple[Any, Any]:
+    """When rows happened and when they became visible; one and the same array where no created time is declared."""
+    event = rows.column("event").to_numpy()
+    return event, event if view.created_time is None else np.maximum(event, rows.column("known").to_numpy())
+
+
+def _best(connection: Any, view: FeatureView, rows: pa.Table, inputs: int) -> Best:
+    """What says which of some rows is the newest: their values are compared, too, and DuckDB does so."""
+    times = ["event"] if view.created_time is None else ["event", "known"]
+
+    def best(chosen: Any, group: Any) -> Any:
+        candidates = rows.select([*times, *sql.columns("x", inputs)]).take(chosen)
+        candidates = candidates.append_column("grp", pa.array(group)).append_column(
+            "place", pa.array(np.arange(len(chosen)))
+        )
+        connection.register("candidates", candidates)
+        try:
+            return connection.sql(sql.best(inputs, known=len(times) > 1)).to_arrow_table().column("place").to_numpy()
+        finally:
+            connection.unregister("candidates")
+
+    return best
+
+
 def _aggregated(view: FeatureView, feature: Feature, column: pa.ChunkedArray, inputs: Sequence[str]) -> pa.ChunkedArray:
     if feature.aggregation in COUNTS:
         return column.cast(pa.int64())
     return _typed(column, inputs[view.inputs.index(feature.sql)])
 
 
+class Kept(NamedTuple):
+    """Rows that the online store must hold: `event, x*` and perhaps `known`, by entity and by when they became visible."""
+
+    keys: pa.Table  # the key of each entity
+    counts: Any  # its rows
+    visible: Any
+    rows: pa.Table
+
+
 def kept(
     view: FeatureView, source: pa.Table, since: int, until: int, *, after: int | None = None, added: int = 0
-) -> Iterator[pa.RecordBatch]:
-    """What the online store must hold, entity by entity: `k*, visible, event, known, x*`, the last four groups as lists.
+) -> tuple[Kept, Sequence[str]]:
+    """What every read between `since` and `until` needs, and the types of the inputs.
 
-    With `after`, only the entities of which a row became visible after that time, or is one of the last `added` of the
-    source's rows: theirs is all that can have changed.
+    Of a timeline that is the row that was the newest at `since` and all that follow; of the rows of windows, those that one
+    which ends at `since` or later can hold. With `after`, only the entities of which a row became visible after that time,
+    or is one of the last `added` of the source's rows: theirs is all that can have changed.
     """
     with session(source) as connection:
         keys, inputs = _types(connection, view, source)
-        _load(connection, view, keys, inputs, among=_touched(view, source, added, after, until))
-        found = connection.sql(sql.kept(view, len(keys)), params={"since": since, "until": until}).to_arrow_table()
-    yield from found.to_batches(max_chunksize=1000)
+        found = _rows(connection, view, keys, inputs)
+        k = sql.columns("k", len(keys))
+        late = found.slice(0, 0)
+        if added:
+            with session(source.slice(source.num_rows - added)) as other:
+                late = _rows(other, view, keys, inputs)
+        entity = grouped([found.column(name) for name in k], [late.column(name) for name in k])
+        event, visible = _times(view, found)
+        if view.windowed:
+            chosen = in_order(entity.source, entity.number, visible, event)
+            chosen = chosen[(visible[chosen] <= until) & (event[chosen] > since - view.reach)]
+        else:
+            best = _best(connection, view, found, len(inputs))
+            chosen = Newest(entity.source, entity.number, visible, event, best).timeline()
+            chosen = chosen[visible[chosen] <= until]
+            follows = np.zeros(len(chosen), np.bool_)  # one of the same entity that was the newest by `since`
+            follows[:-1] = (np.diff(entity.source[chosen]) == 0) & (visible[chosen[1:]] <= since)
+            chosen = chosen[~follows]
+    if after is not None:
+        touched = np.zeros(entity.number, np.bool_)
+        touched[entity.source[(visible > after) & (visible <= until)]] = True
+        touched[entity.asked[entity.asked >= 0]] = True
+        chosen = chosen[touched[entity.source[chosen]]]
+    of = entity.source[chosen]
+    first = np.flatnonzero(np.diff(of, prepend=-1))
+    rows = found.take(chosen)
+    return Kept(rows.select(k).take(first), np.diff(first, append=len(of)), visible[chosen], rows), inputs
 
 
 def waits(view: FeatureView, source: pa.Table, until: int) -> bool:
@@ -285,21 +337,6 @@ def arrived(connection: Any, view: FeatureView, rows: pa.Table) -> Iterator[tupl
         yield tuple(row[: len(keys)]), list(row[len(keys) :])
 
 
-def _touched(view: FeatureView, source: pa.Table, added: int, after: int | None, until: int) -> pa.Table | None:
-    """The keys of the entities that have changed; None: all may have."""
-    if after is None:
-        return None
-    with session(source) as connection:
-        keys, inputs = _types(connection, view, source)
-        k = sql.columns_text("k", len(keys))
-        text = f"SELECT DISTINCT {k} FROM ({sql.events(view, keys, inputs)})"
-        found = connection.sql(f"{text} WHERE visible > {after} AND visible <= {until}").to_arrow_table()
-    if added:
-        with session(source.slice(source.num_rows - added)) as connection:
-            found = pa.concat_tables([found, connection.sql(text).to_arrow_table()])
-    return found
-
-
 def entities(view: FeatureView, source: pa.Table, number: int) -> pa.Table:
     """Up to `number` different entities of the source, spread evenly over their order."""
     with session(source) as connection:
@@ -321,44 +358,6 @@ def ticks(moments: Any, name: str) -> pa.Array:
     if moments.null_count:
         raise Invalid(f"Column {name!r} has {moments.null_count} missing times.", mend="Every row needs its request time.")
     return pc.cast(pc.cast(moments, _TICKS, safe=False), pa.int64())
-
-
-def _load(
-    connection: Any,
-    view: FeatureView,
-    keys: Sequence[DataType],
-    inputs: Sequence[str],
-    *,
-    among: pa.Table | None = None,
-) -> list[str]:
-    """Make `events` and `timeline`; what was made is told, as `DROP` takes it."""
-    rows = sql.events(view, keys, inputs)
-    if among is not None:
-        connection.register("touched", among)
-        k = sql.columns_text("k", len(keys))
-        rows = f"SELECT * FROM ({rows}) SEMI JOIN touched USING ({k})"
-    # read twice and without a SELECT of the view's own, rows are cheaper to compute than to keep
-    passing = among is None and not view.windowed and not view.select and view.created_time is None
-    connection.execute(f"CREATE TEMP {'VIEW' if passing else 'TABLE'} events AS {rows}")
-    if view.windowed:
-        return ["TABLE events"]
-    # where rows are known as they happen and none ties with another, each was the newest when it came: nothing to sort
-    plain = view.created_time is None and not _tied(connection, len(keys))
-    text = sql.untied(len(keys), len(inputs)) if plain else sql.timeline(len(keys), len(inputs))
-    connection.execute(f"CREATE TEMP {'VIEW' if plain else 'TABLE'} timeline AS {text}")
-    return [f"{'VIEW' if passing else 'TABLE'} events", f"{'VIEW' if plain else 'TABLE'} timeline"]
-
-
-def _tied(connection: Any, keys: int) -> bool:
-    """Whether two events of an entity happen at once.
-
-    Sorting 64 bits of each is several times as fast as grouping; only where two are alike there is a closer look.
-    """
-    hashes = connection.execute(sql.hashed(keys)).fetchnumpy()["h"]
-    hashes.sort()
-    if not (hashes[1:] == hashes[:-1]).any():
-        return False
-    return connection.execute(sql.ties(keys)).fetchone() is not None
 
 
 def _types(connection: Any, view: FeatureView, source: pa.Table) -> tuple[list[DataType], list[str]]:

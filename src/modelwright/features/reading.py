@@ -14,7 +14,7 @@ from modelwright.features.durations import microseconds, since_epoch
 from modelwright.features.keys import key_of
 from modelwright.features.ports import Asked, Found, OnlineStore
 from modelwright.features.records import OnlineState, Value, ViewRecord
-from modelwright.features.timeline import NOTHING, Reading, unpack
+from modelwright.features.timeline import Reading
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -137,8 +137,7 @@ class OnlineReader:
         if ticks is None:  # the clock of whoever pushed last may be a little ahead of ours
             ticks = [max(present, since)] * len(keys)
         _check(ref, state, since, ticks, max_age)
-        held = [NOTHING if row is None else unpack(row) for row in found.rows]
-        rows = [reading.values(timeline, at) for timeline, at in zip(held, ticks, strict=True)]
+        rows = [reading.packed(row, at) for row, at in zip(found.rows, ticks, strict=True)]
         if record.view.on_demand:
             rows = _demanded(record, keys, rows)
         if live and self._noticed is not None:

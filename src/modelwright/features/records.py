@@ -392,16 +392,17 @@ class ViewDiff(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.removed) or any(c.field == "entity" or c.field.endswith(".dtype") for c in self.changes)
 
 
-class OnlineRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One packed row on its way to the online store: the entity's key as JSON text, its timeline in base64."""
+class OnlineRows(msgspec.Struct, frozen=True, kw_only=True):
+    """Packed rows on their way to the online store: the entities' keys as JSON text, and their rows one after the other."""
 
-    key: str
-    packed: str
+    keys: list[str]
+    sizes: list[int]  # bytes of each row
+    packed: str  # all of them, in base64
 
     @property
     def size(self) -> int:
-        """Bytes of key and row as they are stored."""
-        return len(self.key.encode()) + len(self.packed) * 3 // 4 - self.packed.count("=")
+        """Bytes of keys and rows as they are stored."""
+        return sum(len(key.encode()) for key in self.keys) + sum(self.sizes)
 
 
 class Push(msgspec.Struct, frozen=True, kw_only=True):

@@ -148,7 +148,8 @@ class Features(Standing):
             self._settle(self.show(ref).view.source)
         state = self.plan(ref, since=since, until=until, source=source)
         self._datasets.require_clear(self._datasets.show(state.source))
-        definition, table = self.show(state.view).view, self._datasets.read(state.source)
+        definition = self.show(state.view).view
+        table = self._datasets.read(state.source, self._named(state.source, [definition]))
         arrived = self.arrived(state.view, generation=state.generation)
         standing = None if whole or arrived else self.materialised(state.view)
         added = self.growth(state.view, source=state.source) if standing and _goes_on(standing, state) else None
@@ -175,11 +176,10 @@ class Features(Standing):
         packed = batched()
         rows = size = 0
         for batch in packed:
-            fresh = batch[max(0, arrived - rows) :]
-            rows += len(batch)
-            size += sum(each.size for each in batch)
-            if fresh:
-                self.load(state.view, generation=state.generation, rows=fresh)
+            rows += len(batch.keys)
+            size += batch.size
+            if rows > arrived:
+                self.load(state.view, generation=state.generation, rows=batch)
         took = time.perf_counter() - began
         return self.publish(state.view, state=replace(state, rows=rows, bytes=size, seconds=took), reason=reason)
 

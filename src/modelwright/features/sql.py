@@ -126,23 +126,6 @@ def timeline(keys: int, inputs: int) -> str:
         WHERE rank = highest"""
 
 
-def ties(keys: int) -> str:
-    """A row where two of `events` have the same entity and event time; none where the timeline is `untied`."""
-    entity = columns_text("k", keys)
-    return f"SELECT 1 FROM events GROUP BY {entity}, event HAVING count(*) > 1 LIMIT 1"
-
-
-def hashed(keys: int) -> str:
-    """64 bits `h` of each of `events`, which are the same where entity and event time are."""
-    return f"SELECT hash({columns_text('k', keys)}, event) AS h FROM events"
-
-
-def untied(keys: int, inputs: int) -> str:
-    """The `timeline` of events that are known as they happen, of which no two of an entity happen at once."""
-    listed = ["event AS visible", "event", "known", *columns("x", inputs)]
-    return f"SELECT {columns_text('k', keys)}, {', '.join(listed)} FROM events"
-
-
 def ends(view: FeatureView) -> dict[int, list[Feature]]:
     """The features by where their windows end: 0 at the request itself, else at the last whole piece of so many µs."""
     found: dict[int, list[Feature]] = {}
@@ -201,27 +184,6 @@ def rolling_late(view: FeatureView, keys: int, inputs: Sequence[str], pieces: in
         ON {match} AND r.piece = e.piece AND e.visible <= r.moment
         AND e.event <= r.ending AND e.event > r.ending - {reach}
         GROUP BY r.row"""
-
-
-def kept(view: FeatureView, keys: int) -> str:
-    """What every read between `$since` and `$until` needs, one row for each entity, in order of `visible`.
-
-    Of a timeline that is the row that was the newest at `since` and all that follow; of events, those that a window which
-    ends at `since` or later can hold.
-    """
-    k, inputs = columns_text("k", keys), len(view.inputs)
-    lists = _listed(f"list(x{i} ORDER BY visible, event) AS x{i}" for i in range(inputs))
-    if view.windowed:
-        rows = f"SELECT * FROM events WHERE visible <= $until AND event > $since - {view.reach}"
-    else:
-        at_since = f"max(visible) FILTER (visible <= $since) OVER (PARTITION BY {k})"
-        rows = f"""
-            SELECT * FROM (SELECT *, {at_since} AS base FROM timeline WHERE visible <= $until)
-            WHERE base IS NULL OR visible >= base"""
-    return f"""
-        SELECT {k}, list(visible ORDER BY visible, event) AS visible, list(event ORDER BY visible, event) AS event,
-            list(known ORDER BY visible, event) AS known, {lists}
-        FROM ({rows}) GROUP BY {k} ORDER BY {k}"""
 
 
 def columns(letter: str, number: int) -> list[str]:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
 from modelwright.core.clock import isoformat, parse_time
@@ -18,12 +17,13 @@ from modelwright.core.refs import Kind, Ref
 from modelwright.features import discovery, queries
 from modelwright.features.admission import Admitted
 from modelwright.features.durations import since_epoch
+from modelwright.features.packing import check, head_size
 from modelwright.features.ports import Asked, refuse_older
 from modelwright.features.pushes import ATTEMPTS
 from modelwright.features.reading import OnlineReader
 from modelwright.features.records import (
     LoggedRead,
-    OnlineRow,
+    OnlineRows,
     OnlineState,
     Order,
     Parity,
@@ -31,7 +31,6 @@ from modelwright.features.records import (
     ViewRecord,
     ViewUse,
 )
-from modelwright.features.timeline import check, unpack
 from modelwright.features.views import PARITY, Views, record_of, version_of
 from modelwright.store import State, Transaction, Verdict, Version, catalog, evidence, scopes
 
@@ -100,11 +99,11 @@ class Standing(Views):
         return int(after.record["rows"]) - int(before.record["rows"])
 
     @operation("write", data=True)
-    def load(self, tx: Transaction, ref: Ref, *, generation: str, rows: Sequence[OnlineRow]) -> int:
+    def load(self, tx: Transaction, ref: Ref, *, generation: str, rows: OnlineRows) -> int:
         """Send rows of a materialisation to the online store, where nobody sees them yet; returns how many were sent."""
         view = self._pin(tx, ref)
         self._online().load(view, generation, self._packed(view, rows))
-        return len(rows)
+        return len(rows.keys)
 
     @operation("read")
     def arrived(self, tx: Transaction, ref: Ref, *, generation: str) -> int:
@@ -112,7 +111,7 @@ class Standing(Views):
         return self._online().held(self._pin(tx, ref), generation)
 
     @operation("write", data=True)
-    def amend(self, tx: Transaction, ref: Ref, *, generation: str, rows: Sequence[OnlineRow]) -> int:
+    def amend(self, tx: Transaction, ref: Ref, *, generation: str, rows: OnlineRows) -> int:
         """Put rows in place of those that reads see, in the generation that they see; returns how many entities there are.
 
         Of pushes that came later than what is in these rows, `advance` sees to it that they are there too.
@@ -312,15 +311,26 @@ class Standing(Views):
         secret = self._datasets.pseudonym_key(purpose) if admitted.masks else b""
         return OnlineReader(self._online(), views, now, noticed, admitted.masks, secret)
 
-    def _packed(self, view: Ref, rows: Sequence[OnlineRow]) -> Sequence[tuple[str, bytes]]:
-        definition, packed = self._records[view].view, []
+    def _packed(self, view: Ref, rows: OnlineRows) -> Sequence[tuple[str, bytes]]:
+        definition, packed, begin = self._records[view].view, list[tuple[str, bytes]](), 0
         inputs, created = len(definition.inputs), definition.created_time is not None
-        for row in rows:
-            try:
-                check(unpack(data := b64decode(row.packed, validate=True)), inputs, created=created)
-            except (ValueError, msgspec.MsgspecError) as error:
-                raise Invalid(f"The row of {row.key} is not a packed timeline: {error}.") from None
-            packed.append((row.key, data))
+        try:
+            content = b64decode(rows.packed, validate=True)
+        except ValueError as error:
+            raise Invalid(f"The rows are no base64: {error}.") from None
+        if len(rows.keys) != len(rows.sizes) or sum(rows.sizes) != len(content) or min(rows.sizes, default=0) < 0:
+            raise Invalid(f"{len(rows.keys)} rows of {sum(rows.sizes)} bytes are said to be in {len(content)}.")
+        alike, first = dict[bytes, int](), head_size(inputs)
+        for key, size in zip(rows.keys, rows.sizes, strict=True):
+            row = content[begin : begin + size]
+            if alike.get(row[:first]) != size:
+                try:
+                    if check(row, inputs, created=created):
+                        alike[row[:first]] = size
+                except ValueError as error:
+                    raise Invalid(f"The row of {key} is not a packed timeline: {error}.") from None
+            packed.append((key, row))
+            begin += size
         return packed
 
     def _pin(self, tx: Transaction, ref: Ref) -> Ref:

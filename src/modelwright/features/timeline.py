@@ -1,4 +1,4 @@
-"""What the online store holds of one entity, and how a row of features is read from it. Pure.
+"""How a row of features is read from what the online store holds of one entity, and how pushed rows come into it. Pure.
 
 The store keeps rows of the source and not answers: the answer at a time is computed when it is asked for, by the same rules
 as in `sql`, so it is right at every time the rows cover, and windows slide and rows go stale between two materialisations.
@@ -9,54 +9,13 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
-from itertools import pairwise
 from typing import Any
-
-import msgspec
 
 from modelwright.core.clock import isoformat
 from modelwright.core.signature import DataType
 from modelwright.features.durations import from_epoch
+from modelwright.features.packing import NOTHING, Timeline, head_size, newest, pack, unpack
 from modelwright.features.records import Aggregation, Feature, FeatureColumn, FeatureView, Value
-
-
-class Timeline(msgspec.Struct, frozen=True, array_like=True):
-    """Rows of one entity in the order in which they became known; times in microseconds since 1970, values by input."""
-
-    visible: list[int]
-    event: list[int]
-    values: list[list[Any]]
-    known: list[int] = []  # the created times, where the view has them: they decide ties
-    mark: int = 0  # the last push that is in it
-
-
-NOTHING = Timeline([], [], [])
-_pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder(Timeline).decode
-
-
-def pack(timeline: Timeline) -> bytes:
-    """The timeline as MessagePack."""
-    return _pack(timeline)
-
-
-def unpack(packed: bytes) -> Timeline:
-    """Read what `pack` wrote; `msgspec.ValidationError` for anything else."""
-    return _unpack(packed)
-
-
-def check(timeline: Timeline, inputs: int, *, created: bool) -> None:
-    """Raise `ValueError` unless the parts fit each other and a view of so many inputs, with or without created times.
-
-    There are as many values as times, and they are in order of time.
-    """
-    visible, rows = timeline.visible, len(timeline.visible)
-    if len(timeline.values) != inputs or {rows, len(timeline.event), *map(len, timeline.values)} != {rows}:
-        raise ValueError(f"it does not hold {inputs} values for each of {rows} times")
-    if len(timeline.known) != (rows if created else 0):
-        raise ValueError("its created times are not as many as its rows")
-    if rows > 1 and any(later < earlier for earlier, later in pairwise(visible)):
-        raise ValueError("its times are not in order")
 
 
 class Reading:
@@ -73,6 +32,14 @@ class Reading:
         ]
         place = {sql: i for i, sql in enumerate(view.inputs)}
         self._windows = [(each, place.get(each.sql), each.span) for each in view.features] if self.windowed else []
+        self._head = head_size(len(view.inputs))
+
+    def packed(self, row: bytes | None, at: int) -> list[Any]:
+        """The same as `values` from a packed row, or from none; of the newest row, nothing else is unpacked."""
+        if self.windowed:
+            return self.values(NOTHING if row is None else unpack(row), at)
+        found = None if row is None else newest(row, self._head, at, self.lifetime)
+        return [None] * len(self.names) if found is None else self._told(found)
 
     def values(self, timeline: Timeline, at: int) -> list[Any]:
         """The features at a time, in order, exactly as a point-in-time join gives them, but moments as text."""
@@ -85,6 +52,9 @@ class Reading:
         else:
             last = known - 1
             found = [values[last] for values in timeline.values]
+        return self._told(found)
+
+    def _told(self, found: list[Any]) -> list[Any]:
         for i in self._moments:
             if found[i] is not None:
                 found[i] = isoformat(from_epoch(found[i]))

@@ -15,6 +15,7 @@ from modelwright.core.refs import Ref
 from modelwright.features.durations import from_epoch, since_epoch
 from modelwright.features.engine import BROUGHT, arrow_type_of, moments_of
 from modelwright.features.materialise import timelines
+from modelwright.features.packing import Timeline
 from modelwright.features.records import (
     Comparison,
     FeatureView,
@@ -24,7 +25,6 @@ from modelwright.features.records import (
     Value,
     ViewRecord,
 )
-from modelwright.features.timeline import Timeline
 
 TIMESTAMP = "event_timestamp"
 TOLERANCE = 1e-9  # relative, for sums and means: floating-point addition depends on its order

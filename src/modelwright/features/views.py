@@ -39,8 +39,8 @@ class FeatureSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     log_days: int = 7  # for which they are kept: they hold the keys that were asked for
     verify_every: float = 3600.0  # seconds between two comparisons of logged reads, while a server is up
     fold_every: float = 60.0  # seconds between two versions made of what was pushed, while a server is up
-    batch_rows: int = 1000  # entities sent at a time when a view is materialised
-    batch_bytes: int = 1_000_000  # and at most so much of them, but for a single larger entity
+    batch_rows: int = 20_000  # entities sent at a time when a view is materialised
+    batch_bytes: int = 4_000_000  # and at most so much of them, but for a single larger entity
 
 
 class Views(Room):

@@ -51,7 +51,7 @@ class SqliteStore:
         """See `ports.OnlineStore`."""
         with self._transaction(write=True) as connection:
             number = self._number(connection, view, generation)
-            connection.executemany(_PUT, [(number, key, packed) for key, packed in rows])
+            connection.executemany(_PUT, [(number, key, packed) for key, packed in sorted(rows)])  # as they lie in the file
 
     def held(self, view: Ref, generation: str) -> int:
         """See `ports.OnlineStore`."""

@@ -1,0 +1,210 @@
+"""The packed row: a timeline as bytes, of which a read takes the one row that it wants. Pure.
+
+All numbers are little-endian and eight bytes wide after the first eight bytes:
+
+    count of rows (4 bytes), whether there are created times (1), 0 (1), number of inputs (2)
+    the kind of each input, a letter each, zeros up to a whole number of eight bytes
+    mark | visible of each row | event of each row | created of each row, if any | the values of each input of `d`, `i`
+    a MessagePack array with an array for each other input
+
+Kinds: `d` a float, NaN where it is missing; `i` an integer, the least of all where it is missing; `m` anything else.
+"""
+
+from __future__ import annotations
+
+import struct
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, Final
+
+import msgspec
+
+FLOAT, INTEGER, OTHER = "d", "i", "m"
+MISSING: Final = -(1 << 63)
+_MOST = 1 << 63
+_HEAD: Final = struct.Struct("<IBBH")
+_KEPT = 4096  # layouts that are remembered
+
+pack_others = msgspec.msgpack.Encoder().encode
+_unpack_others = msgspec.msgpack.Decoder(list[list[Any]]).decode
+
+
+class Timeline(msgspec.Struct, frozen=True, array_like=True):
+    """Rows of one entity in the order in which they became known; times in microseconds since 1970, values by input."""
+
+    visible: list[int]
+    event: list[int]
+    values: list[list[Any]]
+    known: list[int] = []  # the created times, where the view has them: they decide ties
+    mark: int = 0  # the last push that is in it
+
+
+NOTHING = Timeline([], [], [])
+
+
+class Layout:
+    """Where things lie in a packed row, as its first bytes say."""
+
+    def __init__(self, head: bytes) -> None:
+        self.count, created, _, inputs = _HEAD.unpack_from(head)
+        if created > 1 or len(head) != head_size(inputs):
+            raise ValueError("its head is not one")
+        self.created = bool(created)
+        self.kinds = head[_HEAD.size : _HEAD.size + inputs].decode()
+        if set(self.kinds) - {FLOAT, INTEGER, OTHER}:
+            raise ValueError(f"its kinds are {self.kinds!r}")
+        self.begin = len(head)
+        self.slots = [kind for kind in self.kinds if kind != OTHER]
+        self.plain = len(self.slots) == len(self.kinds)
+        self.end = self.begin + 8 * (1 + self.count * (2 + created + len(self.slots)))
+        self.first = 2 + created  # the columns before those of the inputs
+        self.integers = INTEGER in self.kinds
+        letters = "".join("d" if kind == FLOAT else "q" for kind in self.slots)
+        self.single = (
+            struct.Struct(f"<{self.begin + 8}x{'q' * self.first}{letters}").unpack_from if self.count == 1 else None
+        )
+
+    def check(self, packed: bytes) -> None:
+        """Raise `ValueError` unless the bytes are as long as the head says."""
+        if len(packed) < self.end or (self.plain and len(packed) != self.end):
+            raise ValueError(f"{len(packed)} bytes cannot hold {self.count} rows of {len(self.kinds)} inputs")
+
+
+_layouts: dict[bytes, Layout] = {}
+
+
+def head_size(inputs: int) -> int:
+    """How many bytes say what the others are, for so many inputs."""
+    return int(_HEAD.size) + (inputs + 7) // 8 * 8
+
+
+def head(count: int, kinds: str, *, created: bool) -> bytes:
+    """The first bytes of a packed row."""
+    return _HEAD.pack(count, created, 0, len(kinds)) + kinds.encode().ljust(head_size(len(kinds)) - _HEAD.size, b"\0")
+
+
+def layout_of(first: bytes) -> Layout:
+    """What the first bytes of a packed row say of the others; `ValueError` where they are none."""
+    found = _layouts.get(first)
+    if found is None:
+        if len(_layouts) >= _KEPT:
+            _layouts.clear()
+        found = _layouts[first] = Layout(first)
+    return found
+
+
+def _laid_out(packed: bytes) -> Layout:
+    if len(packed) < _HEAD.size:
+        raise ValueError("it is too short")
+    layout = layout_of(packed[: head_size(int.from_bytes(packed[6:8], "little"))])
+    layout.check(packed)
+    return layout
+
+
+def pack(timeline: Timeline) -> bytes:
+    """A timeline as a packed row."""
+    kinds = "".join(map(_kind, timeline.values))
+    columns: list[Sequence[Any]] = [timeline.visible, timeline.event, timeline.known]
+    letters = "q" * (1 + len(timeline.visible) + len(timeline.event) + len(timeline.known))
+    others = []
+    for kind, values in zip(kinds, timeline.values, strict=True):
+        if kind == OTHER:
+            others.append(values)
+            continue
+        missing = float("nan") if kind == FLOAT else MISSING
+        columns.append([missing if each is None else each for each in values])
+        letters += ("d" if kind == FLOAT else "q") * len(values)
+    numbers = struct.pack(f"<{letters}", timeline.mark, *(each for column in columns for each in column))
+    first = head(len(timeline.visible), kinds, created=bool(timeline.known))
+    return first + numbers + (pack_others(others) if others else b"")
+
+
+def _kind(values: Sequence[Any]) -> str:
+    """Floats and missing ones alone, or integers; else others."""
+    kinds = {type(each) for each in values} - {type(None)}
+    if kinds <= {float}:
+        return FLOAT
+    fits = kinds == {int} and all(each is None or MISSING < each < _MOST for each in values)
+    return INTEGER if fits else OTHER
+
+
+def unpack(packed: bytes) -> Timeline:
+    """Read what `pack` wrote; `ValueError` for anything else."""
+    layout = _laid_out(packed)
+    numbers = memoryview(packed)[layout.begin : layout.end].cast("q")
+    floats, count, others = numbers.cast("B").cast("d"), layout.count, iter(_others(layout, packed))
+    place, values = 1 + layout.first * count, list[list[Any]]()
+    for kind in layout.kinds:
+        if kind == OTHER:
+            values.append(next(others))
+            continue
+        part = (floats if kind == FLOAT else numbers)[place : place + count].tolist()
+        missing = MISSING if kind == INTEGER else None
+        values.append([None if each != each or each == missing else each for each in part])
+        place += count
+    times = [numbers[1 + at * count : 1 + (at + 1) * count].tolist() for at in range(layout.first)]
+    return Timeline(times[0], times[1], values, times[2] if layout.created else [], numbers[0])
+
+
+def _others(layout: Layout, packed: bytes) -> list[list[Any]]:
+    if layout.plain:
+        return []
+    try:
+        found: list[list[Any]] = _unpack_others(packed[layout.end :])
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"its last part does not read: {error}") from None
+    if [len(each) for each in found] != [layout.count] * (len(layout.kinds) - len(layout.slots)):
+        raise ValueError("its last part does not hold as many values as there are times")
+    return found
+
+
+def check(packed: bytes, inputs: int, *, created: bool) -> bool:
+    """Raise `ValueError` unless these are the rows of a view of so many inputs, with or without created times.
+
+    There are as many values as times, and the rows are in order of the times at which they became visible. Whether the same
+    holds of all bytes that begin like these, up to `head_size`, and are as many.
+    """
+    layout = _laid_out(packed)
+    if len(layout.kinds) != inputs:
+        raise ValueError(f"it does not hold {inputs} values for each of its times")
+    if layout.count and layout.created != created:
+        raise ValueError("its created times are not as many as its rows")
+    if not layout.plain:
+        _others(layout, packed)
+    if layout.count > 1:
+        visible = memoryview(packed)[layout.begin + 8 : layout.begin + 8 + 8 * layout.count].cast("q").tolist()
+        if any(later < earlier for earlier, later in pairwise(visible)):
+            raise ValueError("its times are not in order")
+    return layout.plain and layout.count == 1
+
+
+def newest(packed: bytes, head_bytes: int, at: int, lifetime: int | None) -> list[Any] | None:
+    """The values of the row that was visible last at a time, while it holds; None: there is none.
+
+    `head_bytes` is the `head_size` of the view. `ValueError` or `struct.error` where these are no packed rows.
+    """
+    layout = layout_of(packed[:head_bytes])
+    if layout.single is not None:
+        found = list(layout.single(packed))
+        if found[0] > at or (lifetime is not None and at - found[1] >= lifetime):
+            return None
+        last = 0
+        del found[: layout.first]
+    else:
+        layout.check(packed)
+        numbers, count = memoryview(packed)[layout.begin : layout.end].cast("q"), layout.count
+        last = bisect_right(numbers, at, 1, 1 + count) - 2
+        if last < 0 or (lifetime is not None and at - numbers[1 + count + last] >= lifetime):
+            return None
+        floats, place = numbers.cast("B").cast("d"), 1 + layout.first * count + last
+        found = [(floats if kind == FLOAT else numbers)[place + i * count] for i, kind in enumerate(layout.slots)]
+    if layout.integers:
+        found = [None if each != each or (each == MISSING and kind == INTEGER) else each
+                 for kind, each in zip(layout.slots, found, strict=True)]  # fmt: skip
+    else:
+        found = [None if each != each else each for each in found]
+    if layout.plain:
+        return found
+    slots, others = iter(found), iter(_others(layout, packed))
+    return [next(others)[last] if kind == OTHER else next(slots) for kind in layout.kinds]
