@@ -19,6 +19,7 @@ from modelwright.core.refs import Kind, Ref
 
 if TYPE_CHECKING:
     from modelwright.datasets import Contracts, Datasets
+    from modelwright.datasets.packs import Packs
     from modelwright.datasets.privacy import Privacy
     from modelwright.deployments import Deployments
     from modelwright.evaluation import Evaluation
@@ -323,6 +324,12 @@ class Workspace:
         settings = self.settings.section("privacy", PrivacySettings)
         keys = Path(settings.keys) if settings.keys else self.home.folder / "keys" / "purposes"
         return Privacy(self.caller, settings=settings, keys=PurposeKeys(keys))
+
+    @cached_property
+    def packs(self) -> Packs:
+        from modelwright.datasets.packs import Packs
+
+        return Packs(self.caller)
 
     @cached_property
     def contracts(self) -> Contracts:

@@ -15,9 +15,11 @@ from modelwright.cli.output import COLOURS, aside, event_row, facts, print_json,
 from modelwright.cli.progress import Telling, Told, folder_size, growing, progress
 from modelwright.core.config import HOME, PROJECT_FILE
 from modelwright.core.errors import Conflict, Corrupt, Invalid, ModelwrightError, NotFound
+from modelwright.core.wire import to_plain
 from modelwright.store.records import EventFilter
 
 if TYPE_CHECKING:
+    from modelwright.datasets.packs import SparsePacks
     from modelwright.store import Record
     from modelwright.store.doctor import Check
     from modelwright.store.storage import Unreachable
@@ -240,28 +242,39 @@ def gc(
     """Drop objects that nothing refers to; --plan only shows them.
 
     An object stays while a digest in the database leads to it, be it through another object, and while it is younger than
-    --older-than: whoever stored it may be about to refer to it. It is safe while others work.
+    --older-than: whoever stored it may be about to refer to it. It is safe while others work. Packs of chunks of which
+    versions need less than half are put anew first: the old ones go in a later run, once they are older than that again.
     """
+    from modelwright.datasets.packs import Repacked
+
+    grace = older_than * 3600
     with workspace(where) as rooms:
         with progress("looking at what is held"):
-            found = rooms.storage.unreachable(grace=older_than * 3600)
+            found, sparse = rooms.storage.unreachable(grace=grace), rooms.packs.sparse(grace=grace)
         if plan:
-            _tell_plan(found, as_json)
+            _tell_plan(found, sparse, as_json)
             return
         if found.count:
             confirm(f"{found.count} objects ({size(found.size)}) go for good.", yes=yes)
+        with progress("putting packs anew"):
+            anew = rooms.packs.repack(grace=grace, reason=reason) if sparse.packs else Repacked()
         with progress("letting go"):
-            gone = rooms.storage.collect(grace=older_than * 3600, reason=reason)
+            gone = rooms.storage.collect(grace=grace, reason=reason)
     if as_json:
-        print_json(gone)
+        print_json({**to_plain(gone), "repacked": to_plain(anew)})
     else:
+        if anew.packs:
+            said = (
+                f"{anew.packs} packs were put anew: {size(anew.written)} for the {anew.versions} versions that need them."
+            )
+            say(f"{said} The old ones, {size(anew.freed)}, go once they are older than {older_than:g} hours.")
         spared = f" {gone.spared} are needed by now and stayed." if gone.spared else ""
         say(f"{gone.count} objects went, {size(gone.size)}.{spared}")
 
 
-def _tell_plan(found: Unreachable, as_json: bool) -> None:
+def _tell_plan(found: Unreachable, sparse: SparsePacks, as_json: bool) -> None:
     if as_json:
-        print_json(found)
+        print_json({**to_plain(found), "sparse": to_plain(sparse)})
         return
     if found.objects:
         table(
@@ -271,6 +284,12 @@ def _tell_plan(found: Unreachable, as_json: bool) -> None:
         say(f"{found.count} objects would go, {size(found.size)}: {found.why}.")
     else:
         say("Nothing would go.")
+    if sparse.packs:
+        rows = [[each.digest, size(each.size), size(each.live), each.versions] for each in sparse.packs]
+        table(["pack", "size", "needed", "by versions"], rows)
+        say(
+            f"{len(rows)} packs would be put anew: {size(sparse.live)} written, {size(sparse.dead)} free after a later run."
+        )
     aside(f"{found.kept} objects are kept; {found.young} more are too young to tell.")
 
 

@@ -345,6 +345,13 @@ def bury(tx: Transaction, ref: Ref, record: Any) -> Version:
     return version
 
 
+def amend(tx: Transaction, ref: Ref, record: Any) -> None:
+    """Replace what is kept of a version where that says the same in another way: its content and digest stay."""
+    version = get(tx, ref)
+    key = (_v.kind == ref.kind, _v.name == ref.name, _v.version == version.ref.version)
+    tx.execute(catalog_versions.update().where(*key).values(record=encode_text(record)))
+
+
 def touch(tx: Transaction, ref: Ref) -> None:
     """Something about a thing (or about one version of it, and so about the thing) has changed now."""
     tx.execute(catalog_things.update().where(_t.kind == ref.kind, _t.name == ref.name).values(changed_at=tx.stamp))

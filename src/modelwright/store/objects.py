@@ -180,6 +180,13 @@ class Objects:
         with _trouble(self.location), suppress(FileNotFoundError):
             obstore.delete(self._store, _key(digest))
 
+    def renew(self, digest: str) -> None:
+        """Make an object as young as one that is stored now, if it is here, so that the collector leaves it for a while."""
+        with _trouble(self.location):
+            if self._size(digest) is not None and not self._renew(digest):
+                content = self.read(digest)  # in a bucket, what is old is only renewed by storing it again
+                self._upload(digest, len(content), content)
+
     def verify(self, digest: str) -> None:
         """Read it through; `Corrupt` or `NotFound` says what is wrong."""
         for _ in self.stream(digest):
