@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,8 +61,11 @@ def run_checks(checks: Sequence[Check], grounds: Grounds) -> CheckReport:
         connection = connect({TABLE: grounds.files, **views}, guarded=guarded, spill=Path(spill))
         plans = _plans(checks, basis, connection, others, problems)
         quoting = not any(column.personal for version in _looked_at(basis, others) for column in version.columns)
-        figures = _counted(plans, grounds.files)
-        asked = {position: plan for position, plan in plans.items() if position not in figures}
+        with ThreadPoolExecutor(1) as beside:  # one thread counts while those of DuckDB do the rest
+            counting = beside.submit(_counted, plans, grounds.files)
+            asked = {position: plan for position, plan in plans.items() if plan.counted is None}
+            figures = _figures(connection, asked, problems, quoting=quoting) | counting.result()
+        asked = {position: plan for position, plan in plans.items() if position not in figures.keys() | problems.keys()}
         figures |= _figures(connection, asked, problems, quoting=quoting)
         for position in plans.keys() - problems.keys():
             about = others[position][1].ref if position in others else None
