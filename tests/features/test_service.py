@@ -297,7 +297,7 @@ def test_a_broken_off_materialisation_stays_unseen_and_goes_on(applied: Workspac
         applied.features.load(plan.view, generation=plan.generation, rows=again)
     assert applied.features.arrived(plan.view, generation=plan.generation) == 2
     made = applied.features.materialise("features:weather", hour(4))
-    held = sum(each.size for each in (*first, *second))
+    held = first.size + second.size
     assert made == replace(plan, rows=2, waiting=False, bytes=held, seconds=made.seconds)
 
 
