@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import signal
 import socket
@@ -13,7 +12,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ from modelwright.store.objects import S3Settings
 from modelwright.store.upgrade import prepare
 from modelwright.testing import serving
 from modelwright.workspace import ServerSettings, Settings, Workspace, WorkspaceSettings, open_workspace
+from tests.databases import Databases, flushing, new_database
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -99,21 +99,6 @@ def postgres_server() -> Iterator[str]:
             server.cleanup()
 
 
-def flushing(server: str, *, on: bool) -> None:
-    """Whether a PostgreSQL server flushes what it writes.
-
-    In tests it leaves that to the operating system, where nobody pulls the plug: to drop a database takes it two seconds
-    otherwise, and each test has one.
-    """
-    admin = sa.create_engine(server, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(sa.text(f"ALTER SYSTEM SET fsync = {'on' if on else 'off'}"))
-        connection.execute(sa.text("SELECT pg_reload_conf()"))
-        while connection.execute(sa.text("SHOW fsync")).scalar_one() != ("on" if on else "off"):
-            time.sleep(0.01)
-    admin.dispose()
-
-
 @pytest.fixture
 def flushed(request: pytest.FixtureRequest) -> Iterator[None]:
     """PostgreSQL as it is where it holds anything: it flushes every commit."""
@@ -123,19 +108,10 @@ def flushed(request: pytest.FixtureRequest) -> Iterator[None]:
     flushing(server, on=False)
 
 
-@contextmanager
-def new_database(server: str, *, like: str = "template1") -> Iterator[str]:
-    """A new PostgreSQL database, a copy of another one, until the block ends."""
-    name = f"test_{secrets.token_hex(6)}"
-    admin = sa.create_engine(server, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name} TEMPLATE {like} STRATEGY file_copy"))
-    try:
-        yield sa.make_url(server).set(database=name).render_as_string(hide_password=False)
-    finally:
-        with admin.connect() as connection:
-            connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
-        admin.dispose()
+@pytest.fixture(scope="session")
+def databases(postgres_server: str) -> Databases:
+    """Its databases that are used again."""
+    return Databases(postgres_server)
 
 
 @pytest.fixture
@@ -171,6 +147,7 @@ def furnished_sqlite(
 def furnished_postgres(
     furnish: Callable[[Workspace], Any] | None,
     postgres_server: str,
+    databases: Databases,
     migrated_postgres: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[Path, str]]:
@@ -179,8 +156,9 @@ def furnished_postgres(
     if furnish is None:
         yield _furnished(None, folder), migrated_postgres
         return
-    with new_database(postgres_server, like=migrated_postgres) as url:
-        yield _furnished(furnish, folder, database=url), str(sa.make_url(url).database)
+    with databases.model(migrated_postgres) as name:
+        url = sa.make_url(postgres_server).set(database=name).render_as_string(hide_password=False)
+        yield _furnished(furnish, folder, database=url), name
 
 
 def _furnished(
@@ -198,16 +176,16 @@ def _furnished(
 
 
 @pytest.fixture
-def workspace_postgres(postgres_server: str, furnished_postgres: tuple[Path, str]) -> Iterator[str]:
+def workspace_postgres(databases: Databases, furnished_postgres: tuple[Path, str]) -> Iterator[str]:
     """The database of the test's own workspace, where that is on PostgreSQL."""
-    with new_database(postgres_server, like=furnished_postgres[1]) as url:
+    with databases.like(furnished_postgres[1]) as url:
         yield url
 
 
 @pytest.fixture(scope="module")
-def module_postgres(postgres_server: str, migrated_postgres: str) -> Iterator[str]:
+def module_postgres(databases: Databases, migrated_postgres: str) -> Iterator[str]:
     """A database for a whole module of tests."""
-    with new_database(postgres_server, like=migrated_postgres) as url:
+    with databases.like(migrated_postgres) as url:
         yield url
 
 

@@ -16,7 +16,7 @@ from modelwright.core.principals import Principal
 from modelwright.store import Database, Embedded, LedgerSettings, Record, Transaction
 from modelwright.store.objects import Objects
 from modelwright.store.tables import metadata
-from tests.conftest import new_database
+from tests.databases import new_database
 
 OWN_TABLES = set(metadata.tables)  # as long as no other room was imported
 
@@ -68,8 +68,8 @@ def database(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock)
     """An empty record on either database."""
     with ExitStack() as stack:
         if request.param == "postgresql":
-            server, like = (request.getfixturevalue(name) for name in ("postgres_server", "record_postgres"))
-            made = Database(stack.enter_context(new_database(server, like=like)), clock)
+            databases, like = (request.getfixturevalue(name) for name in ("databases", "record_postgres"))
+            made = Database(stack.enter_context(databases.like(like)), clock)
         else:
             made = Database(f"sqlite:///{tmp_path}/record.db", clock)
             make_own_tables(made)
