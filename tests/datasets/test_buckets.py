@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
 from msgspec.structs import asdict
+from pyiceberg.catalog.memory import InMemoryCatalog
 
 from modelwright.cli.entry import run
 from modelwright.core.errors import Gone, Invalid
@@ -135,3 +136,28 @@ def test_tables_of_lakes_are_read_in_a_bucket(rooms, prefix, s3_server):
     obstore.delete(store, gone)
     with pytest.raises(Gone, match="1 of the 2 files"):
         rooms.datasets.read(version.ref)
+
+
+def test_an_iceberg_table_is_read_in_a_bucket_by_its_snapshots(rooms, prefix, s3_server):
+    store, address = prefix
+    reached = {
+        "s3.endpoint": s3_server.endpoint, "s3.access-key-id": "test", "s3.secret-access-key": "test",
+        "s3.region": "us-east-1",
+    }  # fmt: skip
+    table = pa.table({"id": range(20), "word": ["a", "b"] * 10})
+    catalog = InMemoryCatalog("test", warehouse=address, **reached)
+    catalog.create_namespace("n")
+    made = catalog.create_table("n.t", schema=table.schema, location=f"{address}iceberg")
+    made.append(table)
+    first = rooms.datasets.add_in_place("trips", f"iceberg:{address}iceberg", key="id")
+    made.append(pa.table({"id": range(20, 25), "word": ["c"] * 5}))
+    second = rooms.datasets.add_in_place("trips", f"iceberg:{address}iceberg")
+    assert (first.rows, second.rows, second.parent, second.stored) == (20, 25, first.ref, 0)
+    assert second.lake.address == f"{address}iceberg"
+    assert rooms.datasets.read(first.ref, ["id"], "word = 'b' AND id < 6")["id"].to_pylist() == [1, 3, 5]
+    assert rooms.datasets.relation(second.ref).aggregate("count(*), sum(id)").fetchall() == [(25, 300)]
+    assert rooms.datasets.diff(first.ref, second.ref).rows.added == 5
+    (older, *_) = [each.file.file_path for each in made.scan(snapshot_id=made.snapshots()[0].snapshot_id).plan_files()]
+    obstore.delete(store, older.removeprefix(address))
+    with pytest.raises(Gone, match="1 of the 1 files"):
+        rooms.datasets.read(first.ref)

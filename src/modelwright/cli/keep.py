@@ -264,12 +264,14 @@ def gc(
         print_json({**to_plain(gone), "repacked": to_plain(anew)})
     else:
         if anew.packs:
-            said = (
-                f"{anew.packs} packs were put anew: {size(anew.written)} for the {anew.versions} versions that need them."
-            )
+            said = f"{_packs(anew.packs)} put anew: {size(anew.written)}, needed by versions."
             say(f"{said} The old ones, {size(anew.freed)}, go once they are older than {older_than:g} hours.")
         spared = f" {gone.spared} are needed by now and stayed." if gone.spared else ""
         say(f"{gone.count} objects went, {size(gone.size)}.{spared}")
+
+
+def _packs(count: int) -> str:
+    return "1 pack" if count == 1 else f"{count:,} packs"
 
 
 def _tell_plan(found: Unreachable, sparse: SparsePacks, as_json: bool) -> None:
@@ -287,9 +289,7 @@ def _tell_plan(found: Unreachable, sparse: SparsePacks, as_json: bool) -> None:
     if sparse.packs:
         rows = [[each.digest, size(each.size), size(each.live), each.versions] for each in sparse.packs]
         table(["pack", "size", "needed", "by versions"], rows)
-        say(
-            f"{len(rows)} packs would be put anew: {size(sparse.live)} written, {size(sparse.dead)} free after a later run."
-        )
+        say(f"{_packs(len(rows))} to put anew: {size(sparse.live)} written, {size(sparse.dead)} free after a later run.")
     aside(f"{found.kept} objects are kept; {found.young} more are too young to tell.")
 
 

@@ -61,7 +61,13 @@ class Pushes(Room):
         """
         if source.kind is not Kind.DATASET or source.selector is not None or not 0 < len(id) <= 200:
             raise Invalid(f"Rows are pushed to a dataset as a whole, under an id; not to {source} as {id[:200]!r}.")
-        record: DatasetRecord = convert(catalog.get(tx, source).record, DatasetRecord)
+        version = catalog.get(tx, source)
+        record: DatasetRecord = convert(version.record, DatasetRecord)
+        if record.lake is not None:
+            raise Invalid(
+                f"{version.ref} lies in place, at {record.lake.address}: no version can be made of what is pushed to it.",
+                mend=f"Write the rows there, and register it again: mw data add {source.name} {record.source} --in-place",
+            )
         rows, table = _received(data)
         if [(field.name, str(field.type)) for field in table.schema] != [(c.name, c.type) for c in record.columns]:
             raise Invalid(f"The rows have not the columns of {source}.", mend="Send them with `push`.")
@@ -142,14 +148,15 @@ class Pushes(Room):
 
     @operation("read", on="source")
     def settled(self, tx: Transaction, source: Ref) -> bool:
-        """Whether the newest version of a dataset holds everything that was pushed."""
-        return queries.count(tx, source.whole)[0] == 0
+        """Whether the newest version of a dataset holds everything that was pushed, or never can, as a table in place."""
+        return queries.count(tx, source.whole)[0] == 0 or _lies_in_place(tx, source.whole)
 
     @operation("read", on="")
     def streams(self, tx: Transaction) -> list[Ref]:
-        """The datasets with pushes that no version holds yet, of those that the caller may read."""
+        """The datasets with pushes that no version holds yet and one could, of those that the caller may read."""
         may = scopes.may_read(tx, Kind.DATASET)
-        return [Ref(Kind.DATASET, name) for name in queries.waiting(tx) if may(name)]
+        found = [Ref(Kind.DATASET, name) for name in queries.waiting(tx) if may(name)]
+        return [each for each in found if not _lies_in_place(tx, each)]
 
     # At the caller's side
 
@@ -306,6 +313,12 @@ class Folding:
             if each.push.id not in self._tables:
                 self._tables[each.push.id] = _opened(b64decode(each.data))
         return arrivals(view, [(each.push.number, self._tables[each.push.id]) for each in pushes], self._session)
+
+
+def _lies_in_place(tx: Transaction, source: Ref) -> bool:
+    """Whether the newest version of a dataset is a table that lies elsewhere: then pushes before it stay in the journal."""
+    newest = catalog.latest(tx, source)
+    return newest is not None and newest.record.get("lake") is not None
 
 
 def _received(data: str) -> tuple[bytes, pa.Table]:
