@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from modelwright.core.errors import Invalid
+from modelwright.core.errors import Invalid, NotFound
 from modelwright.core.refs import Ref
 from modelwright.datasets import Contract, PromisedColumn, Unique
 from modelwright.store import Verdict
@@ -119,6 +119,34 @@ def test_a_disk_that_is_full_in_the_middle_leaves_the_version_before(embedded, t
     _untouched(things)
     left = [each for each in (embedded.home.folder / "objects").rglob("*") if each.is_file() and each.name not in before]
     assert all(len(each.name) >= 60 for each in left), left  # whole objects, which the collector finds, and nothing half
+
+
+FULL_OF_FILES = """
+import resource, sys
+import modelwright
+workspace = modelwright.connect(sys.argv[1])
+workspace.datasets.list()
+resource.setrlimit(resource.RLIMIT_FSIZE, (20 << 20, 20 << 20))
+try:
+    workspace.datasets.add_files("noise", sys.argv[2])
+except modelwright.ModelwrightError as error:
+    print(type(error).__name__, error.message)
+"""
+
+
+def test_a_disk_that_is_full_while_packs_are_stored_beside_leaves_nothing_half(embedded, things, tmp_path):
+    (embedded.home.project / "modelwright.toml").touch()
+    noise = tmp_path / "noise.bin"
+    noise.write_bytes(np.random.default_rng(0).bytes(80 << 20))  # the first pack cannot be stored while the next is filled
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_OF_FILES, str(embedded.home.project), str(noise)], capture_output=True, text=True
+    )
+    assert done.stdout.startswith("Unavailable"), done.stdout + done.stderr
+    _untouched(things)
+    with pytest.raises(NotFound):
+        embedded.datasets.show(Ref.parse("dataset:noise"))
+    left = [each for each in (embedded.home.folder / "objects" / ".incoming").rglob("*") if each.is_file()]
+    assert not left
 
 
 def test_two_writers_of_one_table_both_keep_their_version(embedded):

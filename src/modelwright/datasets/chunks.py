@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -140,7 +142,8 @@ class Packer:
             packer.flush()
             chunk = packer.where(digest)
 
-    Where the block ends with an error, packs that were stored before it remain, for the collector.
+    A full pack is stored by a thread of its own while the next one is filled. Where the block ends with an error, packs
+    that were stored before it remain, for the collector.
     """
 
     def __init__(self, blobs: Blobs, known: KnownChunks) -> None:
@@ -148,10 +151,12 @@ class Packer:
         self._known = known
         self._found: dict[bytes, Chunk] = {}  # of what was added here: where it lies
         self._ahead: dict[bytes, int] = {}  # what goes into the next pack: sizes by digest
-        self._room: memoryview | None = (
-            None  # of the next pack; used again: fresh memory costs more than what is done with it
-        )
+        self._room: memoryview | None = None  # of the next pack; used again, as fresh memory costs much
         self._size = 0
+        self._spare: memoryview | None = None  # the memory of the pack that was stored last
+        self._under_way: dict[bytes, int] = {}  # what is in the pack that is being stored
+        self._storing: Future[str] | None = None
+        self._beside: ThreadPoolExecutor | None = None
         self._packs: dict[bytes, int | None] = {}  # packs of others, and their size
         self.stored = 0  # bytes that were stored, in all packs
 
@@ -159,13 +164,17 @@ class Packer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, _error: object, _trace: TracebackType | None) -> None:
-        if kind is None:
-            self.flush()
+        try:
+            if kind is None:
+                self.flush()
+        finally:
+            if self._beside is not None:
+                self._beside.shutdown()
 
     def add(self, piece: bytes | memoryview) -> bytes:
         """Store a chunk, unless it is; gives its digest. It is on the disk after the next `flush`."""
         digest = blake3(piece).digest()
-        if digest not in self._ahead and not self.has(digest):
+        if not self._awaited(digest) and not self.has(digest):
             self.room(len(piece))[: len(piece)] = piece
             self._take(digest, len(piece))
         return digest
@@ -184,15 +193,18 @@ class Packer:
         """Store the first bytes of `room` as a chunk; as `add`, but for a copy of them."""
         assert self._room is not None
         digest = blake3(self._room[self._size : self._size + size]).digest()
-        if digest not in self._ahead and not self.has(digest):
+        if not self._awaited(digest) and not self.has(digest):
             self._take(digest, size)
         return digest
+
+    def _awaited(self, digest: bytes) -> bool:
+        return digest in self._ahead or digest in self._under_way
 
     def _take(self, digest: bytes, size: int) -> None:
         self._ahead[digest] = size
         self._size += size
         if self._size >= PACK:
-            self.flush()
+            self._send()
 
     def has(self, digest: bytes) -> bool:
         """Whether a chunk is stored, and its pack is there."""
@@ -219,17 +231,36 @@ class Packer:
 
     def flush(self) -> None:
         """Store what was added."""
-        if not self._ahead or self._room is None:
-            return
-        pack = bytes.fromhex(self._blobs.put(self._room[: self._size]))
-        start, stored = 0, []
-        for digest, size in self._ahead.items():
-            stored.append(Chunk(digest, pack, start, size))
+        self._settle()
+        if self._ahead and self._room is not None:
+            self._keep(self._blobs.put(self._room[: self._size]), self._ahead)
+            self._ahead, self._size = {}, 0
+
+    def _send(self) -> None:
+        """Have what was added stored, once what was sent before is."""
+        assert self._room is not None
+        self._settle()
+        self._beside = self._beside or ThreadPoolExecutor(1, "packs")
+        self._storing = self._beside.submit(copy_context().run, self._blobs.put, self._room[: self._size])
+        self._under_way, self._ahead, self._size = self._ahead, {}, 0
+        self._room, self._spare = self._spare, self._room
+
+    def _settle(self) -> None:
+        """Wait for what was sent."""
+        if self._storing is not None:
+            storing, self._storing = self._storing, None
+            self._keep(storing.result(), self._under_way)
+            self._under_way = {}
+
+    def _keep(self, pack: str, sizes: Mapping[bytes, int]) -> None:
+        """Learn where chunks lie that were stored."""
+        start, stored, name = 0, [], bytes.fromhex(pack)
+        for digest, size in sizes.items():
+            stored.append(Chunk(digest, name, start, size))
             start += size
         self._found |= {chunk.digest: chunk for chunk in stored}
-        self._known.keep(pack, stored)
+        self._known.keep(name, stored)
         self.stored += start
-        self._ahead, self._size = {}, 0
 
     def _size_of(self, pack: bytes) -> int:
         if pack not in self._packs:

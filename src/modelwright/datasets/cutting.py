@@ -32,10 +32,10 @@ _MIX: Final = 0xBF58476D1CE4E5B9
 Borders = Callable[[Path], Sequence[int]]
 
 
-def pieces(path: Path, borders: Sequence[int]) -> Iterator[bytes]:
+def pieces(path: Path, borders: Sequence[int]) -> Iterator[bytes | memoryview]:
     """The content of a file as chunks: cut at the borders, and where these are far apart by content.
 
-    Pieces shorter than `JOINED` are joined with those after them.
+    Pieces shorter than `JOINED` are joined with those after them. Each lies in memory that the next one may be read into.
     """
     with path.open("rb", buffering=0) as file:
         left = path.stat().st_size
@@ -98,8 +98,8 @@ class _Room:
     def __init__(self) -> None:
         self._data = bytearray()
 
-    def cut(self, file: IO[bytes], length: int) -> Iterator[bytes]:
-        """The next bytes of a file, as chunks."""
+    def cut(self, file: IO[bytes], length: int) -> Iterator[bytes | memoryview]:
+        """The next bytes of a file, as chunks; each is there until the next is asked for."""
         if length <= LEAST:
             if data := _exactly(file, length):
                 yield data
@@ -121,7 +121,7 @@ class _Room:
             places, hashes = np.concatenate([places, new + begin]), np.concatenate([hashes, of_them])
             start = 0
             for end in _ends(places, hashes, held, final=not length):
-                yield bytes(view[start:end])
+                yield view[start:end]
                 start = end
             view[: held - start] = view[start:held]
             kept = np.searchsorted(places, start)

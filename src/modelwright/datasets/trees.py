@@ -147,8 +147,8 @@ def learn(root: Path, path: str, seen: Seen, index: Index) -> bytes:
     return digest
 
 
-def content(file: str, seen: Seen) -> Iterator[bytes]:
-    """A file as the chunks that it is stored in; `Conflict` in the end if it is not any more as it was seen."""
+def content(file: str, seen: Seen) -> Iterator[bytes | memoryview]:
+    """A file as its chunks, each there until the next is asked for; `Conflict` in the end if it is not as it was seen."""
     if seen.size > LEAST:
         yield from pieces(Path(file), borders(Path(file)))
         now = Seen.of(Path(file).stat())
@@ -156,7 +156,7 @@ def content(file: str, seen: Seen) -> Iterator[bytes]:
         room = memoryview(bytearray(seen.size + 1))
         size, now = _read_into(room, file, seen.size)
         if size:
-            yield bytes(room[:size])
+            yield room[:size]
     if now != seen:
         raise _changed(file)
 
