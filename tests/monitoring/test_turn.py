@@ -4,13 +4,20 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from modelwright.core.refs import Ref
+from modelwright.datasets import Datasets
 from modelwright.datasets.pruning import objects_of
+from modelwright.datasets.segments import TableSketch
 from modelwright.monitoring import AlertState, Aspect, Label, PerformanceRule, Period, Watch, WatchedColumn
 from modelwright.monitoring.ports import AT, ID, MODEL, VARIANT
+from modelwright.monitoring.profiling import Profiles
 from modelwright.monitoring.turn import MonitorTurn
+from modelwright.store.storage import Storage
 from tests.monitoring.conftest import Tables
 
 START, DAY, HOUR = datetime(2013, 1, 1, tzinfo=UTC), timedelta(days=1), timedelta(hours=1)
@@ -274,3 +281,142 @@ def test_a_period_is_compared_with_when_the_log_has_let_go_of_it(home, logged, t
     assert (calm.findings, calm.notes) == ([], [])
     assert set(COLUMNS) <= set(moved.findings)
     assert "holds 0 of the 750 predictions" in moved.notes[0]
+
+
+def test_profile_is_compared_with_profile_and_finds_what_rows_find(home, logged, turn, tmp_path):
+    holdout = rows(0, 2000, seed=7)[0].drop([ID, AT, MODEL, VARIANT])
+    datasets = Datasets(home.caller)
+    version = datasets.add("holdout", holdout).ref
+    by = {
+        profiled: home.monitoring.watch(
+            Ref.parse(f"deployment:d{profiled}"), Watch(reference=version, profiled=profiled, min_rows=300)
+        ).ref
+        for profiled in (False, True)
+    }
+    for day in range(9):
+        table = rows(day, shift=0.0 if day < 5 else 0.9)[0]
+        for profiled in by:
+            logged.log(f"d{profiled}", table)
+    judge = MonitorTurn(home.monitoring, datasets, logged)
+    for day in (4, 9):
+        home.clock.advance(START + day * DAY + HOUR)
+        judge.turn(home.clock.now())
+    plain, profiled = (home.monitoring.results(by[each]) for each in (False, True))
+    assert [(w.start, w.end, w.rows, w.model) for w in plain] == [(w.start, w.end, w.rows, w.model) for w in profiled]
+    assert len(plain) == 4
+    assert [window.findings for window in plain] == [window.findings for window in profiled]
+    for one, other in zip(plain, profiled, strict=True):
+        for exact, sketched in zip(one.columns, other.columns, strict=True):
+            assert (exact.column, exact.detector) == (sketched.column, sketched.detector)
+            assert sketched.effect == pytest.approx(exact.effect, abs=0.03)
+        assert other.notes[-2] == "Compared profile with profile: a share of the window's is off by at most 0.0%."
+        assert other.notes[-1].startswith("As it was asked for: its profile stands for them")
+        assert one.profile is None
+    assert len(home.monitoring.alerts().items) == 2
+
+
+def test_profiles_of_windows_are_kept_and_put_together_without_the_log(home, logged, turn, reference):
+    datasets = Datasets(home.caller)
+    version = datasets.add("holdout", rows(0, 500, seed=7)[0].drop([ID, AT, MODEL, VARIANT])).ref
+    ref = home.monitoring.watch(DEPLOYMENT, Watch(reference=version, profiled=True)).ref
+    judge = MonitorTurn(home.monitoring, datasets, logged)
+    for day in range(3):
+        logged.log("delay", rows(day)[0])
+    home.clock.advance(START + 3 * DAY + HOUR)
+    judge.turn(home.clock.now())
+    everything = pa.concat_tables([rows(day)[0] for day in range(3)])
+    logged.tables.clear()
+    together, *others = (datasets.kept_sketch(window.profile) for window in home.monitoring.results(ref))
+    for each in others:
+        together.merge(each)
+    assert together.rows == 750
+    assert set(together.columns) == {*COLUMNS, "kind", "score"}  # and nothing that names a prediction
+    middle = float(np.median(everything["x0"].to_numpy()))
+    numbers, weights = together.columns["x0"].quantiles.weighted()
+    assert numbers[np.searchsorted(np.cumsum(weights), 375)] == pytest.approx(middle, abs=0.05)
+    counted = {value: together.columns["kind"].frequent.counts[value] for value in ("a", "b")}
+    assert counted == {value: everything["kind"].to_pylist().count(value) for value in ("a", "b")}
+    blobs = home.caller.blobs
+    assert {window.profile for window in home.monitoring.results(ref)} <= set(blobs.list())
+    assert not {window.profile for window in home.monitoring.results(ref)} & {
+        each.digest for each in Storage(home.caller).unreachable(grace=0.0).objects
+    }
+
+
+def test_a_profile_of_a_window_is_of_the_version_that_answered_most_and_quotes_nobody(home, logged, turn, reference):
+    datasets = Datasets(home.caller)
+    version = datasets.add("holdout", rows(0, 500, seed=7)[0].drop([ID, AT, MODEL, VARIANT])).ref
+    ref = home.monitoring.watch(DEPLOYMENT, Watch(reference=version, profiled=True, min_rows=100)).ref
+    table = rows(0, 200)[0]
+    kinds = ["a"] * 199 + ["somebody@x.org"]
+    logged.log("delay", table.set_column(table.column_names.index("kind"), "kind", pa.array(kinds)))
+    other = rows(0, 60, version=2, shift=5.0, seed=5)[0]
+    logged.log("delay", other.set_column(0, ID, pa.array([f"other-{i}" for i in range(60)])))
+    home.clock.advance(START + DAY + HOUR)
+    MonitorTurn(home.monitoring, datasets, logged).turn(home.clock.now())
+    (window,) = home.monitoring.results(ref)
+    assert (window.rows, window.model) == (200, Ref.parse("model:delay@1"))
+    assert window.notes[0] == "60 rows that other versions answered are left out."
+    kept = datasets.kept_sketch(window.profile)
+    assert (kept.rows, kept.columns["kind"].frequent.counts) == (200, {"a": 199})
+    assert b"somebody" not in b"".join(home.caller.blobs.read(digest) for digest in home.caller.blobs.list())
+
+
+def test_a_period_is_compared_by_its_profile_too_and_a_column_of_another_kind_is_told(home, logged, turn, reference):
+    watch = Watch(period=Period(since=START, until=START + 2 * DAY), since=START + 2 * DAY, profiled=True)
+    ref = home.monitoring.watch(DEPLOYMENT, watch).ref
+    for day in range(2):
+        logged.log("delay", rows(day)[0])
+    logged.log("delay", rows(2)[0])
+    turn(START + 3 * DAY + HOUR)
+    later = rows(3, shift=0.9)[0]
+    place = later.column_names.index("kind")
+    logged.tables["delay"] = later.set_column(place, "kind", pa.array(np.arange(250.0)))  # and no row of the period
+    turn(START + 4 * DAY + HOUR)
+    calm, window = home.monitoring.results(ref)
+    assert "kind" in {each.column for each in calm.columns}
+    assert set(COLUMNS) <= set(window.findings)
+    assert "kind" not in {each.column for each in window.columns}
+    assert "kind is numeric here and categorical in the reference." in window.notes
+
+
+@given(
+    gaps=st.lists(st.integers(0, 40), max_size=60),
+    begin=st.integers(0, 30),
+    least=st.integers(1, 6),
+    until=st.integers(1, 12),
+)
+def test_profiled_windows_are_the_windows_of_rows(gaps, begin, least, until):
+    from modelwright.monitoring.windows import closed
+
+    hours = np.cumsum(gaps).tolist()
+    times = [START + hour * HOUR for hour in hours]
+    table = pa.table(
+        {
+            AT: pa.array(times, pa.timestamp("us", "UTC")),
+            MODEL: ["model:delay@1"] * len(times),
+            "x": [float(h) for h in hours],
+        }
+    )
+    since, end = START + begin * HOUR, START + until * DAY
+    expected, reached = closed(times, since=since, until=end, every=DAY, least=least)
+    found = Profiles(_Sketching(), _Table(table)).windows("d", since=since, until=end, every=DAY, least=least)
+    *windows, last = [(window, {k: v.rows for k, v in held.items()}) for window, held in found]
+    assert [window for window, _ in windows] == expected
+    assert last[0].end == reached
+    assert all(held == {"model:delay@1": window.rows} for window, held in windows)
+
+
+class _Sketching:
+    def sketch_rows(self, tables):
+        return TableSketch([])
+
+
+class _Table:
+    def __init__(self, table):
+        self.table = table
+
+    def read(self, deployment, since, until):
+        times = self.table.column(AT)
+        bounds = [pa.scalar(each, pa.timestamp("us", "UTC")) for each in (since, until)]
+        return self.table.filter(pc.and_(pc.greater_equal(times, bounds[0]), pc.less(times, bounds[1])))

@@ -96,9 +96,18 @@ class TableSketch:
             column.frequent.error += max((count for count in counts.values() if count < fewer_than), default=0)
 
     def merge(self, other: TableSketch) -> None:
-        """Take in what another has seen of the same columns: rows that come after these."""
+        """Take in what another has seen: rows that come after these. What one has no column for is missing in it."""
+        before, further = self.rows, other.rows
+        for name, found in other.columns.items():
+            if name not in self.columns:
+                self.columns[name] = ColumnSketch(quoting=found.quoting)
+                self.columns[name].rows = before
+                self.kinds[name] = other.kinds[name]
         for name, column in self.columns.items():
-            column.merge(other.columns[name])
+            if name in other.columns:
+                column.merge(other.columns[name])
+            else:
+                column.rows += further
 
 
 def sketch_files(

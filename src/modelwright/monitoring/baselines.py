@@ -64,6 +64,8 @@ class Baselines:
 
     def _found(self, monitor: Monitor, state: Mapping[str, Any]) -> Reference:
         watch = monitor.watch
+        if watch.profiled and (sketch := self._profile(monitor, state)) is not None:
+            return _profiled(sketch, "As it was asked for")
         if watch.reference is not None:
             return self._of_version(watch.reference)
         assert watch.period is not None
@@ -73,6 +75,19 @@ class Baselines:
             return reference_of(_thinned(table))
         said = f"The log holds {table.num_rows} of the {kept['rows']} predictions of the reference period by now"
         return _profiled(self._datasets.kept_sketch(kept["sketch"]), said)
+
+    def _profile(self, monitor: Monitor, state: Mapping[str, Any]) -> Any | None:
+        """The profile of a reference; None where a version has none, and its rows have to do."""
+        watch = monitor.watch
+        if watch.reference is not None:
+            try:
+                return self._datasets.sketch(watch.reference)
+            except NotFound:
+                return None
+        if (kept := state.get(BASELINE)) is not None:
+            return self._datasets.kept_sketch(kept["sketch"])
+        assert watch.period is not None
+        return self._datasets.sketch_rows(self._logged(monitor, watch.period))
 
     def _of_version(self, ref: Ref) -> Reference:
         try:

@@ -60,8 +60,13 @@ def main_version(rows: pa.Table) -> tuple[Ref | None, pa.Table, list[str]]:
     name, count = often.most_common(1)[0]
     if count == rows.num_rows:
         return Ref.parse(name), rows, []
-    notes = [f"{rows.num_rows - count} rows that other versions answered are left out."]
+    notes = others_left_out(rows.num_rows - count)
     return Ref.parse(name), rows.filter(pc.equal(rows.column(MODEL), name)), notes
+
+
+def others_left_out(count: int) -> list[str]:
+    """What is said of rows that other versions answered."""
+    return [f"{count} rows that other versions answered are left out."] if count else []
 
 
 # Drift
@@ -71,9 +76,27 @@ def judge_drift(window: Window, rows: pa.Table, reference: Reference, watch: Wat
     """Every watched column of the window against the reference, the false discovery rate held over all of them."""
     model, rows, notes = main_version(rows)
     held = reference.columns
-    columns, absent = _watched(rows, held, watch)
-    notes += [*reference.notes, *(f"{name} is not in the {side}." for name, side in absent)]
-    samples = {c.name: values_of(rows.column(c.name), held[c.name].kind) for c in columns}
+    wanted = {each.name for each in watch.columns} or set(rows.column_names)
+    here = [name for name in rows.column_names if name in held and name in wanted and name not in OWN]
+    samples = {name: values_of(rows.column(name), held[name].kind) for name in here}
+    return judge_samples(window, model, rows.num_rows, samples, reference, watch, notes, named=rows.column_names)
+
+
+def judge_samples(
+    window: Window,
+    model: Ref | None,
+    rows: int,
+    samples: Mapping[str, Values],
+    reference: Reference,
+    watch: Watch,
+    notes: Sequence[str] = (),
+    *,
+    named: Sequence[str] | None = None,
+) -> WindowResult:
+    """The same for columns that are samples already; `named` are all columns that the window has, by default those."""
+    held = reference.columns
+    columns, absent = _watched(list(samples) if named is None else named, held, watch)
+    told = [*notes, *reference.notes, *(f"{name} is not in the {side}." for name, side in absent)]
     found = {c.name: REGISTRY[_detector(c, samples[c.name])].compare(held[c.name], samples[c.name]) for c in columns}
     beyond_chance = significant(found, watch.false_discovery_rate)
     results = [
@@ -92,21 +115,21 @@ def judge_drift(window: Window, rows: pa.Table, reference: Reference, watch: Wat
         aspect=Aspect.DRIFT,
         start=window.start,
         end=window.end,
-        rows=rows.num_rows,
+        rows=rows,
         model=model,
         columns=results,
         findings=sorted(result.column for result in results if result.drifted),
-        notes=notes,
+        notes=told,
     )
 
 
 def _watched(
-    rows: pa.Table, reference: Mapping[str, Values], watch: Watch
+    named: Sequence[str], reference: Mapping[str, Values], watch: Watch
 ) -> tuple[list[WatchedColumn], list[tuple[str, str]]]:
     if not watch.columns:
-        shared = [name for name in rows.column_names if name in reference and name not in OWN]
+        shared = [name for name in named if name in reference and name not in OWN]
         return [WatchedColumn(name=name) for name in shared], []
-    here = set(rows.column_names)
+    here = set(named)
     absent = [(c.name, "reference" if c.name in here else "predictions") for c in watch.columns]
     there = [c for c in watch.columns if c.name in here and c.name in reference]
     known = {c.name for c in there}

@@ -68,6 +68,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     among: int = 3  # ... among so many latest ones
     clear_after: int = 3  # windows without a finding until an alert clears by itself
     cool_down: timedelta = timedelta(days=7)  # after an alert ended, until the same cause may raise another
+    profiled: bool = False  # windows and reference are compared by their profiles, and those of the windows are kept
     performance: PerformanceRule | None = None
     owner: str = ""  # who is to act
 
@@ -114,6 +115,7 @@ class WindowResult(msgspec.Struct, frozen=True, kw_only=True):
     labelled: int = 0
     findings: list[str] = []  # columns that drifted, or metrics beyond their floor
     notes: list[str] = []  # what a reader should know about these figures
+    profile: str | None = None  # digest of the window's profile, where it was compared by that: `datasets.kept_sketch`
 
     @property
     def coverage(self) -> float:

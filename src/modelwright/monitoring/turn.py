@@ -18,6 +18,7 @@ from modelwright.core.wire import convert, to_plain
 from modelwright.evaluation.records import Task
 from modelwright.monitoring.baselines import Baselines
 from modelwright.monitoring.ports import Predictions
+from modelwright.monitoring.profiling import Profiles
 from modelwright.monitoring.records import (
     Alert,
     AlertState,
@@ -58,6 +59,7 @@ class MonitorTurn:
         self._predictions = predictions
         self._deployments = deployments
         self._baselines = Baselines(datasets, predictions)
+        self._profiles = Profiles(datasets, predictions)
         self._counted: dict[str, tuple[int, datetime]] = {}  # by rollout, what its outcomes were last counted over
 
     def turn(self, now: datetime) -> Sequence[str]:
@@ -87,12 +89,28 @@ class MonitorTurn:
         until = floor_to(now - watch.grace, watch.window)
         if until <= _looked(before):
             return []
+        if watch.profiled:
+            return self._drift_by_profile(monitor, before, until)
         rows = self._predictions.read(monitor.deployment.name, before.until, until)
         windows, reached = closed(_times(rows), since=before.until, until=until, every=watch.window, least=watch.min_rows)
         results = []
         if windows:
             reference = self._baselines.of(monitor, before.state)
             results = [judge_drift(window, within(rows, window), reference, watch) for window in windows]
+        kept = self._baselines.kept(monitor, before.state, until)
+        return self._record(monitor, results, _next(before, reached, until, kept))
+
+    def _drift_by_profile(self, monitor: Monitor, before: Progress, until: datetime) -> list[str]:
+        """The same with profiles on both sides: the log is read piece by piece, and each window's profile is kept."""
+        watch, results, reached = monitor.watch, list[WindowResult](), before.until
+        found = self._profiles.windows(
+            monitor.deployment.name, since=before.until, until=until, every=watch.window, least=watch.min_rows
+        )
+        for window, sketches in found:
+            reached = window.end
+            if window.rows:
+                reference = self._baselines.of(monitor, before.state)
+                results.append(self._profiles.judged(window, sketches, reference, watch))
         kept = self._baselines.kept(monitor, before.state, until)
         return self._record(monitor, results, _next(before, reached, until, kept))
 
