@@ -153,3 +153,24 @@ def test_a_store_that_does_not_answer_is_unavailable(tmp_path: Path) -> None:
     for address in (f"unix://{tmp_path}/none", f"postgresql://nobody@/none?host={tmp_path}"):
         with pytest.raises(Unavailable, match="does not answer"):
             open_store(address, tmp_path / "online.db").read([Asked(VIEW, ["a"])])
+
+
+def test_what_another_writer_publishes_is_read_at_once_by_whoever_read_before(store: OnlineStore) -> None:
+    """States are remembered between reads, as long as nobody writes."""
+    before = filled(store)
+    assert store.read([Asked(VIEW, ["a"] * 5)])[0] == (before, [b"1"] * 5)
+    done: list[bool] = []
+
+    def write() -> None:  # a thread has a connection of its own
+        store.load(VIEW, "g2", [("a", b"3")])
+        done.append(store.publish(state("g2", 1, day=2)))
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    thread.join()
+    assert done == [True]
+    found = store.read([Asked(VIEW, ["a", None, "b", "a", "c"])])[0]
+    assert (found.state, list(found.rows)) == (state("g2", 1, day=2), [b"3", None, None, b"3", None])
+    assert store.publish(state("g2", 1, day=2)) is False
+    store.drop(VIEW)
+    assert store.read([Asked(VIEW, ["a"])])[0].state is None

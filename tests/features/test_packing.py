@@ -40,7 +40,7 @@ def test_what_was_packed_is_read_whole_and_by_the_row(timeline: Timeline, at: in
     expected = None
     if known and (lifetime is None or at - timeline.event[known - 1] < lifetime):
         expected = [values[known - 1] for values in timeline.values]
-    assert newest(packed, head_size(len(timeline.values)), at, lifetime) == expected
+    assert newest([packed, None], head_size(len(timeline.values)), [at, at], lifetime) == [expected, None]
 
 
 @given(held(), st.data())

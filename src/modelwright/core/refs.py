@@ -130,13 +130,20 @@ class Ref:
         return f"Ref({str(self)!r})"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Ref) and str(self) == str(other)
+        if self is other:
+            return True
+        return (
+            isinstance(other, Ref)
+            and self.name == other.name
+            and self.selector == other.selector
+            and self.kind is other.kind
+        )
 
     def __lt__(self, other: Ref) -> bool:
         return (self.kind, self.name, str(self.selector)) < (other.kind, other.name, str(other.selector))
 
     def __hash__(self) -> int:
-        return hash(str(self))
+        return hash((self.name, self.selector))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Ref.parse, (str(self),)

@@ -59,7 +59,7 @@ class Layout:
         self.plain = len(self.slots) == len(self.kinds)
         self.end = self.begin + 8 * (1 + self.count * (2 + created + len(self.slots)))
         self.first = 2 + created  # the columns before those of the inputs
-        self.integers = INTEGER in self.kinds
+        self.floats = set(self.kinds) == {FLOAT}
         letters = "".join("d" if kind == FLOAT else "q" for kind in self.slots)
         self.single = (
             struct.Struct(f"<{self.begin + 8}x{'q' * self.first}{letters}").unpack_from if self.count == 1 else None
@@ -179,32 +179,45 @@ def check(packed: bytes, inputs: int, *, created: bool) -> bool:
     return layout.plain and layout.count == 1
 
 
-def newest(packed: bytes, head_bytes: int, at: int, lifetime: int | None) -> list[Any] | None:
-    """The values of the row that was visible last at a time, while it holds; None: there is none.
+def newest(
+    rows: Sequence[bytes | None], head_bytes: int, times: Sequence[int], lifetime: int | None
+) -> list[list[Any] | None]:
+    """Of each packed row, the values of what was visible last at a time, while it holds; None where there is nothing.
 
     `head_bytes` is the `head_size` of the view. `ValueError` or `struct.error` where these are no packed rows.
     """
-    layout = layout_of(packed[:head_bytes])
-    if layout.single is not None:
-        found = list(layout.single(packed))
+    made: list[list[Any] | None] = []
+    for packed, at in zip(rows, times, strict=True):
+        if packed is None:
+            made.append(None)
+            continue
+        layout = _layouts.get(packed[:head_bytes]) or layout_of(packed[:head_bytes])
+        if layout.single is None or not layout.floats:
+            made.append(_newest(layout, packed, at, lifetime))
+            continue
+        found = layout.single(packed)  # most often: a single row of floats
         if found[0] > at or (lifetime is not None and at - found[1] >= lifetime):
-            return None
-        last = 0
-        del found[: layout.first]
-    else:
-        layout.check(packed)
-        numbers, count = memoryview(packed)[layout.begin : layout.end].cast("q"), layout.count
-        last = bisect_right(numbers, at, 1, 1 + count) - 2
-        if last < 0 or (lifetime is not None and at - numbers[1 + count + last] >= lifetime):
-            return None
-        floats, place = numbers.cast("B").cast("d"), 1 + layout.first * count + last
-        found = [(floats if kind == FLOAT else numbers)[place + i * count] for i, kind in enumerate(layout.slots)]
-    if layout.integers:
-        found = [None if each != each or (each == MISSING and kind == INTEGER) else each
-                 for kind, each in zip(layout.slots, found, strict=True)]  # fmt: skip
-    else:
-        found = [None if each != each else each for each in found]
+            made.append(None)
+        else:
+            made.append([None if each != each else each for each in found[layout.first :]])
+    return made
+
+
+def _newest(layout: Layout, packed: bytes, at: int, lifetime: int | None) -> list[Any] | None:
+    layout.check(packed)
+    numbers, count = memoryview(packed)[layout.begin : layout.end].cast("q"), layout.count
+    last = bisect_right(numbers, at, 1, 1 + count) - 2
+    if last < 0 or (lifetime is not None and at - numbers[1 + count + last] >= lifetime):
+        return None
+    floats, place = numbers.cast("B").cast("d"), 1 + layout.first * count + last
+    slots = iter(
+        [_value(kind, (floats if kind == FLOAT else numbers)[place + i * count]) for i, kind in enumerate(layout.slots)]
+    )
     if layout.plain:
-        return found
-    slots, others = iter(found), iter(_others(layout, packed))
+        return list(slots)
+    others = iter(_others(layout, packed))
     return [next(others)[last] if kind == OTHER else next(slots) for kind in layout.kinds]
+
+
+def _value(kind: str, each: Any) -> Any:
+    return None if each != each or (kind == INTEGER and each == MISSING) else each

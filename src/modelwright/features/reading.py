@@ -44,6 +44,10 @@ class OnlineReader:
         """`masks` says which features are masked for whoever reads, and `secret` is the key of their pseudonyms."""
         self._store = store
         self._views = [(ref, record, Reading(record.view, record.columns)) for ref, record in views]
+        self._same = [  # the first view with the same keys
+            next((at for at in range(place) if views[at][1].keys == record.keys), None)
+            for place, (_, record) in enumerate(views)
+        ]
         self._now = now
         self._noticed = noticed
         self.views = [ref for ref, _ in views]
@@ -55,7 +59,7 @@ class OnlineReader:
             if masks and column.name in masks
         ]
         self._secret = secret
-        self._begins: dict[Ref, tuple[datetime, int]] = {}
+        self._begins: list[tuple[datetime, int] | None] = [None] * len(views)
 
     @property
     def near(self) -> bool:
@@ -91,23 +95,22 @@ class OnlineReader:
         present = since_epoch(self._now()) if ticks is None else 0
         asked = [Asked(ref, named) for (ref, _, _), named in zip(self._views, self._named(keys), strict=True)]
         answers: list[list[Value]] = [[] for _ in keys]
-        for each, found in zip(self._views, self._store.read(asked), strict=True):
-            for answer, row in zip(answers, self._one(each, found, keys, ticks, present, max_age), strict=True):
+        for place, found in enumerate(self._store.read(asked)):
+            for answer, row in zip(answers, self._one(place, found, keys, ticks, present, max_age), strict=True):
                 answer += row
         return self._hidden(answers) if self._masked else answers
 
-    def _since(self, state: OnlineState) -> int:
-        """From when on a state can be read: it is the same from one read to the next."""
-        held = self._begins.get(state.view)
+    def _since(self, place: int, state: OnlineState) -> int:
+        """From when on the state of a view can be read: it is the same from one read to the next."""
+        held = self._begins[place]
         if held is None or held[0] is not state.since:
-            held = self._begins[state.view] = state.since, since_epoch(state.since)
+            held = self._begins[place] = state.since, since_epoch(state.since)
         return held[1]
 
     def _named(self, keys: Sequence[Key]) -> list[list[str | None]]:
         """The keys as each view knows them: written once for all views of the same entity."""
         found: list[list[str | None]] = []
-        for place, (_, record, _) in enumerate(self._views):
-            same = next((at for at in range(place) if self._views[at][1].keys == record.keys), None)
+        for (_, record, _), same in zip(self._views, self._same, strict=True):
             found.append([key_of(record.keys, key) for key in keys] if same is None else found[same])
         return found
 
@@ -122,22 +125,22 @@ class OnlineReader:
 
     def _one(
         self,
-        view: tuple[Ref, ViewRecord, Reading],
+        place: int,
         found: Found,
         keys: Sequence[Key],
         ticks: Sequence[int] | None,
         present: int,
         max_age: str | None,
     ) -> list[list[Value]]:
-        ref, record, reading = view
+        ref, record, reading = self._views[place]
         state = found.state
         if state is None:
             raise not_online(ref)
-        since, live = self._since(state), ticks is None
+        since, live = self._since(place, state), ticks is None
         if ticks is None:  # the clock of whoever pushed last may be a little ahead of ours
             ticks = [max(present, since)] * len(keys)
         _check(ref, state, since, ticks, max_age)
-        rows = [reading.packed(row, at) for row, at in zip(found.rows, ticks, strict=True)]
+        rows = reading.packed(found.rows, ticks)
         if record.view.on_demand:
             rows = _demanded(record, keys, rows)
         if live and self._noticed is not None:

@@ -34,12 +34,15 @@ class Reading:
         self._windows = [(each, place.get(each.sql), each.span) for each in view.features] if self.windowed else []
         self._head = head_size(len(view.inputs))
 
-    def packed(self, row: bytes | None, at: int) -> list[Any]:
-        """The same as `values` from a packed row, or from none; of the newest row, nothing else is unpacked."""
+    def packed(self, rows: Sequence[bytes | None], times: Sequence[int]) -> list[list[Any]]:
+        """The same as `values` from packed rows, or none, each at its time; of the newest row, nothing else is unpacked."""
         if self.windowed:
-            return self.values(NOTHING if row is None else unpack(row), at)
-        found = None if row is None else newest(row, self._head, at, self.lifetime)
-        return [None] * len(self.names) if found is None else self._told(found)
+            return [self.values(NOTHING if row is None else unpack(row), at) for row, at in zip(rows, times, strict=True)]
+        found = newest(rows, self._head, times, self.lifetime)
+        nothing = [None] * len(self.names)
+        if self._moments:
+            return [nothing.copy() if each is None else self._told(each) for each in found]
+        return [nothing.copy() if each is None else each for each in found]
 
     def values(self, timeline: Timeline, at: int) -> list[Any]:
         """The features at a time, in order, exactly as a point-in-time join gives them, but moments as text."""
