@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import os
 import shutil
 import signal
@@ -16,6 +18,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import httpx._transports.default as transports
 import hypothesis
 import pytest
 import sqlalchemy as sa
@@ -34,6 +37,9 @@ from modelwright.store.upgrade import prepare
 from modelwright.testing import serving
 from modelwright.workspace import ServerSettings, Settings, Workspace, WorkspaceSettings, open_workspace
 from tests.databases import Databases, flushing, new_database
+
+# Each client of httpx reads all certificates of the machine when it is made, which takes it 30 ms, and none here needs one.
+transports.create_ssl_context = functools.cache(transports.create_ssl_context)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -72,6 +78,21 @@ def _mixed(item: pytest.Item) -> bool:
         return False
     spec = getattr(item, "callspec", None)
     return spec is not None and spec.params.get("workspace") in MIXED
+
+
+_begun: set[str] = set()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Before the first test of a file: what was imported is there for good, and no collection looks through it again.
+
+    With MLflow, PyTorch and scikit-learn imported each takes up to a second, and some tests ask for twenty.
+    """
+    file = item.nodeid.partition("::")[0]
+    if file not in _begun:
+        _begun.add(file)
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -78,11 +78,11 @@ def impersonal(fake: Faker, draw: random.Random) -> list[tuple[str, Maker]]:
     return [("", each) for each in made]
 
 
-def test_personal_columns_without_names_are_found_and_others_are_not() -> None:
-    """Precision and recall of 0.9 at least, over eleven languages; every miss is named if it is worse."""
+def test_personal_columns_without_names_are_found_and_others_are_not(thorough: bool) -> None:
+    """Precision and recall of 0.9 at least, over eleven languages, or over four; every miss is named if it is worse."""
     right = wrong = missed = 0
     told: list[str] = []
-    for locale in LOCALES:
+    for locale in LOCALES if thorough else LOCALES[::3]:
         fake, draw = Faker(locale), random.Random(SEED)
         fake.seed_instance(SEED)
         columns = [*personal(fake, draw, locale), *impersonal(fake, draw)]

@@ -166,7 +166,7 @@ def test_an_environment_gets_just_the_packages_of_the_run(tmp_path: Path, monkey
     where, version = subprocess.run(alone, capture_output=True, text=True).stdout.split()
     assert Path(where).is_relative_to(site) and version == "0.0.0"
     with pytest.raises(Exception, match="cannot be installed"):
-        environments.build(tmp_path / "second", {"quokka": "9.9"}, "")
+        environments.build(tmp_path / "environment", {"quokka": "9.9"}, "")
     assert environments.differences({"a": "1", "b": "2", "pip": "1"}, {"a": "1", "b": "3"}) == {"b": ["2", "3"]}
 
 
