@@ -116,7 +116,7 @@ class Effort(NamedTuple):
 USUAL = Effort()
 SAMPLE = 192  # runs from which it is told how many a filter lets through
 SURE = 3  # of them at the least, for the sample to say anything
-SHORT = 10  # runs passed for each that is given, up to which a walk needs no other way beside it
+SHORT = 20  # runs passed for each that is given, up to which a walk needs no other way beside it
 
 
 class Found(NamedTuple):
