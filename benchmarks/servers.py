@@ -71,14 +71,14 @@ class Server:
         """MiB held by its processes together, what they share counted once (proportional set size)."""
         return sum(_held(each) for each in _family(self.process.pid)) / MIBIBYTE
 
-    def stop(self) -> None:
-        """End it, what it started, and wait."""
+    def stop(self, *, within: float = 30) -> None:
+        """End it, what it started, and wait: so many seconds for it to end by itself."""
         self.go_on()
         family = list(_family(self.process.pid))
         if self.process.poll() is None:
             self.process.terminate()
             with suppress(subprocess.TimeoutExpired):
-                self.process.wait(30)
+                self.process.wait(within)
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self._signal(signal.SIGKILL, family)

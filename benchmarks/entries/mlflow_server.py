@@ -13,6 +13,7 @@ from benchmarks.servers import Server, need_mlflow, start_mlflow, start_ours
 from benchmarks.tracking import ONE_WORKER, SHIPPED, new_experiment, new_run
 
 SETTLES = 3.0  # seconds after the first answer; MLflow starts processes behind it
+ENDS = 2.0  # seconds that a server is given to end by itself: MLflow's would take ten, and nothing of it is lost
 
 
 @benchmark("mlflow-server", what="a server from its start to its first answer, and its memory idle, beside MLflow's own")
@@ -33,7 +34,7 @@ def server(setting: Setting) -> Iterator[Case]:
             began = time.perf_counter()
             running = kinds[kind](folder)
             seconds = time.perf_counter() - began
-            running.stop()
+            running.stop(within=ENDS)
             return Measured(seconds)
 
         return work
@@ -49,7 +50,7 @@ def server(setting: Setting) -> Iterator[Case]:
                 time.sleep(SETTLES)
                 return Measured(running.memory())
             finally:
-                running.stop()
+                running.stop(within=ENDS)
 
         return work
 
