@@ -35,6 +35,7 @@ SECTIONS: Final[dict[str, dict[str, Command]]] = {
         "list": Command("look", "read", "List things of a kind, the newest first."),
         "show": Command("look", "read", "Show one thing: a version, run, deployment, incident, policy."),
         "diff": Command("look", "read", "Show what changed from one version to another."),
+        "runs": Command("runs", "read", "Search runs, each below the run that it is nested in."),
         "compare": Command("runs", "read", "Set runs side by side, against a baseline."),
         "views": Command("runs", "read", "List the saved views of an experiment's runs."),
         "lineage": Command("look", "read", "What a version came from and what came from it.", "record.lineage"),

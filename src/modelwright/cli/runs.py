@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelwright.cli.explain import add_commands
-from modelwright.cli.options import AsJson, Reason, Where, parse_ref, workspace
+from modelwright.cli.options import AsJson, Reason, Where, named, parse_ref, workspace
 from modelwright.cli.output import aside, number, print_json, say, section, table, when
 from modelwright.core.errors import Invalid
 from modelwright.core.refs import Kind, Ref
@@ -15,12 +15,70 @@ from modelwright.core.refs import Kind, Ref
 if TYPE_CHECKING:
     from modelwright.experiments.records import Compared
 
+INDENT = "    "  # of a run within another
 SIDE_BY_SIDE = 6  # runs in one table: more do not fit a terminal
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    add_commands(app, {"compare": compare, "views": views})
+    add_commands(app, {"runs": runs_, "compare": compare, "views": views})
+
+
+def runs_(
+    experiment: Annotated[
+        str | None, typer.Argument(metavar="[EXPERIMENT]", help="Of one: delay, or experiment:delay.", show_default=False)
+    ] = None,
+    filter_: Annotated[
+        str,
+        typer.Option("--filter", metavar="CLAUSES", help="metrics.auc > 0.7 AND params.depth = '6'", show_default=False),
+    ] = "",
+    order: Annotated[
+        list[str] | None, typer.Option("--order", metavar="ITEM", help="metrics.auc DESC; repeat it.", show_default=False)
+    ] = None,
+    outermost: Annotated[bool, typer.Option("--outermost", help="Only runs that are nested in none.")] = False,
+    flat: Annotated[bool, typer.Option("--flat", help="One below the other, and not as a tree.")] = False,
+    limit: Annotated[int, typer.Option("--limit", "-n", help="How many at most, 1 to 1000.")] = 50,
+    after: Annotated[str | None, typer.Option(help="Go on after the page before.", show_default=False)] = None,
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Search runs, each below the run that it is nested in.
+
+    The newest come first. A run that is not among those found stands there in brackets, for the sake of what is in it.
+    With an order they come in that, one below the other.
+
+    mw runs delay --filter "metrics.auc > 0.7" --order "metrics.auc DESC"
+    """
+    from modelwright.experiments.nesting import OUTERMOST, NestedRun
+
+    clauses = [f"({filter_})"] if filter_.strip() and outermost else [filter_] if filter_.strip() else []
+    asked = " AND ".join([*clauses, *([OUTERMOST] if outermost else [])])
+    with workspace(where) as rooms:
+        page = rooms.experiments.search(
+            asked,
+            experiments=None if experiment is None else [named(experiment, Kind.EXPERIMENT)],
+            order=order or [],
+            limit=limit,
+            after=after,
+        )
+        lines = [NestedRun(run=run) for run in page.items] if flat or order else rooms.experiments.tree(page.items)
+    if as_json:
+        print_json({"items": lines, "next": page.next})
+        return
+    if not lines:
+        aside("There is none.")
+        return
+    rows = []
+    for line in lines:
+        run = line.run
+        name = run.name if line.found else f"({run.name})"
+        figures = ", ".join(f"{m.name} {number(m.figure)}" for m in [*run.metrics.values()][:3])
+        rows.append(
+            [f"{INDENT * line.depth}{name}", run.id, run.experiment, run.status.value, when(run.started_at), figures]
+        )
+    table(["run", "id", "experiment", "status", "began", "figures"], rows, copied=("id",))
+    if page.next:
+        aside(f"There are more: --after {page.next}")
 
 
 def compare(
@@ -61,8 +119,6 @@ def views(
     as_json: AsJson = False,
 ) -> None:
     """List the saved views of an experiment's runs, with the address of each on the server's pages; or forget one."""
-    from modelwright.cli.options import named
-
     name = named(experiment, Kind.EXPERIMENT)
     with workspace(where) as rooms:
         if forget is not None:

@@ -20,6 +20,7 @@ from modelwright.experiments.curves import thin
 from modelwright.experiments.delivering import Delivery
 from modelwright.experiments.entries import Delivered, Entry
 from modelwright.experiments.names import name_for
+from modelwright.experiments.nesting import NestedRun, nested
 from modelwright.experiments.points import by_step
 from modelwright.experiments.records import (
     ENDED,
@@ -252,6 +253,15 @@ class Experiments(Series):
         page = find(tx, where, order, Scope(numbers_of(tx, named), view), limit=limit, after=after)
         rows = queries.runs_keyed(tx, [head.key for head in page.heads])
         return Page(items=queries.runs_of(tx, rows), next=page.next)
+
+    def tree(self, runs: Sequence[Run]) -> Sequence[NestedRun]:
+        """Runs of a list as a tree: each in the run that it is nested in, which is looked up where the list has it not."""
+
+        def ask(ids: Sequence[str]) -> Sequence[Run]:
+            told = ", ".join(f"'{each}'" for each in ids[:MAX_LIMIT])
+            return self.search(f"run_id IN ({told})", limit=MAX_LIMIT).items
+
+        return nested(runs, ask)
 
     @operation("read")
     def curve(self, tx: Transaction, ref: Ref, metric: str, *, most: int | None = None) -> Curve:

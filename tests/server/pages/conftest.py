@@ -15,6 +15,7 @@ import pytest
 from modelwright.core.principals import Principal
 from modelwright.core.refs import Ref
 from modelwright.evaluation.records import Estimate
+from modelwright.experiments.records import PARENT_TAG
 from modelwright.features import FeatureView
 from modelwright.models.records import Profile, Stage
 from modelwright.monitoring.records import Aspect, ColumnResult, PerformanceRule, Period, Watch, WindowResult
@@ -100,6 +101,9 @@ def _data_to_models(workspace: Workspace, folder: Path) -> list[Ref]:
     checks.write_text(CHECKS)
     (folder / "pipeline.py").write_text(PIPELINE)
     with acting_as(ADA):
+        outer = workspace.experiments.start("sweep", name="outer").id
+        inner = [workspace.experiments.start("sweep", name=f"fold {n}", tags={PARENT_TAG: outer}).id for n in range(3)]
+        workspace.experiments.start("sweep", name="innermost", tags={PARENT_TAG: inner[0]})
         first = workspace.datasets.add("delays", table(300), key="id", time_column="at", tags={"source": "a file"})
         data = workspace.datasets.add("delays", table(400), checks=checks, description="Arrivals and how late they were.")
         assert first.ref != data.ref

@@ -134,6 +134,24 @@ def test_charts_are_drawn_with_marks_in_them(desk: Reader, site: Any) -> None:
         assert marks and all(n > 3 for n in marks), path
 
 
+def test_runs_within_a_run_are_folded_and_stay_so_when_what_is_around_them_opens(desk: Reader) -> None:
+    desk.open("/runs?experiment=sweep")
+    seen = (
+        "[...document.querySelectorAll('tr[data-depth]')].filter(e => !e.hidden).map(e => e.querySelector('a').textContent)"
+    )
+    everything = desk.ask(seen)
+    assert everything == ["outer", "fold 0", "innermost", "fold 2", "fold 1"]
+    outer, inner = (desk.page.get_by_label(f"Runs in {name}") for name in ("outer", "fold 0"))
+    inner.click()
+    assert desk.ask(seen) == ["outer", "fold 0", "fold 2", "fold 1"]
+    outer.press("Enter")
+    assert (desk.ask(seen), outer.get_attribute("aria-expanded")) == (["outer"], "false")
+    outer.press("Enter")
+    assert desk.ask(seen) == ["outer", "fold 0", "fold 2", "fold 1"]
+    inner.click()
+    assert desk.ask(seen) == everything
+
+
 def test_the_theme_changes_and_stays(desk: Reader) -> None:
     desk.open("/")
     paper = "getComputedStyle(document.body).backgroundColor"

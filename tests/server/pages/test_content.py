@@ -199,3 +199,18 @@ def test_traces_are_found_by_a_word_and_by_a_filter(browse: httpx.Client) -> Non
     wrong = browse.get("/traces", params={"q": "nothing = 'a'"})
     assert wrong.status_code == 200
     assert "there is no field" in wrong.text
+
+
+def test_runs_within_runs_are_a_tree_that_can_be_left_out(browse: httpx.Client) -> None:
+    assert _tree(browse, "") == ["0 outer", "1 fold 0", "2 innermost", "1 fold 2", "1 fold 1"]
+    assert _tree(browse, "&q=innermost") == ["0 (outer)", "1 (fold 0)", "2 innermost"]
+    assert _tree(browse, "&nesting=outermost") == ["0 outer"]
+    assert _tree(browse, "&nesting=flat&q=fold") == ["0 fold 2", "0 fold 1", "0 fold 0"]
+
+
+def _tree(browse: httpx.Client, further: str) -> list[str]:
+    answer = browse.get(f"/runs?experiment=sweep{further}")
+    assert answer.status_code == 200
+    line = r'<tr data-depth="(\d)"( class="around")?.*?class="strong"[^>]*>([^<]+)<'
+    found = re.findall(line, answer.text, re.DOTALL)
+    return [f"{depth} ({name})" if around else f"{depth} {name}" for depth, around, name in found]

@@ -14,6 +14,7 @@ from modelwright.core.names import path_for
 from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
 from modelwright.experiments import Run
+from modelwright.experiments.nesting import OUTERMOST, NestedRun
 from modelwright.experiments.records import PARENT_TAG
 from modelwright.experiments.views import View
 from modelwright.server.pages.comparisons import run_charts, varying
@@ -22,6 +23,8 @@ from modelwright.server.pages.lineage import lineage_of
 from modelwright.server.pages.render import PER_PAGE, allowed, named, turning
 from modelwright.workspace import Workspace
 
+TREE = "tree"
+NESTINGS = {TREE: "nested in their runs", "outermost": "outermost runs alone", "flat": "one below the other"}
 NESTED = 50  # runs within a run that its page names
 SHOWN = 3  # metrics in the list
 CHARTED = 200  # runs drawn as lines and points: the first of the list's order
@@ -46,6 +49,8 @@ class Asked(NamedTuple):
             parts.append("status = '{}'".format(query["state"].upper().replace("'", "''")))
         if query.get("where", "").strip():
             parts.append(f"({query['where']})" if parts else query["where"])
+        if query.get("nesting") == "outermost":
+            parts.append(OUTERMOST)
         columns = [each for each in query.getlist("column") if each.startswith(("metrics.", "params."))]
         return cls(" AND ".join(parts), query.get("order", ""), list(dict.fromkeys(columns)), query.get("experiment", ""))
 
@@ -55,6 +60,7 @@ def index(workspace: Workspace, request: Request) -> dict[str, Any]:
     query = request.query_params
     asked = Asked.of(query)
     page, wrong = _found(workspace, asked, limit=PER_PAGE, after=query.get("after"))
+    nesting = query.get("nesting") or ("flat" if asked.order else TREE)  # an order that was asked for is kept
     columns = asked.columns or [f"metrics.{name}" for name in common_metrics(page.items)]
     many: Sequence[Run] = ()
     if query.get("charts"):
@@ -62,6 +68,9 @@ def index(workspace: Workspace, request: Request) -> dict[str, Any]:
     charts = _charts_of(many, query) if many else {"parallel": None, "scatter": None, "names": [], "x": "", "y": ""}
     return {
         "page": page,
+        "rows": workspace.experiments.tree(page.items) if nesting == TREE else [NestedRun(run=run) for run in page.items],
+        "nesting": nesting,
+        "nestings": NESTINGS,
         "wrong": wrong,
         "columns": [_column(each, asked.order, query) for each in columns],
         "names": _names_in(page.items),

@@ -48,7 +48,24 @@
     draw();
   }
 
+  // The lines below a line of a tree, to the next that is no deeper; folded ones stay so when what is around them opens.
+  function fold(button, open) {
+    button.setAttribute("aria-expanded", String(open));
+    const line = button.closest("tr"), depth = Number(line.dataset.depth);
+    let shut = Infinity;
+    for (let each = line.nextElementSibling; each && Number(each.dataset.depth) > depth; each = each.nextElementSibling) {
+      const at = Number(each.dataset.depth);
+      if (at <= shut) shut = Infinity;
+      each.hidden = !open || at > shut;
+      if (!each.hidden && each.querySelector(".fold[aria-expanded=false]")) shut = at;
+    }
+  }
+
   document.addEventListener("DOMContentLoaded", () => {
+    for (const button of document.querySelectorAll("button.fold")) {
+      button.hidden = false;
+      button.addEventListener("click", () => fold(button, button.getAttribute("aria-expanded") !== "true"));
+    }
     document.querySelector("nav.rooms [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
     document.getElementById("theme")?.addEventListener("click", turn);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
