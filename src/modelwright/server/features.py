@@ -8,6 +8,7 @@ POST /features/online   {"views": ["features:weather"], "keys": [{"origin": "JFK
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import datetime
 from typing import Any, Final
@@ -17,6 +18,7 @@ from starlette.requests import Request
 
 from modelwright.core.errors import Invalid, ModelwrightError
 from modelwright.core.operations import Resource
+from modelwright.core.principals import Principal
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import decoder, encode
 from modelwright.features.reading import OnlineReader
@@ -30,6 +32,8 @@ VERB: Final = "read"
 FRESH: Final = 1.0  # seconds for which `features:weather` stays the version that it was found to be
 MOST_KEYS: Final = 10_000
 INLINE: Final = 200  # keys of a store on this machine that are read without a thread
+
+Named = tuple[object, ...]  # whose reader of what
 
 
 class Asking(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,7 +57,8 @@ class OnlineReads:
         self._workspace = workspace
         self._door = door
         self._decode = decoder(Asking).decode
-        self._readers: dict[tuple[object, ...], tuple[float, OnlineReader]] = {}
+        self._readers: dict[Named, tuple[float, OnlineReader]] = {}  # with when it was asked for
+        self._making: dict[Named, asyncio.Future[OnlineReader]] = {}
 
     def answers(self, scope: Any) -> bool:
         """Whether a request is for here: a page of the same path is asked for with GET."""
@@ -75,17 +80,7 @@ class OnlineReads:
         asking = self._read(await request.body())
         for view in asking.views:
             await self._door.allowed(principal, VERB, Resource(Kind.FEATURES, view.name))
-        whose = None if principal.trusted else principal  # what is masked differs from one to the other
-        named, key = (whose, asking.purpose, *asking.views), time.monotonic()
-        held = self._readers.get(named)
-        if held is None or held[0] < key:
-            features = self._workspace.features
-            reader = await self._door.run(principal, lambda: features.reader(asking.views, purpose=asking.purpose))
-            if len(self._readers) > 1000:
-                self._readers.clear()
-            self._readers[named] = key + FRESH, reader
-        else:
-            reader = held[1]
+        reader = await self._reader(principal, asking)
         arrow = ARROW in request.headers.get("accept", "")
 
         def work() -> tuple[str, bytes]:
@@ -94,6 +89,37 @@ class OnlineReads:
         if reader.near and not arrow and len(asking.keys) <= INLINE:
             return work()
         return await self._door.run(principal, work)
+
+    async def _reader(self, principal: Principal, asking: Asking) -> OnlineReader:
+        """The reader of these views, at most `FRESH` old. All who want one at once wait for the same.
+
+        It is made anew when half of its time is over, while reads go on with the old one.
+        """
+        whose = None if principal.trusted else principal  # what is masked differs from one to the other
+        named, now = (whose, asking.purpose, *asking.views), time.monotonic()
+        held = self._readers.get(named)
+        if held is not None and now < held[0] + FRESH / 2:
+            return held[1]
+        making = self._making.get(named)
+        if making is None:
+            making = self._making[named] = asyncio.ensure_future(self._made(named, principal, asking, now))
+            making.add_done_callback(lambda done: self._ended(named, done))
+        if held is not None and now < held[0] + FRESH:
+            return held[1]
+        return await asyncio.shield(making)  # who hangs up leaves it to the others
+
+    async def _made(self, named: Named, principal: Principal, asking: Asking, now: float) -> OnlineReader:
+        features = self._workspace.features
+        reader = await self._door.run(principal, lambda: features.reader(asking.views, purpose=asking.purpose))
+        if len(self._readers) > 1000:
+            self._readers.clear()
+        self._readers[named] = now, reader
+        return reader
+
+    def _ended(self, named: Named, done: asyncio.Future[OnlineReader]) -> None:
+        self._making.pop(named, None)
+        if not done.cancelled() and done.exception() is not None:  # whoever waits is told; the old one is not kept on
+            self._readers.pop(named, None)
 
     def _read(self, body: bytes) -> Asking:
         try:
