@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
+from mmap import mmap
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -183,7 +184,7 @@ class Packer:
         """Memory for so many bytes, or more, to read what is to be added into; see `added`."""
         begin = self._size
         if self._room is None or len(self._room) < begin + size:
-            room = memoryview(bytearray(max(begin + size, _ROOM)))  # no memory is taken before it is written to
+            room = memoryview(mmap(-1, max(begin + size, _ROOM)))  # of which nothing is taken before it is written to
             if self._room is not None:
                 room[:begin] = self._room[:begin]
             self._room = room
