@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import math
 import os
 import shutil
@@ -42,8 +44,21 @@ class Store(NamedTuple):
 
 @pytest.fixture(scope="session")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """Made once: MLflow takes seconds to make its tables."""
-    folder = tmp_path_factory.mktemp("mlflow")
+    """Made once, by whichever worker comes first: MLflow takes seconds to make its tables."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return _made(tmp_path_factory.mktemp("mlflow"))
+    shared = tmp_path_factory.getbasetemp().parent / "mlflow"
+    shared.mkdir(exist_ok=True)
+    with (shared / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        runs = shared / "runs.json"
+        if not runs.exists():
+            (shared / "store").mkdir()
+            runs.write_text(json.dumps(_made(shared / "store").runs))
+    return Store(shared / "store", json.loads(runs.read_text()))
+
+
+def _made(folder: Path) -> Store:
     before = Path.cwd()
     os.chdir(folder)
     try:
