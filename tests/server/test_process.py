@@ -100,7 +100,7 @@ def up(project: Path) -> Iterator[Callable[..., Server]]:
             server.process.stdout.close()
 
 
-def eventually(holds: Callable[[], bool], within: float = 15.0) -> None:
+def eventually(holds: Callable[[], bool], within: float = 60.0) -> None:
     deadline = time.monotonic() + within
     while not holds():
         assert time.monotonic() < deadline, "did not come true in time"

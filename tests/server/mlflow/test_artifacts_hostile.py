@@ -74,7 +74,9 @@ def nothing_outside(served: Any) -> Iterator[None]:
 
     before = seen()
     yield
-    assert {each for each in seen() - before if not each.name.startswith(("workspace.db", "keys", "ledger-"))} == set()
+    assert {
+        each for each in seen() - before if not each.name.startswith(("workspace.db", "online.db", "keys", "ledger-"))
+    } == set()
 
 
 def decent(answer: tuple[int, bytes, dict[str, str]], payload: str) -> int:
