@@ -21,7 +21,7 @@ import msgspec
 from blake3 import blake3
 
 from modelwright.core.blobs import Blobs
-from modelwright.core.errors import Corrupt, NotFound
+from modelwright.core.errors import Corrupt, ModelwrightError, NotFound
 
 PACK: Final = 32 << 20  # bytes after which a pack is closed; none is longer than this and one chunk
 _RUN: Final = 8 << 20  # bytes of neighbouring chunks that are read at once
@@ -168,6 +168,9 @@ class Packer:
         try:
             if kind is None:
                 self.flush()
+            else:
+                with suppress(ModelwrightError):  # there is an error to tell already
+                    self._settle()  # so that whoever begins again need not store it again
         finally:
             if self._beside is not None:
                 self._beside.shutdown()
