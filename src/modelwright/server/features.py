@@ -31,6 +31,7 @@ ARROW: Final = "application/vnd.apache.arrow.stream"
 VERB: Final = "read"
 FRESH: Final = 1.0  # seconds for which `features:weather` stays the version that it was found to be
 MOST_KEYS: Final = 10_000
+RENEWED: Final = 0.8  # of that time, after which it is looked up anew while reads go on
 INLINE: Final = 200  # keys of a store on this machine that are read without a thread
 
 Named = tuple[object, ...]  # whose reader of what
@@ -93,12 +94,12 @@ class OnlineReads:
     async def _reader(self, principal: Principal, asking: Asking) -> OnlineReader:
         """The reader of these views, at most `FRESH` old. All who want one at once wait for the same.
 
-        It is made anew when half of its time is over, while reads go on with the old one.
+        It is made anew shortly before its time is over, while reads go on with the old one.
         """
         whose = None if principal.trusted else principal  # what is masked differs from one to the other
         named, now = (whose, asking.purpose, *asking.views), time.monotonic()
         held = self._readers.get(named)
-        if held is not None and now < held[0] + FRESH / 2:
+        if held is not None and now < held[0] + FRESH * RENEWED:
             return held[1]
         making = self._making.get(named)
         if making is None:
