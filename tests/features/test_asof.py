@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,19 @@ def test_the_newest_row_is_the_one_that_loops_find(given_rows: Any, late: bool) 
     seen = visible if late else event
     found = Newest(code, number, seen, event, greatest(event)).rows(asked, moments)
     assert found.tolist() == [by_loops(code, event, seen, *pair) for pair in zip(asked, moments, strict=True)]
+
+
+@pytest.mark.parametrize("close", [0, 40, 2000])
+def test_times_that_are_alike_but_for_their_last_bits_are_told_apart(close: int) -> None:
+    """None of many rows, some, or most: each is sorted in another way."""
+    seeded, count = np.random.default_rng(close), 4096
+    code, event = seeded.integers(0, 50, count), seeded.integers(-FAR, FAR, count)
+    code[:close], event[:close] = code[close : 2 * close], event[close : 2 * close] + seeded.integers(1, 3, close)
+    order = np.lexsort((event, code))
+    found = Newest(code, 50, event, event, greatest(event)).rows(code[order], event[order])
+    assert found.tolist() == order.tolist()
+    earlier = Newest(code, 50, event, event, greatest(event)).rows(code[order][1:], event[order][1:] - 1)
+    assert earlier.tolist() == [row if code[row] == code[next_] else -1 for row, next_ in itertools.pairwise(order)]
 
 
 def test_a_time_before_all_others_sorts_before_them() -> None:

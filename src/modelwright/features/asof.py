@@ -1,9 +1,9 @@
 """The newest row known at each request: an ASOF join over arrays of whole numbers. Pure; the rules are those of `sql`.
 
 The rows of the source are put in order of entity and time by sorting 64-bit numbers, at which NumPy is quick: as many bits
-of entity and time as fit stand above the row's own number. Where not all fit, it is sorted in turns by some of them, the
-lowest first, as one sorts by digits. A request then finds the last row that is visible by halving within its entity's rows,
-all requests at once.
+of entity and time as fit stand above the row's own number. Where not all fit, the highest do, and the rows that are alike
+in them are sorted again; where these are many, all are sorted in turns, as one sorts by digits. A request then finds the
+last row that is visible by halving within its entity's rows, all requests at once.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 SLICE = 1 << 20  # requests that are looked up together, so that what is made for them stays small
 UNITS = (1_000_000, 1_000)  # of microseconds: times are often whole seconds, and a shorter number is sorted in fewer turns
+FEW = 8  # rows of which one may have to be sorted again
 SAMPLE = 4096  # times that are looked at before all are
 
 Best = Callable[[Any, Any], Any]  # (rows, group of each) -> the place of each group's newest row among them
@@ -129,17 +130,51 @@ def in_order(code: Any, number: int, visible: Any, event: Any) -> Any:
 
 def _ordered(code: Any, number: int, time: Any) -> Any:
     """The rows in order of entity, then time, then as they stand."""
-    count = len(code)
-    room, high = 64 - count.bit_length(), (number - 1).bit_length()
+    count, high = len(code), (number - 1).bit_length()
+    room = 64 - count.bit_length()
     if not count or bool((time[1:] >= time[:-1]).all()):
         shifted, low = np.zeros(count, np.uint64), 0
     else:
         shifted = time.view(np.uint64) - time.min().view(np.uint64)
         shifted, low = _shortened(shifted, high, room)
-    names, index = code.view(np.uint64), np.arange(count, dtype=np.uint64)
+    names = code.view(np.uint64)
+    found = _roughly(names, high, shifted, low) if high <= room < low + high else None
+    return _by_digits(names, high, shifted, low) if found is None else found
+
+
+def _roughly(names: Any, high: int, time: Any, low: int) -> Any:
+    """The order in one turn by the bits that fit, and in further ones those rows alone that are alike in them.
+
+    None where these are many.
+    """
+    count = len(names)
+    bits = count.bit_length()
+    left = low + high + bits - 64
+    digit = time >> np.uint64(left)
+    digit |= names << np.uint64(low - left)
+    digit <<= np.uint64(bits)
+    digit |= np.arange(count, dtype=np.uint64)
+    digit.sort()
+    found = (digit & np.uint64((1 << bits) - 1)).view(np.int64)
+    digit >>= np.uint64(bits)
+    alike = np.zeros(count + 1, np.bool_)
+    np.equal(digit[1:], digit[:-1], out=alike[1:-1])
+    places = np.flatnonzero(alike[1:] | alike[:-1])
+    if len(places) > count // FEW:
+        return None
+    rows = found[places]
+    found[places] = rows[_by_digits(names[rows], high, time[rows], low)]
+    return found
+
+
+def _by_digits(names: Any, high: int, time: Any, low: int) -> Any:
+    """The order in as many turns as the bits need, the lowest first."""
+    count = len(names)
+    room = 64 - count.bit_length()
+    index = np.arange(count, dtype=np.uint64)
     found = None
     for done in range(0, max(1, low + high), room):
-        digit = names >> np.uint64(done - low) if done >= low else shifted >> np.uint64(done)
+        digit = names >> np.uint64(done - low) if done >= low else time >> np.uint64(done)
         if done < low and low - done < room:
             digit |= names << np.uint64(low - done)
         digit = digit if found is None else digit[found]
