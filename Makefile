@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@echo "make demo    the whole story on a generated data set, in about three minutes"
-	@echo "make test    every test, embedded on SQLite and over HTTP on PostgreSQL, in a real browser: ten minutes on two cores"
+	@echo "make test    every test, embedded on SQLite and over HTTP on PostgreSQL, in a real browser; meant to take ten minutes on two cores"
 	@echo "make test-all   the same at leisure: every pair of door and database, every payload on every route, fifty kills,"
 	@echo "             four times the examples of each property, the whole year of flights"
 	@echo "make check   lint, types, floors"
