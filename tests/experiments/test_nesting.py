@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -96,7 +97,10 @@ def test_runs_that_were_searched_for_are_a_tree_through_every_door(workspace: Wo
     assert len(workspace.experiments.tree(workspace.experiments.search().items)) == 1 + len(inner)
 
 
-def test_the_command_indents_what_is_nested(embedded: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_indents_what_is_nested(
+    embedded: Workspace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
     sweep(embedded)
     assert embedded.home is not None
     (embedded.home.project / "modelwright.toml").touch()
@@ -104,7 +108,8 @@ def test_the_command_indents_what_is_nested(embedded: Workspace, capsys: pytest.
     capsys.readouterr()
     assert command(["runs", "delay", "--filter", "tags.depth = '5' OR run_name = 'fold'", *place]) == 0
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
-    starts = [line[: line.index("01")].rstrip() for line in lines if "01" in line and "delay" in line]
+    ids = [(line, re.search(r"01[0-9A-Z]{24}", line)) for line in lines]
+    starts = [line[: found.start()].rstrip() for line, found in ids if found]
     assert starts == ["(sweep)", "    (depth 6)", "        fold", "    depth 5"]
     assert command(["runs", "--outermost", "--filter", "run_name LIKE '%e%'", *place]) == 0
     assert "depth" not in capsys.readouterr().out

@@ -194,6 +194,7 @@ def test_its_metrics_are_well_formed_and_tell_of_every_part(up: Any, project: Pa
     deploy(project)
     server = up()
     httpx.post(f"{server.url}/v2/models/late/infer", json=ANSWER)
+    eventually(lambda: "\nmodelwright_operator_leader 1\n" in httpx.get(f"{server.url}/metrics").text)
     answer = httpx.get(f"{server.url}/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4") and answer.text.endswith("\n")
     typed: dict[str, str] = {}
