@@ -52,6 +52,11 @@ def test_a_parent_that_was_not_found_is_there_for_the_sake_of_its_children() -> 
     assert told([made("c", "p"), made("q"), made("d", "p")], others) == ["(top)", ".(p)", "..c", "..d", "q"]
 
 
+def test_a_chain_of_runs_may_be_deeper_than_calls_can_be() -> None:
+    chain = [made(f"{number}", f"{number - 1}" if number else None) for number in range(1500)]
+    assert told(chain)[-1] == "." * 1499 + "1499"
+
+
 @pytest.mark.parametrize("parent", ["gone", "not an id; DROP", "me"])
 def test_a_run_whose_parent_nobody_can_see_stands_outermost(parent: str) -> None:
     assert told([made("me", parent)]) == ["me"]

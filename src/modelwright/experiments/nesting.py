@@ -46,29 +46,29 @@ def nested(found: Sequence[Run], ask: Callable[[Sequence[str]], Sequence[Run]]) 
             if each.id not in placed:
                 placed[each.id] = None
                 below.setdefault(_place(each, placed), []).append(each.id)
-    return _walk(None, 0, below, known, {run.id for run in found})
+    return _walk(below, known, {run.id for run in found})
 
 
 def _upwards(run: Run, known: dict[str, Run]) -> list[Run]:
     """A run and those that it lies in, to the outermost, none of them twice."""
-    way, at = [run], run
-    while at.parent in known and known[at.parent] not in way:
+    way, at = {run.id: run}, run
+    while at.parent in known and at.parent not in way:
         at = known[at.parent]
-        way.append(at)
-    return way
+        way[at.id] = at
+    return list(way.values())
 
 
 def _place(run: Run, placed: Collection[str]) -> str | None:
     return run.parent if run.parent in placed and run.parent != run.id else None
 
 
-def _walk(
-    at: str | None, depth: int, below: dict[str | None, list[str]], known: dict[str, Run], found: Collection[str]
-) -> list[NestedRun]:
+def _walk(below: dict[str | None, list[str]], known: dict[str, Run], found: Collection[str]) -> list[NestedRun]:
+    """From the outermost inwards; however deep a chain of runs is."""
     told = []
-    for identity in below.get(at, []):
-        told.append(
-            NestedRun(run=known[identity], depth=depth, within=len(below.get(identity, [])), found=identity in found)
-        )
-        told += _walk(identity, depth + 1, below, known, found)
+    ahead = [(each, 0) for each in reversed(below.get(None, []))]
+    while ahead:
+        identity, depth = ahead.pop()
+        inner = below.get(identity, [])
+        told.append(NestedRun(run=known[identity], depth=depth, within=len(inner), found=identity in found))
+        ahead += [(each, depth + 1) for each in reversed(inner)]
     return told

@@ -45,6 +45,9 @@ class Authorizer(Protocol):
         ...
 
 
+# How a database says that it cannot hold a value: PostgreSQL in one way, SQLite in others.
+UNFIT = (sa.exc.DataError, OverflowError, UnicodeEncodeError)
+
 _acting: ContextVar[Principal | None] = ContextVar("modelwright_principal", default=None)
 
 
@@ -65,10 +68,6 @@ def values_fit() -> Iterator[None]:
         yield
     except UNFIT as error:
         raise _unfit() from error
-
-
-# How a database says that it cannot hold a value: PostgreSQL in one way, SQLite in others.
-UNFIT = (sa.exc.DataError, OverflowError, UnicodeEncodeError)
 
 
 def _unfit() -> Invalid:
