@@ -139,13 +139,3 @@ def _failure(pages: Pages) -> Callable[[Request, Exception], Awaitable[Response]
 def _told(pages: Pages, request: Request, error: ModelwrightError) -> Response:
     """A page where a browser asked, else the one shape of an error."""
     return pages.error(request, error, None) if wants_html(request) else _as_json(error)
-
-
-def _bug(pages: Pages) -> Callable[[Request, Exception], Awaitable[Response]]:
-    """What nobody foresaw: the caller is told so and no more; the exception itself goes on into the log."""
-
-    async def answer(request: Request, error: Exception) -> Response:
-        told = ModelwrightError("The server failed to answer; its log says why.")
-        return pages.error(request, told, None) if wants_html(request) else await _known_error(request, told)
-
-    return answer
