@@ -13,7 +13,7 @@ import multiprocessing
 import selectors
 import socket
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from time import perf_counter
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 HEAD_END = b"\r\n\r\n"
 PATIENCE = 600.0  # seconds
 PIECE = 1 << 18
+ATTEMPTS = 3  # of one of many connections at a request
 
 
 class Address(NamedTuple):
@@ -256,61 +257,77 @@ def together(address: Address, requests: Sequence[Sequence[bytes]]) -> Told:
     A fiftieth of what as many processes take: an answer is looked at for its status and its length, and no further.
     """
     told: list[float] = []
-    with selectors.DefaultSelector() as waiting, ExitStack() as stack:
-        lines = [stack.enter_context(_Line(address, mine)) for mine in requests]
-        for line in lines:
-            waiting.register(line.socket, selectors.EVENT_READ, line)
+    with selectors.DefaultSelector() as waiting:
+        lines = [_Line(address, mine, waiting, told) for mine in requests]
         began = perf_counter()
         for line in lines:
-            line.begin()
-        left = len(lines)
-        while left:
+            line.send()
+        while not all(line.over for line in lines):
             for key, _ in waiting.select(PATIENCE):
-                if key.data.hear(told):
-                    waiting.unregister(key.fileobj)
-                    left -= 1
+                key.data.hear()
         return Told(perf_counter() - began, told)
 
 
 class _Line:
-    """One of many connections, and what is still to be sent on it."""
+    """One of many connections, and what is still to be sent on it. What a server leaves unanswered is sent anew."""
 
-    def __init__(self, address: Address, requests: Sequence[bytes]) -> None:
-        self.socket = socket.create_connection(address, timeout=PATIENCE)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def __init__(
+        self, address: Address, requests: Sequence[bytes], waiting: selectors.BaseSelector, told: list[float]
+    ) -> None:
+        self._address = address
         self._requests = iter(requests)
-        self._held, self._whole, self._sent = b"", 0, 0.0
+        self._waiting = waiting
+        self._told = told
+        self._request = next(self._requests, None)
+        self._attempts = 0  # at this request
+        self._open()
 
-    def __enter__(self) -> _Line:
-        return self
+    @property
+    def over(self) -> bool:
+        """Whether all of it was answered."""
+        return self._request is None
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.socket.close()
+    def send(self) -> None:
+        """Send the next request; without one, hang up."""
+        self._held, self._whole, self._sent = b"", 0, perf_counter()
+        if self._request is None:
+            self._close()
+        else:
+            self._socket.sendall(self._request)
 
-    def begin(self) -> bool:
-        """Send the next request; whether there was none."""
-        sent = next(self._requests, None)
-        if sent is not None:
-            self._sent = perf_counter()
-            self.socket.sendall(sent)
-        return sent is None
-
-    def hear(self, told: list[float]) -> bool:
-        """Read what came; where the answer is whole, tell how long it took and send the next. Whether that was the last."""
-        piece = self.socket.recv(PIECE)
+    def hear(self) -> None:
+        """Read what came; where the answer is whole, note how long it took and send the next request."""
+        try:
+            piece = self._socket.recv(PIECE)
+        except ConnectionError:
+            piece = b""
         if not piece:
-            raise EOFError("the server hung up")
+            if self._attempts == ATTEMPTS:
+                raise EOFError("the server hung up")
+            self._close()
+            self._open()
+            self.send()
+            return
         held = self._held = self._held + piece if self._held else piece
         if not self._whole:
             end = held.find(HEAD_END)
             if end < 0:
-                return False
+                return
             head = held[:end].lower()
             if not head.startswith(b"http/1.1 2") or b"content-length:" not in head:
                 raise RuntimeError(f"answered with {held[:500]!r}")
             self._whole = end + len(HEAD_END) + int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
-        if len(held) < self._whole:
-            return False
-        told.append(perf_counter() - self._sent)
-        self._held, self._whole = b"", 0
-        return self.begin()
+        if len(held) >= self._whole:
+            self._told.append(perf_counter() - self._sent)
+            self._request, self._attempts = next(self._requests, None), 0
+            self.send()
+
+    def _open(self) -> None:
+        self._socket = socket.create_connection(self._address, timeout=PATIENCE)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._waiting.register(self._socket, selectors.EVENT_READ, self)
+        self._attempts += 1
+
+    def _close(self) -> None:
+        self._waiting.unregister(self._socket)
+        self._socket.close()

@@ -25,7 +25,7 @@ MISSING: Final = -(1 << 63)
 _MOST = 1 << 63
 _HEAD: Final = struct.Struct("<IBBH")
 _KEPT = 4096  # layouts that are remembered
-MANY = 8  # rows that are read all at once where they are alike
+MANY = 24  # rows that are read all at once where they are alike
 
 pack_others = msgspec.msgpack.Encoder().encode
 _unpack_others = msgspec.msgpack.Decoder(list[list[Any]]).decode

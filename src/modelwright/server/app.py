@@ -27,6 +27,7 @@ from modelwright.server.process import Process
 from modelwright.server.requests import Doorkeeper
 from modelwright.server.routing import Directory, check_routes
 from modelwright.server.security import LOOPBACK, Guard, error_body, error_headers, failure
+from modelwright.server.shortcuts import Shortcut
 from modelwright.workspace import Workspace
 
 logger = logging.getLogger("modelwright.server")
@@ -92,6 +93,10 @@ class Entrance:
     def routes(self) -> list[Any]:
         """Every route but those of the data plane."""
         return [*self._app.routes, *self._mlflow.endpoints, self._reads]
+
+    def shortcut(self, scope: Any, guard: Guard) -> Shortcut | None:
+        """See `shortcuts.Offering`."""
+        return self._reads.shortcut(scope, guard) if self._reads.answers(scope) else None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         chosen: Any = self._app
