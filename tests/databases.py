@@ -26,7 +26,8 @@ SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = cu
 RESET = """
 DO $$ DECLARE t text; filled boolean; s record; BEGIN
   SET LOCAL session_replication_role = replica;
-  FOR t IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
+  FOR t IN SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+      AND pg_relation_size(oid) > 0 LOOP
     EXECUTE format('SELECT EXISTS (SELECT FROM public.%I)', t) INTO filled;
     IF filled AND pg_relation_size(format('public.%I', t)::regclass) > 1000000 THEN
       EXECUTE format('TRUNCATE public.%I CASCADE', t);
@@ -84,6 +85,7 @@ class Databases:
         self._server = server
         self._free: dict[str, list[str]] = {}
         self._shapes: dict[str, str] = {}
+        self._open: dict[str, sa.Connection] = {}  # to each of them: a new one costs the server more than all it is asked
 
     @contextmanager
     def like(self, model: str) -> Iterator[str]:
@@ -91,7 +93,7 @@ class Databases:
         free = self._free.setdefault(model, [])
         name = free.pop() if free else self._another(model)
         if not self._put_back(name):  # a test has changed its tables
-            _drop(self._server, name)
+            self._drop(name)
             name = self._another(model)
         try:
             yield _address(self._server, name)
@@ -106,8 +108,8 @@ class Databases:
             yield name
         finally:
             for each in self._free.pop(name, []):
-                _drop(self._server, each)
-            _drop(self._server, name)
+                self._drop(each)
+            self._drop(name)
 
     def _another(self, model: str) -> str:
         name = _create(self._server, model)
@@ -115,35 +117,42 @@ class Databases:
         return name
 
     def _keep(self, name: str) -> None:
-        with _connected(_address(self._server, name)) as connection:
-            connection.execute(sa.text(KEEP))
-            self._shapes[name] = connection.execute(sa.text(SHAPE)).scalar_one()
+        connection = self._open[name] = _connect(_address(self._server, name))
+        connection.execute(sa.text(KEEP))
+        self._shapes[name] = connection.execute(sa.text(SHAPE)).scalar_one()
 
     def _put_back(self, name: str) -> bool:
-        with _connected(_address(self._server, name)) as connection:
-            connection.execute(sa.text(ALONE))
-            if connection.execute(sa.text(SHAPE)).scalar_one() != self._shapes[name]:
-                return False
-            connection.execute(sa.text(RESET))
-            return True
+        connection = self._open[name]
+        connection.execute(sa.text(ALONE))
+        if connection.execute(sa.text(SHAPE)).scalar_one() != self._shapes[name]:
+            return False
+        connection.execute(sa.text(RESET))
+        return True
+
+    def _drop(self, name: str) -> None:
+        if name in self._open:
+            self._open.pop(name).close()
+        _drop(self._server, name)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        for each in self._open.values():
+            each.close()
 
 
-@contextmanager
-def _connected(url: str) -> Iterator[sa.Connection]:
-    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
-    with engine.connect() as connection:
-        yield connection
+def _connect(url: str) -> sa.Connection:
+    return sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool).connect()
 
 
 def _create(server: str, like: str) -> str:
     name = f"test_{secrets.token_hex(6)}"
-    with _connected(server) as connection:
+    with _connect(server) as connection:
         connection.execute(sa.text(f"CREATE DATABASE {name} TEMPLATE {like} STRATEGY file_copy"))
     return name
 
 
 def _drop(server: str, name: str) -> None:
-    with _connected(server) as connection:
+    with _connect(server) as connection:
         connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
 
 

@@ -7,6 +7,7 @@ exit code. So it does what it would do anywhere, without the seconds in which an
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import signal
 import socket
@@ -29,14 +30,10 @@ socket.send_fds(wire, [said.encode()], [0, 1, 2])
 wire.shutdown(socket.SHUT_WR)
 sys.exit(int(wire.makefile().read() or 70))
 """
-IMPORTED = (
-    "modelwright.cli.entry",
-    "modelwright.workspace",
-    "modelwright.tracking",
-    "duckdb",
-    "pandas",
-    "sklearn.ensemble",
-)
+IMPORTED = ("duckdb", "obstore.store", "pandas", "rich.markup", "sklearn.ensemble")
+APART = tuple(
+    f"modelwright.{each}." for each in ("cli.__main__", "demo", "server", "store.migrations")
+)  # not for a command
 
 
 class Terminal:
@@ -66,12 +63,17 @@ class Terminal:
 def lend(address: str) -> None:
     """Import what commands import, then turn into each command that is asked for."""
     import importlib
+    import pkgutil
 
+    import modelwright
     from modelwright.core.skops import skops_io
 
-    for name in IMPORTED:
+    ours = [each.name for each in pkgutil.walk_packages(modelwright.__path__, "modelwright.")]
+    for name in (*IMPORTED, *(each for each in ours if not f"{each}.".startswith(APART))):
         importlib.import_module(name)
     skops_io()
+    gc.collect()
+    gc.freeze()  # no command looks through what all of them begin with, which would copy it, too
     signal.signal(signal.SIGCHLD, _reap)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(f"{address}.part")

@@ -291,10 +291,12 @@ def test_bodies_are_unpacked(encoding: str, pack: Any) -> None:
         (gzip.compress(b"spans", mtime=0)[:-6], "gzip", "not all of it"),
         (gzip.compress(b"spans", mtime=0) + b"more", "gzip", "not all of it"),
         (b"x", "br", "not known"),
-        (gzip.compress(bytes(otlp.MAX_INFLATED + 1), mtime=0), "gzip", "64 MiB"),
+        (None, "gzip", "64 MiB"),
     ],
     ids=["not gzip", "cut off", "more after it", "not known", "bomb"],
 )
-def test_a_bomb_or_a_broken_body_is_refused(body: bytes, encoding: str, why: str) -> None:
+def test_a_bomb_or_a_broken_body_is_refused(body: bytes | None, encoding: str, why: str) -> None:
+    if body is None:
+        body = gzip.compress(bytes(otlp.MAX_INFLATED + 1), 1)
     with pytest.raises(Invalid, match=why):
         otlp.unpack(body, encoding)

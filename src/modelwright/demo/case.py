@@ -46,6 +46,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     step: timedelta = timedelta(days=7)  # how far one turn of the replay goes
     asked_about: datetime  # "what was live on ..."
     window: timedelta = timedelta(days=7)  # of the monitor
+    canary: float = 10.0  # percent of the units that a new version is shown to
     stable: timedelta = timedelta(days=28)  # the first so many days of predictions are what drift is measured against
 
 

@@ -150,13 +150,13 @@ class Replay:
         return found
 
     def strategy(self) -> Strategy:
-        """A canary of 10 %, promoted or rolled back by its verdict."""
+        """A canary of some units, promoted or rolled back by its verdict."""
         from msgspec.structs import replace
 
         from modelwright.deployments import Step, Strategy
         from modelwright.deployments.records import ERRORS, LATENCY, QUALITY
 
-        step = Step(weight=10.0, min_requests=60, max_duration=timedelta(days=150).total_seconds())
+        step = Step(weight=self.case.plan.canary, min_requests=60, max_duration=timedelta(days=150).total_seconds())
         guardrails = [
             replace(ERRORS, budget=0.05),
             replace(LATENCY, budget=0.05),

@@ -255,7 +255,7 @@ class Story:
         self.tell.beat(f"a challenger, {second['model']}, against the champion on the same rows: {second['outcome']}")
         self._release(second["model"], "2")
         self.beat("canary 2", lambda: self._canary(second["model"]))
-        self.tell.beat(f"{second['model']} gets 10 % of the units")
+        self.tell.beat(f"{second['model']} gets {self.case.plan.canary:.0f} % of the units")
         self._canary_verdict("2")
         drill = self.beat("rollback drill", lambda: self._rollback_drill(first, second["model"]))
         self.tell.good(f"rollback drill in staging: back on {first} in {drill['milliseconds']} ms, then forward again")
@@ -460,7 +460,7 @@ class Story:
         why = "To see whether the canary catches what the gate would have."
         olga.policy.request_waiver(ref, rule, environment=environment, reason=why)
         until = self.now + timedelta(days=30)
-        control = "The canary holds it at 10 % and rolls it back."
+        control = f"The canary holds it at {self.case.plan.canary:.0f} % and rolls it back."
         return ben.policy.waive(ref, rule, environment=environment, reason=why, control=control, until=until).id
 
     def _to_staging(self, model: str) -> None:

@@ -27,7 +27,6 @@ from modelwright.core.principals import Principal
 from modelwright.core.refs import Ref
 from modelwright.core.wire import to_plain
 from modelwright.store.bare import Bare, joined, to_join
-from modelwright.store.checkpointing import Checkpoints
 from modelwright.store.commits import LASTS, Group, Writers
 from modelwright.store.driver import Prepared, execute
 from modelwright.store.ledger import log
@@ -76,7 +75,6 @@ class Database:
             self._begin, lasts=lasts
         )  # fair among threads; the database itself keeps other processes out
         self._connection: sa.Connection | None = None  # the one that writes
-        self._checkpoints = Checkpoints(str(self.url.database)) if self.is_sqlite else None
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._worker: threading.Thread | None = None
         self._starting = threading.Lock()
@@ -165,8 +163,6 @@ class Database:
                 self._connection = None
         finally:
             self._writers.leave()
-        if self._checkpoints is not None:
-            self._checkpoints.end()
         if self._readers is not None:
             self._readers.dispose()
         self.engine.dispose()
@@ -193,8 +189,6 @@ class Database:
             if self.is_sqlite:
                 to_join(connection)
                 execute(connection, "PRAGMA busy_timeout=0")  # `_take_lock` waits, more evenly than SQLite does
-            if self._checkpoints is not None:
-                self._checkpoints.opened(connection)
         try:
             transaction = self._begun(connection)
             head = log.lock(connection, isoformat(self.clock.now()))
@@ -203,11 +197,7 @@ class Database:
             connection.invalidate()
             connection.close()
             raise
-        return Group(connection, transaction, head, self._committed)
-
-    def _committed(self, connection: sa.Connection) -> None:
-        if self._checkpoints is not None:
-            self._checkpoints.committed(connection)
+        return Group(connection, transaction, head)
 
     def _begun(self, connection: sa.Connection) -> sa.RootTransaction | Bare:
         if not self.is_sqlite:

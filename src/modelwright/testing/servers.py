@@ -14,13 +14,12 @@ from modelwright.workspace import Workspace
 @contextmanager
 def serving(workspace: Workspace, *, port: int = 0) -> Iterator[str]:
     """Serve a workspace on the loopback address while the block runs, by default on a free port; yields the address."""
-    import uvicorn
-
     from modelwright.server.app import create_app
     from modelwright.server.listening import address_of, listening, take
+    from modelwright.testing.prompt import PromptServer
 
     with take("127.0.0.1", port) as listener:
-        server = uvicorn.Server(listening(create_app(workspace)))
+        server = PromptServer(listening(create_app(workspace)))
         thread = threading.Thread(target=server.run, args=([listener],), name="modelwright-server", daemon=True)
         thread.start()
         while not server.started:
@@ -30,5 +29,5 @@ def serving(workspace: Workspace, *, port: int = 0) -> Iterator[str]:
         try:
             yield address_of(listener)
         finally:
-            server.should_exit = True
+            server.stop()
             thread.join(10)

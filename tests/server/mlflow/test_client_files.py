@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from mlflow.cli import cli  # now: it imports what the server, in this same process, is not to meet half imported
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cli() -> Any:
+    """The command; first of all, for it imports what the server, in this same process, is not to meet half imported."""
+    from mlflow.cli import cli
+
+    return cli
 
 
 @pytest.fixture
@@ -82,7 +89,7 @@ def test_a_data_frame_is_an_input_and_its_digest_stays(mlflow: Any, run: Any) ->
 
 
 def test_the_command_line_of_mlflow(
-    mlflow: Any, run: Any, served: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cli: Any, mlflow: Any, run: Any, served: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mlflow.log_text("hello", "up/x.txt")
 

@@ -262,7 +262,7 @@ def test_spans_may_come_as_json(mlflow: Any, served: Any, experiment: str) -> No
         (one_span(), {"content-encoding": "gzip"}, 400),
         (one_span(), {"content-encoding": "br"}, 400),
         (gzip.compress(one_span())[:-4], {"content-encoding": "gzip"}, 400),
-        (gzip.compress(b" " * 70_000_000), {"content-encoding": "gzip"}, 400),
+        (None, {"content-encoding": "gzip"}, 400),
         (one_span(traceId="zz"), {}, 400),
         (one_span(name="\ud800"), {}, 400),
         (one_span(), {"x-mlflow-experiment-id": "999999"}, 404),
@@ -273,8 +273,11 @@ def test_spans_may_come_as_json(mlflow: Any, served: Any, experiment: str) -> No
         (b"[" * 200_000, {}, 400),
         (b"\x0a\xff\xff\xff\xff\x0f", {"content-type": "application/x-protobuf"}, 400),
     ],
+    ids=range(16),
 )
-def test_rubbish_is_refused(served: Any, body: bytes, headers: Any, status: int) -> None:
+def test_rubbish_is_refused(served: Any, body: bytes | None, headers: Any, status: int) -> None:
+    if body is None:  # a bomb
+        body = gzip.compress(b" " * 70_000_000, 1)
     sent = {"content-type": "application/json", "x-mlflow-experiment-id": "0"} | headers
     answer = served.http.post("/v1/traces", content=body, headers=sent)
     assert answer.status_code == status, answer.text
