@@ -14,7 +14,7 @@ from benchmarks.cases import CALLS, MILLISECONDS, ROWS, SECONDS, Bar, Case, Meas
 from benchmarks.feast import TTL, TTL_SECONDS, Feast, Sides, feast, feast_server, need_feast, ours, redis
 from benchmarks.servers import Server, start_ours
 from benchmarks.tracking import each_server
-from benchmarks.wire import Crowd, request
+from benchmarks.wire import request, together
 from modelwright.core.refs import Ref
 from modelwright.workspace import Settings, Workspace, open_workspace
 
@@ -120,7 +120,10 @@ def _pushing(setting: Setting, workspace: Workspace, path: Path, entities: int) 
 
 
 def _over_http(setting: Setting, entities: int) -> Iterator[Case]:
-    """Each client a process with a connection of its own; the other server stands still meanwhile."""
+    """One client with so many connections, which leaves the cores to the server; the other server stands still meanwhile.
+
+    Beside the calls a second stands what each took of the server's processors, whatever else the machine did.
+    """
     project, servers = setting.folder / "SQLite project", dict[str, Server]()
     (project / "modelwright.toml").write_text("[features]\nlog_share = 0.0\n")
     with ExitStack() as stack:
@@ -128,7 +131,6 @@ def _over_http(setting: Setting, entities: int) -> Iterator[Case]:
         stack.callback(servers["ours"].stop)
         with suppress(Skip):
             servers["Feast server"] = stack.enter_context(feast_server(setting.folder / "SQLite feast"))
-        crowd = stack.enter_context(Crowd(max(CONNECTIONS)))
         for number in (1, 100):
             for connections, times in CONNECTIONS.items():
                 calls = setting.size(200 if number == 1 else 30, 5)
@@ -137,7 +139,7 @@ def _over_http(setting: Setting, entities: int) -> Iterator[Case]:
                     def send(_: object) -> Measured:
                         make = _for_us if server is servers["ours"] else _for_feast
                         sent = [[make(random.sample(range(entities), number)) for _ in range(calls)] for _ in range(many)]
-                        told = crowd.send(server.address, sent)
+                        told = together(server.address, sent)
                         return Measured(told.seconds, told.each)
 
                     return send

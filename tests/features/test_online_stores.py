@@ -174,3 +174,35 @@ def test_what_another_writer_publishes_is_read_at_once_by_whoever_read_before(st
     assert store.publish(state("g2", 1, day=2)) is False
     store.drop(VIEW)
     assert store.read([Asked(VIEW, ["a"])])[0].state is None
+
+
+def test_connections_that_redis_has_cut_are_made_anew(redis_address: str, tmp_path: Path) -> None:
+    import redis
+
+    store = open_store(redis_address, tmp_path / "online.db")
+    made = filled(store)
+    client = redis.Redis.from_url(redis_address)
+    for _ in range(3):
+        found = store.read([Asked(VIEW, ["a", None, "z", "b"])])[0]
+        assert (found.state, list(found.rows)) == (made, [b"1", None, None, b"2"])
+        client.client_kill_filter(_type="normal", skipme=True)
+    client.close()
+    store.drop(VIEW)
+    store.close()
+
+
+def test_what_redis_itself_refuses_is_told_in_its_words(redis_address: str, tmp_path: Path) -> None:
+    import redis
+
+    store = open_store(redis_address, tmp_path / "online.db")
+    filled(store)
+    store.read([Asked(VIEW, ["a"])])
+    client = redis.Redis.from_url(redis_address)
+    place = next(each for each in client.keys("*rows*") if b"weather" in each)
+    client.set(place, "no hash")
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        store.read([Asked(VIEW, ["a"])])
+    client.delete(place)
+    client.close()
+    store.drop(VIEW)
+    store.close()

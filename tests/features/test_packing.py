@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelwright.features.materialise import timelines
-from modelwright.features.packing import Timeline, check, head_size, newest, pack, unpack
+from modelwright.features.packing import MANY, Timeline, check, head_size, newest, pack, unpack
 from modelwright.features.records import FeatureView, expression
 
 LEAST = -(1 << 63)
@@ -41,6 +41,32 @@ def test_what_was_packed_is_read_whole_and_by_the_row(timeline: Timeline, at: in
     if known and (lifetime is None or at - timeline.event[known - 1] < lifetime):
         expected = [values[known - 1] for values in timeline.values]
     assert newest([packed, None], head_size(len(timeline.values)), [at, at], lifetime) == [expected, None]
+
+
+@st.composite
+def singles(draw: Any) -> list[bytes | None]:
+    """Many entities with one row each, of the same inputs, as most views have them; some are not there, some have more."""
+    inputs, created = draw(st.lists(st.sampled_from(KINDS[:2]), max_size=4)), draw(st.booleans())
+    moments = st.integers(-20, 20)
+
+    def one(count: int) -> bytes:
+        known = [draw(moments) for _ in range(count)] if created else []
+        values = [[draw(st.none() | kind) for _ in range(count)] for kind in inputs]
+        return pack(Timeline(sorted(draw(moments) for _ in range(count)), [draw(moments)] * count, values, known))
+
+    more = draw(st.booleans())
+    number = st.sampled_from([0, 1, 1, 1, 2] if more else [1])
+    return [one(draw(number)) if draw(st.integers(0, 5)) else None for _ in range(MANY + 2)]
+
+
+@given(singles(), st.integers(-25, 25), st.none() | st.integers(1, 40))
+def test_many_rows_at_once_are_read_as_each_by_itself(rows: list[bytes | None], at: int, lifetime: int | None) -> None:
+    first = next((each for each in rows if each is not None), b"\0" * 8)
+    head_bytes = head_size(int.from_bytes(first[6:8], "little"))
+    alone = [newest([each], head_bytes, [at], lifetime)[0] for each in rows]
+    found = newest(rows, head_bytes, [at] * len(rows), lifetime)
+    assert found == alone
+    assert [[type(value) for value in each or ()] for each in found] == [[type(v) for v in each or ()] for each in alone]
 
 
 @given(held(), st.data())

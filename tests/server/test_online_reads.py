@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -76,3 +77,46 @@ def test_what_cannot_be_read_is_told_to_all_and_asked_for_again() -> None:
     assert asyncio.run(answers(reads, 3)) == [404] * 3
     assert asyncio.run(answers(reads, 1)) == [404]
     assert made == [1, 1]
+
+
+def standing(workspace: Workspace) -> None:
+    numbers = list(range(1000))
+    workspace.datasets.add("planes", pa.table({"plane": numbers, "seats": [number * 3 for number in numbers]}))
+    workspace.features.apply(VIEW)
+    workspace.features.materialise("features:planes")
+
+
+def asked(*planes: Any) -> dict[str, Any]:
+    return {"views": ["features:planes"], "keys": [{"plane": plane} for plane in planes]}
+
+
+def test_many_who_read_at_once_get_each_their_own_and_a_mistake_is_told_to_whoever_made_it(locked: Any) -> None:
+    standing(locked.here)
+    token = locked.token("ada", ("viewer", "features:planes"))
+
+    def reads(first: int) -> None:
+        with locked.client(token) as client:
+            for number in range(first, first + 25):
+                found = client.post("/features/online", json=asked(number, number + 500))
+                assert found.json() == {
+                    "names": ["seats"],
+                    "rows": [[number * 3], [(number + 500) * 3]],
+                    "views": ["features:planes@1"],
+                }
+                wrong = client.post("/features/online", json=asked("x"))
+                assert wrong.status_code == 400 and "is a str" in wrong.json()["error"]["message"]
+                assert client.post("/features/online", json=asked()).json()["rows"] == []
+
+    with ThreadPoolExecutor(8) as clients:
+        list(clients.map(reads, range(8)))
+
+
+def test_who_may_no_longer_read_is_refused_at_once_on_the_same_connection(locked: Any) -> None:
+    standing(locked.here)
+    token = locked.token("ada", ("viewer", "features:planes"))
+    with locked.client(token) as client:
+        codes = [client.post("/features/online", json=asked(1)).status_code for _ in range(4)]
+        locked.here.access.revoke("ada", "viewer", scope="features:planes", reason="has left")
+        assert codes == [200] * 4 and client.post("/features/online", json=asked(1)).status_code in (403, 404)
+        locked.here.access.revoke_all("ada", reason="has left")
+        assert client.post("/features/online", json=asked(1)).status_code == 401

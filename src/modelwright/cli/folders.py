@@ -134,6 +134,7 @@ def checkout(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder; it is made if it is not there.")],
     patterns: Patterns = None,
     copy: Annotated[bool, typer.Option("--copy", help="Share nothing with other folders.")] = False,
+    link: Annotated[bool, typer.Option("--link", help="Share small files, too.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Write over what was changed there.")] = False,
     where: Where = None,
     as_json: AsJson = False,
@@ -141,13 +142,14 @@ def checkout(
     """Bring a folder to a version of files: what is there already stays, what an earlier version put there goes.
 
     What somebody changed is never written over or removed, unless --force says so. Large files share their blocks with a
-    folder beside the workspace where the file system can, else they are read-only links to it; with --copy they are not.
+    folder beside the workspace where the file system can, else they are read-only links to it; with --copy they are not,
+    and with --link small files are as well, which is quicker from the second checkout on.
     """
     parsed = parse_ref(ref, Kind.DATASET)
     with workspace(where) as rooms:
         total = rooms.datasets.show(parsed).bytes if sys.stderr.isatty() else None
         with progress(f"checking out {parsed}", total, bytes_=True) as told:
-            done = rooms.datasets.checkout(parsed, folder, patterns or [], copy=copy, force=force, told=told)
+            done = rooms.datasets.checkout(parsed, folder, patterns or [], copy=copy, link=link, force=force, told=told)
     if as_json:
         print_json(done)
         return

@@ -19,6 +19,7 @@ import inspect
 import string
 import typing
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from types import SimpleNamespace
 from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
@@ -109,16 +110,25 @@ class Operation(Generic[S, T, P, R]):
         self.verb = verb
         self.event = event
         self.data = data
-        self.__doc__ = inspect.getdoc(function) or ""
+        self.__doc__ = inspect.cleandoc(function.__doc__ or "")
         if not self.__doc__:
             raise TypeError(f"{function.__qualname__} is an operation and has no docstring")
-        self.signature = inspect.signature(function)
-        self.parameters = list(self.signature.parameters.values())[2:]
-        names = [parameter.name for parameter in self.parameters]
+        code = function.__code__
+        names = code.co_varnames[2 : code.co_argcount + code.co_kwonlyargcount]
         self.on = on if on is not None else next((n for n in ("ref", "name") if n in names), "")
         if self.on and self.on not in names:
             raise TypeError(f"{function.__qualname__} has no parameter {self.on!r} to ask its permission on")
         self._types: tuple[dict[str, Any], Any] | None = None
+
+    @cached_property
+    def signature(self) -> inspect.Signature:
+        """Of the method, with the room itself and the transaction."""
+        return inspect.signature(self.function)
+
+    @cached_property
+    def parameters(self) -> list[inspect.Parameter]:
+        """What a caller gives."""
+        return list(self.signature.parameters.values())[2:]
 
     @property
     def writes(self) -> bool:

@@ -1,51 +1,63 @@
 """Datasets: versions of tables and of files, what is in them, what must hold of them, and how two of them differ."""
 
-from modelwright.datasets.ancestry import ancestors
-from modelwright.datasets.checks import (
-    Check,
-    Distribution,
-    Expression,
-    Freshness,
-    Function,
-    Measure,
-    Nulls,
-    Pattern,
-    Range,
-    References,
-    RowCount,
-    Severity,
-    Types,
-    Unique,
-    Values,
-    load_checks,
-)
-from modelwright.datasets.contracts.records import Contract, ContractDiff, ContractVersion, PromisedColumn, load_contract
-from modelwright.datasets.contracts.service import Contracts
-from modelwright.datasets.lakes.access import DatasetSettings
-from modelwright.datasets.lakes.records import Lake
-from modelwright.datasets.pruning import objects_of
-from modelwright.datasets.records import (
-    CheckReport,
-    CheckResult,
-    ColumnProfile,
-    CsvFormat,
-    DatasetColumn,
-    DatasetDiff,
-    DatasetFile,
-    DatasetMerge,
-    DatasetRecord,
-    DatasetVersion,
-    Keeping,
-    LakeTable,
-    MergeConflict,
-    Part,
-    Profile,
-    Pruned,
-    Query,
-    TimeRange,
-    Tombstone,
-)
-from modelwright.datasets.service import Datasets
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from modelwright.datasets.ancestry import ancestors
+    from modelwright.datasets.checks import (
+        Check,
+        Distribution,
+        Expression,
+        Freshness,
+        Function,
+        Measure,
+        Nulls,
+        Pattern,
+        Range,
+        References,
+        RowCount,
+        Severity,
+        Types,
+        Unique,
+        Values,
+        load_checks,
+    )
+    from modelwright.datasets.contracts.records import (
+        Contract,
+        ContractDiff,
+        ContractVersion,
+        PromisedColumn,
+        load_contract,
+    )
+    from modelwright.datasets.contracts.service import Contracts
+    from modelwright.datasets.lakes.access import DatasetSettings
+    from modelwright.datasets.lakes.records import Lake
+    from modelwright.datasets.pruning import objects_of
+    from modelwright.datasets.records import (
+        CheckReport,
+        CheckResult,
+        ColumnProfile,
+        CsvFormat,
+        DatasetColumn,
+        DatasetDiff,
+        DatasetFile,
+        DatasetMerge,
+        DatasetRecord,
+        DatasetVersion,
+        Keeping,
+        LakeTable,
+        MergeConflict,
+        Part,
+        Profile,
+        Pruned,
+        Query,
+        TimeRange,
+        Tombstone,
+    )
+    from modelwright.datasets.service import Datasets
 
 __all__ = [
     "Check",
@@ -95,3 +107,66 @@ __all__ = [
     "load_contract",
     "objects_of",
 ]
+
+_HOMES: Final = {
+    "ancestry": ("ancestors",),
+    "checks": (
+        "Check",
+        "Distribution",
+        "Expression",
+        "Freshness",
+        "Function",
+        "Measure",
+        "Nulls",
+        "Pattern",
+        "Range",
+        "References",
+        "RowCount",
+        "Severity",
+        "Types",
+        "Unique",
+        "Values",
+        "load_checks",
+    ),
+    "contracts.records": (
+        "Contract",
+        "ContractDiff",
+        "ContractVersion",
+        "PromisedColumn",
+        "load_contract",
+    ),
+    "contracts.service": ("Contracts",),
+    "lakes.access": ("DatasetSettings",),
+    "lakes.records": ("Lake",),
+    "pruning": ("objects_of",),
+    "records": (
+        "CheckReport",
+        "CheckResult",
+        "ColumnProfile",
+        "CsvFormat",
+        "DatasetColumn",
+        "DatasetDiff",
+        "DatasetFile",
+        "DatasetMerge",
+        "DatasetRecord",
+        "DatasetVersion",
+        "Keeping",
+        "LakeTable",
+        "MergeConflict",
+        "Part",
+        "Profile",
+        "Pruned",
+        "Query",
+        "TimeRange",
+        "Tombstone",
+    ),
+    "service": ("Datasets",),
+}  # where each name is: a command pays only for what it uses
+_WHERE: Final = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+    return value

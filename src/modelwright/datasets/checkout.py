@@ -1,18 +1,17 @@
 """Versions into folders: all of their files or some, over nothing or over another version.
 
-What somebody changed or put there is never written over unless told so. Large files are linked to a folder of files beside
-the workspace where the file system can: as a copy that shares its blocks, else as a read-only hard link.
+What somebody changed or put there is never written over unless told so. Large files, or all, are shared with a folder of
+files beside the workspace; see `links`.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
@@ -20,12 +19,10 @@ from modelwright.core.blobs import Blobs
 from modelwright.core.errors import Conflict, Invalid, NotFound, Refused
 from modelwright.core.folders import Index, Remembered, Seen, folders_of, scan
 from modelwright.datasets.chunks import by_place, read_chunks
+from modelwright.datasets.links import Links
 from modelwright.datasets.manifest import Entry
-from modelwright.datasets.objects import Writer, assemble, read_entry
+from modelwright.datasets.objects import Writer, read_entry
 from modelwright.datasets.trees import Told, learn
-
-LINKED: Final = 1 << 20  # bytes; a shorter file is as quickly written as linked
-_CLONE: Final = 0x40049409  # FICLONE
 
 
 class CheckedOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +65,7 @@ def check_out(
     index: Index,
     *,
     ref: str,
-    links: Path | None,
+    links: Links | None,
     partial: bool = False,
     force: bool = False,
     told: Told = lambda done: None,
@@ -77,7 +74,7 @@ def check_out(
 
     Files that a version put there, which are not among the entries, go (not if `partial`); files of nobody stay. `Conflict`
     names files that were changed since, or are in the way, and then nothing was done, unless `force`.
-    `links` is where files lie that may be linked to; without it all are written.
+    `links` are what files may be linked to; without it all are written.
     """
     _no_link(root)
     found = scan(root) if root.is_dir() else {}
@@ -120,33 +117,64 @@ def check_out(
     return CheckedOut(ref=ref, folder=str(root), removed=len(gone), kept=len(good), **counts)
 
 
-def _bring(blobs: Blobs, root: Path, todo: Sequence[Entry], links: Path | None) -> Iterator[tuple[str, Entry, str, Seen]]:
+def _bring(blobs: Blobs, root: Path, todo: Sequence[Entry], links: Links | None) -> Iterator[tuple[str, Entry, str, Seen]]:
     """Bring entries to their places; of each its path, what was done, and how it is found there."""
     wanted = {entry.path: entry for entry in todo}
     ordered = [wanted[path] for path in by_place({entry.path: entry.chunks for entry in todo})]
-    plain = [entry for entry in ordered if links is None or entry.size < LINKED]
-    contents = read_chunks(blobs, [chunk for entry in plain for chunk in entry.chunks])  # neighbours are read at once
+    held = _held(ordered, links)
+    contents = read_chunks(
+        blobs, [c for entry in ordered if entry.path not in held for c in entry.chunks]
+    )  # neighbours at once
     writer, made, top = Writer(), set[str](), f"{root}{os.sep}"
-    for entry in ordered:
-        path = entry.path
-        folder = path.rpartition("/")[0]
-        if folder not in made:
-            _make_folders(root, folder, made)
-        target = top + path
-        if links is None or entry.size < LINKED:
-            pieces = (next(contents)[1] for _ in entry.chunks)
-            mode = 0o755 if entry.executable else 0o644
+    try:
+        for entry in ordered:
+            path = entry.path
+            folder = path.rpartition("/")[0]
+            if folder not in made:
+                _make_folders(root, folder, made)
+            target = top + path
+            pieces = None if path in held else (next(contents)[1] for _ in entry.chunks)
             try:
-                seen = writer.write(target, pieces, mode)
+                how, seen = _put(blobs, entry, pieces, target, links, writer)
             except IsADirectoryError:
                 _clear(Path(target))
-                seen = writer.write(target, read_entry(blobs, entry), mode)
-            yield path, entry, "written", seen
-        else:
-            if os.path.isdir(target) and not os.path.islink(target):  # noqa: PTH112, PTH114 - one of many paths
-                _clear(Path(target))
-            how = _put(blobs, entry, Path(target), links)
-            yield path, entry, how, Seen.of(os.stat(target))  # noqa: PTH116
+                how, seen = _put(blobs, entry, None, target, links, writer)
+            yield path, entry, how, seen
+    finally:
+        if links is not None:
+            links.save()
+
+
+def _held(ordered: Sequence[Entry], links: Links | None) -> set[str]:
+    """The paths of entries whose content need not be read, as it can be linked to, or will be when their turn has come."""
+    found: set[str] = set()
+    if links is None:
+        return found
+    ready: dict[tuple[bytes, bool], bool] = {}
+    for entry in ordered:
+        if links.takes(entry):
+            content = (entry.digest, entry.executable)
+            if ready.get(content) or links.holds(entry):
+                found.add(entry.path)
+            ready[content] = True
+    return found
+
+
+def _put(
+    blobs: Blobs, entry: Entry, pieces: Iterable[bytes] | None, target: str, links: Links | None, writer: Writer
+) -> tuple[str, Seen]:
+    """Link or write one file; how it was done, and how it is found. `IsADirectoryError` if a folder is in its place.
+
+    `pieces` are its content, where it was read already.
+    """
+    if links is not None and links.takes(entry):
+        if pieces is not None:
+            links.fill(entry, pieces)
+            pieces = None
+        if (given := links.give(entry, target)) is not None:
+            return given
+    mode = 0o755 if entry.executable else 0o644
+    return "written", writer.write(target, read_entry(blobs, entry) if pieces is None else pieces, mode)
 
 
 def write_files(blobs: Blobs, entries: Sequence[Entry], folder: Path) -> None:
@@ -190,55 +218,6 @@ def _in_the_way(wanted: Mapping[str, Entry], there: set[str]) -> list[str]:
     folders = folders_of(there) & wanted.keys()
     inside = [path for path in there if any(path.startswith(f"{folder}/") for folder in folders)] if folders else []
     return [*(folders_of(wanted) & there), *inside]
-
-
-def _put(blobs: Blobs, entry: Entry, target: Path, links: Path) -> str:
-    source = _kept(blobs, entry, links)
-    partial = target.with_name(f".{entry.digest.hex()[:16]}.part")
-    partial.unlink(missing_ok=True)
-    try:
-        if _clone(source, partial):
-            partial.chmod(0o755 if entry.executable else 0o644)
-            partial.replace(target)
-            return "cloned"
-        with suppress(OSError):  # another disk, or no hard links on this one
-            os.link(source, partial)
-            partial.replace(target)
-            return "linked"
-    finally:
-        partial.unlink(missing_ok=True)
-    assemble(blobs, entry, target, mode=0o755 if entry.executable else 0o644)
-    return "written"
-
-
-def _kept(blobs: Blobs, entry: Entry, links: Path) -> Path:
-    """A read-only file with the content of an entry, to link to. One that was written to since is made anew."""
-    name = entry.digest.hex() + ("x" if entry.executable else "")
-    place = links / name[:2]
-    path, about = place / name, place / f"{name}.seen"
-    try:
-        if msgspec.msgpack.decode(about.read_bytes(), type=Seen) == Seen.of(path.stat()):
-            return path
-    except (OSError, msgspec.MsgspecError):
-        pass
-    place.mkdir(parents=True, exist_ok=True)
-    assemble(blobs, entry, path, mode=0o555 if entry.executable else 0o444)
-    about.write_bytes(msgspec.msgpack.encode(Seen.of(path.stat())))
-    return path
-
-
-def _clone(source: Path, target: Path) -> bool:
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return False
-    with source.open("rb") as read, target.open("xb") as write:
-        try:
-            fcntl.ioctl(write.fileno(), _CLONE, read.fileno())
-        except OSError:
-            target.unlink()
-            return False
-    return True
 
 
 def _make_folders(root: Path, folder: str, made: set[str]) -> None:

@@ -19,6 +19,16 @@ def key_text(key: Sequence[bool | int | str]) -> str:
     return msgspec.json.encode(key).decode()
 
 
+def keys_of(columns: Sequence[Column], given: Sequence[Mapping[str, Any]]) -> list[str | None]:
+    """`key_of` each of some requests."""
+    if len(columns) == 1 and columns[0].dtype is DataType.INT64:
+        name = columns[0].name
+        values = [each.get(name) for each in given]
+        if {type(each) for each in values} == {int}:  # then its text is the number's, between brackets
+            return [f"[{each}]" for each in values]
+    return [key_of(columns, each) for each in given]
+
+
 def key_of(columns: Sequence[Column], given: Mapping[str, Any]) -> str | None:
     """The key that a request names, or None where a part of it is missing: it then matches nothing, as in a join.
 

@@ -16,7 +16,7 @@ import struct
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -25,6 +25,7 @@ MISSING: Final = -(1 << 63)
 _MOST = 1 << 63
 _HEAD: Final = struct.Struct("<IBBH")
 _KEPT = 4096  # layouts that are remembered
+MANY = 24  # rows that are read all at once where they are alike
 
 pack_others = msgspec.msgpack.Encoder().encode
 _unpack_others = msgspec.msgpack.Decoder(list[list[Any]]).decode
@@ -186,6 +187,11 @@ def newest(
 
     `head_bytes` is the `head_size` of the view. `ValueError` or `struct.error` where these are no packed rows.
     """
+    if len(rows) >= MANY and times.count(times[0]) == len(rows) == len(times):
+        together = _alike([each for each in rows if each is not None], head_bytes, times[0], lifetime)
+        if together is not None:
+            each_found = iter(together)
+            return [None if each is None else next(each_found) for each in rows]
     made: list[list[Any] | None] = []
     for packed, at in zip(rows, times, strict=True):
         if packed is None:
@@ -198,9 +204,54 @@ def newest(
         found = layout.single(packed)  # most often: a single row of floats
         if found[0] > at or (lifetime is not None and at - found[1] >= lifetime):
             made.append(None)
-        else:
-            made.append([None if each != each else each for each in found[layout.first :]])
+            continue
+        values = list(found[layout.first :])
+        total = sum(values)  # not a number where one of them is none, and seldom else
+        made.append([None if each != each else each for each in values] if total != total else values)
     return made
+
+
+def _alike(rows: Sequence[bytes], head_bytes: int, at: int, lifetime: int | None) -> list[list[Any] | None] | None:
+    """`newest` of many rows at one time, all at once: None unless each is a single row and they hold the same numbers."""
+    if not rows:
+        return []
+    first = rows[0][:head_bytes]
+    layout = _layouts.get(first) or layout_of(first)
+    if layout.single is None or not layout.slots or not layout.plain or {len(each) for each in rows} != {layout.end}:
+        return None
+    import numpy as np
+
+    numbers = np.frombuffer(b"".join(rows), "<i8").reshape(len(rows), layout.end // 8)
+    if (numbers[:, : head_bytes // 8] != numbers[0, : head_bytes // 8]).any():
+        return None
+    place = head_bytes // 8 + 1
+    gone = numbers[:, place] > at
+    if lifetime is not None:
+        gone |= numbers[:, place + 1] <= at - lifetime
+    place += layout.first
+    floats = numbers[:, place:].view("<f8")
+    if layout.floats:
+        made = floats.tolist()
+    else:
+        whole = [kind == INTEGER for kind in layout.kinds]
+        columns = [(numbers[:, place + i] if each else floats[:, i]).tolist() for i, each in enumerate(whole)]
+        made = [list(row) for row in zip(*columns, strict=True)]
+    missing = np.isnan(floats) if layout.floats else _missing(layout, numbers[:, place:], floats)
+    if missing.any():
+        for row, column in np.argwhere(missing).tolist():
+            made[row][column] = None
+    if gone.any():
+        for row in np.flatnonzero(gone).tolist():
+            made[row] = None
+    return cast("list[list[Any] | None]", made)
+
+
+def _missing(layout: Layout, numbers: Any, floats: Any) -> Any:
+    """Which values of some columns are missing, in the way of each column's kind."""
+    import numpy as np
+
+    whole = np.array([kind == INTEGER for kind in layout.kinds], np.bool_)
+    return np.where(whole, numbers == MISSING, np.isnan(floats))
 
 
 def _newest(layout: Layout, packed: bytes, at: int, lifetime: int | None) -> list[Any] | None:

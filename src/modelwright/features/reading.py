@@ -11,7 +11,7 @@ from modelwright.core.errors import Invalid, Unavailable
 from modelwright.core.refs import Ref
 from modelwright.core.signature import DataType
 from modelwright.features.durations import microseconds, since_epoch
-from modelwright.features.keys import key_of
+from modelwright.features.keys import keys_of
 from modelwright.features.ports import Asked, Found, OnlineStore
 from modelwright.features.records import OnlineState, Value, ViewRecord
 from modelwright.features.timeline import Reading
@@ -111,7 +111,7 @@ class OnlineReader:
         """The keys as each view knows them: written once for all views of the same entity."""
         found: list[list[str | None]] = []
         for (_, record, _), same in zip(self._views, self._same, strict=True):
-            found.append([key_of(record.keys, key) for key in keys] if same is None else found[same])
+            found.append(keys_of(record.keys, keys) if same is None else found[same])
         return found
 
     def _hidden(self, answers: list[list[Value]]) -> list[list[Value]]:

@@ -12,9 +12,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from modelwright.core.errors import Corrupt, Gone, ModelwrightError, NotFound, Unavailable
+from modelwright.core.later import later
 from modelwright.core.refs import Ref
-from modelwright.monitoring.detectors.sketched import RARE, values_of_sketch
-from modelwright.monitoring.judging import Reference, reference_of
 from modelwright.monitoring.ports import OWN, Predictions
 from modelwright.monitoring.records import Monitor, Period
 
@@ -22,6 +21,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from modelwright.datasets import Datasets
+    from modelwright.monitoring import judging
+    from modelwright.monitoring.detectors import sketched
+else:  # they need NumPy and the library of metrics
+    judging = later("modelwright.monitoring.judging")
+    sketched = later("modelwright.monitoring.detectors.sketched")
 
 REFERENCE_ROWS: Final = 100_000  # of a reference that is larger, so many rows evenly spread
 KEPT: Final = 8  # references held in memory
@@ -35,9 +39,9 @@ class Baselines:
     def __init__(self, datasets: Datasets, predictions: Predictions) -> None:
         self._datasets = datasets
         self._predictions = predictions
-        self._held: dict[Ref, Reference] = {}
+        self._held: dict[Ref, judging.Reference] = {}
 
-    def of(self, monitor: Monitor, state: Mapping[str, Any]) -> Reference:
+    def of(self, monitor: Monitor, state: Mapping[str, Any]) -> judging.Reference:
         """The reference of a monitor; `state` is what it keeps from turn to turn, in which `BASELINE` may be."""
         if monitor.ref not in self._held:
             found = self._found(monitor, state)
@@ -59,10 +63,10 @@ class Baselines:
         sketch = self._datasets.sketch_rows(self._logged(monitor, period))
         if not sketch.rows:
             return {}
-        sketch.forget(fewer_than=RARE)
+        sketch.forget(fewer_than=sketched.RARE)
         return {BASELINE: {"sketch": self._datasets.keep_sketch(sketch), "rows": sketch.rows}}
 
-    def _found(self, monitor: Monitor, state: Mapping[str, Any]) -> Reference:
+    def _found(self, monitor: Monitor, state: Mapping[str, Any]) -> judging.Reference:
         watch = monitor.watch
         if watch.profiled and (sketch := self._profile(monitor, state)) is not None:
             return _profiled(sketch, "As it was asked for")
@@ -72,7 +76,7 @@ class Baselines:
         table = self._predictions.read(monitor.deployment.name, watch.period.since, watch.period.until)
         kept = state.get(BASELINE)
         if kept is None or table.num_rows >= kept["rows"]:
-            return reference_of(_thinned(table))
+            return judging.reference_of(_thinned(table))
         said = f"The log holds {table.num_rows} of the {kept['rows']} predictions of the reference period by now"
         return _profiled(self._datasets.kept_sketch(kept["sketch"]), said)
 
@@ -89,9 +93,9 @@ class Baselines:
         assert watch.period is not None
         return self._datasets.sketch_rows(self._logged(monitor, watch.period))
 
-    def _of_version(self, ref: Ref) -> Reference:
+    def _of_version(self, ref: Ref) -> judging.Reference:
         try:
-            return reference_of(_thinned(self._datasets.read(ref)))
+            return judging.reference_of(_thinned(self._datasets.read(ref)))
         except Gone:
             raise
         except (NotFound, Corrupt, Unavailable) as error:
@@ -111,10 +115,10 @@ class Baselines:
             start = end
 
 
-def _profiled(sketch: Any, why: str) -> Reference:
+def _profiled(sketch: Any, why: str) -> judging.Reference:
     columns, off, left = {}, 0.0, []
     for name, kind in sketch.kinds.items():
-        found = values_of_sketch(sketch.columns[name], kind)
+        found = sketched.values_of_sketch(sketch.columns[name], kind)
         if found is None:
             left.append(name)
         else:
@@ -123,7 +127,7 @@ def _profiled(sketch: Any, why: str) -> Reference:
     notes = [f"{why}: its profile stands for them, in which a share is off by at most {off:.1%}."]
     if left:
         notes.append(f"The profile keeps nothing to compare {', '.join(left)} by.")
-    return Reference(columns, notes)
+    return judging.Reference(columns, notes)
 
 
 def _thinned(table: pa.Table) -> pa.Table:

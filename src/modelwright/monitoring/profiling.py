@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
+from modelwright.core.later import later
 from modelwright.core.refs import Ref
-from modelwright.monitoring.detectors.base import ColumnKind, Values
-from modelwright.monitoring.detectors.sketched import RARE, values_of_sketch
-from modelwright.monitoring.judging import Reference, judge_samples, others_left_out
 from modelwright.monitoring.ports import MODEL, OWN, Predictions
 from modelwright.monitoring.records import Watch, WindowResult
 from modelwright.monitoring.windows import Window, floor_to
@@ -24,6 +22,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from modelwright.datasets import Datasets
+    from modelwright.monitoring import judging
+    from modelwright.monitoring.detectors import base, sketched
+else:  # they need NumPy and the library of metrics
+    judging = later("modelwright.monitoring.judging")
+    base = later("modelwright.monitoring.detectors.base")
+    sketched = later("modelwright.monitoring.detectors.sketched")
 
 PIECE: Final = timedelta(hours=1)  # of the log that is read at a time
 Sketches = dict[str, Any]  # by model version: `TableSketch`
@@ -51,14 +55,14 @@ class Profiles:
             end += every
         yield Window(start=start, end=start), {}
 
-    def judged(self, window: Window, found: Sketches, reference: Reference, watch: Watch) -> WindowResult:
+    def judged(self, window: Window, found: Sketches, reference: judging.Reference, watch: Watch) -> WindowResult:
         """The profile of the version that answered most rows against the reference; it is kept with the result."""
         model, sketch = max(found.items(), key=lambda each: (each[1].rows, each[0]))
-        sketch.forget(fewer_than=RARE)
-        notes = others_left_out(window.rows - sketch.rows)
+        sketch.forget(fewer_than=sketched.RARE)
+        notes = judging.others_left_out(window.rows - sketch.rows)
         samples, off = samples_of(sketch, reference.columns, notes)
         notes.append(f"Compared profile with profile: a share of the window's is off by at most {off:.1%}.")
-        result = judge_samples(window, Ref.parse(model), sketch.rows, samples, reference, watch, notes)
+        result = judging.judge_samples(window, Ref.parse(model), sketch.rows, samples, reference, watch, notes)
         return replace(result, profile=self._datasets.keep_sketch(sketch))
 
     def _take(self, held: Sketches, deployment: str, since: datetime, until: datetime) -> int:
@@ -76,11 +80,12 @@ class Profiles:
         return rows
 
 
-def samples_of(sketch: Any, reference: Mapping[str, Values], notes: list[str]) -> tuple[dict[str, Values], float]:
+def samples_of(sketch: Any, reference: Mapping[str, base.Values], notes: list[str]) -> tuple[dict[str, base.Values], float]:
     """The columns of a profile as samples, and by what share they may be off; `notes` say what cannot be compared."""
-    samples, off = dict[str, Values](), 0.0
+    samples: dict[str, base.Values] = {}
+    off = 0.0
     for name, kind in sketch.kinds.items():
-        found = values_of_sketch(sketch.columns[name], kind)
+        found = sketched.values_of_sketch(sketch.columns[name], kind)
         wanted = reference[name].kind if name in reference else None
         if found is None:
             notes.append(f"The profile keeps nothing to compare {name} by.")
@@ -90,7 +95,9 @@ def samples_of(sketch: Any, reference: Mapping[str, Values], notes: list[str]) -
             if len(values.present) or values.other:
                 notes.append(f"{name} is {values.kind} here and {wanted} in the reference.")
                 continue
-            values = Values(wanted, values.present.astype(float if wanted is ColumnKind.NUMERIC else str), values.missing)
+            values = base.Values(
+                wanted, values.present.astype(float if wanted is base.ColumnKind.NUMERIC else str), values.missing
+            )
         samples[name] = values
         off = max(off, error)
     return samples, off

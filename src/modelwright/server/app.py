@@ -27,6 +27,7 @@ from modelwright.server.process import Process
 from modelwright.server.requests import Doorkeeper
 from modelwright.server.routing import Directory, check_routes
 from modelwright.server.security import LOOPBACK, Guard, error_body, error_headers, failure
+from modelwright.server.shortcuts import Shortcut
 from modelwright.workspace import Workspace
 
 logger = logging.getLogger("modelwright.server")
@@ -93,6 +94,10 @@ class Entrance:
         """Every route but those of the data plane."""
         return [*self._app.routes, *self._mlflow.endpoints, self._reads]
 
+    def shortcut(self, scope: Any, guard: Guard) -> Shortcut | None:
+        """See `shortcuts.Offering`."""
+        return self._reads.shortcut(scope, guard) if self._reads.answers(scope) else None
+
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         chosen: Any = self._app
         if scope["type"] == "http":
@@ -139,13 +144,3 @@ def _failure(pages: Pages) -> Callable[[Request, Exception], Awaitable[Response]
 def _told(pages: Pages, request: Request, error: ModelwrightError) -> Response:
     """A page where a browser asked, else the one shape of an error."""
     return pages.error(request, error, None) if wants_html(request) else _as_json(error)
-
-
-def _bug(pages: Pages) -> Callable[[Request, Exception], Awaitable[Response]]:
-    """What nobody foresaw: the caller is told so and no more; the exception itself goes on into the log."""
-
-    async def answer(request: Request, error: Exception) -> Response:
-        told = ModelwrightError("The server failed to answer; its log says why.")
-        return pages.error(request, told, None) if wants_html(request) else await _known_error(request, told)
-
-    return answer

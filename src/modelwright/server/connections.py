@@ -2,7 +2,8 @@
 
 The parser is httptools (the one of Node.js): several times faster than one in Python, and as strict about what two parties
 could read differently. It keeps a head of any size in memory and waits for its end for ever; here it may be `HEADERS` bytes
-long and has to be whole within `LATE` seconds.
+long and has to be whole within `LATE` seconds. A head that came before on the same connection is not parsed again where
+there is a shortcut.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from modelwright.server.joining import JoinedTransport
+from modelwright.server.shortcuts import HEAD_END, MOST_HEADS, Offering, Shortcut, fit
 
 HEADERS = 32 * 2**10  # bytes of a request's head
 LATE = 30.0  # seconds from a connection, or from the first byte of a further request on it, to the end of the head
+SOON = 0.1  # seconds that a body may take after its head to be answered by a shortcut
+_OK = b"HTTP/1.1 200 OK\r\n"
 _REFUSED = "HTTP/1.1 {status}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -29,6 +33,12 @@ class Connection(HttpToolsProtocol):
         self._heading = True  # a head is awaited, or has begun and is not whole
         self._length = 0  # bytes since it was first awaited
         self._timer: asyncio.TimerHandle | None = None
+        self._offering: Offering | None = self.config.app if hasattr(self.config.app, "shortcut") else None  # type: ignore[assignment]
+        self._shortcuts: dict[bytes, tuple[int, Shortcut | None]] = {}  # by head, with the length of the body
+        self._begun: tuple[bytes, asyncio.TimerHandle] | None = None  # a request of which there is the head
+        self._short: bytes | None = None  # the request that is on its way by a shortcut
+        self._last = 0.0  # when one came last, on the loop's clock
+        self._default: tuple[Any, bytes] = None, b""  # the headers of every answer, and how they are sent
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(JoinedTransport(transport, self.loop))  # type: ignore[arg-type]
@@ -36,9 +46,25 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._rest()
+        self._let_go()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        begun = self._begun
+        if begun is not None:
+            data = self._let_go() + data
+        if self._short is not None:
+            self.detour()  # more came before the answer: they keep their order the long way
+        if self._offering is None or not data.startswith(b"POST ") or not self._between():
+            self._receive(data)
+        elif begun is None and self._begins(data):
+            self._begun = data, self.loop.call_later(SOON, self._give_up)
+        elif not self._took(data):
+            before = self.cycle
+            self._receive(data)
+            self._learn(data, before)
+
+    def _receive(self, data: bytes) -> None:
         self._length += len(data)
         super().data_received(data)
         if self._heading:
@@ -75,6 +101,99 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if not self._heading:
             super().on_message_complete()
+
+    def shutdown(self) -> None:
+        self._give_up()
+        self.detour()
+        super().shutdown()
+
+    def timeout_keep_alive_handler(self) -> None:
+        left = self._last + self.timeout_keep_alive - self.loop.time()
+        if self._last and left > 0:
+            self.timeout_keep_alive_task = self.loop.call_later(left, self.timeout_keep_alive_handler)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def answer(self, head: bytes, content: bytes) -> None:
+        """See `shortcuts.Line`."""
+        short, self._short = self._short, None
+        if short is not None and not self.transport.is_closing():  # else it went the long way meanwhile
+            self.server_state.total_requests += 1
+            self.transport.write(b"".join((_OK, self._dated(), head, b"\r\n", content)))
+
+    def detour(self) -> None:
+        """See `shortcuts.Line`."""
+        data, self._short = self._short, None
+        if data is not None and not self.transport.is_closing():
+            self._receive(data)
+
+    def _between(self) -> bool:
+        """Whether what comes begins a request, and nothing speaks against answering it at once."""
+        cycle: Any = self.cycle
+        if cycle is None:
+            return not self._length
+        return (
+            cycle.response_complete
+            and not cycle.more_body
+            and not self._heading
+            and self._timer is None
+            and self.timeout_keep_alive_task is not None  # the connection is kept
+            and not self.flow.write_paused
+            and not self.transport.is_closing()
+            and (self.limit_concurrency is None or len(self.connections) < self.limit_concurrency)
+        )
+
+    def _begins(self, data: bytes) -> bool:
+        """Whether a request came without its body, which many clients send right behind."""
+        length, shortcut = self._shortcuts.get(data, (0, None))
+        return shortcut is not None and length > 0
+
+    def _let_go(self) -> bytes:
+        """What was held of a request."""
+        if self._begun is None:
+            return b""
+        (data, timer), self._begun = self._begun, None
+        timer.cancel()
+        return data
+
+    def _give_up(self) -> None:
+        """The body takes its time: so it takes the long way, where that is measured."""
+        if data := self._let_go():
+            self._receive(data)
+
+    def _took(self, data: bytes) -> bool:
+        """Whether a request took a shortcut."""
+        end = data.find(HEAD_END) + len(HEAD_END)
+        length, shortcut = self._shortcuts.get(data[:end], (0, None))
+        if shortcut is None or len(data) != end + length:
+            return False
+        self._short, self._last = data, self.loop.time()
+        if shortcut.take(data[end:], self):
+            return True
+        self._short = None
+        return False
+
+    def _learn(self, data: bytes, before: Any) -> None:
+        """Remember the head of the one request that came, if there is a shortcut for those that begin with it."""
+        end = data.find(HEAD_END) + len(HEAD_END)
+        head, cycle, scope = data[:end], self.cycle, dict[str, Any](self.scope)
+        alone = (
+            cycle is not None and cycle is not before and not cycle.more_body and not self._heading and not self.pipeline
+        )
+        if not alone or self._offering is None or head in self._shortcuts or not fit(head, scope):
+            return
+        length = int(dict(scope["headers"])[b"content-length"])
+        if len(data) == end + length:
+            if len(self._shortcuts) >= MOST_HEADS:
+                self._shortcuts.clear()
+            self._shortcuts[head] = length, self._offering.shortcut(scope)
+
+    def _dated(self) -> bytes:
+        """The headers that every answer has."""
+        headers = self.server_state.default_headers  # another list every second
+        if self._default[0] is not headers:
+            self._default = headers, b"".join([b"%b: %b\r\n" % each for each in headers])
+        return self._default[1]
 
     def _wait(self) -> None:
         if self._timer is None:

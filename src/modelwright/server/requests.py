@@ -59,13 +59,24 @@ class Doorkeeper:
                 )
             return self.home.principal
         ip = request.client.host if request.client else ""
-        key = hashlib.sha256(f"{ip}\0{header}\0{cookie}".encode("utf-8", "surrogatepass")).digest()  # no secret is kept
+        key = _credential(ip, header, cookie)
         version = self.home.rights.version
         known = self._known.get(key, version)
         if known is None:
             known = await self._thread(self._asking(header, cookie, ip))
             self._known.put(key, version, known)
         return known
+
+    def recognising(self, ip: str, header: str) -> Callable[[], Principal | None]:
+        """What says at any time who sends this Authorization header (or none) from an address; None: `principal` knows."""
+        if not header:
+            return lambda: None if self.required else self.home.principal
+        key, rights = _credential(ip, header, ""), self.home.rights
+        return lambda: self._known.get(key, rights.version)
+
+    def may(self, principal: Principal, verb: str, resource: Resource) -> bool:
+        """Whether it is remembered that the principal may do this; what is not has to be asked with `allowed`."""
+        return principal.trusted or self._allowed.get((principal, verb, resource), self.home.rights.version) is not None
 
     async def run(self, principal: Principal, work: Callable[[], T]) -> T:
         """Run blocking work as a principal."""
@@ -127,6 +138,11 @@ class Remembered(Generic[T]):
         if len(self._held) >= MOST:
             self._held.clear()
         self._held[key] = time.monotonic() + FRESH, version, answer
+
+
+def _credential(ip: str, header: str, cookie: str) -> bytes:
+    """A name for what somebody brings; no secret is kept."""
+    return hashlib.sha256(f"{ip}\0{header}\0{cookie}".encode("utf-8", "surrogatepass")).digest()
 
 
 def _basic(credentials: str) -> tuple[str, str]:

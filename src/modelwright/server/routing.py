@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from starlette.routing import BaseRoute, Match, Mount, Route, Router, WebSocketRoute
+from starlette._utils import get_route_path
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match, Mount, Route, Router, WebSocketRoute, request_response
 
 PUBLIC = "public"  # answers anyone: liveness, the sign-in page, its style sheet
 SIGNED_IN = "signed-in"  # any known principal; each operation behind it checks its own permission
@@ -18,6 +20,31 @@ class Guarded(Route):
     def __init__(self, path: str, endpoint: Any, *, needs: str, methods: Sequence[str] = ("GET",), name: str = "") -> None:
         super().__init__(path, endpoint, methods=list(methods), name=name or None)
         self.needs = needs
+
+
+class Operated(BaseRoute):
+    """A route of one plain path that is posted to, with its permission.
+
+    Hundreds of them are made at each start, so no pattern is compiled: a path is this one or it is not.
+    """
+
+    def __init__(self, path: str, endpoint: Any, *, needs: str) -> None:
+        self.path = path
+        self.needs = needs
+        self.methods = frozenset({"POST"})
+        self.app = request_response(endpoint)
+
+    def matches(self, scope: Any) -> tuple[Match, Any]:
+        """See Starlette's `BaseRoute`."""
+        if scope["type"] != "http" or get_route_path(scope) != self.path:
+            return Match.NONE, {}
+        return (Match.FULL if scope["method"] in self.methods else Match.PARTIAL), {}
+
+    async def handle(self, scope: Any, receive: Any, send: Any) -> None:
+        """See Starlette's `BaseRoute`."""
+        if scope["method"] not in self.methods:
+            raise HTTPException(status_code=405, headers={"Allow": ", ".join(self.methods)})
+        await self.app(scope, receive, send)
 
 
 class GuardedMount(Mount):
@@ -36,10 +63,10 @@ class Directory(Router):
 
     def __init__(self, routes: Sequence[BaseRoute], *, lifespan: Any = None) -> None:
         super().__init__(routes, lifespan=lifespan)
-        self._plain: dict[tuple[str, str], Route] = {}
+        self._plain: dict[tuple[str, str], Route | Operated] = {}
         patterns: list[BaseRoute] = []
         for route in routes:
-            if not isinstance(route, Route) or "{" in route.path:
+            if not isinstance(route, Route | Operated) or "{" in route.path:
                 patterns.append(route)
                 continue
             for method in route.methods or ():

@@ -16,6 +16,7 @@ import msgspec
 from starlette.requests import ClientDisconnect
 
 from modelwright.core.errors import Denied, Invalid, ModelwrightError
+from modelwright.server.shortcuts import Shortcut
 
 logger = logging.getLogger("modelwright.server")
 
@@ -46,6 +47,7 @@ _POLICY = (
 )
 _CSP = b"content-security-policy"
 _PLAIN = [*_HEADERS, (_CSP, _POLICY.format(style="'self'").encode())]  # of whatever is no page
+_SENT = b"".join(b"%b: %b\r\n" % header for header in _PLAIN)
 _OURS = frozenset({name for name, _ in _PLAIN} | {b"x-request-id"})
 _LOOKED_AT = frozenset({b"host", b"origin", b"content-length", b"authorization", b"sec-fetch-site"})
 _ONCE = _LOOKED_AT - {b"sec-fetch-site"}
@@ -116,6 +118,19 @@ class Guard:
                 await send_error(answer, failure(request_id))
             elif not answer.complete:
                 raise
+
+    def shortcut(self, scope: Scope) -> Shortcut | None:
+        """See `shortcuts.Offering`: what it was checked for here depends on its head alone."""
+        try:
+            self._check(scope)
+        except ModelwrightError:
+            return None
+        offered: Shortcut | None = self.app.shortcut(scope, self) if hasattr(self.app, "shortcut") else None
+        return offered
+
+    def headers(self) -> bytes:
+        """What goes with every answer that is no page, as it is sent; each has a number of its own."""
+        return b"%bx-request-id: %b%08x\r\n" % (_SENT, REQUEST_IDS.encode(), next(self._numbers))
 
     def _check(self, scope: Scope) -> None:
         headers = _headers(scope)

@@ -10,26 +10,31 @@ Messages name the column and the row, and never repeat the value: it may be pers
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
-
-import numpy as np
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from modelwright.core.clock import parse_time
 from modelwright.core.errors import Invalid
+from modelwright.core.later import later
 from modelwright.core.signature import Column, DataType, Signature
 from modelwright.serving.records import Extras
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
-Columns: TypeAlias = dict[str, Array]
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = later("numpy")
 
-_NUMPY: dict[DataType, Any] = {
-    DataType.BOOL: np.bool_,
-    DataType.INT32: np.int32,
-    DataType.INT64: np.int64,
-    DataType.FP32: np.float32,
-    DataType.FP64: np.float64,
-    DataType.STRING: np.object_,
-    DataType.DATETIME: np.dtype("datetime64[us]"),
+Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
+Columns: TypeAlias = "dict[str, Array]"
+
+_IN_MEMORY = {
+    DataType.BOOL: "bool",
+    DataType.INT32: "int32",
+    DataType.INT64: "int64",
+    DataType.FP32: "float32",
+    DataType.FP64: "float64",
+    DataType.STRING: "object",
+    DataType.DATETIME: "datetime64[us]",
 }
 _INTEGERS = (DataType.INT32, DataType.INT64)
 _FLOATS = (DataType.FP32, DataType.FP64)
@@ -87,32 +92,37 @@ def conform_outputs(signature: Signature, outputs: Mapping[str, Array]) -> Colum
     return conformed
 
 
+@cache
+def _dtype(kind: DataType) -> np.dtype[Any]:
+    return np.dtype(_IN_MEMORY[kind])
+
+
 def _memory_type(column: Column) -> Any:
     if column.nullable and (column.dtype in _INTEGERS or column.dtype is DataType.BOOL):
         return np.float64
-    return _NUMPY[column.dtype]
+    return _dtype(column.dtype)
 
 
 def _ready_array(column: Column, values: Array) -> Array | None:
     """An array whose type already says that every value fits: the way of binary tensors, without a look at each value."""
     kind = values.dtype.kind
     if column.dtype in _FLOATS and kind in "fiu":
-        found = values.astype(_NUMPY[column.dtype])
+        found = values.astype(_dtype(column.dtype))
         if not column.nullable:
             _refuse_null(column, np.isnan(found))
         return found
     if column.dtype in _INTEGERS and kind in "iu" and not column.nullable:
-        info = np.iinfo(_NUMPY[column.dtype])
+        info = np.iinfo(_dtype(column.dtype))
         outside = (values < info.min) | (values > info.max)
         if outside.any():
             raise _wrong(column.name, f"holds an integer beyond {column.dtype}", _first(outside))
-        return values.astype(_NUMPY[column.dtype])
+        return values.astype(_dtype(column.dtype))
     if column.dtype is DataType.BOOL and kind == "b":
         return values.astype(_memory_type(column))
     if column.dtype is DataType.DATETIME and kind == "M":
         if not column.nullable:
             _refuse_null(column, np.isnat(values))
-        return values.astype(_NUMPY[column.dtype])
+        return values.astype(_dtype(column.dtype))
     return None
 
 
@@ -136,19 +146,19 @@ def _numbers(column: Column, values: list[Any]) -> Array:
         fill: Any = False
     elif column.dtype in _FLOATS:
         _only(column, values, kinds, (int, float, np.integer, np.floating), "a number")
-        return _fill(values, np.float64).astype(_NUMPY[column.dtype])
+        return _fill(values, np.float64).astype(_dtype(column.dtype))
     else:
         values = _whole(column, values, kinds)
         fill = 0
     if column.nullable:
         return _fill(values, np.float64)
-    return np.array([fill if value is None else value for value in values], dtype=_NUMPY[column.dtype])
+    return np.array([fill if value is None else value for value in values], dtype=_dtype(column.dtype))
 
 
 def _whole(column: Column, values: list[Any], kinds: set[type]) -> list[Any]:
     """Integers as they are, and floats without a fraction (JSON has one kind of number) made integers."""
     _only(column, values, kinds, (int, float, np.integer, np.floating), "an integer")
-    info = np.iinfo(_NUMPY[column.dtype])
+    info = np.iinfo(_dtype(column.dtype))
     whole: list[Any] = []
     for row, value in enumerate(values):
         if isinstance(value, float | np.floating):

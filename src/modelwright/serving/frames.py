@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import numpy as np
 
 from modelwright.core.clock import utc
+from modelwright.core.later import later
 from modelwright.serving.checks import Array
 from modelwright.serving.plane import Answer, Part
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = later("numpy")
 
 INPUT, OUTPUT, KEY = "input.", "output.", "key."
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from modelwright.core.errors import Corrupt, Invalid, NotFound, Refused
 from modelwright.core.hashing import digest_bytes
 from modelwright.serving.checks import Columns
-from modelwright.serving.formats import lightgbm, onnx, skops, xgboost
 from modelwright.serving.mlmodel import native, read_mlmodel
 from modelwright.serving.records import MLMODEL, Format, Manifest
 from modelwright.serving.seals import verify
@@ -39,12 +39,6 @@ class Gainful(Protocol):
     def gains(self) -> dict[str, float]: ...
 
 
-_FORMATS: dict[Format, Callable[[Manifest, bytes], Predictor]] = {
-    Format.SKOPS: skops.load,
-    Format.ONNX: onnx.load,
-    Format.LIGHTGBM: lightgbm.load,
-    Format.XGBOOST: xgboost.load,
-}
 _SUFFIXES: dict[Format, tuple[str, ...]] = {
     Format.SKOPS: (".skops",),
     Format.ONNX: (".onnx",),
@@ -87,7 +81,7 @@ def load(manifest: Manifest, package: Package) -> Predictor:
             f"The package of {manifest.name}@{manifest.version} holds {len(models)} files that end in {told}.",
             mend="A package of this format holds exactly one.",
         )
-    return _FORMATS[manifest.format](manifest, files[models[0]])
+    return _loaded(manifest.format, manifest, files[models[0]])
 
 
 def check_seal(manifest: Manifest, files: Mapping[str, bytes]) -> None:
@@ -115,7 +109,14 @@ def _from_folder(manifest: Manifest, files: Mapping[str, bytes]) -> Predictor:
             f"{manifest.name}@{manifest.version} was logged without a signature of columns, so no request can be checked.",
             mend="Log it with a signature, or with an input example.",
         )
-    return _FORMATS[format](manifest, files[path])
+    return _loaded(format, manifest, files[path])
+
+
+def _loaded(format: Format, manifest: Manifest, data: bytes) -> Predictor:
+    """What a file of one of the formats in `formats/` predicts with; each is imported when there is something to load."""
+    module = import_module(f"modelwright.serving.formats.{format.value}")
+    predictor: Predictor = module.load(manifest, data)
+    return predictor
 
 
 def _read(package: Package, path: str, digest: str) -> bytes:

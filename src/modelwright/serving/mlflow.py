@@ -5,15 +5,20 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-import numpy as np
 
 from modelwright.core.clock import parse_time
 from modelwright.core.errors import Invalid, ModelwrightError
+from modelwright.core.later import later
 from modelwright.core.signature import DataType, Signature
 from modelwright.serving.checks import Columns
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = later("numpy")
 
 VERSION: Final = "3.17.2"  # of MLflow, whose behaviour this is
 JSON, CSV, PARQUET = "application/json", "text/csv", "application/vnd.apache.parquet"

@@ -9,16 +9,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from time import perf_counter
-from typing import Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import msgspec
-import numpy as np
 
 from modelwright.core.errors import Invalid, ModelwrightError, NotFound, Unavailable
+from modelwright.core.later import later
 from modelwright.core.signature import Column, DataType, Signature
 from modelwright.serving.checks import Array, Columns, as_column, check_batch, conform_outputs
 from modelwright.serving.loaders import Predictor
 from modelwright.serving.records import Arm, Call, Route, Switch, Tally, Variant
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = later("numpy")
 
 MAX_UNITS = 50_000  # units remembered per rollout, to count each once; later ones are not counted
 FALLBACK = "fallback"

@@ -7,32 +7,37 @@ import binascii
 import struct
 from collections.abc import Iterator, Mapping
 from math import prod
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-import numpy as np
 
 from modelwright.core.clock import parse_time
 from modelwright.core.errors import Invalid
+from modelwright.core.later import later
 from modelwright.core.signature import Column, DataType, Signature
 from modelwright.serving.checks import Array, Columns
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = later("numpy")
 
 EXTENSIONS: Final = ["binary_tensor_data", "model_repository"]
 HEADER_LENGTH: Final = "inference-header-content-length"
 
-_WIRE: Final[dict[str, Any]] = {
-    "BOOL": np.dtype("?"),
-    "UINT8": np.dtype("<u1"),
-    "UINT16": np.dtype("<u2"),
-    "UINT32": np.dtype("<u4"),
-    "UINT64": np.dtype("<u8"),
-    "INT8": np.dtype("<i1"),
-    "INT16": np.dtype("<i2"),
-    "INT32": np.dtype("<i4"),
-    "INT64": np.dtype("<i8"),
-    "FP16": np.dtype("<f2"),
-    "FP32": np.dtype("<f4"),
-    "FP64": np.dtype("<f8"),
+_WIRE: Final[dict[str, str | None]] = {
+    "BOOL": "?",
+    "UINT8": "<u1",
+    "UINT16": "<u2",
+    "UINT32": "<u4",
+    "UINT64": "<u8",
+    "INT8": "<i1",
+    "INT16": "<i2",
+    "INT32": "<i4",
+    "INT64": "<i8",
+    "FP16": "<f2",
+    "FP32": "<f4",
+    "FP64": "<f8",
     "BYTES": None,  # each element with its own length
 }
 _LENGTH: Final = struct.Struct("<I")
@@ -159,8 +164,8 @@ def _scalars(tensor: Tensor, values: list[Any]) -> list[Any]:
 
 
 def _from_bytes(tensor: Tensor, data: memoryview) -> Any:
-    wire = _WIRE[tensor.datatype]
-    if wire is not None:
+    if (known := _WIRE[tensor.datatype]) is not None:
+        wire = np.dtype(known)
         if len(data) % wire.itemsize:
             raise Invalid(f"Input {tensor.name!r}: {len(data)} bytes are no whole number of {tensor.datatype}.")
         return np.frombuffer(data, dtype=wire)
@@ -243,9 +248,9 @@ def _datatype(values: Array) -> str:
 
 
 def _to_bytes(datatype: str, values: Array) -> bytes:
-    wire = _WIRE[datatype]
-    if wire is not None:
-        return values.astype(wire).tobytes()
+    if (wire := _WIRE[datatype]) is not None:
+        flat: bytes = values.astype(wire).tobytes()
+        return flat
     texts = [("" if value is None else str(value)).encode() for value in values]
     return b"".join(_LENGTH.pack(len(text)) + text for text in texts)
 

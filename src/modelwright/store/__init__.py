@@ -1,24 +1,30 @@
 """The record and what it rests on: database, ledger, catalog, evidence, objects."""
 
-from modelwright.store.audit.checkpoints import LedgerSettings, due
-from modelwright.store.database import Database, Transaction
-from modelwright.store.embedded import Decision, Embedded, acting_as
-from modelwright.store.leases import Leadership
-from modelwright.store.records import (
-    AliasMove,
-    Direction,
-    Edge,
-    Event,
-    EventFilter,
-    Evidence,
-    Hold,
-    Lineage,
-    State,
-    Thing,
-    Verdict,
-    Version,
-)
-from modelwright.store.service import Record
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from modelwright.store.audit.checkpoints import LedgerSettings, due
+    from modelwright.store.database import Database, Transaction
+    from modelwright.store.embedded import Decision, Embedded, acting_as
+    from modelwright.store.leases import Leadership
+    from modelwright.store.records import (
+        AliasMove,
+        Direction,
+        Edge,
+        Event,
+        EventFilter,
+        Evidence,
+        Hold,
+        Lineage,
+        State,
+        Thing,
+        Verdict,
+        Version,
+    )
+    from modelwright.store.service import Record
 
 __all__ = [
     "AliasMove",
@@ -43,3 +49,43 @@ __all__ = [
     "acting_as",
     "due",
 ]
+
+_HOMES: Final = {
+    "audit.checkpoints": (
+        "LedgerSettings",
+        "due",
+    ),
+    "database": (
+        "Database",
+        "Transaction",
+    ),
+    "embedded": (
+        "Decision",
+        "Embedded",
+        "acting_as",
+    ),
+    "leases": ("Leadership",),
+    "records": (
+        "AliasMove",
+        "Direction",
+        "Edge",
+        "Event",
+        "EventFilter",
+        "Evidence",
+        "Hold",
+        "Lineage",
+        "State",
+        "Thing",
+        "Verdict",
+        "Version",
+    ),
+    "service": ("Record",),
+}  # where each name is: a command pays only for what it uses
+_WHERE: Final = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+    return value

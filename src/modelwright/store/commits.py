@@ -29,12 +29,20 @@ LASTS = 0.02  # seconds after which a group takes in nobody else: its first wait
 class Group:
     """An open transaction that several writers share, one after another, and its outcome."""
 
-    def __init__(self, connection: sa.Connection, transaction: sa.RootTransaction | Bare, head: log.Head) -> None:
+    def __init__(
+        self,
+        connection: sa.Connection,
+        transaction: sa.RootTransaction | Bare,
+        head: log.Head,
+        committed: Callable[[sa.Connection], None],
+    ) -> None:
+        """`committed` is called after the commit, while nobody else writes."""
         self.connection = connection
         self.head = head
         self.members = 0
         self.open = True
         self._transaction = transaction
+        self._committed = committed
         self._failure: BaseException | None = None
         self._settled = threading.Event()
         self._since = 0.0
@@ -77,6 +85,8 @@ class Group:
         finally:
             self.open = False
             self._settled.set()
+        if self._failure is None:
+            self._committed(self.connection)
 
     def wait(self) -> None:
         """Return when the commit is on the disk; `Unavailable` where it failed, and nothing was written."""

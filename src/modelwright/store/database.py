@@ -27,6 +27,7 @@ from modelwright.core.principals import Principal
 from modelwright.core.refs import Ref
 from modelwright.core.wire import to_plain
 from modelwright.store.bare import Bare, joined, to_join
+from modelwright.store.checkpointing import Checkpoints
 from modelwright.store.commits import LASTS, Group, Writers
 from modelwright.store.driver import Prepared, execute
 from modelwright.store.ledger import log
@@ -75,6 +76,7 @@ class Database:
             self._begin, lasts=lasts
         )  # fair among threads; the database itself keeps other processes out
         self._connection: sa.Connection | None = None  # the one that writes
+        self._checkpoints = Checkpoints(str(self.url.database)) if self.is_sqlite else None
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._worker: threading.Thread | None = None
         self._starting = threading.Lock()
@@ -163,6 +165,8 @@ class Database:
                 self._connection = None
         finally:
             self._writers.leave()
+        if self._checkpoints is not None:
+            self._checkpoints.end()
         if self._readers is not None:
             self._readers.dispose()
         self.engine.dispose()
@@ -189,6 +193,8 @@ class Database:
             if self.is_sqlite:
                 to_join(connection)
                 execute(connection, "PRAGMA busy_timeout=0")  # `_take_lock` waits, more evenly than SQLite does
+            if self._checkpoints is not None:
+                self._checkpoints.opened(connection)
         try:
             transaction = self._begun(connection)
             head = log.lock(connection, isoformat(self.clock.now()))
@@ -197,7 +203,11 @@ class Database:
             connection.invalidate()
             connection.close()
             raise
-        return Group(connection, transaction, head)
+        return Group(connection, transaction, head, self._committed)
+
+    def _committed(self, connection: sa.Connection) -> None:
+        if self._checkpoints is not None:
+            self._checkpoints.committed(connection)
 
     def _begun(self, connection: sa.Connection) -> sa.RootTransaction | Bare:
         if not self.is_sqlite:

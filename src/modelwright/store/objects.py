@@ -34,6 +34,7 @@ _INCOMING: Final = ".incoming"  # a folder's unfinished writes; a crash may leav
 _PART: Final = 8 * CHUNK  # bytes of one part of a multipart upload
 _MAX_PARTS: Final = 9_000  # S3 ends at 10,000
 RENEW_AFTER: Final = 3600.0  # seconds; less than the collector's shortest grace in a bucket
+_STRETCH: Final = 32 * CHUNK  # bytes of a folder's object that are sent to the disk before the rest comes
 _PARALLEL: Final = 4  # parts in memory at once
 
 
@@ -349,6 +350,7 @@ class Incoming:
         self._partial = Path(tempfile.gettempdir() if folder is None else folder / _INCOMING) / secrets.token_hex(16)
         self._hasher = _hasher()
         self.size = 0
+        self._sent = 0  # bytes that the system was asked to write down
         with _trouble(objects.location):
             self._file: int | None = os.open(self._partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
 
@@ -368,6 +370,14 @@ class Incoming:
             while len(rest):
                 rest = rest[os.write(self._file, rest) :]
         self.size += len(piece)
+        if self._flush and self.size - self._sent >= _STRETCH:
+            self._send_on()
+
+    def _send_on(self) -> None:
+        """Have the system begin to write what it holds while more comes, so that the flush at the end waits for less."""
+        if hasattr(os, "posix_fadvise") and self._file is not None:
+            os.posix_fadvise(self._file, self._sent, self.size - self._sent, os.POSIX_FADV_DONTNEED)
+        self._sent = self.size
 
     @property
     def digest(self) -> str:

@@ -30,6 +30,7 @@ class Moving(Content):
         patterns: Sequence[str] = (),
         *,
         copy: bool = False,
+        link: bool = False,
         force: bool = False,
         told: Callable[[float], None] = lambda done: None,
     ) -> CheckedOut:
@@ -37,9 +38,14 @@ class Moving(Content):
 
         What is there already is left as it is, and what an earlier version put there and this one has not is removed.
         `Conflict` names files that somebody changed, and nothing is done, unless `force` is set. Large files share their
-        blocks with a folder beside the workspace, or are read-only links to it, unless `copy` is set.
+        blocks with a folder beside the workspace, or are read-only links to it, unless `copy` is set; with `link` small
+        ones too, which is quicker from the second checkout on.
         """
         from modelwright.datasets.checkout import check_out, choose
+        from modelwright.datasets.links import Links
+
+        if copy and link:
+            raise Invalid("Files are links or copies.", mend="Say one of copy and link.")
 
         version = self._holding_files(self._read(ref))
         root = Path(folder).resolve()
@@ -52,7 +58,7 @@ class Moving(Content):
                 entries,
                 index,
                 ref=str(version.ref),
-                links=None if copy or self._place is None else self._place / "files",
+                links=None if copy or self._place is None else Links(self._place / "files", small=link),
                 partial=bool(patterns),
                 force=force,
                 told=told,

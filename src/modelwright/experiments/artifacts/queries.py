@@ -136,6 +136,15 @@ def file(tx: Transaction, of: Shelf, name: str) -> Artifact | None:
 _FILE = Prepared(sa.select(artifacts).where(_a.run == sa.bindparam("run"), _a.name == sa.bindparam("name")), "run", "name")
 
 
+def add(tx: Transaction, of: Shelf, name: str, values: dict[str, Any]) -> None:
+    """Enter a file that is not there yet."""
+    (_ADD_TO_RUN if of.run is not None else _ADD_BELOW).run(tx.connection, **of.key(name), **values)
+
+
+_ADD_TO_RUN = Prepared(artifacts.insert(), *artifacts.c.keys())
+_ADD_BELOW = Prepared(files.insert(), *files.c.keys())
+
+
 def below(tx: Transaction, of: Shelf, folder: str) -> list[Artifact]:
     """Every file below a folder of a thing, in order of name."""
     if of.run is not None:

@@ -168,10 +168,10 @@ class Artifacts(Room):
         name = check_file_name(new.name)
         before = queries.file(tx, of, name)
         values = {"digest": new.digest, "size": new.size, "media_type": new.media_type or media_type_of(name)}
-        table, same = of.where(name)
         if before is None:
-            tx.execute(table.insert().values(**of.key(name), **values))
+            queries.add(tx, of, name, values)
         elif before.digest != new.digest:
+            table, same = of.where(name)
             tx.execute(table.update().where(*same).values(**values))
             changed = ({"name": name, "digest": before.digest}, {"name": name, "digest": new.digest})
             tx.record("experiments.artifact.replaced", ref, before=changed[0], after=changed[1])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import sqlalchemy as sa
 
+from modelwright.core.later import later
 from modelwright.experiments import queries, writing
 from modelwright.experiments.intake.records import ForeignExperiment, ForeignRun, Incoming, Series
 from modelwright.experiments.points import POINT_BYTES, Columns, merged, to_tail
@@ -25,6 +25,11 @@ from modelwright.experiments.tables import (
     to_micros,
 )
 from modelwright.store import Transaction
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = later("numpy")
 
 MILLI = 1000  # microseconds
 MANY_POINTS = 4096  # a run of more has them in blocks at once, not in a tail

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from msgspec.structs import replace
@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from modelwright.core.errors import Conflict, Unavailable
 from modelwright.core.refs import Ref
 from modelwright.core.wire import decode, encode
+from modelwright.features.backends.redis_wire import Wire, begun, command, texts
 from modelwright.features.ports import Asked, Found, Merge, grown_by, overtaken, refuse_incomplete, refuse_older
 from modelwright.features.records import OnlineState
 
@@ -42,6 +43,10 @@ class RedisStore:
                 "The online store in Redis needs the package redis.", mend="pip install 'modelwright[redis]'"
             ) from None
         return redis.Redis.from_url(self._address)
+
+    @cached_property
+    def _wire(self) -> Wire:
+        return Wire(self._client)
 
     def load(self, view: Ref, generation: str, rows: Sequence[tuple[str, bytes]]) -> None:
         """See `ports.OnlineStore`."""
@@ -112,20 +117,26 @@ class RedisStore:
         return [Found(state, found if state else []) for state, found in zip(states, rows, strict=True)]
 
     def _fetch(self, asked: Sequence[Asked]) -> tuple[list[OnlineState | None], list[list[bytes | None]]]:
+        seen = [self._seen.get(view, "") for view, _ in asked]
+        named = [keys if None not in keys else [key for key in keys if key is not None] for _, keys in asked]
+        said, *found = self._wire.transaction(_commands(asked, seen, named)) or self._asked(asked, seen, named)
+        each, rows = iter(found), []
+        for (_, keys), wanted, generation in zip(asked, named, seen, strict=True):
+            held = next(each) if wanted and generation else [None] * len(wanted)
+            if wanted is not keys:
+                values = iter(held)
+                held = [None if key is None else next(values) for key in keys]
+            rows.append(held)
+        return [self._known(text) for text in said], rows
+
+    def _asked(self, asked: Sequence[Asked], seen: Sequence[str], named: Sequence[Sequence[Any]]) -> list[Any]:
+        """The states, and the rows of each view, by way of the client: it knows what to do when something is amiss."""
         with self._client.pipeline(transaction=True) as pipe:
             pipe.mget([_said(view) for view, _ in asked])
-            wanted = []
-            for view, keys in asked:
-                named, generation = [key for key in keys if key is not None], self._seen.get(view)
-                wanted.append(bool(named and generation))
-                if named and generation:
-                    pipe.hmget(_rows(view, generation), named)
-            said, *found = pipe.execute()
-        each, rows = iter(found), []
-        for (_, keys), there in zip(asked, wanted, strict=True):
-            held = iter(next(each)) if there else None
-            rows.append([None if key is None or held is None else next(held) for key in keys])
-        return [self._known(text) for text in said], rows
+            for (view, _), generation, wanted in zip(asked, seen, named, strict=True):
+                if wanted and generation:
+                    pipe.hmget(_rows(view, generation), list(wanted))
+            return list(pipe.execute())
 
     def _known(self, text: bytes | None) -> OnlineState | None:
         if text is None:
@@ -185,6 +196,26 @@ class RedisStore:
             yield
         except (redis.ConnectionError, redis.TimeoutError) as error:
             raise Unavailable(f"The online store in Redis does not answer: {error}.") from None
+
+
+def _commands(asked: Sequence[Asked], seen: Sequence[str], named: Sequence[Sequence[Any]]) -> list[bytes]:
+    """What a read says: views of the same entity share the text of their keys."""
+    made, known = [_states_of(tuple(view for view, _ in asked))], dict[int, bytes]()
+    for (view, _), generation, wanted in zip(asked, seen, named, strict=True):
+        if wanted and generation:
+            keys = known.get(id(wanted)) or known.setdefault(id(wanted), texts(wanted))
+            made.append(_rows_of(view, generation, len(wanted)) + keys)
+    return made
+
+
+@lru_cache(1000)
+def _states_of(views: tuple[Ref, ...]) -> bytes:
+    return command(b"MGET", *map(_said, views))
+
+
+@lru_cache(1000)
+def _rows_of(view: Ref, generation: str, number: int) -> bytes:
+    return begun(b"HMGET", _rows(view, generation), number)
 
 
 def _said(view: Ref) -> str:

@@ -26,16 +26,25 @@ CREATE TABLE IF NOT EXISTS rows (number INTEGER, key TEXT, packed BLOB NOT NULL,
 """
 _PUT = "INSERT INTO rows VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET packed = excluded.packed"
 _GET = "SELECT packed FROM rows WHERE number = ? AND key = ?"
+_Known = tuple[int, OnlineState | None]  # the number of a generation, and what is said of it
+_Columns = Sequence[Sequence[bytes | None]]
 MOST_TOGETHER = 30  # views whose rows of an entity are found by one statement
 FEW = 3  # keys that are asked for one by one
 
 
 @cache
-def _together(views: int, *, many: bool) -> str:
-    """The packed rows of one key, or of many in a JSON array, in so many generations: a third of a statement for each."""
-    key = "j.value" if many else f"?{views + 1}"
-    each = [f"(SELECT packed FROM rows WHERE number = ?{place + 1} AND key = {key})" for place in range(views)]
-    return f"SELECT {', '.join(each)}" + (f" FROM json_each(?{views + 1}) j ORDER BY j.key" if many else "")
+def _of_one(views: int) -> str:
+    """The packed rows of one key in so many generations: a third of a statement for each."""
+    each = [f"(SELECT packed FROM rows WHERE number = ?{place + 1} AND key = ?{views + 1})" for place in range(views)]
+    return f"SELECT {', '.join(each)}"
+
+
+@cache
+def _of_many(views: int) -> str:
+    """The packed rows of the keys in a JSON array, in so many generations, each behind the place of its key."""
+    names = [f"r{place}" for place in range(views)]
+    joins = [f" LEFT JOIN rows {name} ON {name}.number = ?{i + 1} AND {name}.key = j.value" for i, name in enumerate(names)]
+    return f"SELECT j.key, {', '.join(f'{name}.packed' for name in names)} FROM json_each(?{views + 1}) j{''.join(joins)}"
 
 
 class SqliteStore:
@@ -93,32 +102,49 @@ class SqliteStore:
     def read(self, asked: Sequence[Asked]) -> Sequence[Found]:
         """See `ports.OnlineStore`."""
         connection = self._connection()
+        held = self._local.states
+        known = [held[view] for view, _ in asked if view in held]
+        if len(known) == len(asked):
+            columns = self._columns(connection, known, asked)
+            if self._version(connection) == self._local.version:  # nobody wrote since: all of it is of one snapshot
+                return _found(known, columns)
         connection.execute("BEGIN")
         try:
             known = self._known(connection, asked)
-            if 1 < len(asked) <= MOST_TOGETHER and all(each.keys is asked[0].keys for each in asked):
-                rows = self._rows(connection, [number for number, _ in known], asked[0].keys)
-                columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) or [()] * len(asked)
-            else:
-                found = [
-                    self._rows(connection, [number], each.keys) for each, (number, _) in zip(asked, known, strict=True)
-                ]
-                columns = [[row for (row,) in each] for each in found]
+            columns = self._columns(connection, known, asked)
         finally:
             connection.execute("COMMIT")
-        return [Found(state, column if state else []) for (_, state), column in zip(known, columns, strict=True)]
+        return _found(known, columns)
+
+    def _columns(self, connection: sqlite3.Connection, known: Sequence[_Known], asked: Sequence[Asked]) -> _Columns:
+        """The packed rows of each view, in as few statements as may be."""
+        if 1 < len(asked) <= MOST_TOGETHER and all(each.keys is asked[0].keys for each in asked):
+            return self._rows(connection, [number for number, _ in known], asked[0].keys)
+        return [self._rows(connection, [number], each.keys)[0] for each, (number, _) in zip(asked, known, strict=True)]
 
     @staticmethod
-    def _rows(connection: sqlite3.Connection, numbers: list[int], keys: Sequence[str | None]) -> list[Any]:
-        """The packed rows of some keys in some generations."""
-        if len(keys) > FEW:
-            return connection.execute(_together(len(numbers), many=True), (*numbers, encode_text(keys))).fetchall()
-        query = _together(len(numbers), many=False)
-        return [connection.execute(query, (*numbers, key)).fetchone() for key in keys]
+    def _version(connection: sqlite3.Connection) -> int:
+        """Of what is read now; it changes with every write of another connection."""
+        (version,) = connection.execute("PRAGMA data_version").fetchone()
+        return int(version)
 
-    def _known(self, connection: sqlite3.Connection, asked: Sequence[Asked]) -> list[tuple[int, OnlineState | None]]:
+    @staticmethod
+    def _rows(connection: sqlite3.Connection, numbers: list[int], keys: Sequence[str | None]) -> _Columns:
+        """The packed rows of some keys, generation by generation."""
+        if len(keys) > FEW:
+            found = connection.execute(_of_many(len(numbers)), (*numbers, encode_text(keys))).fetchall()
+            places, *columns = zip(*found, strict=True)
+            if places == tuple(range(len(keys))):  # as SQLite joins them, though it need not
+                return columns
+            found.sort()
+            return list(zip(*found, strict=True))[1:]
+        query = _of_one(len(numbers))
+        rows = [connection.execute(query, (*numbers, key)).fetchone() for key in keys]
+        return list(zip(*rows, strict=True)) or [()] * len(numbers)
+
+    def _known(self, connection: sqlite3.Connection, asked: Sequence[Asked]) -> list[_Known]:
         """The states of views; as they were at the last read while nobody has written since."""
-        (version,) = connection.execute("PRAGMA data_version").fetchone()  # of this snapshot, and other connections' writes
+        version = self._version(connection)
         held = self._local.states
         if self._local.version != version:
             held.clear()
@@ -173,7 +199,7 @@ class SqliteStore:
         connection.execute(f"DELETE FROM rows WHERE number IN ({old})", (str(view), but))
         connection.execute("DELETE FROM generations WHERE view = ? AND number <> ?", (str(view), but))
 
-    def _state(self, connection: sqlite3.Connection, view: Ref) -> tuple[int, OnlineState | None]:
+    def _state(self, connection: sqlite3.Connection, view: Ref) -> _Known:
         row = connection.execute("SELECT number, state FROM views WHERE view = ?", (str(view),)).fetchone()
         if row is None:
             return -1, None
@@ -202,7 +228,7 @@ class SqliteStore:
         found: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if found is None:
             found = self._local.connection = self._connect()
-            self._local.states, self._local.version = dict[Ref, tuple[int, OnlineState | None]](), None
+            self._local.states, self._local.version = dict[Ref, _Known](), None
         return found
 
     def _connect(self) -> sqlite3.Connection:
@@ -212,3 +238,7 @@ class SqliteStore:
         connection.executescript(_SCHEMA)
         self._open.append(connection)
         return connection  # type: ignore[no-any-return]
+
+
+def _found(known: Sequence[_Known], columns: _Columns) -> list[Found]:
+    return [Found(state, list(column) if state else []) for (_, state), column in zip(known, columns, strict=True)]

@@ -20,7 +20,7 @@ from modelwright.server.api.lineage import lineage_routes
 from modelwright.server.api.openapi import openapi
 from modelwright.server.api.sessions import session_routes
 from modelwright.server.requests import Doorkeeper, json_arguments, json_body, json_response, speaks
-from modelwright.server.routing import SIGNED_IN, Guarded
+from modelwright.server.routing import SIGNED_IN, Guarded, Operated
 from modelwright.server.transfer import Admit, Transfer
 from modelwright.workspace import Workspace
 
@@ -32,7 +32,7 @@ STORES = ("write", "evaluate", "validate", "register", "train")  # whoever may d
 def api_routes(workspace: Workspace, door: Doorkeeper) -> list[BaseRoute]:
     """Every route below `/api/v1`. Each operation asks its own permission before its body runs."""
     routes: list[BaseRoute] = [
-        Guarded(f"{API}/{operation.path}", _endpoint(room, operation, door), needs=operation.verb, methods=["POST"])
+        Operated(f"{API}/{operation.path}", _endpoint(room, operation, door), needs=operation.verb)
         for room, operation in operations_of(workspace.rooms)
     ]
     document = cache(lambda: msgspec.json.encode(openapi(workspace.rooms)))  # made when it is first asked for

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode
 
-import jinja2
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -21,6 +20,9 @@ from modelwright.server.pages.static import static_tag, warm
 from modelwright.server.requests import SESSION_COOKIE, Doorkeeper
 from modelwright.server.security import nonce_of
 from modelwright.workspace import Workspace
+
+if TYPE_CHECKING:
+    import jinja2
 
 T = TypeVar("T")
 Gather = Callable[[Workspace, Request], dict[str, Any]]
@@ -172,6 +174,8 @@ def path_of(ref: Ref | str) -> str:
 @cache
 def environment() -> jinja2.Environment:
     """The templates; everything that is filled in is escaped."""
+    import jinja2
+
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent.parent / "templates"),
         autoescape=True,

@@ -1,0 +1,202 @@
+"""Requests whose head came before on the same connection: past the layers, and yet nothing is answered otherwise."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import uvicorn
+
+from modelwright.server.connections import SOON, Connection
+from modelwright.server.listening import take
+from modelwright.server.security import Guard
+from modelwright.server.shortcuts import Line
+
+
+class Echo:
+    """Says which way a body came; `no` is not taken by the short one, and `back` is found to be unfit for it."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        body, more = b"long ", True
+        while more:
+            message = await receive()
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def shortcut(self, scope: Any, guard: Guard) -> Short | None:
+        return Short(guard) if scope["path"] == "/" else None
+
+
+class Short:
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+
+    def take(self, body: bytes, line: Line) -> bool:
+        if body == b"no":
+            return False
+        if body == b"back":
+            line.detour()
+            return True
+        content = b"short " + body
+        head = b"content-type: text/plain\r\ncontent-length: %d\r\n" % len(content)
+        line.answer(head + self._guard.headers(), content)
+        return True
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[Any]:
+    guard = Guard(Echo(), hosts=frozenset({"localhost"}), max_body=1000)
+    with take("127.0.0.1", 0) as listener:
+        config = uvicorn.Config(guard, http=Connection, lifespan="off", log_level="critical", timeout_keep_alive=1)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        while not server.started:
+            time.sleep(0.005)
+        yield listener.getsockname()
+        server.should_exit = True
+        thread.join(10)
+
+
+class Client:
+    """A connection that is kept."""
+
+    def __init__(self, address: Any) -> None:
+        self.socket = socket.create_connection(address, timeout=10)
+        self._held = b""
+
+    def ask(self, body: bytes, **head: str) -> bytes:
+        self.socket.sendall(request(body, **head))
+        return self.answer()
+
+    def answer(self) -> bytes:
+        self.headers, content = self._until(b"\r\n\r\n").split(b"\r\n"), b""
+        length = int(next(each for each in self.headers if each.startswith(b"content-length")).split(b":")[1])
+        while len(self._held) < length:
+            self._held += self._more()
+        content, self._held = self._held[:length], self._held[length:]
+        return content if b" 200 " in self.headers[0] else self.headers[0].split(b" ")[1]
+
+    def _until(self, end: bytes) -> bytes:
+        while end not in self._held:
+            self._held += self._more()
+        found, _, self._held = self._held.partition(end)
+        return found
+
+    def _more(self) -> bytes:
+        piece = self.socket.recv(65536)
+        assert piece, "the server hung up"
+        return piece
+
+
+def request(body: bytes, path: str = "/", host: str = "localhost", more: str = "", end: str = "\r\n") -> bytes:
+    head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\n{more}{end}"
+    return head.encode() + body
+
+
+@pytest.fixture
+def client(address: Any) -> Iterator[Client]:
+    made = Client(address)
+    yield made
+    made.socket.close()
+
+
+def test_a_head_that_came_before_takes_the_shortcut_and_the_answer_has_the_same_headers(client: Client) -> None:
+    found, headers = [], []
+    for body in (b"a", b"b", b"c", b"dd", b"ee", b"f"):
+        found.append(client.ask(body))
+        headers.append([each for each in client.headers if not each.startswith((b"date", b"x-request-id", b"content-l"))])
+    assert found == [b"long a", b"short b", b"short c", b"long dd", b"short ee", b"short f"]
+    assert all(each == headers[0] for each in headers) and len(headers[0]) > 8
+
+
+def test_every_answer_has_a_request_id_of_its_own(client: Client) -> None:
+    found = set()
+    for _ in range(4):
+        client.ask(b"a")
+        found |= {each for each in client.headers if each.startswith(b"x-request-id")}
+    assert len(found) == 4
+
+
+@pytest.mark.parametrize("body", [b"no", b"back"])
+def test_what_the_shortcut_does_not_answer_takes_the_long_way(client: Client, body: bytes) -> None:
+    other = body[::-1]
+    assert [client.ask(each) for each in (other, other, body, body, other)] == [
+        b"long " + other, b"short " + other, b"long " + body, b"long " + body, b"short " + other,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "more",
+    ["Cookie: a=b\r\n", "Expect: 100-continue\r\n", "X-Forwarded-For: 1.2.3.4\r\n", "Accept: a\r\nAccept: b\r\n"],
+)
+def test_a_head_that_asks_for_more_takes_the_long_way_always(client: Client, more: str) -> None:
+    for _ in range(3):
+        client.socket.sendall(request(b"a", more=more))
+        if more.startswith("Expect"):
+            assert client._until(b"\r\n\r\n").startswith(b"HTTP/1.1 100")
+        assert client.answer() == b"long a"
+
+
+def test_nobody_comes_in_by_the_shortcut_whom_the_guard_keeps_out(client: Client) -> None:
+    assert [client.ask(b"a") for _ in range(2)] == [b"long a", b"short a"]
+    assert [client.ask(b"a", host="elsewhere") for _ in range(3)] == [b"403"] * 3
+    assert [client.ask(b"a", path="/elsewhere") for _ in range(3)] == [b"long a"] * 3
+    assert client.ask(b"a") == b"short a"
+
+
+def test_requests_that_come_in_pieces_are_answered_as_they_always_were(client: Client) -> None:
+    for _ in range(2):
+        client.ask(b"a")
+    whole = request(b"bb")
+    assert [client.ask(b"bb") for _ in range(2)] == [b"long bb", b"short bb"]
+    for cuts in ((1,), (20,), (len(whole) - 1,), (len(whole) - 2, len(whole) - 1)):
+        begin = 0
+        for cut in (*cuts, len(whole)):
+            client.socket.sendall(whole[begin:cut])
+            begin = cut
+            time.sleep(0.02)
+        assert client.answer().endswith(b" bb")
+
+
+def test_a_body_right_behind_its_head_is_answered_by_the_shortcut_and_one_that_tarries_in_the_long_way(
+    client: Client,
+) -> None:
+    assert [client.ask(b"a") for _ in range(2)] == [b"long a", b"short a"]
+    whole = request(b"b")
+    for pause, way in ((0.02, b"short"), (SOON * 3, b"long"), (0.02, b"short")):
+        client.socket.sendall(whole[:-1])
+        time.sleep(pause)
+        client.socket.sendall(whole[-1:])
+        assert client.answer() == way + b" b"
+
+
+def test_requests_that_come_together_are_answered_in_their_order(client: Client) -> None:
+    for _ in range(2):
+        client.ask(b"a")
+    client.socket.sendall(request(b"c") + request(b"d") + request(b"e"))
+    assert [client.answer() for _ in range(3)] == [b"long c", b"long d", b"long e"]
+    assert client.ask(b"f") == b"short f"
+
+
+def test_a_body_that_is_longer_than_it_says_begins_no_second_meaning(client: Client) -> None:
+    for _ in range(2):
+        client.ask(b"a")
+    client.socket.sendall(request(b"b") + b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert [client.answer(), client.answer()] == [b"long b", b"long "]
+
+
+def test_a_connection_is_kept_for_its_time_after_the_last_request_and_no_longer(client: Client) -> None:
+    client.ask(b"a")
+    began = time.monotonic()
+    while time.monotonic() - began < 1.5:
+        assert client.ask(b"a") == b"short a"
+        time.sleep(0.1)
+    began = time.monotonic()
+    assert client.socket.recv(10) == b"" and 0.5 < time.monotonic() - began < 5
