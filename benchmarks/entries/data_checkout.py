@@ -52,6 +52,7 @@ def data_checkout(setting: Setting) -> Iterator[Case]:
     def at_two() -> None:
         mw("checkout", "dataset:data@2", "data")
         theirs_at(2)
+        os.sync()
 
     def nothing(kind: str) -> Callable[[], None]:
         def before() -> None:
@@ -62,6 +63,7 @@ def data_checkout(setting: Setting) -> Iterator[Case]:
             ):  # not removed: ext4 gives no inode again soon, and looks at each that it does not give
                 if (place / "data").exists():
                     (place / "data").rename(place / f"data.{time.time_ns()}")
+            os.sync()
 
         return before
 

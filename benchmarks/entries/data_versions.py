@@ -70,6 +70,8 @@ def data_files(setting: Setting) -> Iterator[Case]:
         _fill(place / "theirs" / "data", count)
         (place / "ours" / "modelwright.toml").touch()
         _run([*dvc, "init", "--no-scm", "-q"], place / "theirs", environment)
+        _run([sys.executable, "-m", "modelwright.cli", "list", "dataset"], place / "ours", environment)  # its database
+        os.sync()  # what was made here is not for the first who waits for the disk
         return place / "ours", place / "theirs"
 
     def mw(*arguments: str) -> Callable[[tuple[Path, Path]], None]:
@@ -91,6 +93,7 @@ def data_files(setting: Setting) -> Iterator[Case]:
                 path = place / "data" / _name(number)
                 path.unlink()  # DVC may have linked it to its cache
                 path.write_bytes(random.Random(number + 1_000_000).randbytes(2000))
+        os.sync()
         return places
 
     for label, before, own, theirs, times in (
@@ -137,6 +140,8 @@ def data_large(setting: Setting) -> Iterator[Case]:
                 _run([*dvc, "init", "--no-scm", "-q"], place / name, environment)
             _run([*dvc, "config", "cache.type", "hardlink"], place / "linking", environment)
             _run([*dvc, "config", "cache.type", "copy"], place / "copying", environment)
+            _run([sys.executable, "-m", "modelwright.cli", "list", "dataset"], place / "ours", environment)
+            os.sync()
             return place
 
         return make

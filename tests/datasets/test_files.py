@@ -24,6 +24,7 @@ from modelwright.core.refs import Ref
 from modelwright.datasets.checkout import choose
 from modelwright.datasets.chunks import Chunk, KnownChunks, Packer, digest_of, read_chunk
 from modelwright.datasets.files import unchanged
+from modelwright.datasets.folderwork import Listing
 from modelwright.datasets.manifest import Entry, entries_of, packs_of, read_manifest, read_pages, write_manifest
 
 PICTURES = Ref.parse("dataset:pictures")
@@ -611,8 +612,8 @@ def test_an_unchanged_folder_is_registered_without_its_entries_being_read(embedd
     older(pictures)
     first = embedded.datasets.add_files("pictures", pictures)
     index = Indexes(folder_indexes(embedded.address)).load(pictures)
-    record = unchanged(embedded.datasets.blobs, index, scan(pictures), first)
-    assert record is not None and record.content == first.content
+    last = Listing(str(first.ref), first.manifest)
+    assert unchanged(embedded.datasets.blobs, index, scan(pictures), last)
     assert embedded.datasets.add_files("pictures", pictures).ref == first.ref
     (pictures / "cats/000.png").unlink()
-    assert unchanged(embedded.datasets.blobs, index, scan(pictures), first) is None
+    assert not unchanged(embedded.datasets.blobs, index, scan(pictures), last)

@@ -1,13 +1,17 @@
-"""What is answered before the parser of options is loaded, because it is asked often and costs less than that."""
+"""What is answered, or begun, before the parser of options is loaded."""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
+from typing import Final
 
 from modelwright.core.config import folder_indexes
 from modelwright.core.errors import ModelwrightError
 from modelwright.core.folders import Indexes, glance
+
+_FLAGS: Final = {"--verify", "--json", "--copy", "--link", "--force"}  # options without a value, which change nothing here
 
 
 def answered(arguments: list[str]) -> bool:
@@ -25,3 +29,25 @@ def answered(arguments: list[str]) -> bool:
         return False
     sys.stdout.write(f"{found.told}\n")
     return True
+
+
+def begin(arguments: list[str]) -> None:
+    """Begin what `mw data add NAME FOLDER` and `mw data checkout REF FOLDER` need done, where that is plain to see.
+
+    With any other option, or another workspace than the one around, the command does everything itself.
+    """
+    given = [each for each in arguments[2:] if not each.startswith("-")]
+    if {each for each in arguments[2:] if each.startswith("-")} - _FLAGS:
+        return
+    if arguments[1] == "add" and len(given) == 2 and os.path.isdir(given[1]):  # noqa: PTH112 - before much is imported
+        ref = None
+    elif arguments[1] == "checkout" and len(given) >= 2:
+        ref = given[0]
+    else:
+        return
+    from modelwright.datasets import ahead
+    from modelwright.workspace import surroundings
+
+    if surroundings().workspace:
+        return
+    ahead.begin(Path(given[1]), ref=ref, verify="--verify" in arguments)

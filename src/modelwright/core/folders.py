@@ -61,6 +61,7 @@ class Index(msgspec.Struct, kw_only=True):
     put: dict[str, bytes] = {}  # digests of what was added or checked out: it can be had again
     whole: str = ""  # the version that `put` is all of
     executable: list[str] = []  # which files of that version are
+    manifests: dict[str, str] = {}  # of versions that it was of lately: the digest of the list of their files
 
     def digest(self, path: str, seen: Seen) -> bytes | None:
         """The digest of a file, if it is known without reading."""
@@ -98,6 +99,13 @@ class Indexes:
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
+
+    def size(self, folder: Path) -> int:
+        """The bytes of what is remembered of a folder; `FileNotFoundError` where nothing is."""
+        path = self._path(folder)
+        if path is None:
+            raise FileNotFoundError(folder)
+        return path.stat().st_size
 
     def _path(self, folder: Path) -> Path | None:
         return None if self.place is None else self.place / f"{digest_bytes(str(folder).encode())}.index"

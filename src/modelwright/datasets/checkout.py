@@ -66,6 +66,7 @@ def check_out(
     *,
     ref: str,
     links: Links | None,
+    found: Mapping[str, Seen] | None = None,
     partial: bool = False,
     force: bool = False,
     told: Told = lambda done: None,
@@ -74,10 +75,12 @@ def check_out(
 
     Files that a version put there, which are not among the entries, go (not if `partial`); files of nobody stay. `Conflict`
     names files that were changed since, or are in the way, and then nothing was done, unless `force`.
-    `links` are what files may be linked to; without it all are written.
+    `links` are what files may be linked to; without it all are written. `found` is what lies there, where somebody has
+    looked already.
     """
     _no_link(root)
-    found = scan(root) if root.is_dir() else {}
+    if found is None:
+        found = scan(root) if root.is_dir() else {}
     if root.exists() and not root.is_dir():
         raise Invalid(f"{root} is a file.", mend="Name a folder.")
     wanted = {entry.path: entry for entry in entries}
@@ -102,7 +105,7 @@ def check_out(
     todo = [entry for path, entry in wanted.items() if path not in good]
     counts = dict.fromkeys(("written", "cloned", "linked"), 0)
     done = 0
-    for path, entry, how, seen in _bring(blobs, root, todo, links):
+    for path, entry, how, seen in _bring(blobs, root, todo, links, found):
         counts[how] += 1
         index.files[path] = Remembered(seen, entry.digest, sure=True)  # its time is one before any change to come
         index.put[path] = entry.digest
@@ -117,8 +120,10 @@ def check_out(
     return CheckedOut(ref=ref, folder=str(root), removed=len(gone), kept=len(good), **counts)
 
 
-def _bring(blobs: Blobs, root: Path, todo: Sequence[Entry], links: Links | None) -> Iterator[tuple[str, Entry, str, Seen]]:
-    """Bring entries to their places; of each its path, what was done, and how it is found there."""
+def _bring(
+    blobs: Blobs, root: Path, todo: Sequence[Entry], links: Links | None, there: Mapping[str, Seen]
+) -> Iterator[tuple[str, Entry, str, Seen]]:
+    """Bring entries to their places, where `there` lies already; of each its path, what was done, how it is found there."""
     wanted = {entry.path: entry for entry in todo}
     ordered = [wanted[path] for path in by_place({entry.path: entry.chunks for entry in todo})]
     held = _held(ordered, links)
@@ -135,10 +140,10 @@ def _bring(blobs: Blobs, root: Path, todo: Sequence[Entry], links: Links | None)
             target = top + path
             pieces = None if path in held else (next(contents)[1] for _ in entry.chunks)
             try:
-                how, seen = _put(blobs, entry, pieces, target, links, writer)
+                how, seen = _put(blobs, entry, pieces, target, links, writer, replaces=path in there)
             except IsADirectoryError:
                 _clear(Path(target))
-                how, seen = _put(blobs, entry, None, target, links, writer)
+                how, seen = _put(blobs, entry, None, target, links, writer, replaces=False)
             yield path, entry, how, seen
     finally:
         if links is not None:
@@ -161,11 +166,18 @@ def _held(ordered: Sequence[Entry], links: Links | None) -> set[str]:
 
 
 def _put(
-    blobs: Blobs, entry: Entry, pieces: Iterable[bytes] | None, target: str, links: Links | None, writer: Writer
+    blobs: Blobs,
+    entry: Entry,
+    pieces: Iterable[bytes] | None,
+    target: str,
+    links: Links | None,
+    writer: Writer,
+    *,
+    replaces: bool,
 ) -> tuple[str, Seen]:
     """Link or write one file; how it was done, and how it is found. `IsADirectoryError` if a folder is in its place.
 
-    `pieces` are its content, where it was read already.
+    `pieces` are its content, where it was read already; `replaces` says whether a file is in its place.
     """
     if links is not None and links.takes(entry):
         if pieces is not None:
@@ -174,13 +186,13 @@ def _put(
         if (given := links.give(entry, target)) is not None:
             return given
     mode = 0o755 if entry.executable else 0o644
-    return "written", writer.write(target, read_entry(blobs, entry) if pieces is None else pieces, mode)
+    return "written", writer.write(target, read_entry(blobs, entry) if pieces is None else pieces, mode, clear=replaces)
 
 
 def write_files(blobs: Blobs, entries: Sequence[Entry], folder: Path) -> None:
     """Write the files of a version into a new folder, as they are and with nothing remembered of it."""
     folder.mkdir()
-    for _ in _bring(blobs, folder, entries, None):
+    for _ in _bring(blobs, folder, entries, None, {}):
         pass
 
 
@@ -210,11 +222,13 @@ def _digest(root: Path, path: str, seen: Seen, index: Index) -> bytes:
 
 def _places(wanted: Mapping[str, Entry], there: Mapping[str, Seen]) -> set[str]:
     """The paths of files where a folder is."""
-    return folders_of(there) & wanted.keys()
+    return set() if there.keys() <= wanted.keys() else folders_of(there) & wanted.keys()
 
 
 def _in_the_way(wanted: Mapping[str, Entry], there: set[str]) -> list[str]:
     """Files where a folder must be, and files in a folder where a file must be."""
+    if there <= wanted.keys():  # of which none is a folder of another
+        return []
     folders = folders_of(there) & wanted.keys()
     inside = [path for path in there if any(path.startswith(f"{folder}/") for folder in folders)] if folders else []
     return [*(folders_of(wanted) & there), *inside]

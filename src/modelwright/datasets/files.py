@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from modelwright.core.blobs import Blobs
 from modelwright.core.errors import Corrupt
@@ -19,20 +20,29 @@ from modelwright.datasets.manifest import (
     read_manifest,
     write_manifest,
 )
-from modelwright.datasets.records import DatasetDiff, DatasetRecord, DatasetVersion, FilesDiff, RowsDiff
 from modelwright.datasets.trees import Told, content, store
 
+if TYPE_CHECKING:
+    from modelwright.datasets.folderwork import Listing
+    from modelwright.datasets.records import DatasetDiff, DatasetRecord, DatasetVersion
 
-def unchanged(blobs: Blobs, index: Index, found: Mapping[str, Seen], newest: DatasetVersion | None) -> DatasetRecord | None:
-    """The record of a folder that is, by its index alone, the newest version still; None if that takes a closer look."""
-    if newest is None or newest.manifest is None or index.whole != str(newest.ref):
-        return None
+
+class Prepared(NamedTuple):
+    """The manifest of files that are stored, and the bytes that were for it."""
+
+    digest: str
+    manifest: Manifest
+    stored: int
+
+
+def unchanged(blobs: Blobs, index: Index, found: Mapping[str, Seen], newest: Listing) -> bool:
+    """Whether a folder is, by its index alone, the newest version still, and nothing of that is lost."""
+    if index.whole != newest.ref:
+        return False
     standing = glance(index, found)
     if standing is None or not standing.clean:
-        return None
-    if not all(blobs.exists(pack) for pack in packs_of(blobs, read_manifest(blobs, newest.manifest))):
-        return None  # what is lost is stored again
-    return DatasetRecord(**{field: getattr(newest, field) for field in DatasetRecord.__struct_fields__})
+        return False
+    return all(blobs.exists(pack) for pack in packs_of(blobs, read_manifest(blobs, newest.manifest)))
 
 
 def prepare_files(
@@ -45,19 +55,12 @@ def prepare_files(
     before: Sequence[Page],
     verify: bool,
     told: Told,
-) -> DatasetRecord:
-    """Store what a folder (or a single file) holds, as it was `found`, and return the record that describes it."""
+) -> Prepared:
+    """Store what a folder (or a single file) holds, as it was `found`."""
     with Packer(blobs, known) as packer:
         entries = store(root, packer, index, before, found=found, verify=verify, told=told)
         digest, manifest = write_manifest(blobs, packer, entries, before=before)
-    return DatasetRecord(
-        bytes=manifest.bytes,
-        files=manifest.count,
-        manifest=digest,
-        content=manifest.content,
-        stored=packer.stored,
-        source=f"{root.name}/" if root.is_dir() else root.name,
-    )
+    return Prepared(digest, manifest, packer.stored)
 
 
 def prepare_listed(
@@ -67,6 +70,8 @@ def prepare_listed(
 
     `md5` says what some of them must be; `Corrupt` names one that is not.
     """
+    from modelwright.datasets.records import DatasetRecord
+
     with Packer(blobs, known) as packer:
         stored = {path: _listed(file, packer, path, md5.get(path)) for path, file in files.items()}
         packer.flush()
@@ -100,6 +105,8 @@ def _listed(file: Path, packer: Packer, path: str, md5: str | None) -> list[byte
 
 def compare_files(blobs: Blobs, before: DatasetVersion, old: Manifest, after: DatasetVersion, new: Manifest) -> DatasetDiff:
     """Which files differ. Pages that both versions share are not read."""
+    from modelwright.datasets.records import DatasetDiff, FilesDiff, RowsDiff
+
     shared = {page.content for page in old.pages} & {page.content for page in new.pages}
     same = sum(page.count for page in new.pages if page.content in shared)
     earlier = by_path(entries_of(blobs, old, [page for page in old.pages if page.content not in shared]))

@@ -90,8 +90,12 @@ class Writer:
     def __init__(self) -> None:
         self._name = f".{secrets.token_hex(8)}.part"
 
-    def write(self, path: str, pieces: Iterable[bytes], mode: int) -> Seen:
-        """Write one as `assemble` does, and tell how it is found; `IsADirectoryError` if a folder is in its place."""
+    def write(self, path: str, pieces: Iterable[bytes], mode: int, *, clear: bool = False) -> Seen:
+        """Write one as `assemble` does, and tell how it is found; `IsADirectoryError` if a folder is in its place.
+
+        `clear`: what is in its place goes the moment before. That is quicker, for ext4 sends a file to the disk that is
+        renamed over another, and waits; and who is killed in that moment leaves none under that name.
+        """
         partial = f"{path[: path.rindex(os.sep) + 1]}{self._name}"
         descriptor = os.open(partial, _WRITING, mode)
         try:
@@ -108,6 +112,9 @@ class Writer:
                     found = os.fstat(descriptor)
             finally:
                 os.close(descriptor)
+            if clear:
+                with suppress(FileNotFoundError):
+                    os.unlink(path)  # noqa: PTH108
             os.replace(partial, path)  # noqa: PTH105
         except BaseException:
             with suppress(FileNotFoundError):

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from modelwright.core.errors import Denied, Invalid, NotFound
-from modelwright.core.folders import scan
 from modelwright.core.refs import Kind, Ref, as_ref
 from modelwright.datasets.checks import Check, load_checks
+from modelwright.datasets.folderwork import Listing
 from modelwright.datasets.lakes.access import refuse_in_place
 from modelwright.datasets.local.fetching import Fetching
 from modelwright.datasets.records import CsvFormat, DatasetMerge, DatasetRecord, DatasetVersion
@@ -129,36 +129,34 @@ class Adding(Fetching):
         added from there last, else the newest.
         `told` is called with the bytes that are done.
         """
-        from modelwright.datasets.files import prepare_files, unchanged
-        from modelwright.datasets.manifest import entries_of, read_manifest, read_pages
-
         newest = self._newest(name)
         if newest is not None and newest.is_table:
             raise Invalid(f"{newest.ref} is a table, not a folder of files.", mend="Choose another name.")
         about: dict[str, Any] = {"inputs": [*inputs], "description": description, "tags": dict(tags or {})}
         about["reason"] = reason
         if isinstance(source, str) and source.startswith("s3://"):
-            manifest = read_manifest(self.blobs, newest.manifest) if newest and newest.manifest else None
-            before = entries_of(self.blobs, manifest) if manifest is not None else []
+            before = self._entries(newest) if newest is not None and newest.manifest is not None else []
             record = self._prefixed(source, before, verify=verify, told=told)
             record = replace(record, parent=as_ref(parent) if parent else None)
             return self.register(name, record=record, **about)
-        root = Path(source).resolve()
-        index = self._indexes.load(root)
-        there = scan(root)
-        found = None if verify else unchanged(self.blobs, index, there, newest)
-        if found is None:
-            manifest = read_manifest(self.blobs, newest.manifest) if newest and newest.manifest else None
-            pages = read_pages(self.blobs, manifest) if manifest is not None else []
-            with closing(self._known(None)) as known:
-                known.meet(chunk for page in pages for entry in page.entries for chunk in entry.chunks)
-                found = prepare_files(
-                    self.blobs, root, known=known, index=index, found=there, before=pages, verify=verify, told=told
-                )
-        record = replace(found, parent=as_ref(parent) if parent else self._begun_from(index.ref, newest))
+        work = self._work(Path(source).resolve())
+        last = Listing(str(newest.ref), newest.manifest) if newest is not None and newest.manifest is not None else None
+        added = work.add(last, verify=verify, told=told)
+        if added.same and newest is not None:
+            record = DatasetRecord(**{field: getattr(newest, field) for field in DatasetRecord.__struct_fields__})
+        else:
+            record = DatasetRecord(
+                bytes=added.bytes,
+                files=added.files,
+                manifest=added.manifest,
+                content=added.content,
+                stored=added.stored,
+                source=added.source,
+            )
+        record = replace(record, parent=as_ref(parent) if parent else self._begun_from(added.begun, newest))
         version = self.register(name, record=record, **about)
-        index.ref = index.whole = str(version.ref)
-        self._indexes.save(index)
+        if version.manifest is not None:
+            work.remember(Listing(str(version.ref), version.manifest))
         return version
 
     def add_listed(

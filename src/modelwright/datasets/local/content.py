@@ -15,8 +15,9 @@ from modelwright.core.paging import MAX_LIMIT, Filter
 from modelwright.core.reading import noticed, pinned
 from modelwright.core.refs import Kind, Ref, as_ref
 from modelwright.core.wire import decode
-from modelwright.datasets import display
+from modelwright.datasets import ahead, display
 from modelwright.datasets.classes import masks_for
+from modelwright.datasets.folderwork import FolderWork, Here
 from modelwright.datasets.lakes.access import DatasetSettings
 from modelwright.datasets.objects import ObjectCache
 from modelwright.datasets.privacy import Privacy
@@ -190,6 +191,12 @@ class Content(Versions):
         if newest is not None and newest.manifest is not None and not newest.masks:  # else it is not for who adds to it
             known.meet(chunk for entry in self._entries(newest) for chunk in entry.chunks)
         return known
+
+    def _work(self, root: Path) -> FolderWork:
+        """The work on a folder; that which was begun already, where it is the same folder of the same workspace."""
+        return ahead.taken(self.blobs, root, self._indexes, self._place) or Here(
+            self.blobs, root, self._indexes, self._place
+        )
 
     def _chunks(self, name: str) -> KnownChunks:
         from modelwright.datasets.chunks import KnownChunks

@@ -11,6 +11,7 @@ from modelwright.core.errors import Invalid, NotFound
 from modelwright.core.folders import Standing
 from modelwright.core.hashing import digest_value
 from modelwright.core.refs import Ref, as_ref
+from modelwright.datasets.folderwork import Listing, Share
 from modelwright.datasets.local.content import Content
 from modelwright.datasets.records import Pruned
 
@@ -41,30 +42,15 @@ class Moving(Content):
         blocks with a folder beside the workspace, or are read-only links to it, unless `copy` is set; with `link` small
         ones too, which is quicker from the second checkout on.
         """
-        from modelwright.datasets.checkout import check_out, choose
-        from modelwright.datasets.links import Links
-
         if copy and link:
             raise Invalid("Files are links or copies.", mend="Say one of copy and link.")
-
-        version = self._holding_files(self._read(ref))
-        root = Path(folder).resolve()
-        entries = choose(self._entries(version), patterns)
-        index = self._indexes.load(root)
-        try:
-            return check_out(
-                self.blobs,
-                root,
-                entries,
-                index,
-                ref=str(version.ref),
-                links=None if copy or self._place is None else Links(self._place / "files", small=link),
-                partial=bool(patterns),
-                force=force,
-                told=told,
-            )
-        finally:
-            self._indexes.save(index)
+        version = self._holding_files(self._read(ref)).there
+        if version.manifest is None:
+            raise NotFound(f"{version.ref} was registered without a manifest.")
+        share: Share = "nothing" if copy else "all" if link else "large"
+        return self._work(Path(folder).resolve()).checkout(
+            Listing(str(version.ref), version.manifest), patterns, share=share, force=force, told=told
+        )
 
     def status(
         self,

@@ -1,0 +1,153 @@
+"""What is done to a folder that is added or checked out, but for the record: looked at, read and stored, or written.
+
+It needs no database. So a command has it begun by a process beside, while it reads the rest of the program (see `ahead`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, Protocol
+
+import msgspec
+
+from modelwright.core.blobs import Blobs
+from modelwright.core.folders import Index, Indexes, Seen, scan
+
+if TYPE_CHECKING:
+    from modelwright.datasets.checkout import CheckedOut
+    from modelwright.datasets.manifest import Entry
+
+Share = Literal["nothing", "large", "all"]  # which files of a checkout are links, or share their blocks
+Told = Callable[[float], None]
+_MANIFESTS: Final = 32  # of how many versions a folder remembers where their files are listed
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """A version, and the manifest of its files."""
+
+    ref: str
+    manifest: str
+
+
+class Added(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a folder: what a record says of its files, and the version that it was of before."""
+
+    begun: str
+    same: bool = False  # it holds what the newest version holds, and what follows is empty
+    manifest: str = ""
+    content: str = ""
+    files: int = 0
+    bytes: int = 0
+    stored: int = 0
+    source: str = ""
+
+
+class FolderWork(Protocol):
+    """The work on one folder."""
+
+    def add(self, newest: Listing | None, *, verify: bool, told: Told) -> Added:
+        """Store what the folder, or single file, holds and `newest` does not; see `Datasets.add_files`."""
+        ...
+
+    def remember(self, version: Listing) -> None:
+        """Keep in mind how the folder was found, and that it is that version now: what was added is registered."""
+        ...
+
+    def checkout(self, version: Listing, patterns: Sequence[str], *, share: Share, force: bool, told: Told) -> CheckedOut:
+        """Bring the folder to the files of a version; see `Datasets.checkout`."""
+        ...
+
+
+class Here:
+    """The work, done in this process."""
+
+    def __init__(self, blobs: Blobs, root: Path, indexes: Indexes, place: Path | None) -> None:
+        """`place` is the folder beside the workspace for what may be shared, and for what is known of chunks."""
+        self._blobs = blobs
+        self._root = root
+        self._indexes = indexes
+        self._place = place
+        self._listed: dict[str, Sequence[Entry]] = {}
+
+    @cached_property
+    def index(self) -> Index:
+        """What is known of the folder."""
+        return self._indexes.load(self._root)
+
+    @cached_property
+    def found(self) -> Mapping[str, Seen]:
+        """What lies there."""
+        return scan(self._root)
+
+    def add(self, newest: Listing | None, *, verify: bool, told: Told) -> Added:
+        from modelwright.datasets.chunks import KnownChunks
+        from modelwright.datasets.files import prepare_files, unchanged
+        from modelwright.datasets.manifest import read_manifest, read_pages
+
+        index, begun = self.index, self.index.ref
+        if newest is not None and not verify and unchanged(self._blobs, index, self.found, newest):
+            return Added(begun=begun, same=True)
+        pages = read_pages(self._blobs, read_manifest(self._blobs, newest.manifest)) if newest is not None else []
+        chunks = self._place or self._indexes.place
+        with closing(KnownChunks(chunks and chunks / "chunks.db")) as known:
+            known.meet(chunk for page in pages for entry in page.entries for chunk in entry.chunks)
+            made = prepare_files(
+                self._blobs, self._root, known=known, index=index, found=self.found, before=pages, verify=verify, told=told
+            )
+        return Added(
+            begun=begun,
+            manifest=made.digest,
+            content=made.manifest.content,
+            files=made.manifest.count,
+            bytes=made.manifest.bytes,
+            stored=made.stored,
+            source=f"{self._root.name}/" if self._root.is_dir() else self._root.name,
+        )
+
+    def remember(self, version: Listing) -> None:
+        self.index.ref = self.index.whole = version.ref
+        self._learn(version)
+        self._indexes.save(self.index)
+
+    def checkout(self, version: Listing, patterns: Sequence[str], *, share: Share, force: bool, told: Told) -> CheckedOut:
+        from modelwright.datasets.checkout import check_out, choose
+        from modelwright.datasets.links import Links
+
+        entries = choose(self._entries(version.manifest), patterns)
+        linked = share != "nothing" and self._place is not None
+        try:
+            return check_out(
+                self._blobs,
+                self._root,
+                entries,
+                self.index,
+                ref=version.ref,
+                found=self.found if self._root.is_dir() else None,
+                links=Links(self._place / "files", small=share == "all") if linked and self._place is not None else None,
+                partial=bool(patterns),
+                force=force,
+                told=told,
+            )
+        finally:
+            self._learn(version)
+            self._indexes.save(self.index)
+
+    def expect(self, version: Listing | None) -> None:
+        """Read beforehand what a checkout of that version will want to know."""
+        self.found  # noqa: B018 - it is remembered
+        if version is not None:
+            self._entries(version.manifest)
+
+    def _entries(self, manifest: str) -> Sequence[Entry]:
+        from modelwright.datasets.manifest import entries_of, read_manifest
+
+        if manifest not in self._listed:
+            self._listed[manifest] = entries_of(self._blobs, read_manifest(self._blobs, manifest))
+        return self._listed[manifest]
+
+    def _learn(self, version: Listing) -> None:
+        known = {ref: manifest for ref, manifest in self.index.manifests.items() if ref != version.ref}
+        self.index.manifests = dict([*known.items(), (version.ref, version.manifest)][-_MANIFESTS:])
