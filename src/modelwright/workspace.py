@@ -383,7 +383,11 @@ class Workspace:
     def evaluation(self) -> Evaluation:
         from modelwright.evaluation import Evaluation
 
-        return Evaluation(self.caller, load=lambda ref: self.models.load(ref))
+        return Evaluation(
+            self.caller,
+            load=lambda ref: self.models.load(ref),
+            read=lambda ref, where: self.datasets.read(ref, where=where),
+        )
 
     @cached_property
     def features(self) -> Features:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    import pyarrow as pa
+
+    from modelwright.core.refs import Ref
+
+
+Read: TypeAlias = "Callable[[Ref, str | None], pa.Table]"  # the rows of a dataset's version, all or where SQL says so
 
 
 class Scorer(Protocol):

@@ -12,12 +12,13 @@ from modelwright.core.operations import Caller, Room, operation
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import convert, decode, encode
 from modelwright.evaluation.findings import findings
-from modelwright.evaluation.ports import Scorer
+from modelwright.evaluation.ports import Read, Scorer
 from modelwright.evaluation.records import IMPORTANCE, EvaluationReport, Plan, SplitRecord
 from modelwright.store import Evidence, Transaction, catalog, evidence
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    import pyarrow as pa
 
 KINDS = ("evaluation", "calibration", "slices", "comparison", IMPORTANCE)
 
@@ -27,10 +28,11 @@ class Evaluation(Room):
 
     room, kind = "evaluation", Kind.EVALUATION
 
-    def __init__(self, caller: Caller, *, load: Callable[[Ref], Scorer] | None = None) -> None:
-        """`load` brings a version of a model to where it can be asked."""
+    def __init__(self, caller: Caller, *, load: Callable[[Ref], Scorer] | None = None, read: Read | None = None) -> None:
+        """`load` brings a version of a model to where it can be asked, `read` the rows of a dataset's version."""
         super().__init__(caller)
         self._load = load
+        self._rows = read
 
     def evaluate(
         self,
@@ -81,6 +83,56 @@ class Evaluation(Room):
         report = msgspec.structs.replace(found, subject=subject, dataset=dataset, split=split, importance=weights)
         self.record(subject, report=self.blobs.put(encode(report)), reason=reason)
         return report
+
+    def evaluate_on(
+        self,
+        subject: Ref | str,
+        dataset: Ref | str,
+        *,
+        label: str,
+        where: str | None = None,
+        slices: Sequence[str] = (),
+        champion: Ref | str | None = None,
+        groups: str | None = None,
+        importance: bool = True,
+        threshold: float = 0.5,
+        plan: Plan = Plan(),
+        reason: str = "",
+    ) -> EvaluationReport:
+        """Evaluate a registered version on rows of a dataset version: it is loaded, asked, and judged as by `evaluate`.
+
+        `label`, `slices` and `groups` are columns of the dataset, which has those that the model takes, too; `where` is a
+        condition in SQL on its rows. A champion is asked for the same rows. Without `importance` no input is shuffled.
+        Whether the model has seen these rows before is for the caller to know.
+        """
+        subject, dataset = _pinned(subject, "subject"), _pinned(dataset, "dataset")
+        model = self._loaded(subject)
+        rival = None if champion is None else self._loaded(_pinned(champion, "champion"))
+        if self._rows is None:
+            raise Invalid("The rows of a dataset cannot be read here.", mend="Pass labels and scores to evaluate().")
+        rows = self._rows(dataset, where)
+        if missing := sorted({label, *slices, *([groups] if groups else [])} - set(rows.column_names)):
+            raise Invalid(f"{dataset} has no column {missing[0]!r}.", mend=f"It has {', '.join(rows.column_names)}.")
+        for ref, each in ((subject, model), (champion, rival)):
+            if each is not None and (missing := [name for name in each.inputs if name not in rows.column_names]):
+                raise Invalid(
+                    f"{dataset} has no column {missing[0]!r}, which {ref} takes.",
+                    mend="Add a dataset of what the model is asked with; feature values come from features.training().",
+                )
+        return self.evaluate(
+            subject,
+            _numbers(rows, label),
+            model.scores(rows),
+            dataset=dataset,
+            slices={name: rows[name].to_pylist() for name in slices},
+            champion=champion,
+            champion_scores=None if rival is None else rival.scores(rows),
+            groups=None if groups is None else rows[groups].to_pylist(),
+            inputs=rows if importance else None,
+            threshold=threshold,
+            plan=plan,
+            reason=reason,
+        )
 
     @operation("evaluate", event="evaluation.report.recorded")
     def record(self, tx: Transaction, ref: Ref, *, report: str, reason: str = "") -> Sequence[Evidence]:
@@ -140,6 +192,25 @@ class Evaluation(Room):
         if stored is None:
             raise NotFound(f"{ref} was never evaluated.", mend="Evaluate it: workspace.evaluation.evaluate(...)")
         return decode(self.blobs.read(stored), EvaluationReport)
+
+
+def _numbers(rows: pa.Table, label: str) -> npt.NDArray[Any]:
+    """The labels, each of which must be there."""
+    import pyarrow as pa
+
+    column = rows[label]
+    if column.null_count:
+        raise Invalid(
+            f"{column.null_count} of {rows.num_rows} rows have no {label!r}: what became of them is not known.",
+            mend=f'Leave them out: where = "{label} IS NOT NULL".',
+        )
+    try:
+        numbers: npt.NDArray[Any] = (
+            (column.cast(pa.int8()) if pa.types.is_boolean(column.type) else column).cast(pa.float64()).to_numpy()
+        )
+        return numbers
+    except pa.ArrowInvalid:
+        raise Invalid(f"{label!r} is {column.type} and holds no numbers; labels are 0 and 1, or numbers.") from None
 
 
 def _pinned(ref: Ref | str, what: str) -> Ref:
