@@ -52,6 +52,16 @@ def find_project(start: Path) -> Path | None:
     return None
 
 
+def keeps_own_objects(project: Path) -> bool:
+    """Whether a project's objects lie in its own folder, as far as its file says; `load` tells what is wrong with that."""
+    try:
+        values = tomllib.loads((project / PROJECT_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    named = values.get("workspace", {})
+    return not (named.get("objects") if isinstance(named, dict) else named)
+
+
 def user_cache(address: str) -> Path:
     """Where on this machine it is remembered what concerns a workspace that lies elsewhere (XDG)."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")

@@ -193,10 +193,8 @@ def taken(blobs: Blobs, root: Path, indexes: Indexes, place: Path | None) -> Bes
 def _work(asked: IO[bytes], heard: IO[bytes], root: Path, home: Path, ref: str | None, *, verify: bool) -> None:
     """What the process beside does, until nobody asks any more."""
     from modelwright.store.objects import Objects
-    from modelwright.workspace import Settings
 
-    settings = config.load(home.parent / config.PROJECT_FILE, Settings)
-    if settings.workspace.objects:
+    if not config.keeps_own_objects(home.parent):
         return
     cache = config.datasets_cache(home)
     work = Here(Objects.open(home / "objects"), root, Indexes(cache / "trees"), cache)
