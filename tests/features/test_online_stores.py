@@ -206,3 +206,23 @@ def test_what_redis_itself_refuses_is_told_in_its_words(redis_address: str, tmp_
     client.close()
     store.drop(VIEW)
     store.close()
+
+
+def test_what_is_loaded_meanwhile_by_another_changes_nothing_that_is_read(tmp_path: Path) -> None:
+    one, other = (open_store("", tmp_path / "online.db") for _ in range(2))
+    made = filled(one)
+    keys = ["a", "b", "z", None, "a"]
+    rows = [b"1", b"2", None, None, b"1"]
+    assert (one.read([Asked(VIEW, keys)])[0].state, list(one.read([Asked(VIEW, keys)])[0].rows)) == (made, rows)
+    other.load(VIEW, "g2", [("a", b"9"), ("z", b"8")])
+    assert list(one.read([Asked(VIEW, keys)])[0].rows) == rows
+    told = state("g2", 2, day=2)
+    assert other.publish(told)
+    assert (one.read([Asked(VIEW, keys)])[0].state, list(one.read([Asked(VIEW, keys)])[0].rows)) == (
+        told,
+        [b"9", None, b"8", None, b"9"],
+    )
+    other.drop(VIEW)
+    assert one.read([Asked(VIEW, ["a"])])[0].state is None
+    one.close()
+    other.close()

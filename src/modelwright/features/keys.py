@@ -23,9 +23,8 @@ def keys_of(columns: Sequence[Column], given: Sequence[Mapping[str, Any]]) -> li
     """`key_of` each of some requests."""
     if len(columns) == 1 and columns[0].dtype is DataType.INT64:
         name = columns[0].name
-        values = [each.get(name) for each in given]
-        if {type(each) for each in values} == {int}:  # then its text is the number's, between brackets
-            return [f"[{each}]" for each in values]
+        if {type(each.get(name)) for each in given} == {int}:  # then its text is the number's, between brackets
+            return [f"[{each[name]}]" for each in given]
     return [key_of(columns, each) for each in given]
 
 

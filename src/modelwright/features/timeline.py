@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from modelwright.core.clock import isoformat
 from modelwright.core.signature import DataType
@@ -39,10 +39,11 @@ class Reading:
         if self.windowed:
             return [self.values(NOTHING if row is None else unpack(row), at) for row, at in zip(rows, times, strict=True)]
         found = newest(rows, self._head, times, self.lifetime)
-        nothing = [None] * len(self.names)
         if self._moments:
-            return [nothing.copy() if each is None else self._told(each) for each in found]
-        return [nothing.copy() if each is None else each for each in found]
+            found = [each and self._told(each) for each in found]
+        if None in found:
+            return [[None] * len(self.names) if each is None else each for each in found]
+        return cast("list[list[Any]]", found)
 
     def values(self, timeline: Timeline, at: int) -> list[Any]:
         """The features at a time, in order, exactly as a point-in-time join gives them, but moments as text."""

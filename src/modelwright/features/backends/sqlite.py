@@ -23,28 +23,34 @@ CREATE TABLE IF NOT EXISTS generations (number INTEGER PRIMARY KEY, view TEXT NO
 CREATE TABLE IF NOT EXISTS views (view TEXT PRIMARY KEY, number INTEGER NOT NULL, state TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS rows (number INTEGER, key TEXT, packed BLOB NOT NULL,
                                  PRIMARY KEY (number, key)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS changes (id INTEGER PRIMARY KEY CHECK (id = 1), number INTEGER NOT NULL);
+INSERT OR IGNORE INTO changes VALUES (1, 0);
 """
+_VERSION = "(SELECT number FROM changes)"  # another one after every change of what reads see
+_CHANGED = "UPDATE changes SET number = number + 1"
 _PUT = "INSERT INTO rows VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET packed = excluded.packed"
 _GET = "SELECT packed FROM rows WHERE number = ? AND key = ?"
 _Known = tuple[int, OnlineState | None]  # the number of a generation, and what is said of it
 _Columns = Sequence[Sequence[bytes | None]]
+_Seen = tuple[set[int], _Columns]
 MOST_TOGETHER = 30  # views whose rows of an entity are found by one statement
 FEW = 3  # keys that are asked for one by one
 
 
 @cache
 def _of_one(views: int) -> str:
-    """The packed rows of one key in so many generations: a third of a statement for each."""
+    """The version, and the packed rows of one key in so many generations: a third of a statement for each."""
     each = [f"(SELECT packed FROM rows WHERE number = ?{place + 1} AND key = ?{views + 1})" for place in range(views)]
-    return f"SELECT {', '.join(each)}"
+    return f"SELECT {', '.join([_VERSION, *each])}"
 
 
 @cache
 def _of_many(views: int) -> str:
-    """The packed rows of the keys in a JSON array, in so many generations, each behind the place of its key."""
+    """The packed rows of the keys in a JSON array, in so many generations, each behind its key's place and the version."""
     names = [f"r{place}" for place in range(views)]
+    chosen = ", ".join(["j.key", _VERSION, *(f"{name}.packed" for name in names)])
     joins = [f" LEFT JOIN rows {name} ON {name}.number = ?{i + 1} AND {name}.key = j.value" for i, name in enumerate(names)]
-    return f"SELECT j.key, {', '.join(f'{name}.packed' for name in names)} FROM json_each(?{views + 1}) j{''.join(joins)}"
+    return f"SELECT {chosen} FROM json_each(?{views + 1}) j{''.join(joins)}"
 
 
 class SqliteStore:
@@ -105,46 +111,47 @@ class SqliteStore:
         held = self._local.states
         known = [held[view] for view, _ in asked if view in held]
         if len(known) == len(asked):
-            columns = self._columns(connection, known, asked)
-            if self._version(connection) == self._local.version:  # nobody wrote since: all of it is of one snapshot
+            seen, columns = self._columns(connection, known, asked)
+            if seen == {self._local.version}:  # nobody wrote since: all of it is of one snapshot, and the states are
                 return _found(known, columns)
         connection.execute("BEGIN")
         try:
             known = self._known(connection, asked)
-            columns = self._columns(connection, known, asked)
+            _, columns = self._columns(connection, known, asked)
         finally:
             connection.execute("COMMIT")
         return _found(known, columns)
 
-    def _columns(self, connection: sqlite3.Connection, known: Sequence[_Known], asked: Sequence[Asked]) -> _Columns:
-        """The packed rows of each view, in as few statements as may be."""
+    def _columns(self, connection: sqlite3.Connection, known: Sequence[_Known], asked: Sequence[Asked]) -> _Seen:
+        """The packed rows of each view, in as few statements as may be, and the versions that these saw."""
         if 1 < len(asked) <= MOST_TOGETHER and all(each.keys is asked[0].keys for each in asked):
             return self._rows(connection, [number for number, _ in known], asked[0].keys)
-        return [self._rows(connection, [number], each.keys)[0] for each, (number, _) in zip(asked, known, strict=True)]
+        seen, columns = set[int](), list[Sequence[bytes | None]]()
+        for each, (number, _) in zip(asked, known, strict=True):
+            versions, found = self._rows(connection, [number], each.keys)
+            seen |= versions
+            columns += found
+        return seen, columns
 
     @staticmethod
-    def _version(connection: sqlite3.Connection) -> int:
-        """Of what is read now; it changes with every write of another connection."""
-        (version,) = connection.execute("PRAGMA data_version").fetchone()
-        return int(version)
-
-    @staticmethod
-    def _rows(connection: sqlite3.Connection, numbers: list[int], keys: Sequence[str | None]) -> _Columns:
-        """The packed rows of some keys, generation by generation."""
+    def _rows(connection: sqlite3.Connection, numbers: list[int], keys: Sequence[str | None]) -> _Seen:
+        """The packed rows of some keys, generation by generation, and the versions seen: none without a key."""
         if len(keys) > FEW:
             found = connection.execute(_of_many(len(numbers)), (*numbers, encode_text(keys))).fetchall()
-            places, *columns = zip(*found, strict=True)
-            if places == tuple(range(len(keys))):  # as SQLite joins them, though it need not
-                return columns
-            found.sort()
-            return list(zip(*found, strict=True))[1:]
+            places, versions, *columns = zip(*found, strict=True)
+            if places != tuple(range(len(keys))):  # SQLite joins them in this order, though it need not
+                places, versions, *columns = zip(*sorted(found), strict=True)
+            return {versions[0]}, columns
         query = _of_one(len(numbers))
         rows = [connection.execute(query, (*numbers, key)).fetchone() for key in keys]
-        return list(zip(*rows, strict=True)) or [()] * len(numbers)
+        if not rows:
+            return set(), [()] * len(numbers)
+        versions, *columns = zip(*rows, strict=True)
+        return set(versions), columns
 
     def _known(self, connection: sqlite3.Connection, asked: Sequence[Asked]) -> list[_Known]:
         """The states of views; as they were at the last read while nobody has written since."""
-        version = self._version(connection)
+        (version,) = connection.execute(f"SELECT {_VERSION}").fetchone()
         held = self._local.states
         if self._local.version != version:
             held.clear()
@@ -167,6 +174,7 @@ class SqliteStore:
         """See `ports.OnlineStore`."""
         with self._transaction(write=True) as connection:
             connection.execute("DELETE FROM views WHERE view = ?", (str(view),))
+            connection.execute(_CHANGED)
             self._forget(connection, view, but=-1)
 
     def close(self) -> None:
@@ -192,6 +200,7 @@ class SqliteStore:
             "INSERT INTO views VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET number = excluded.number, state = excluded.state",
             (str(state.view), number, encode_text(state)),
         )
+        connection.execute(_CHANGED)
 
     @staticmethod
     def _forget(connection: sqlite3.Connection, view: Ref, *, but: int) -> None:
