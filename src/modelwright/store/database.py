@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -334,7 +334,7 @@ class Transaction:
         self._request_id = self._request_id or new_id(self.now)
         return self._request_id
 
-    @property
+    @cached_property
     def stamp(self) -> str:
         """`now` as it is stored."""
         return isoformat(self.now)

@@ -65,7 +65,10 @@ def check_domain(value: Any, depth: int = 0) -> None:
         for key, each in value.items():
             if key not in _KEYS:
                 _check_key(key)
-            if each is not None and not (type(each) is str and each.isascii()):  # most are, and need no further look
+            type_of = type(each)
+            if type_of is str and each.isascii():  # most are, and need no further look; nor does what is not there
+                continue
+            if each is not None and not ((type_of is list or type_of is dict) and not each and depth < MAX_DEPTH):
                 check_domain(each, depth + 1)
     elif kind is list or kind is tuple:
         for each in value:
