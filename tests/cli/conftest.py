@@ -84,8 +84,8 @@ def place(request: pytest.FixtureRequest, project: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def guarded(tmp_path: Path) -> Iterator[tuple[str, str]]:
+def guarded(prepared: Path) -> Iterator[tuple[str, str]]:
     """A server that wants to know who asks: its address and the first admin's set-up token."""
     settings = Settings(server=ServerSettings(authentication="required"))
-    with open_workspace(tmp_path / "guarded", settings=settings) as here, serving(here) as url:
+    with open_workspace(prepared, settings=settings) as here, serving(here) as url:
         yield url, here.access.first_admin().token

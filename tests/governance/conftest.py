@@ -33,10 +33,10 @@ mend = "approve it"
 
 
 @pytest.fixture
-def replayed(tmp_path: Path) -> Iterator[Workspace]:
+def replayed(prepared: Path) -> Iterator[Workspace]:
     """A workspace on the simulated clock, under that policy."""
     settings = Settings(workspace=WorkspaceSettings(clock="simulated", starts="2013-01-01T00:00:00Z"))
-    with open_workspace(tmp_path / "project", settings=settings) as here:
+    with open_workspace(prepared, settings=settings) as here:
         here.policy.adopt(POLICY)
         yield here
 

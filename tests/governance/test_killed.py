@@ -59,8 +59,10 @@ def named(here: Workspace, ref: Ref) -> set[str]:
 
 
 @pytest.mark.parametrize("deletes", [0, 1, 2])
-def test_who_is_killed_while_objects_go_is_finished_by_the_next(tmp_path: Path, postgres_url: str, deletes: int) -> None:
-    first, second = due(tmp_path / "project", postgres_url)
+def test_who_is_killed_while_objects_go_is_finished_by_the_next(
+    tmp_path: Path, workspace_postgres: str, deletes: int
+) -> None:
+    first, second = due(tmp_path / "project", workspace_postgres)
     done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "project"), str(deletes)], capture_output=True)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
     with open_workspace(tmp_path / "project") as here:

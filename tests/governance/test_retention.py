@@ -30,14 +30,14 @@ OFFICER, STEWARD = Principal(id="olga", trusted=True), Principal(id="sam", trust
 
 
 @pytest.fixture
-def replayed(tmp_path: Path) -> Iterator[Workspace]:
+def replayed(prepared: Path) -> Iterator[Workspace]:
     """A workspace on the simulated clock, whose objects may go as soon as nothing refers to them."""
     settings = Settings(
         workspace=WorkspaceSettings(clock="simulated", starts="2013-01-01T00:00:00Z"),
         retention={"grace": 0.0},
         features={"log_share": 1.0},
     )
-    with open_workspace(tmp_path / "project", settings=settings) as here:
+    with open_workspace(prepared, settings=settings) as here:
         here.policy.adopt(POLICY)
         yield here
 

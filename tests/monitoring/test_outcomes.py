@@ -19,9 +19,9 @@ DEPLOYMENT = Ref.parse("deployment:delay")
 
 
 @pytest.fixture
-def workspace(tmp_path):
+def workspace(prepared):
     settings = Settings(workspace=WorkspaceSettings(clock="simulated", starts="2013-01-01T00:00:00Z"))
-    with open_workspace(tmp_path / "project", settings=settings) as here:
+    with open_workspace(prepared, settings=settings) as here:
         here.policy.adopt('name = "standard"\n[tier.high]\n')
         here.datasets.add("reference", pa.table({"score": [0.1, 0.9] * 200}))
         column = Column(name="score", dtype=DataType.FP64)

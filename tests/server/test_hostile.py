@@ -276,7 +276,10 @@ FITTING = {"ref": "model:x@1", "name": "x", "where": {}, "reason": "r"}
 def test_no_argument_of_any_operation_makes_the_server_fail(
     backend: str, prepared: Path, request: pytest.FixtureRequest, thorough: bool
 ) -> None:
-    """The first parameter of each type is given everything, every other one a twentieth of it, each another one."""
+    """The first parameter of each type is given everything, every other one a twentieth of it, each another one.
+
+    On SQLite without the texts: it takes any, and which one PostgreSQL takes not, is seen there.
+    """
     database = request.getfixturevalue("workspace_postgres") if backend == "postgresql" else ""
     settings = Settings(workspace=WorkspaceSettings(name="test", database=database))
     failed: list[Any] = []
@@ -290,6 +293,8 @@ def test_no_argument_of_any_operation_makes_the_server_fail(
                 some = NASTY if thorough or kind not in tried else NASTY[len(tried) % 20 :: 20]
                 tried |= {kind, (operation.path, parameter.name)}
                 for value in some:
+                    if backend == "sqlite" and isinstance(value, str) and not thorough:
+                        continue
                     body = json.dumps({**required, parameter.name: value})
                     client.request("POST", f"/api/v1/{operation.path}", body, JSON)
                     answer = client.getresponse()

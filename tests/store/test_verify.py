@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -24,10 +25,10 @@ EVENTS = 60
 
 
 @pytest.fixture
-def database(tmp_path: Path, clock: ManualClock) -> Iterator[Database]:
+def database(migrated_sqlite: Path, tmp_path: Path, clock: ManualClock) -> Iterator[Database]:
     """One database will do: what is verified are bytes."""
+    shutil.copyfile(migrated_sqlite, tmp_path / "record.db")
     made = Database(f"sqlite:///{tmp_path}/record.db", clock)
-    made.create_all()
     yield made
     made.dispose()
 

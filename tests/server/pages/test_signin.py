@@ -16,9 +16,9 @@ PASSWORD = "correct horse battery"
 
 
 @pytest.fixture
-def browse(tmp_path: Path) -> Iterator[httpx.Client]:
+def browse(prepared: Path) -> Iterator[httpx.Client]:
     settings = Settings(server=ServerSettings(authentication="required"))
-    with open_workspace(tmp_path, settings=settings) as workspace:
+    with open_workspace(prepared, settings=settings) as workspace:
         assert workspace.home is not None
         for name, role in (("ada", "viewer"), ("ivy", "auditor")):
             workspace.access.create_user(name)
