@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from contextlib import suppress
 from urllib.parse import quote, unquote
 
 import pytest
@@ -23,14 +24,16 @@ def test_no_way_out_is_a_source(payload: str) -> None:
     assert raised.value.error_code == "INVALID_PARAMETER_VALUE"
 
 
-@pytest.mark.parametrize("payload", [each for each in TRAVERSALS if ".." in each and len(each) < 200])
 @pytest.mark.parametrize("root", ["runs:/abc/", "s3://bucket/", f"models:/{LOGGED}/", "mlflow-artifacts:/0/abc/artifacts/"])
-@pytest.mark.parametrize("times", [0, 1, 2, 3])
-def test_nor_is_one_below_a_good_root_however_often_it_is_encoded(root: str, payload: str, times: int) -> None:
-    for _ in range(times):
-        payload = quote(payload, safe="")
-    with pytest.raises(MlflowError):
-        read_source(root + payload)
+def test_nor_is_one_below_a_good_root_however_often_it_is_encoded(root: str) -> None:
+    taken: list[str] = []
+    for payload in (each for each in TRAVERSALS if ".." in each and len(each) < 200):
+        for _ in range(4):
+            with suppress(MlflowError):
+                read_source(root + payload)
+                taken.append(root + payload)
+            payload = quote(payload, safe="")
+    assert not taken
 
 
 @pytest.mark.parametrize(
