@@ -11,7 +11,14 @@ from modelwright.core.config import folder_indexes
 from modelwright.core.errors import ModelwrightError
 from modelwright.core.folders import Indexes, glance
 
-_FLAGS: Final = {"--verify", "--json", "--copy", "--link", "--force"}  # options without a value, which change nothing here
+_FLAGS: Final = {
+    "--verify",
+    "--json",
+    "--copy",
+    "--link",
+    "--force",
+    "--files",
+}  # options without a value, which change nothing here
 
 
 def answered(arguments: list[str]) -> bool:
@@ -39,7 +46,7 @@ def begin(arguments: list[str]) -> None:
     given = [each for each in arguments[2:] if not each.startswith("-")]
     if {each for each in arguments[2:] if each.startswith("-")} - _FLAGS:
         return
-    if arguments[1] == "add" and len(given) == 2 and os.path.isdir(given[1]):  # noqa: PTH112 - before much is imported
+    if arguments[1] == "add" and len(given) == 2 and _is_files(given[1], arguments):
         ref = None
     elif arguments[1] == "checkout" and len(given) >= 2:
         ref = given[0]
@@ -51,3 +58,12 @@ def begin(arguments: list[str]) -> None:
     if surroundings().workspace:
         return
     ahead.begin(Path(given[1]), ref=ref, verify="--verify" in arguments)
+
+
+def _is_files(given: str, arguments: list[str]) -> bool:
+    """Whether what is added is kept as files."""
+    if os.path.isdir(given) or "--files" in arguments:  # noqa: PTH112 - before much is imported
+        return True
+    from modelwright.datasets.records import CSV, PARQUET
+
+    return not given.lower().endswith(CSV + PARQUET)

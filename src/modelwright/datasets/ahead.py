@@ -142,7 +142,7 @@ _begun: Beside | None = None
 
 
 def begin(folder: Path, *, ref: str | None, verify: bool = False) -> None:
-    """Begin the work on a folder that is to be added to the project around, or to become `ref`, if that is quicker.
+    """Begin the work on a folder or file to be added to the project around, or to become `ref`, if that is quicker.
 
     Only for a process that has one thread, and nothing open.
     """
@@ -150,7 +150,7 @@ def begin(folder: Path, *, ref: str | None, verify: bool = False) -> None:
     if not sys.platform.startswith("linux") or len(os.sched_getaffinity(0)) < 2:
         return
     project, root = config.find_project(Path.cwd()), folder.resolve()
-    if project is None or (ref is None and not root.is_dir()):
+    if project is None or (ref is None and not root.exists()):
         return
     home = project.absolute() / config.HOME
     with suppress(FileNotFoundError):  # where nothing is remembered, there is much to do, or little to lose
