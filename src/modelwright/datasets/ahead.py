@@ -147,7 +147,7 @@ def begin(folder: Path, *, ref: str | None, verify: bool = False) -> None:
     Only for a process that has one thread, and nothing open.
     """
     global _begun
-    if not sys.platform.startswith("linux") or len(os.sched_getaffinity(0)) < 2:
+    if not sys.platform.startswith("linux") or len(os.sched_getaffinity(0)) < 2 or not _idle():
         return
     project, root = config.find_project(Path.cwd()), folder.resolve()
     if project is None or (ref is None and not root.exists()):
@@ -174,6 +174,11 @@ def begin(folder: Path, *, ref: str | None, verify: bool = False) -> None:
     os.close(asked)
     os.close(heard)
     _begun = Beside(process, os.fdopen(ask, "wb", buffering=0), os.fdopen(hear, "rb"), root, home)
+
+
+def _idle() -> bool:
+    """Whether there is a core that others leave alone: else two processes take as long as one, and a little more."""
+    return os.getloadavg()[0] < len(os.sched_getaffinity(0))
 
 
 def taken(blobs: Blobs, root: Path, indexes: Indexes, place: Path | None) -> Beside | None:
