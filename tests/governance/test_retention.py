@@ -106,6 +106,30 @@ def test_a_version_goes_and_leaves_a_tombstone_and_a_proof(replayed: Workspace, 
     assert replayed.retention.carry_out() == []  # once is enough
 
 
+def test_files_that_checkouts_share_go_with_a_version(replayed: Workspace, tmp_path: Path) -> None:
+    folder, secret = tmp_path / "letters", b"canary.bird@nest.example " * 100
+    folder.mkdir()
+    (folder / "a.txt").write_bytes(secret)
+    first = replayed.datasets.add_files("crm/letters", folder).ref
+    replayed.datasets.checkout(first, tmp_path / "out", link=True)
+    assert replayed.home is not None
+    cache = replayed.home.folder / "cache"
+
+    def shared() -> list[bytes]:
+        return [path.read_bytes() for path in cache.rglob("*") if path.is_file() and path.read_bytes() == secret]
+
+    assert shared() == [secret]
+    pass_days(replayed, 40)
+    (folder / "a.txt").write_bytes(b"nobody")
+    replayed.datasets.add_files("crm/letters", folder)
+    declare(replayed)
+    (done,) = replayed.retention.carry_out()
+    assert done.ref == first and shared() == []
+    assert replayed.retention.verify()[0].holds
+    replayed.datasets.checkout("dataset:crm/letters@2", tmp_path / "next", link=True)
+    assert (tmp_path / "next" / "a.txt").read_bytes() == b"nobody"
+
+
 def test_what_comes_back_breaks_the_proof(replayed: Workspace, two: tuple[Ref, Ref]) -> None:
     kept = {digest: replayed.caller.blobs.read(digest) for digest in stored(replayed)}
     declare(replayed)

@@ -48,8 +48,18 @@ class Shelf:
         for digest in marked.copies:
             if self._cache is not None:
                 (self._cache / "parts" / f"{digest}.parquet").unlink(missing_ok=True)
+        self._empty_links()
         waits = f"{young} objects were stored less than {grace:g} seconds ago" if young else ""
         return Finished(gone=gone, size=size, left=left, waits=waits)
+
+    def _empty_links(self) -> None:
+        """Let go of all files that checkouts share: which of them are this version's nobody need know, they come again.
+
+        Their folders stay, since a checkout may be writing into one.
+        """
+        if self._cache is not None:
+            for path in (self._cache / "files").glob("*/*"):
+                path.unlink(missing_ok=True)
 
     def look(self, tx: Transaction, marked: Marked) -> None:
         """Read what `drop` has to know of other objects, so that it need not while nobody else can write."""
