@@ -371,3 +371,12 @@ def test_a_folder_goes_in_and_comes_out_again(mw: Any, place: str, tmp_path: Pat
     assert mw("data", "add", "raw", folder / "two.csv", "-w", place, "--files", "--json").json["version"]["files"] == 1
     assert mw("data", "add", "raw", folder, "-w", place, "--key", "a").code == 2
     assert mw("show", "dataset:pictures", "-w", place).code == 0
+
+
+@pytest.mark.parametrize("arguments", [("add", "x"), ("checkout", "dataset:x@1"), ("status",)])
+def test_a_link_that_leads_to_itself_is_told(mw: Any, place: str, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    link = tmp_path / "loop"
+    link.symlink_to(link)
+    told = mw("data", *arguments, link, *(["--files"] if arguments[0] == "add" else []), "-w", place)
+    assert told.code in (2, 3), told
+    assert "Traceback" not in told.err and ("leads to itself" in told.err or "no" in told.err), told

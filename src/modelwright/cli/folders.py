@@ -13,7 +13,7 @@ from modelwright.cli.options import AsJson, RefArgument, Where, named, parse_ref
 from modelwright.cli.output import aside, print_json, say, short, size, table, when
 from modelwright.cli.progress import folder_size, progress
 from modelwright.core.config import folder_indexes
-from modelwright.core.folders import Indexes, Standing, glance
+from modelwright.core.folders import Indexes, Standing, glance, real
 from modelwright.core.paging import Filter
 from modelwright.core.refs import Kind, Ref
 
@@ -125,7 +125,7 @@ def status(
 
 def _glance(folder: Path, ref: Ref | None, where: str | None) -> Standing | None:
     """How a folder stands to the version that it is of, where that needs no workspace: by what is remembered here."""
-    index = Indexes(folder_indexes(where)).load(folder.resolve())
+    index = Indexes(folder_indexes(where)).load(real(folder))
     return None if ref is not None and str(ref) != index.ref else glance(index)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from modelwright.core.config import folder_indexes
 from modelwright.core.errors import ModelwrightError
-from modelwright.core.folders import Indexes, glance
+from modelwright.core.folders import Indexes, glance, real
 
 _FLAGS: Final = {
     "--verify",
@@ -29,7 +30,7 @@ def answered(arguments: list[str]) -> bool:
     if len(arguments) != 3 or arguments[:2] != ["data", "status"] or arguments[2].startswith("-"):
         return False
     try:
-        found = glance(Indexes(folder_indexes(None)).load(Path(arguments[2]).resolve()))
+        found = glance(Indexes(folder_indexes(None)).load(real(arguments[2])))
     except ModelwrightError:
         return False
     if found is None or not found.clean:
@@ -41,8 +42,14 @@ def answered(arguments: list[str]) -> bool:
 def begin(arguments: list[str]) -> None:
     """Begin what `mw data add NAME FOLDER` and `mw data checkout REF FOLDER` need done, where that is plain to see.
 
-    With any other option, or another workspace than the one around, the command does everything itself.
+    With any other option, or another workspace than the one around, the command does everything itself; and it tells what
+    is wrong with what was given.
     """
+    with suppress(ModelwrightError, OSError):
+        _begin(arguments)
+
+
+def _begin(arguments: list[str]) -> None:
     given = [each for each in arguments[2:] if not each.startswith("-")]
     if {each for each in arguments[2:] if each.startswith("-")} - _FLAGS:
         return

@@ -30,6 +30,14 @@ _ELSEWHERE: Final = re.compile(
 )
 
 
+def real(folder: Path | str) -> Path:
+    """A folder's absolute path without links; `Invalid` for a link that leads to itself."""
+    try:
+        return Path(folder).resolve()
+    except RuntimeError:
+        raise Invalid(f"{folder} is a link that leads to itself.", mend="Remove the link, or make it anew.") from None
+
+
 class Seen(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A file as it was found."""
 

@@ -23,7 +23,7 @@ import msgspec
 
 from modelwright.core import config
 from modelwright.core.blobs import Blobs
-from modelwright.core.folders import Indexes
+from modelwright.core.folders import Indexes, real
 from modelwright.datasets.folderwork import Added, Here, Listing, Share, Told
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def begin(folder: Path, *, ref: str | None, verify: bool = False) -> None:
     global _begun
     if not sys.platform.startswith("linux") or len(os.sched_getaffinity(0)) < 2 or not _idle():
         return
-    project, root = config.find_project(Path.cwd()), folder.resolve()
+    project, root = config.find_project(Path.cwd()), real(folder)
     if project is None or (ref is None and not root.exists()):
         return
     home = project.absolute() / config.HOME

@@ -6,9 +6,9 @@ that puts what was found on the record. The library needs NumPy and is imported 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from modelwright.core.later import on_demand
 from modelwright.evaluation.records import (
     Bin,
     Calibration,
@@ -105,7 +105,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _LIBRARY:
-        return getattr(import_module(f"{__name__}.{_LIBRARY[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = on_demand(__name__, _LIBRARY)

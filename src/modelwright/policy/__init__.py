@@ -5,8 +5,9 @@ A service of a room upstairs guards an action with `require(tx, ref, "promote", 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from modelwright.core.later import on_demand
 
 if TYPE_CHECKING:
     from modelwright.policy.access import Access
@@ -49,11 +50,6 @@ _HOMES: Final = {
     "rights": ("Rights",),
     "service": ("Policy",),
 }  # where each name is: a command pays only for what it uses
-_WHERE: Final = {name: home for home, names in _HOMES.items() for name in names}
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
-    return value
+__getattr__ = on_demand(__name__, {name: home for home, names in _HOMES.items() for name in names})

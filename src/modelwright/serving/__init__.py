@@ -8,9 +8,9 @@ The records are plain; the rest needs NumPy, PyArrow or the web framework and is
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from modelwright.core.later import on_demand
 from modelwright.serving.records import Arm, Call, Extras, Format, Intake, Manifest, Route, Seal, Switch, Tally, Variant
 
 if TYPE_CHECKING:
@@ -94,7 +94,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
+__getattr__ = on_demand(__name__, _LAZY)

@@ -48,11 +48,21 @@ class Checkpoints:
         self._commits += 1
         if self._commits < self._due:
             return
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="modelwright-checkpoints", daemon=True)
-            self.opened(connection)
-            self._thread.start()
+        if self._thread is None and not self._began(connection):
+            return
         self._wake.set()
+
+    def _began(self, connection: sa.Connection) -> bool:
+        """Start the thread; where there can be no more of them, SQLite goes on by itself. The commit is done either way."""
+        thread = threading.Thread(target=self._work, name="modelwright-checkpoints", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            self._commits = 0
+            return False
+        self._thread = thread
+        self.opened(connection)
+        return True
 
     def end(self) -> None:
         """Stop the thread, and return when it has let go of the database."""

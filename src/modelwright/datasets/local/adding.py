@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from modelwright.core.errors import Denied, Invalid, NotFound
+from modelwright.core.folders import real
 from modelwright.core.refs import Kind, Ref, as_ref
 from modelwright.datasets.checks import Check, load_checks
 from modelwright.datasets.folderwork import Listing
@@ -139,7 +140,7 @@ class Adding(Fetching):
             record = self._prefixed(source, before, verify=verify, told=told)
             record = replace(record, parent=as_ref(parent) if parent else None)
             return self.register(name, record=record, **about)
-        work = self._work(Path(source).resolve())
+        work = self._work(real(source))
         last = Listing(str(newest.ref), newest.manifest) if newest is not None and newest.manifest is not None else None
         added = work.add(last, verify=verify, told=told)
         if added.same and newest is not None:

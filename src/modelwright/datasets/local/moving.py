@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelwright.core.errors import Invalid, NotFound
-from modelwright.core.folders import Standing
+from modelwright.core.folders import Standing, real
 from modelwright.core.hashing import digest_value
 from modelwright.core.refs import Ref, as_ref
 from modelwright.datasets.folderwork import Listing, Share
@@ -48,7 +48,7 @@ class Moving(Content):
         if version.manifest is None:
             raise NotFound(f"{version.ref} was registered without a manifest.")
         share: Share = "nothing" if copy else "all" if link else "large"
-        return self._work(Path(folder).resolve()).checkout(
+        return self._work(real(folder)).checkout(
             Listing(str(version.ref), version.manifest), patterns, share=share, force=force, told=told
         )
 
@@ -67,7 +67,7 @@ class Moving(Content):
         from modelwright.datasets.manifest import by_path
         from modelwright.datasets.trees import stand
 
-        root = Path(folder).resolve()
+        root = real(folder)
         index = self._indexes.load(root)
         if ref is None and not index.ref:
             raise NotFound(f"It is not known of which version {root} is.", mend="Name one: dataset:name@3.")
