@@ -7,6 +7,7 @@ import json
 import shutil
 import socket
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -355,8 +356,11 @@ def test_a_failure_tells_its_request_id_and_nothing_of_its_cause(embedded: Works
         assert not any(
             word in answer.text for word in ("catalog_versions", "sqlite", "Traceback", str(embedded.home.folder))
         )
-        told = [record for record in caplog.records if identity in record.getMessage()]
-        assert told and told[0].exc_info
+        deadline = time.monotonic() + 30
+        while not (told := [record for record in caplog.records if identity in record.getMessage()]):
+            assert time.monotonic() < deadline, "the log does not say what failed"
+            time.sleep(0.01)  # it is answered first, and logged then
+        assert told[0].exc_info
         if accept == "application/json":
             error = answer.json()["error"]
             assert error["code"] == "error" and error["details"] == {"request_id": identity}

@@ -53,13 +53,14 @@ def _patient(database: Database) -> None:
 
 
 @pytest.fixture
-def commits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Every commit of a write, as it begins."""
+def commits(database: Database, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Every commit of a write to this database, as it begins."""
     seen: list[float] = []
     commit = Group.commit
 
     def noted(group: Group) -> None:
-        seen.append(time.monotonic())
+        if group.connection.engine is database.engine:
+            seen.append(time.monotonic())
         commit(group)
 
     monkeypatch.setattr(Group, "commit", noted)

@@ -254,6 +254,25 @@ def test_the_first_checkpoint_announces_its_key_and_covers_the_announcement(reco
     assert sealed.size == announcement.seq + 1
 
 
+def test_what_is_signed_while_a_ledger_is_read_is_not_held_against_it(record: Record, write, tmp_path: Path, monkeypatch):
+    """The operator seals whenever it is time, beside whoever verifies or exports."""
+    read = record.head
+
+    def sealed_thereafter():
+        head = read()
+        record.checkpoint()
+        with write() as tx:
+            tx.record("a.b.done", Ref.parse("model:m"))
+        return head
+
+    with write() as tx:
+        tx.record("a.b.done", Ref.parse("model:m"))
+    monkeypatch.setattr(record, "head", sealed_thereafter)
+    for _ in range(2):  # the first checkpoint announces the key, the second does not
+        assert record.verify(strict=True).findings == []
+    assert verify.verify_export(record.export(tmp_path / "ledger.zip")).findings == []
+
+
 def test_an_outside_place_that_failed_gets_every_checkpoint_later(record: Record, write, tmp_path: Path):
     outside = tmp_path / "outside"
     outside.write_text("in the way")

@@ -131,8 +131,9 @@ class Audit(Room):
     def export(self, path: Path) -> Path:
         """Write the ledger as a zip that anybody can verify with the `verify.py` in it."""
         head = self.head()
-        sealed = [each for each in self._all_checkpoints() if each.size <= head.size]
-        proofs = (self.consistency(each.size, head.size) for each in sealed[-export.MAX_PROOFS :])
+        sealed = self._checkpoints_at(head)
+        proved = [each.size for each in sealed if each.size <= head.size][-export.MAX_PROOFS :]
+        proofs = (self.consistency(size, head.size) for size in proved)
         return export.write(path, head, self._pages(head.size), sealed, proofs)
 
     def verify(self, *, outside: Sequence[str] = (), pinned: Sequence[str] = (), strict: bool = False) -> verify.Report:
@@ -141,7 +142,7 @@ class Audit(Room):
         evidence = verify.Evidence(
             events=lambda: (text.encode() for page in self._pages(head.size) for text in page.events),
             leaves=lambda: b"".join(bytes.fromhex(leaf) for page in self._pages(head.size) for leaf in page.leaves),
-            notes=[each.note for each in self._all_checkpoints()],
+            notes=[each.note for each in self._checkpoints_at(head)],
             keys=head.keys,
             size=head.size,
             root=bytes.fromhex(head.root),
@@ -158,11 +159,16 @@ class Audit(Room):
             yield page
             start = page.next
 
-    def _all_checkpoints(self) -> Iterator[Sealed]:
-        size = 0
-        while batch := self.checkpoints(size, MAX_LIMIT):
-            yield from batch
-            size = batch[-1].size
+    def _checkpoints_at(self, head: LedgerHead) -> list[Sealed]:
+        """The checkpoints that were there when the head was read.
+
+        Those signed since are of a longer ledger. One that is longer than its own ledger stays: that was cut short.
+        """
+        newest = head.sealed.size if head.sealed else 0
+        found: list[Sealed] = []
+        while batch := self.checkpoints(found[-1].size if found else 0, MAX_LIMIT):
+            found += batch
+        return [each for each in found if each.size <= newest]
 
     def _keyring(self) -> Keyring:
         if not self._ledger.keys:
