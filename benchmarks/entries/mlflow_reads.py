@@ -40,21 +40,22 @@ def reads(setting: Setting) -> Iterator[Case]:
     need_mlflow()
     with ExitStack() as stack:
         store = _filled(stack, setting, setting.size(20_000, 300))
-        yield from _searches(setting, store)
+        runs = setting.size(11, 1)
+        yield from _searches(setting, store, calls=2, runs=runs)  # as shipped the peer may take half a minute for one
         yield _asked(
-            setting,
             store,
             "the newest 100 runs",
             lambda experiment, _: search(experiment, filtered=False),
             calls=setting.size(10, 2),
+            runs=runs,
             bar=Bar(10, of="times"),
         )
         yield _asked(
-            setting,
             store,
             "one run",
             lambda _, run: request("GET", f"{API}/runs/get?run_id={run}"),
             calls=setting.size(50, 2),
+            runs=runs,
             bar=Bar(10, of="times"),
         )
         yield _curve(setting, store)
@@ -65,7 +66,8 @@ def many_runs(setting: Setting) -> Iterator[Case]:
     """Ten times as many runs. The bar against what is shipped, fifty times, is read from the peers' own figures."""
     need_mlflow()
     with ExitStack() as stack:
-        yield from _searches(setting, _filled(stack, setting, setting.size(200_000, 600)))
+        store = _filled(stack, setting, setting.size(200_000, 600))
+        yield from _searches(setting, store, calls=1, runs=setting.size(3, 1))  # as shipped the peer takes minutes for one
 
 
 def _filled(stack: ExitStack, setting: Setting, count: int) -> Store:
@@ -88,7 +90,7 @@ def _filled(stack: ExitStack, setting: Setting, count: int) -> Store:
     return store
 
 
-def _searches(setting: Setting, store: Store) -> Iterator[Case]:
+def _searches(setting: Setting, store: Store, *, calls: int, runs: int) -> Iterator[Case]:
     found = {}
     for kind, (server, experiment, _) in store.items():
         with server.connection() as connection:
@@ -96,15 +98,14 @@ def _searches(setting: Setting, store: Store) -> Iterator[Case]:
             found[kind] = [each["info"]["run_name"] for each in runs]
     if len({tuple(each) for each in found.values()}) != 1:
         raise RuntimeError(f"the servers found different runs: { {kind: each[:3] for kind, each in found.items()} }")
-    made = _asked(
-        setting,
+    yield _asked(
         store,
         "search with two filters and an order, the first 100",
         lambda experiment, _: search(experiment),
-        calls=setting.size(2, 2),  # as shipped the peer may take half a minute for one
+        calls=calls,
+        runs=runs,
         bar=Bar(5, of="times"),
     )
-    yield made
     yield Case(
         label="the slowest of a hundred such searches, ours alone",
         unit=MILLISECONDS,
@@ -115,7 +116,7 @@ def _searches(setting: Setting, store: Store) -> Iterator[Case]:
     )
 
 
-def _asked(setting: Setting, store: Store, label: str, make: Callable[[str, str], bytes], *, calls: int, bar: Bar) -> Case:
+def _asked(store: Store, label: str, make: Callable[[str, str], bytes], *, calls: int, runs: int, bar: Bar) -> Case:
     """So many calls on one kept connection; the figure is the time of one."""
 
     kinds = {id(server): kind for kind, (server, _, _) in store.items()}
@@ -128,7 +129,7 @@ def _asked(setting: Setting, store: Store, label: str, make: Callable[[str, str]
         label=label,
         unit=MILLISECONDS,
         amount=calls,
-        runs=setting.size(11, 1),
+        runs=runs,
         bar=bar,
         **each_server({kind: store[kind][0] for kind in store}, side),
     )
