@@ -4,7 +4,9 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
+from mmap import mmap
 from pathlib import Path
 
 import msgspec
@@ -13,6 +15,7 @@ import pytest
 
 from modelwright.core.errors import Corrupt, Invalid, NotFound, Unavailable
 from modelwright.core.hashing import digest_bytes
+from modelwright.store.direct import write_past_cache
 from modelwright.store.objects import Objects, S3Settings
 
 BIG = os.urandom(1 << 16) * 300  # about 20 MB: three parts
@@ -152,3 +155,26 @@ def test_memory_does_not_grow_with_the_object(objects: Objects, s3_server: S3Set
     command = [sys.executable, "-c", _STREAM, objects.location, msgspec.json.encode(s3_server).decode(), str(tmp_path)]
     grown = subprocess.run(command, capture_output=True, text=True, check=True)
     assert int(grown.stdout) < 100 * 1024  # kilobytes, for 200 MB in, out and in again
+
+
+@pytest.mark.parametrize("begin", [0, 4096, 5], ids=["of a page", "of another", "of none"])
+@pytest.mark.parametrize("size", [1 << 20, (1 << 20) + 1, 3_000_000])
+def test_memory_is_stored_the_same_wherever_it_begins_and_ends(objects: Objects, begin: int, size: int):
+    memory = mmap(-1, 4 << 20)
+    memory[:] = os.urandom(4 << 20)
+    wanted = memory[begin : begin + size]
+    digest = objects.put(memoryview(memory)[begin : begin + size])
+    assert digest == digest_bytes(wanted)
+    assert objects.read(digest) == wanted
+
+
+def test_what_is_written_past_the_cache_and_then_as_always_is_one_content(tmp_path: Path):
+    memory = mmap(-1, 4 << 20)
+    memory[:] = os.urandom(4 << 20)
+    whole = memoryview(memory)
+    for place in filter(Path.is_dir, (tmp_path, Path("/var/tmp"))):  # the one may lie in memory, the other on a disk
+        with tempfile.NamedTemporaryFile(dir=place) as file:
+            done = write_past_cache(file.fileno(), whole[:2_000_000])
+            assert done in (0, 2_000_000 // 4096 * 4096)
+            os.write(file.fileno(), whole[done:2_000_000])
+            assert Path(file.name).read_bytes() == memory[:2_000_000]

@@ -50,20 +50,7 @@ def cuts(data: bytes | bytearray | memoryview, *, final: bool) -> list[int]:
 
     What is after the last end is the beginning of a chunk that may go on; with `final` there is none.
     """
-    places, hashes = _candidates(data)
-    return _ends(places, hashes, len(data), final=final)
-
-
-def _ends(places: Any, hashes: Any, size: int, *, final: bool) -> list[int]:
-    found: list[int] = []
-    start = 0
-    while size - start > (LEAST if final else MOST):
-        end = _next(places, hashes, start, size)
-        found.append(end)
-        start = end
-    if final and start < size:
-        found.append(size)
-    return found
+    return list(_Scan().ends(data, final=final))
 
 
 def borders(path: Path) -> Sequence[int]:
@@ -93,10 +80,11 @@ def _joined(places: Sequence[int], size: int) -> Iterator[int]:
 
 
 class _Room:
-    """Memory in which content is looked at, and what was found in the part of it that is not cut off yet."""
+    """Memory in which content is looked at."""
 
     def __init__(self) -> None:
         self._data = bytearray()
+        self._scan: _Scan | None = None
 
     def cut(self, file: IO[bytes], length: int) -> Iterator[bytes | memoryview]:
         """The next bytes of a file, as chunks; each is there until the next is asked for."""
@@ -104,28 +92,22 @@ class _Room:
             if data := _exactly(file, length):
                 yield data
             return
-        import numpy as np
-
+        self._scan = self._scan or _Scan()
         wanted = min(length, _READ + MOST)
         if len(self._data) < wanted:
             self._data = bytearray(wanted)
         view, held = memoryview(self._data), 0
-        places, hashes = np.empty(0, np.int64), np.empty(0, np.uint64)
         while length or held:
             more = min(length, len(view) - held)
             read = _fill(file, view[held : held + more])
             length = length - read if read == more else 0  # shorter meanwhile: whoever asked for the pieces sees that
-            begin = max(0, held - _WINDOW + 1)
             held += read
-            new, of_them = _candidates(view[begin:held])
-            places, hashes = np.concatenate([places, new + begin]), np.concatenate([hashes, of_them])
             start = 0
-            for end in _ends(places, hashes, held, final=not length):
+            for end in self._scan.ends(view[:held], final=not length):
                 yield view[start:end]
                 start = end
             view[: held - start] = view[start:held]
-            kept = np.searchsorted(places, start)
-            places, hashes, held = places[kept:] - start, hashes[kept:], held - start
+            held -= start
 
 
 def _fill(file: IO[bytes], view: memoryview) -> int:
@@ -146,45 +128,58 @@ def _exactly(file: IO[bytes], size: int) -> bytes:
     return data
 
 
-def _next(places: Any, hashes: Any, start: int, size: int) -> int:
-    import numpy as np
+class _Scan:
+    """Looks for places to cut at, from where the next one may be: what a chunk has at least is passed over."""
 
-    for low, high, limit in ((LEAST, AVERAGE, _STRICT), (AVERAGE, MOST, _LAX)):
-        first, last = np.searchsorted(places, [start + low, start + high])
-        good = np.flatnonzero(hashes[first:last] < np.uint64(limit))
-        if len(good):
-            return int(places[first + good[0]])
-    return min(start + MOST, size)
+    def __init__(self) -> None:
+        import numpy as np
 
+        self._one, self._other = np.empty(_BLOCK + _WINDOW, np.uint8), np.empty(_BLOCK + _WINDOW, np.uint8)
+        self._picked = np.empty(_BLOCK, np.bool_)
 
-def _candidates(data: bytes | bytearray | memoryview) -> tuple[Any, Any]:
-    """The positions that the short hash picks, and the long hash of each."""
-    import numpy as np
+    def ends(self, data: bytes | bytearray | memoryview, *, final: bool) -> Iterator[int]:
+        """The ends of chunks, as far as `data` says where they are; see `cuts`."""
+        import numpy as np
 
-    whole = np.frombuffer(data, dtype=np.uint8)
-    places, hashes = [np.empty(0, np.int64)], [np.empty(0, np.uint64)]
-    one, other = np.empty(_BLOCK + _WINDOW, np.uint8), np.empty(_BLOCK + _WINDOW, np.uint8)
-    for start in range(0, len(whole) - _WINDOW + 1, _BLOCK):
-        block = whole[start : start + _BLOCK + _WINDOW - 1]
-        short = block
+        whole, start = np.frombuffer(data, np.uint8), 0
+        while len(whole) - start > (LEAST if final else MOST + _WINDOW - 2):
+            start = self._next(whole, start)
+            yield start
+        if final and start < len(whole):
+            yield len(whole)
+
+    def _next(self, whole: Any, start: int) -> int:
+        last = len(whole) - _WINDOW + 1
+        for low, high, limit in ((LEAST, AVERAGE, _STRICT), (AVERAGE, MOST, _LAX)):
+            for first in range(start + low, min(start + high, last), _BLOCK):
+                found = self._first(whole[first : min(first + _BLOCK, start + high, last) + _WINDOW - 1], limit)
+                if found is not None:
+                    return first + found
+        return min(start + MOST, len(whole))
+
+    def _first(self, block: Any, limit: int) -> int | None:
+        """The first position that the short hash picks, and of which the long hash is below the limit."""
+        import numpy as np
+
+        short, one, other = block, self._one, self._other
         for apart in (1, 2, 4, 8):
             longer = one[: len(short) - apart]
             np.multiply(short[:-apart], np.uint8(pow(_WEIGHT, apart, 256)), out=longer)
             longer += short[apart:]
             one, other, short = other, one, longer
-        found = np.flatnonzero(short[: len(block) - _WINDOW + 1] == _PICKED)
-        if len(found):
-            words = np.ndarray((len(block) - 7,), "<u8", buffer=block, strides=(1,))
-            long = words[found] * np.uint64(_MULTIPLIER)
-            for place in (8, 16, 24):
-                long ^= long >> np.uint64(32)
-                long += words[found + place]
-                long *= np.uint64(_MULTIPLIER)
-            long ^= long >> np.uint64(29)
-            long *= np.uint64(_MIX)
-            places.append(found + start)
-            hashes.append(long ^ (long >> np.uint64(32)))
-    return np.concatenate(places), np.concatenate(hashes)
+        count = len(block) - _WINDOW + 1
+        found = np.flatnonzero(np.equal(short[:count], np.uint8(_PICKED), out=self._picked[:count]))
+        words = np.ndarray((len(block) - 7,), "<u8", buffer=block, strides=(1,))
+        long = words[found] * np.uint64(_MULTIPLIER)
+        for place in (8, 16, 24):
+            long ^= long >> np.uint64(32)
+            long += words[found + place]
+            long *= np.uint64(_MULTIPLIER)
+        long ^= long >> np.uint64(29)
+        long *= np.uint64(_MIX)
+        long ^= long >> np.uint64(32)
+        good = np.flatnonzero(long < np.uint64(limit))
+        return int(found[good[0]]) if len(good) else None
 
 
 # What formats say

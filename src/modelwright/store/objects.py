@@ -24,6 +24,7 @@ import msgspec
 
 from modelwright.core.errors import Corrupt, Invalid, NotFound, Unavailable
 from modelwright.core.hashing import CHUNK, digest_bytes, digest_file
+from modelwright.store.direct import LEAST, write_past_cache
 
 if TYPE_CHECKING:
     from blake3 import blake3
@@ -367,6 +368,9 @@ class Incoming:
             self._hasher.update(piece)
         rest = memoryview(piece)
         with _trouble(self._objects.location):
+            if self._flush and not self.size and isinstance(piece, memoryview) and len(piece) >= LEAST:
+                self._sent = write_past_cache(self._file, piece)
+                rest = rest[self._sent :]
             while len(rest):
                 rest = rest[os.write(self._file, rest) :]
         self.size += len(piece)
