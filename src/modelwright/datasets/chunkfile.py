@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import io
 from bisect import bisect_right
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Sequence
-from typing import Any, Final
+from itertools import groupby
+from typing import Any, Final, NamedTuple
 
+import pyarrow as pa
 import pyarrow.dataset as pds
 
 from modelwright.core.blobs import Blobs
-from modelwright.datasets.chunks import Chunk, read_chunks
+from modelwright.datasets.chunks import Chunk, read_into
 from modelwright.datasets.manifest import Entry
 
-_KEPT: Final = 32 << 20  # bytes of chunks in memory
+_KEPT: Final = 32 << 20  # bytes of blocks in memory
+
+
+class _Block(NamedTuple):
+    """Neighbouring chunks that were fetched at once."""
+
+    first: int
+    last: int  # the one after them
+    start: int  # where in the content they begin
+    data: memoryview
 
 
 class ChunkFile(io.RawIOBase):
@@ -27,7 +38,8 @@ class ChunkFile(io.RawIOBase):
         for chunk in entry.chunks:
             self._starts.append(self._starts[-1] + chunk.size)
         self._place = 0
-        self._kept: OrderedDict[int, bytes] = OrderedDict()
+        self._blocks = deque[_Block]()
+        self._held: dict[int, _Block] = {}  # by the number of a chunk
         self._bytes = 0
 
     def readable(self) -> bool:
@@ -45,7 +57,7 @@ class ChunkFile(io.RawIOBase):
         return self._place
 
     def readinto(self, buffer: Any) -> int:
-        data = self.read(len(buffer))
+        data = self._next(len(buffer))
         buffer[: len(data)] = data
         return len(data)
 
@@ -54,32 +66,56 @@ class ChunkFile(io.RawIOBase):
 
     def read(self, size: int | None = -1) -> bytes:
         """The next bytes, as many as there are up to `size`."""
+        return bytes(self._next(size))
+
+    def read_buffer(self, size: int | None = -1) -> Any:
+        """The same as an Arrow buffer, not copied again: Arrow's readers ask for it where a file has it."""
+        return pa.py_buffer(self._next(size))
+
+    def _next(self, size: int | None) -> memoryview:
         whole = self._starts[-1]
         end = whole if size is None or size < 0 else min(whole, self._place + size)
         if self._place >= end:
-            return b""
+            return memoryview(b"")
         first = bisect_right(self._starts, self._place) - 1
         last = bisect_right(self._starts, end - 1)
-        data = b"".join(self._contents(first, last))
-        found = data[self._place - self._starts[first] : end - self._starts[first]]
+        block = self._held.get(first)
+        if block is None or block.last < last:
+            block = self._fetched(first, last)
+        found = block.data[self._place - block.start : end - block.start]
         self._place = end
         return found
 
-    def _contents(self, first: int, last: int) -> Sequence[bytes]:
-        here = {number: self._kept[number] for number in range(first, last) if number in self._kept}
-        missing = [number for number in range(first, last) if number not in here]
-        read = read_chunks(self._blobs, [self._chunks[number] for number in missing])
-        for number, (_, content) in zip(missing, read, strict=True):
-            here[number] = content
-            self._keep(number, content)
-        return [here[number] for number in range(first, last)]
+    def _fetched(self, first: int, last: int) -> _Block:
+        """Some chunks as one block: from the store, but for those that are here."""
+        start = self._starts[first]
+        room = memoryview(pa.allocate_buffer(self._starts[last] - start)).cast("B")
+        missing: list[int] = []
+        for number in range(first, last):
+            block = self._held.get(number)
+            if block is None:
+                missing.append(number)
+                continue
+            begin, end = self._starts[number], self._starts[number + 1]
+            room[begin - start : end - start] = block.data[begin - block.start : end - block.start]
+        for _, group in groupby(enumerate(missing), lambda each: each[1] - each[0]):
+            run = [number for _, number in group]
+            begin, end = self._starts[run[0]], self._starts[run[-1] + 1]
+            read_into(self._blobs, [self._chunks[number] for number in run], room[begin - start : end - start])
+        made = _Block(first, last, start, room.toreadonly())
+        self._keep(made)
+        return made
 
-    def _keep(self, number: int, content: bytes) -> None:
-        self._kept[number] = content
-        self._bytes += len(content)
-        while self._bytes > _KEPT and len(self._kept) > 1:
-            _, gone = self._kept.popitem(last=False)
-            self._bytes -= len(gone)
+    def _keep(self, block: _Block) -> None:
+        self._blocks.append(block)
+        self._bytes += len(block.data)
+        self._held |= dict.fromkeys(range(block.first, block.last), block)
+        while self._bytes > _KEPT and len(self._blocks) > 1:
+            gone = self._blocks.popleft()
+            self._bytes -= len(gone.data)
+            for number in range(gone.first, gone.last):
+                if self._held.get(number) is gone:
+                    del self._held[number]
 
 
 def arrow_dataset(blobs: Blobs, entries: Sequence[Entry]) -> Any:

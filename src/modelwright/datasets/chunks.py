@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
+from itertools import pairwise
 from mmap import mmap
 from pathlib import Path
 from types import TracebackType
@@ -277,7 +278,9 @@ class Packer:
 
 def read_chunk(blobs: Blobs, chunk: Chunk) -> bytes:
     """The content of a chunk, verified."""
-    return _verified(b"".join(blobs.part(chunk.pack.hex(), chunk.start, chunk.end)), chunk)
+    content = b"".join(blobs.part(chunk.pack.hex(), chunk.start, chunk.end))
+    _check(content, chunk)
+    return content
 
 
 def read_chunks(blobs: Blobs, chunks: Sequence[Chunk]) -> Iterator[tuple[Chunk, bytes]]:
@@ -286,7 +289,32 @@ def read_chunks(blobs: Blobs, chunks: Sequence[Chunk]) -> Iterator[tuple[Chunk, 
         start = run[0].start
         data = memoryview(b"".join(blobs.part(run[0].pack.hex(), start, run[-1].end)))
         for chunk in run:
-            yield chunk, _verified(data[chunk.start - start : chunk.end - start], chunk)
+            content = data[chunk.start - start : chunk.end - start]
+            _check(content, chunk)
+            yield chunk, bytes(content)
+
+
+def read_into(blobs: Blobs, chunks: Sequence[Chunk], room: memoryview) -> None:
+    """The contents of chunks, verified, one behind the other in `room`, which is as long as they are together.
+
+    Neighbours in a pack are read together, and what comes of them is put down once. Where it raises, `room` holds anything.
+    """
+    place = 0
+    for run in _runs(chunks):
+        if all(later.start == earlier.end for earlier, later in pairwise(run)):
+            begin = place
+            for piece in blobs.part(run[0].pack.hex(), run[0].start, run[-1].end):
+                if place + len(piece) > begin + run[-1].end - run[0].start:
+                    raise _damaged(run[-1])
+                room[place : place + len(piece)] = piece
+                place += len(piece)
+            for chunk in run:
+                _check(room[begin : min(begin + chunk.size, place)], chunk)
+                begin += chunk.size
+        else:
+            for chunk, content in read_chunks(blobs, run):
+                room[place : place + chunk.size] = content
+                place += chunk.size
 
 
 def _runs(chunks: Sequence[Chunk]) -> Iterator[list[Chunk]]:
@@ -301,14 +329,17 @@ def _runs(chunks: Sequence[Chunk]) -> Iterator[list[Chunk]]:
         yield run
 
 
-def _verified(data: bytes | memoryview, chunk: Chunk) -> bytes:
+def _check(data: bytes | memoryview, chunk: Chunk) -> None:
     if len(data) != chunk.size or blake3(data).digest() != chunk.digest:
-        raise Corrupt(
-            f"The pack {chunk.pack.hex()} holds something else where the chunk {chunk.digest.hex()} should be.",
-            mend="Restore it from a backup: mw restore. What else is damaged: mw doctor.",
-            details={"digest": chunk.pack.hex()},
-        )
-    return bytes(data)
+        raise _damaged(chunk)
+
+
+def _damaged(chunk: Chunk) -> Corrupt:
+    return Corrupt(
+        f"The pack {chunk.pack.hex()} holds something else where the chunk {chunk.digest.hex()} should be.",
+        mend="Restore it from a backup: mw restore. What else is damaged: mw doctor.",
+        details={"digest": chunk.pack.hex()},
+    )
 
 
 def by_place(chunks: Mapping[str, Sequence[Chunk]]) -> list[str]:

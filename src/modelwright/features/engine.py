@@ -16,9 +16,10 @@ from modelwright.core.clock import parse_time
 from modelwright.core.errors import Invalid
 from modelwright.core.signature import Column, DataType
 from modelwright.core.wire import encode
-from modelwright.features import rowwise, sql
-from modelwright.features.asof import Best, Newest, in_order
+from modelwright.features import plain, rowwise, sql
+from modelwright.features.asof import Best, Newest
 from modelwright.features.grouping import grouped
+from modelwright.features.ordering import in_order
 from modelwright.features.records import COUNTS, Feature, FeatureColumn, FeatureView
 from modelwright.store import analytics
 
@@ -189,7 +190,9 @@ def join_in(connection: Any, view: FeatureView, source: pa.Table, requests: pa.T
         keys, inputs = _types(connection, view, source)
         asked = _requests(view, requests, at, keys)
         if not view.windowed:
-            return _newest(connection, view, keys, inputs, asked)
+            there = plain.rows(view, keys, inputs, source)
+            rows = _computed(connection, view, keys, inputs) if there is None else there
+            return _newest(connection, view, inputs, _usable(view, len(keys), rows), asked)
         connection.register("requests", asked)
         registered.append("requests")
         connection.execute(f"CREATE TEMP TABLE events AS {sql.events(view, keys, inputs)}")
@@ -207,27 +210,37 @@ def join_in(connection: Any, view: FeatureView, source: pa.Table, requests: pa.T
             connection.unregister(each)
 
 
-def _newest(connection: Any, view: FeatureView, keys: Any, inputs: Any, asked: pa.Table) -> list[pa.ChunkedArray]:
-    """The features of the newest row for each request: DuckDB computes the rows, NumPy finds which."""
-    found = _rows(connection, view, keys, inputs)
-    k = sql.columns("k", len(keys))
+def _newest(
+    connection: Any, view: FeatureView, inputs: Sequence[str], found: pa.Table, asked: pa.Table
+) -> list[pa.ChunkedArray]:
+    """The features of the newest row for each request, of a view's rows: NumPy finds which."""
+    k = sql.columns("k", len(view.entity))
     entity = grouped([found.column(name) for name in k], [asked.column(name) for name in k])
     event, visible = _times(view, found)
     moments = asked.column("moment").to_numpy()
-    best = _best(connection, view, found, len(inputs))
+    best = _best(connection, view, found, inputs)
     rows = Newest(entity.source, entity.number, visible, event, best).rows(entity.asked, moments)
     there = rows >= 0
     if view.lifetime is not None and len(event):
         there &= moments - event[rows] < view.lifetime
     chosen = pa.array(rows, mask=~there)
-    return [_typed(pa.chunked_array([found.column(f"x{i}").combine_chunks().take(chosen)]), kind)
+    return [_typed(pa.chunked_array([plain.cleaned(found.column(f"x{i}").combine_chunks().take(chosen), kind)]), kind)
             for i, kind in enumerate(inputs)]  # fmt: skip
 
 
 def _rows(connection: Any, view: FeatureView, keys: Any, inputs: Any) -> pa.Table:
     """The usable rows of the source as `sql.every` has them, in their order."""
-    found = connection.sql(sql.every(view, keys, inputs)).to_arrow_table()
-    for name in [*sql.columns("k", len(keys)), "event", *(["known"] if view.created_time else [])]:
+    return _usable(view, len(keys), _computed(connection, view, keys, inputs))
+
+
+def _computed(connection: Any, view: FeatureView, keys: Any, inputs: Any) -> pa.Table:
+    """All rows of the source as `sql.every` has them, in their order."""
+    return connection.sql(sql.every(view, keys, inputs)).to_arrow_table()
+
+
+def _usable(view: FeatureView, keys: int, found: pa.Table) -> pa.Table:
+    """Of the rows that `sql.every` has, those with everything that they need."""
+    for name in [*sql.columns("k", keys), "event", *(["known"] if view.created_time else [])]:
         if found.column(name).null_count:
             found = found.filter(pc.is_valid(found.column(name)))
     return found
@@ -239,18 +252,19 @@ def _times(view: FeatureView, rows: pa.Table) -> tuple[Any, Any]:
     return event, event if view.created_time is None else np.maximum(event, rows.column("known").to_numpy())
 
 
-def _best(connection: Any, view: FeatureView, rows: pa.Table, inputs: int) -> Best:
+def _best(connection: Any, view: FeatureView, rows: pa.Table, inputs: Sequence[str]) -> Best:
     """What says which of some rows is the newest: their values are compared, too, and DuckDB does so."""
-    times = ["event"] if view.created_time is None else ["event", "known"]
+    times, x = ["event"] if view.created_time is None else ["event", "known"], sql.columns("x", len(inputs))
 
     def best(chosen: Any, group: Any) -> Any:
-        candidates = rows.select([*times, *sql.columns("x", inputs)]).take(chosen)
-        candidates = candidates.append_column("grp", pa.array(group)).append_column(
-            "place", pa.array(np.arange(len(chosen)))
+        taken = rows.select([*times, *x]).take(chosen)
+        values = [plain.cleaned(taken.column(name), kind) for name, kind in zip(x, inputs, strict=True)]
+        numbers = [pa.array(group), pa.array(np.arange(len(chosen)))]
+        connection.register(
+            "candidates", pa.table([*taken.select(times).columns, *values, *numbers], names=[*times, *x, "grp", "place"])
         )
-        connection.register("candidates", candidates)
         try:
-            return connection.sql(sql.best(inputs, known=len(times) > 1)).to_arrow_table().column("place").to_numpy()
+            return connection.sql(sql.best(len(x), known=len(times) > 1)).to_arrow_table().column("place").to_numpy()
         finally:
             connection.unregister("candidates")
 
@@ -295,7 +309,7 @@ def kept(
             chosen = in_order(entity.source, entity.number, visible, event)
             chosen = chosen[(visible[chosen] <= until) & (event[chosen] > since - view.reach)]
         else:
-            best = _best(connection, view, found, len(inputs))
+            best = _best(connection, view, found, inputs)
             chosen = Newest(entity.source, entity.number, visible, event, best).timeline()
             chosen = chosen[visible[chosen] <= until]
             follows = np.zeros(len(chosen), np.bool_)  # one of the same entity that was the newest by `since`

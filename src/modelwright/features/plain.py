@@ -1,0 +1,118 @@
+"""The rows of a view that only names columns: they are the source's as they lie there, and nothing has to be computed.
+
+What `sql.every` says of them is held to here: which column a name means, and what is missing. Where anything else is asked
+for (an expression, a `select`, another type) DuckDB computes it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from modelwright.core.signature import DataType
+from modelwright.features import sql
+from modelwright.features.records import FeatureView, identifier
+from modelwright.store import analytics
+
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_MOMENT = "us"
+_ENDLESS = np.iinfo(np.int64).max  # DuckDB's infinite moments are this and its negative
+_reserved: set[str] = set()  # words of SQL that stand for themselves, also where a column has that name
+
+
+def rows(view: FeatureView, keys: Sequence[DataType], inputs: Sequence[str], source: pa.Table) -> pa.Table | None:
+    """The rows of the source as `sql.every` has them, but the values raw: `cleaned` makes them what they are.
+
+    None where that takes more than to name columns.
+    """
+    if view.select:
+        return None
+    found: dict[str, Any] = {}
+    for i, (name, kind) in enumerate(zip(view.entity, keys, strict=True)):
+        found[f"k{i}"] = _column(source, identifier(name), kind)
+    if view.event_time is None:
+        found["event"] = pa.array(np.full(source.num_rows, sql.ALWAYS))
+    else:
+        found["event"] = _moments(source, view.event_time)
+    if view.created_time is not None:
+        found["known"] = _moments(source, view.created_time)
+    for i, (text, each) in enumerate(zip(view.inputs, inputs, strict=True)):
+        found[f"x{i}"] = None if each == sql.ARRAY else _column(source, text, DataType(each), raw=True)
+    if any(each is None for each in found.values()):
+        return None
+    return pa.table(found)
+
+
+def cleaned(values: Any, kind: str) -> Any:
+    """Values of `rows` in the type that they are stored in; those that are not finite are missing."""
+    if kind != DataType.FP64:
+        return values.cast(_TYPES[DataType(kind)]) if kind in _TYPES else values
+    numbers = values.cast(pa.float64())
+    return pc.if_else(pc.is_finite(numbers), numbers, pa.scalar(None, pa.float64()))
+
+
+def _column(source: pa.Table, text: str, kind: DataType, *, raw: bool = False) -> Any:
+    """The column that an expression is, if it is one and of a type that is taken as it is."""
+    place = _named(source, text)
+    if place is None or kind not in _TYPES or not _fits(source.field(place).type, kind):
+        return None
+    column = source.column(place)
+    return column if raw else column.cast(_TYPES[kind])
+
+
+def _moments(source: pa.Table, name: str) -> Any:
+    place = _named(source, identifier(name))
+    if place is None:
+        return None
+    column = source.column(place)
+    if not pa.types.is_timestamp(column.type) or column.type.unit != _MOMENT or column.type.tz is None:
+        return None
+    ticks = column.cast(pa.int64())
+    ends = pc.min_max(ticks).as_py()
+    endless = ends["min"] is not None and (ends["min"] <= -_ENDLESS or ends["max"] >= _ENDLESS)
+    return None if endless else ticks
+
+
+def _named(source: pa.Table, text: str) -> int | None:
+    """Which column of the source a name in SQL means; None where it means none, or something else."""
+    if text.startswith('"') and text.endswith('"') and len(text) > 1:
+        name = text[1:-1].replace('""', '"')
+        if identifier(name) != text:
+            return None
+    elif _WORD.fullmatch(text):
+        name = text
+        if name.lower() in _reserved_words():
+            return None
+    else:
+        return None
+    places = [place for place, each in enumerate(source.column_names) if each.lower() == name.lower()]
+    return places[0] if len(places) == 1 else None
+
+
+def _reserved_words() -> set[str]:
+    if not _reserved:
+        session = analytics.locked()
+        try:
+            listed = session.execute("SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category = 'reserved'")
+            _reserved.update(word for (word,) in listed.fetchall())
+        finally:
+            session.close()
+    return _reserved
+
+
+def _fits(given: Any, kind: DataType) -> bool:
+    if kind is DataType.INT64:
+        return bool(pa.types.is_integer(given)) and given != pa.uint64()
+    if kind is DataType.FP64:
+        return bool(pa.types.is_float32(given) or pa.types.is_float64(given))
+    if kind is DataType.STRING:
+        return bool(pa.types.is_string(given) or pa.types.is_large_string(given))
+    return bool(pa.types.is_boolean(given))
+
+
+_TYPES = {DataType.BOOL: pa.bool_(), DataType.INT64: pa.int64(), DataType.FP64: pa.float64(), DataType.STRING: pa.string()}
