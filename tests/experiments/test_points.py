@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelwright.experiments import Experiments, queries, writing
+from modelwright.experiments.metrics import writing as metric_points
 from modelwright.experiments.points import by_metric, by_step, from_block, from_tails, merged, to_block, to_tail
 from modelwright.experiments.tables import blocks, tails
 from modelwright.store import Embedded, Transaction
@@ -54,13 +55,13 @@ def stored(tx: Transaction, table: sa.Table) -> int:
 
 def test_a_tail_that_grows_is_folded_and_every_point_stays(alone: Experiments, caller: Embedded) -> None:
     ref = alone.start("delay").ref
-    count = 3 * writing.TAIL_ROWS + 6
+    count = 3 * metric_points.TAIL_ROWS + 6
     values = [math.nan if i % 10 == 0 else float(-i) for i in range(count)]
     with caller.transaction(write=True) as tx:
         run = queries.run_row(tx, ref).key
         ids = writing.name_ids(tx, ["a", "b"], make=True)
         for i, value in enumerate(values):
-            writing.add_rows(tx, run, [(number, i, i * 1000, value) for number in ids.values()])
+            metric_points.add_rows(tx, run, [(number, i, i * 1000, value) for number in ids.values()])
     for metric in ("a", "b"):
         curve = alone.curve(ref, metric)
         assert curve.steps == list(range(count)) and curve.total == count
@@ -74,11 +75,11 @@ def test_a_tail_that_grows_is_folded_and_every_point_stays(alone: Experiments, c
 
 def test_the_tail_of_a_run_that_ends_is_folded_where_that_is_shorter(alone: Experiments, caller: Embedded) -> None:
     long, short = alone.start("delay").ref, alone.start("delay").ref
-    for ref, count in ((long, writing.SETTLED_POINTS), (short, writing.SETTLED_POINTS - 1)):
+    for ref, count in ((long, metric_points.SETTLED_POINTS), (short, metric_points.SETTLED_POINTS - 1)):
         with caller.transaction(write=True) as tx:
             run = queries.run_row(tx, ref).key
             number = writing.name_ids(tx, ["a"], make=True)["a"]
-            writing.add_rows(tx, run, [(number, i, i * 1000, float(i)) for i in range(count)])
+            metric_points.add_rows(tx, run, [(number, i, i * 1000, float(i)) for i in range(count)])
     sealed = {ref: alone.show(ref).digest for ref in (long, short)}
     with caller.transaction(write=False) as tx:
         assert (stored(tx, tails), stored(tx, blocks)) == (2, 0)
@@ -86,16 +87,16 @@ def test_the_tail_of_a_run_that_ends_is_folded_where_that_is_shorter(alone: Expe
         assert alone.finish(ref).digest == sealed[ref]
     with caller.transaction(write=False) as tx:
         assert (stored(tx, tails), stored(tx, blocks)) == (1, 1)
-    assert alone.curve(long, "a").steps == list(range(writing.SETTLED_POINTS))
-    assert alone.curve(short, "a").steps == list(range(writing.SETTLED_POINTS - 1))
+    assert alone.curve(long, "a").steps == list(range(metric_points.SETTLED_POINTS))
+    assert alone.curve(short, "a").steps == list(range(metric_points.SETTLED_POINTS - 1))
 
 
 def test_a_call_with_very_many_points_is_split_into_blocks(alone: Experiments, caller: Embedded) -> None:
     ref = alone.start("delay").ref
-    count = 3 * writing.TAIL_POINTS
+    count = 3 * metric_points.TAIL_POINTS
     with caller.transaction(write=True) as tx:
         run = queries.run_row(tx, ref).key
         number = writing.name_ids(tx, ["a"], make=True)["a"]
-        writing.add_rows(tx, run, [(number, i, i, i / 3) for i in range(count)])
+        metric_points.add_rows(tx, run, [(number, i, i, i / 3) for i in range(count)])
         assert stored(tx, tails) == 0
     assert alone.curve(ref, "a", most=100).total == count

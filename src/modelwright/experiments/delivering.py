@@ -25,6 +25,7 @@ from modelwright.experiments.entries import (
     Started,
     Tags,
 )
+from modelwright.experiments.metrics.writing import last_steps
 from modelwright.experiments.records import PARENT_TAG, Point, RunStatus
 from modelwright.store import Transaction
 
@@ -127,7 +128,7 @@ class Delivery:
 
     def _step(self, name: str, step: int | None) -> int:
         if self._steps is None:
-            self._steps = writing.last_steps(self.tx, queries.run_row(self.tx, self.ref).key) if step is None else {}
+            self._steps = last_steps(self.tx, queries.run_row(self.tx, self.ref).key) if step is None else {}
         if step is None:
             step = self._steps.get(name, -1) + 1
         self._steps[name] = step

@@ -18,6 +18,7 @@ from modelwright.core.wire import encode_text
 from modelwright.experiments import queries, writing
 from modelwright.experiments.logged import Measurement
 from modelwright.experiments.logged.writing import measure
+from modelwright.experiments.metrics.writing import add_rows, settle
 from modelwright.experiments.names import name_for
 from modelwright.experiments.places import location
 from modelwright.experiments.records import ENDED, NAME_TAG, DatasetRead, ModelUse, RunStatus
@@ -83,7 +84,7 @@ def log(
         writing.add_params(tx, run.key, params)
     if points:
         ids = writing.name_ids(tx, list(dict.fromkeys([point[0] for point in points])), make=True)
-        writing.add_rows(tx, run.key, [(ids[name], step, time, value) for name, step, time, value in points])
+        add_rows(tx, run.key, [(ids[name], step, time, value) for name, step, time, value in points])
     if measured:
         measure(tx, measured, run.experiment)
     if tags:
@@ -184,7 +185,7 @@ def update(
     if status is not None and status is not before:
         changed["status"] = status.value
         if status in ENDED:
-            writing.settle(tx, run.key)
+            settle(tx, run.key)
             sealed = queries.run(tx, ref)
             tx.record(
                 _ENDS.get(status, "experiments.run.finished"),

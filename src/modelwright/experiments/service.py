@@ -19,6 +19,7 @@ from modelwright.experiments import queries, writing
 from modelwright.experiments.curves import thin
 from modelwright.experiments.delivering import Delivery
 from modelwright.experiments.entries import Delivered, Entry
+from modelwright.experiments.metrics.writing import add_points, settle
 from modelwright.experiments.names import name_for
 from modelwright.experiments.nesting import NestedRun, nested
 from modelwright.experiments.points import by_step
@@ -124,7 +125,7 @@ class Experiments(Series):
         if row.status != RunStatus.RUNNING:
             raise Conflict(f"{ref} is {row.status} and takes no more figures.", mend="Call experiments.resume first.")
         writing.add_params(tx, row.key, params)
-        writing.add_points(tx, row.key, points)
+        add_points(tx, row.key, points)
         writing.add_artifacts(tx, row.key, artifacts)
         writing.set_tags(tx, row.key, tags)
         writing.add_datasets(tx, row.key, row.experiment, datasets)
@@ -193,7 +194,7 @@ class Experiments(Series):
         made = list(dict.fromkeys([*before.outputs, *(catalog_pin(tx, each) for each in outputs)]))
         ended = to_micros(min(tx.now, utc(ended_at or tx.now)))
         writing.change_run(tx, row.key, status=status.value, ended=ended, outputs=encode_text(made), error=error)
-        writing.settle(tx, row.key)
+        settle(tx, row.key)
         action = {RunStatus.FAILED: "experiments.run.failed", RunStatus.KILLED: "experiments.run.killed"}.get(status)
         tx.note(
             resource=ref,

@@ -18,6 +18,7 @@ from modelwright.core.clock import SystemClock
 from modelwright.core.principals import operating_system_user
 from modelwright.core.search import NULLS, NUMBERS, TEXTS, And, Clause, Condition, Not, Op, Or, Order, parse, parse_order
 from modelwright.experiments import DatasetRead, writing
+from modelwright.experiments.metrics import writing as metric_points
 from modelwright.experiments.records import RunStatus, View
 from modelwright.experiments.search.language import RUNS
 from modelwright.experiments.search.queries import Effort, Scope, find
@@ -72,7 +73,7 @@ class World:
         writing.set_tags(tx, key, run["tag"])
         ids = writing.name_ids(tx, NAMES, make=True)
         if run["metric"]:
-            writing.add_rows(tx, key, [(ids[name], 0, 0, value) for name, value in run["metric"].items()])
+            metric_points.add_rows(tx, key, [(ids[name], 0, 0, value) for name, value in run["metric"].items()])
         read = [
             DatasetRead(
                 name=each["name"], digest=each["digest"],

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from modelwright.core.later import later
 from modelwright.experiments import queries, writing
 from modelwright.experiments.intake.records import ForeignExperiment, ForeignRun, Incoming, Series
+from modelwright.experiments.metrics.writing import blocks_of, fold
 from modelwright.experiments.points import POINT_BYTES, Columns, merged, to_tail
 from modelwright.experiments.records import Run
 from modelwright.experiments.tables import (
@@ -139,7 +140,7 @@ def merge_points(tx: Transaction, run: int, series: Iterable[Series]) -> None:
     if not series:
         return
     ids = writing.name_ids(tx, [each.metric for each in series], make=True)
-    writing.fold(tx, run)
+    fold(tx, run)
     found: dict[int, Columns] = {}
     for each in series:
         before = queries.points(tx, run, each.metric)
@@ -172,7 +173,7 @@ def _collect(
         rows[metrics].append(summary(run, name, columns))
     if total > small:
         for name, columns in found.items():
-            rows[blocks] += [{"run": run, "name": name, **block} for block in writing.blocks_of(columns)]
+            rows[blocks] += [{"run": run, "name": name, **block} for block in blocks_of(columns)]
         return
     points = [
         (name, step, time, value)

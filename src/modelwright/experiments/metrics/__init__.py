@@ -1,0 +1,1 @@
+"""Metric points in the database."""
