@@ -36,19 +36,20 @@ class Newest:
         """The row of each request, or -1 where nothing is known then; `code` is -1 for an entity without rows."""
         if not len(self._order):
             return np.full(len(code), -1)
-        found, tied = np.empty(len(code), np.int64), []
+        found, turns, tied = np.empty(len(code), np.int64), np.empty(len(code), np.int64), []
         for begin in range(0, len(code), SLICE):
             part = slice(begin, begin + SLICE)
-            place = self._places.last(code[part], moment[part])
+            place, turn = self._places.last(code[part], moment[part])
             if self._records is not None:
                 place = np.where(place >= 0, self._records[place], -1)
-            found[part] = place
+            found[part], turns[part] = place, turn + begin
             tied.append(self._tied(place) + begin)
         self._untie(found, np.concatenate(tied or [found]))
+        rows = np.empty(len(code), np.int64)
         for begin in range(0, len(code), SLICE):
             place = found[begin : begin + SLICE]
-            np.copyto(place, self._order[place], where=place >= 0)
-        return found
+            rows[turns[begin : begin + SLICE]] = np.where(place >= 0, self._order[place], -1)
+        return rows
 
     def timeline(self) -> Any:
         """The rows that were the newest of their entity at some moment, in order of entity and of when that was."""

@@ -25,8 +25,8 @@ def grouped(source: Sequence[Any], asked: Sequence[Any]) -> Grouped:
 
     Nothing is missing in those of the source; a request with a missing part has no entity.
     """
-    found = Grouped(np.zeros(len(source[0]), np.int64), np.zeros(len(asked[0]), np.int64), 1)
-    for mine, theirs in zip(source, asked, strict=True):
+    found = _numbered(source[0], asked[0])
+    for mine, theirs in zip(source[1:], asked[1:], strict=True):
         more = _numbered(mine, theirs)
         found = _small(
             Grouped(
@@ -49,7 +49,7 @@ def _numbered(mine: Any, theirs: Any) -> Grouped:
         return _looked_up(mine, theirs)
     asked = pc.fill_null(theirs, high + 1 if high < np.iinfo(np.int64).max else low - 1).to_numpy()
     outside = (asked < low) | (asked > high)
-    return Grouped(numbers - low, np.where(outside, -1, asked - low), high - low + 1)
+    return Grouped(numbers - low if low else numbers, np.where(outside, -1, asked - low), high - low + 1)
 
 
 def _looked_up(mine: Any, theirs: Any) -> Grouped:
