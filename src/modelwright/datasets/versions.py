@@ -206,9 +206,10 @@ class Versions(Room):
         """A version with the classes of its columns and what of it is masked for the caller, whatever they may read."""
         return shown(tx, [catalog.get(tx, ref)])[0]
 
-    def reasons_against(self, tx: Transaction, ref: Ref, columns: Sequence[str], purpose: str) -> Sequence[str]:
+    def reasons_against(
+        self, tx: Transaction, version: DatasetVersion, columns: Sequence[str], purpose: str
+    ) -> Sequence[str]:
         """Why columns of a version may not be used for a purpose; where the door is strict, also what is undecided."""
-        version = self.known(tx, ref)
         against = reasons_against(tx, version.ref.name, columns, purpose)
         if self._privacy.settings.strict:
             against += [

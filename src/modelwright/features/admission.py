@@ -50,11 +50,11 @@ def about(datasets: Datasets, tx: Transaction, record: ViewRecord) -> tuple[dict
 def weigh(datasets: Datasets, tx: Transaction, record: ViewRecord, source: Ref, purpose: str) -> tuple[list[str], Admitted]:
     """Why a view may not be used for a purpose, computed from a dataset version, and what the use comes to if it may."""
     columns = sorted({column for behind in record.origins.values() for column in behind})
-    reasons = list(datasets.reasons_against(tx, source, columns, purpose))
     version = datasets.known(tx, source)
+    reasons = list(datasets.reasons_against(tx, version, columns, purpose))
     consents = [
         Consent(source=version.ref, column=each.consent, subject=each.subject, time_column=version.time_column)
-        for each in datasets.consents(tx, source, columns)
+        for each in datasets.consents(tx, version.ref, columns)
     ]
     masked = {each.column: each.mask for each in version.masks}
     about_people = any(each.masked for column in columns for each in version.classes_of(column))

@@ -15,6 +15,7 @@ from modelwright.core.errors import Denied, Invalid, Unavailable
 from modelwright.core.operations import Caller
 from modelwright.core.refs import Ref, as_ref
 from modelwright.core.wire import encode
+from modelwright.datasets.records import DatasetVersion
 from modelwright.features import sql
 from modelwright.features.durations import since_epoch
 from modelwright.features.loading import load_views
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FeatureSettings", "Features", "load_views"]
 
+Chosen = tuple[ViewVersion, DatasetVersion]  # a view and what it is computed from
 TIMESTAMP = "event_timestamp"  # the column of request times, unless another is named
 
 
@@ -75,22 +77,23 @@ class Features(Standing):
         from modelwright.features.admission import agreeing
 
         chosen = self._chosen(views, sources)
+        datasets = {each.ref: each for _, each in chosen}
         admitted = self._uses.admit(
-            [version.ref for version, _ in chosen], sources=[each for _, each in chosen], purpose=purpose
+            [version.ref for version, _ in chosen], sources=[each.ref for _, each in chosen], purpose=purpose
         )
         withheld = 0
 
         def read(source: Ref, views: Sequence[FeatureView]) -> pa.Table:
             nonlocal withheld
             consents = [each for each in admitted.consents if each.source == source]
-            named = None if consents else self._named(source, views)  # whose consent it is, views need not name
-            rows = self._datasets.read(source, named, purpose=purpose)
+            named = None if consents else _named(datasets[source], views)  # whose consent it is, views need not name
+            rows = self._datasets.rows(datasets[source], named, purpose=purpose)
             kept = agreeing(rows, consents)
             withheld += rows.num_rows - kept.num_rows
             return kept
 
         hidden = {name for name, mask in admitted.masks.items() if mask == DROP}
-        made = training.build(entities, chosen, read, timestamp, hidden)
+        made = training.build(entities, _pinned(chosen), read, timestamp, hidden)
         rows, seconds = made.table.num_rows, made.seconds
         self._uses.joined(
             [Joining(view=ref, rows=rows, seconds=took) for ref, took in zip(made.views, seconds, strict=True)]
@@ -149,7 +152,7 @@ class Features(Standing):
         state = self.plan(ref, since=since, until=until, source=source)
         self._datasets.require_clear(self._datasets.show(state.source))
         definition = self.show(state.view).view
-        table = self._datasets.read(state.source, self._named(state.source, [definition]))
+        table = self._read(state.source, [definition])
         arrived = self.arrived(state.view, generation=state.generation)
         standing = None if whole or arrived else self.materialised(state.view)
         added = self.growth(state.view, source=state.source) if standing and _goes_on(standing, state) else None
@@ -242,7 +245,7 @@ class Features(Standing):
                 continue
             version = self.show(ref)
             asked = verify.asked_again(version, reads)
-            made = training.build(asked, self._chosen([ref], []), self._read, TIMESTAMP)  # no use: a comparison
+            made = training.build(asked, _pinned(self._chosen([ref], [])), self._read, TIMESTAMP)  # no use: a comparison
             found = verify.compare_reads(version.view, made.sources[0], made.table, reads, TIMESTAMP)
             found = verify.unquoted(replace(found, view=ref), version.people)
             compared.append(self.attest(ref, report=self.blobs.put(encode(found)), reason=reason))
@@ -279,30 +282,35 @@ class Features(Standing):
         if self._log is not None:
             self._log.flush()
 
-    def _chosen(self, views: Sequence[Ref | str], sources: Sequence[Ref]) -> Sequence[tuple[ViewVersion, Ref]]:
+    def _chosen(self, views: Sequence[Ref | str], sources: Sequence[Ref]) -> Sequence[Chosen]:
         """Views with the dataset versions that they are computed from now."""
         pins, chosen = {source.whole: source for source in sources}, []
         for each in views:
             version = self.show(as_ref(each))
             wanted = pins.get(version.view.source.whole, version.view.source)
             self._settle(wanted)
-            chosen.append((version, self._datasets.show(wanted).ref))
+            chosen.append((version, self._datasets.show(wanted)))
         return chosen
 
     def _read(self, source: Ref, views: Sequence[FeatureView]) -> pa.Table:
-        return self._datasets.read(source, self._named(source, views))
-
-    def _named(self, source: Ref, views: Sequence[FeatureView]) -> Sequence[str]:
-        """The columns of a dataset version that some views can name."""
-        names = self._datasets.show(source).names
-        wanted = {name for view in views for name in sql.needed(view, names)}
-        return [name for name in names if name in wanted]
+        version = self._datasets.show(source)
+        return self._datasets.rows(version, _named(version, views))
 
     def _settle(self, source: Ref) -> None:
         """What was pushed goes into a version before the newest is read; who may not write reads what there is."""
         if source.selector is None and not self._pushes.settled(source):
             with contextlib.suppress(Denied):
                 self._pushes.fold(source, reason="it is about to be read")
+
+
+def _pinned(chosen: Sequence[Chosen]) -> Sequence[tuple[ViewVersion, Ref]]:
+    return [(version, source.ref) for version, source in chosen]
+
+
+def _named(source: DatasetVersion, views: Sequence[FeatureView]) -> Sequence[str]:
+    """The columns of a dataset version that some views can name."""
+    wanted = {name for view in views for name in sql.needed(view, source.names)}
+    return [name for name in source.names if name in wanted]
 
 
 def _goes_on(standing: OnlineState, state: OnlineState) -> bool:

@@ -42,7 +42,7 @@ class Uses(Room):
                 raise NotFound(f"There is no {each.kind.value} named {each.name!r}.")
             record: ViewRecord = convert(catalog.get(tx, each).record, ViewRecord)
             source = pins.get(record.view.source.whole, record.view.source)
-            against, admitted = weigh(self._datasets, tx, record, catalog.resolve(tx, source), purpose)
+            against, admitted = weigh(self._datasets, tx, record, source, purpose)
             reasons += against
             consents += [consent for consent in admitted.consents if consent not in consents]
             masks |= admitted.masks

@@ -104,9 +104,12 @@ def latest(tx: Transaction, ref: Ref) -> Version | None:
 
 def get(tx: Transaction, ref: Ref) -> Version:
     """The version a ref stands for: a number, an alias, a digest prefix, `latest`, or (no selector) the latest."""
-    number = resolve(tx, ref).version
+    number = resolve(tx, ref).version if ref.version is None else ref.version
     query = sa.select(catalog_versions).where(_v.kind == ref.kind, _v.name == ref.name, _v.version == number)
-    return _version(tx, [tx.execute(query).one()])[0]
+    row = tx.execute(query).one_or_none()
+    if row is None:
+        raise _not_found(tx, ref)
+    return _version(tx, [row])[0]
 
 
 def find(tx: Transaction, ref: Ref) -> Version | None:

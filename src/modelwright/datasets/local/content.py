@@ -118,7 +118,9 @@ class Content(Versions):
 
     def _read(self, ref: Ref | str) -> DatasetVersion:
         """The version whose rows are about to be read: who keeps account of that is told."""
-        version = self.show(pinned(as_ref(ref)))
+        return self._noticed(self.show(pinned(as_ref(ref))))
+
+    def _noticed(self, version: DatasetVersion) -> DatasetVersion:
         noticed(version.ref, self._address)
         return version
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from modelwright.core.errors import NotFound
 from modelwright.core.refs import Ref, as_ref
 from modelwright.datasets.local.content import Content
-from modelwright.datasets.records import DatasetDiff, DatasetFile, Profile
+from modelwright.datasets.records import DatasetDiff, DatasetFile, DatasetVersion, Profile
 from modelwright.datasets.scans import Rows, is_scan
 
 if TYPE_CHECKING:
@@ -44,6 +44,13 @@ class Reading(Content):
         else:
             files = self._sources(version, purpose) if where is None else self._files(version, purpose)
         return read_rows(version, files, columns, where)
+
+    def rows(self, version: DatasetVersion, columns: Sequence[str] | None = None, *, purpose: str = "") -> pa.Table:
+        """The same of a version that was just shown to whoever reads, and so says what is masked."""
+        from modelwright.datasets.rows import read_rows
+
+        self._noticed(version)
+        return read_rows(version, self._sources(version, purpose), columns, None)
 
     def head(self, ref: Ref | str, n: int = 10, *, purpose: str = "", masked: bool = False) -> pa.Table:
         """The first rows; see `read`."""
