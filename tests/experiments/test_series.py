@@ -28,15 +28,21 @@ def test_a_title_that_is_a_name_is_the_name(experiments: Experiments) -> None:
     assert (made.name, made.title, made.id) == ("pricing/delay", "pricing/delay", 1)
 
 
+def test_a_new_experiment_has_its_tags_from_the_beginning(experiments: Experiments) -> None:
+    made = experiments.create("delay", tags={"owner": "ada", "note": ""})
+    assert made.tags == {"owner": "ada", "note": ""}
+    assert experiments.create("delay", tags={"owner": "bob"}) == made
+
+
 def test_the_experiment_called_default_has_the_number_zero(experiments: Experiments) -> None:
     experiments.create("other")
     assert experiments.create("Default").id == 0
     assert experiments.create("third").id == 2
 
 
-@pytest.mark.parametrize("title", ["", "x" * 501])
-def test_a_title_has_a_length(experiments: Experiments, title: str) -> None:
-    with pytest.raises(Invalid, match="1 to 500"):
+@pytest.mark.parametrize("title", ["", "x" * 501, "a\0b"])
+def test_some_texts_are_no_title(experiments: Experiments, title: str) -> None:
+    with pytest.raises(Invalid, match="The title of an experiment"):
         experiments.create(title)
 
 

@@ -21,6 +21,7 @@ from modelwright.core.errors import Invalid
 FILTER, ORDER = "Invalid clause(s) in filter string", "Invalid order_by"  # how MLflow begins to complain
 MAX_DEPTH = 50  # of parentheses and NOT
 MAX_CLAUSES = 200
+MAX_ORDERS = 50  # keys of an order: each may be a join, of which SQLite takes 64
 
 
 class Op(StrEnum):
@@ -150,6 +151,8 @@ def parse(text: str, language: Language) -> Condition | None:
 
 def parse_order(items: Sequence[str], language: Language) -> list[Order]:
     """Read the items of an order: a field, and ASC or DESC. Raises `BadSearch`."""
+    if len(items) > MAX_ORDERS:
+        raise BadSearch(f"{ORDER}: an order has at most {MAX_ORDERS} keys, not {len(items)}.")
     return [_Parser(item, language, ORDER).order() for item in items if item.strip()]
 
 

@@ -35,13 +35,20 @@ class Series(Room):
 
     @operation("write", event="experiments.experiment.created")
     def create(
-        self, tx: Transaction, name: str, *, description: str = "", artifact_location: str = "", new: bool = False
+        self,
+        tx: Transaction,
+        name: str,
+        *,
+        description: str = "",
+        artifact_location: str = "",
+        tags: Mapping[str, str] = {},
+        new: bool = False,
     ) -> Experiment:
         """Create an experiment, or return the one of that name. Starting a run creates its experiment by itself.
 
         `name` may be any text: it becomes the title, and the name of the ref is made from it where it is none itself. An
         experiment that was discarded holds its name, and is what is returned; with `new`, a name that is taken is a
-        `Conflict`.
+        `Conflict`. `description`, `artifact_location` and `tags` are those of a new one: one that is there keeps its own.
         """
         check_title(name)
         ref = Ref(Kind.EXPERIMENT, path_for(name))
@@ -57,7 +64,8 @@ class Series(Room):
                 )
             tx.unchanged()
         else:
-            writing.add_experiment(tx, name, description=description, artifact_location=artifact_location)
+            row = writing.add_experiment(tx, name, description=description, artifact_location=artifact_location)
+            writing.set_experiment_tags(tx, row.id, tags)
             tx.note(resource=ref, after={"title": name} if name != ref.name else None)
         return queries.experiment(tx, ref)
 
@@ -143,3 +151,5 @@ def check_title(title: str) -> None:
     """Raise unless a text can be the title of an experiment."""
     if not title or len(title) > MAX_TITLE:
         raise Invalid(f"The title of an experiment has 1 to {MAX_TITLE} characters, not {len(title)}.")
+    if "\0" in title:
+        raise Invalid("The title of an experiment cannot hold the character NUL, which no text in PostgreSQL can.")

@@ -61,7 +61,7 @@ def test_without_a_name_it_gets_one_and_without_a_run_it_has_none(both: Any, run
     assert made.name and made.source_run_id in (None, "")
 
 
-@pytest.mark.parametrize("name", ["a/b", "a:b", "a.b", "a%b", 'a"b', "a'b"])
+@pytest.mark.parametrize("name", ["a/b", "a:b", "a.b", "a%b", 'a"b', "a'b", "a\0b", "a\nb"])
 def test_names_that_would_break_an_address_are_refused(both: Any, run: Any, name: str) -> None:
     with pytest.raises(MlflowException, match="cannot name a logged model") as raised:
         make(both, run, name)

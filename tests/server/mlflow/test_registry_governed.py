@@ -223,6 +223,10 @@ def test_another_projects_model_is_as_if_it_were_not_there(ada: MlflowClient) ->
             assert code_of(work) == "RESOURCE_DOES_NOT_EXIST"
 
 
+def test_a_name_that_somebody_else_holds_is_taken(ada: MlflowClient) -> None:
+    assert code_of(lambda: ada.rename_registered_model("ours", "theirs")) == "RESOURCE_ALREADY_EXISTS"
+
+
 def test_what_one_may_see_and_not_do_is_denied(ada: MlflowClient) -> None:
     assert code_of(lambda: ada.delete_registered_model("ours")) == "PERMISSION_DENIED"
     assert code_of(lambda: ada.delete_model_version("ours", "1")) == "PERMISSION_DENIED"

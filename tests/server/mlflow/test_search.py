@@ -113,6 +113,7 @@ def test_an_order_orders_with_what_is_missing_last(
         ({"filter": "nothing"}, "Invalid clause(s) in filter string"),
         ({"filter": "params.depth IN ('6')"}, "Invalid clause(s) in filter string"),
         ({"order_by": ["metrics.auc DOWN"]}, "Invalid order_by"),
+        ({"order_by": [f"metrics.m{at}" for at in range(51)]}, "at most 50 keys"),
         ({"max_results": 0}, "positive integer"),
         ({"max_results": 50001}, "at most 50000"),
         ({"max_results": "many"}, "max_results"),
@@ -133,6 +134,15 @@ def test_exactly_the_last_page_has_no_token(served_twice: Served, experiment: st
     assert len(full["runs"]) == 4 and "next_page_token" not in full
     assert served_twice.call("POST", "2.0/mlflow/runs/search", experiment_ids=[]).json() == {}
     assert served_twice.call("POST", "2.0/mlflow/runs/search", experiment_ids=["777", "x"]).json() == {}
+
+
+@pytest.mark.parametrize("of", ["metrics", "params", "tags"])
+def test_the_longest_order_and_filter_are_answered(served_twice: Served, experiment: str, of: str) -> None:
+    clause = "> 1" if of == "metrics" else "= 'x'"
+    order, where = [f"{of}.m{at}" for at in range(50)], " AND ".join(f"{of}.m{at} {clause}" for at in range(200))
+    for fields in ({"order_by": order}, {"filter": where}, {"order_by": order, "filter": where}):
+        answer = served_twice.call("POST", "2.0/mlflow/runs/search", experiment_ids=[experiment], **fields)
+        assert answer.status_code == 200, answer.text
 
 
 def test_a_run_that_is_found_is_the_run_that_is_got(served_twice: Served, experiment: str) -> None:

@@ -436,8 +436,28 @@ def test_together_a_batch_has_a_thousand(served: Served, run: str) -> None:
     refused(answer, "INVALID_PARAMETER_VALUE", "1001")
 
 
-@pytest.mark.parametrize("body", ["", "{", "[]", "null", '{"run_id": 1}', "\x00", "{" * 5000, '{"a":' * 3000])
-def test_a_body_that_is_none(served: Served, body: str) -> None:
+def test_a_null_is_as_if_the_field_were_not_there(served: Served, experiment: str) -> None:
+    call = served.call
+    tags = [{"key": "a", "value": None}]
+    made = call("POST", "2.0/mlflow/runs/create", experiment_id=experiment, run_name=None, tags=tags).json()["run"]
+    run = made["info"]["run_id"]
+    point = {"key": "m", "value": 1, "timestamp": 5, "step": None, "model_id": None}
+    assert call("POST", "2.0/mlflow/runs/log-batch", run_id=run, metrics=[point], params=None).json() == {}
+    dataset = {"name": "d", "digest": "1", "source_type": "s", "source": "x", "schema": None}
+    assert (
+        call("POST", "2.0/mlflow/runs/log-inputs", run_id=run, datasets=[{"dataset": dataset, "tags": None}]).json() == {}
+    )
+    shown = get(served, run)
+    assert shown["data"]["metrics"] == [{"key": "m", "value": 1.0, "timestamp": 5, "step": 0}]
+    assert {"key": "a", "value": ""} in shown["data"]["tags"]
+    assert shown["inputs"]["dataset_inputs"][0]["dataset"]["name"] == "d"
+    refused(call("POST", "2.0/mlflow/runs/log-batch", run_id=run, metrics=[None]), "INVALID_PARAMETER_VALUE", "metrics")
+
+
+@pytest.mark.parametrize(
+    "body", ["", "{", "[]", "null", '{"run_id": 1}', "\x00", "{" * 5000, '{"a":' * 3000, b'{"run_id":"\xff"}']
+)
+def test_a_body_that_is_none(served: Served, body: str | bytes) -> None:
     answer = served.http.post("/api/2.0/mlflow/runs/log-metric", content=body)
     assert answer.status_code == 400 and answer.json()["error_code"] in ("INVALID_PARAMETER_VALUE", "BAD_REQUEST")
 

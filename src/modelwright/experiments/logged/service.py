@@ -21,7 +21,8 @@ from modelwright.experiments.tables import to_micros
 from modelwright.store import Transaction
 
 MAX_LIMIT, MAX_SKIP = 50_000, 10_000_000
-FORBIDDEN = frozenset("/:.%\"'")  # in a name: MLflow's client makes a part of an address of it
+# In a name: MLflow's client makes a part of an address of it.
+FORBIDDEN = frozenset("/:.%\"'") | {chr(code) for code in (*range(32), *range(127, 160))}
 
 
 class LoggedModels(Room):
@@ -66,10 +67,10 @@ class LoggedModels(Room):
                 raise NotFound(f"There is no run {run.name!r} in {of.title!r}.")
             if maker.deleted is not None:
                 raise Conflict(f"{run} is deleted.", mend="Restore it first: experiments.restore.")
-        if FORBIDDEN & set(name) or len(name) > MAX_NAME or len(model_type) > MAX_NAME:
+        if not FORBIDDEN.isdisjoint(name) or len(name) > MAX_NAME or len(model_type) > MAX_NAME:
             raise Invalid(
                 f"{name[:100]!r} cannot name a logged model.",
-                mend=f"Use at most {MAX_NAME} characters, and none of / : . % and quotes.",
+                mend=f"Use at most {MAX_NAME} characters, and none of / : . % quotes and control characters.",
             )
         ref = Ref(Kind.LOGGED_MODEL, f"m-{secrets.token_hex(16)}")
         now = _now(tx)

@@ -100,12 +100,11 @@ class ExperimentEndpoints:
 
         def work() -> Experiment:
             try:
-                made = self._experiments.create(asked.name, artifact_location=location, new=True)
+                return self._experiments.create(asked.name, artifact_location=location, tags=tags, new=True)
             except Conflict as error:
                 deleted = error.details.get("lifecycle") == Lifecycle.DELETED
                 why = " is in the deleted state; restore it or choose another name" if deleted else " already exists"
                 raise exists(f"Experiment '{asked.name}'{why}.") from None
-            return self._experiments.tag_experiment(made.ref, tags) if tags else made
 
         return {"experiment_id": str((await call.run(work)).id)}
 

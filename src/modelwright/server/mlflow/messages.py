@@ -1,8 +1,9 @@
 """Reading requests and writing answers: JSON in the manner of proto3.
 
-A request is a `Message`: a struct whose fields all have defaults. Unknown fields are ignored, an integer may come as text,
-a GET carries the same fields as query parameters. What a request must have is named in `needs`; missing and empty are the
-same. An answer leaves out what is unset or empty: answer with a struct that omits its defaults, or with a dict.
+A request is a `Message`: a struct whose fields all have defaults. Unknown fields are ignored, a null is as if the field
+were not there, an integer may come as text, and a GET carries the same fields as query parameters. What a request must have
+is named in `needs`; missing and empty are the same. An answer leaves out what is unset or empty: answer with a struct that
+omits its defaults, or with a dict.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ def read_body(body: bytes, wanted: type[M]) -> M:
         return _checked(wanted())
     try:
         return _checked(msgspec.json.decode(body, type=wanted, strict=False))
-    except msgspec.MsgspecError:
-        return _converted(_loads(body), wanted)  # a bare NaN, or something to complain of in MLflow's words
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return _converted(_loads(body), wanted)  # a bare NaN, a null, or something to complain of in MLflow's words
     except RecursionError:
         raise invalid("The request body is nested too deeply.") from None
 
@@ -92,8 +93,7 @@ def _loads(body: bytes) -> Any:
 def _converted(given: Any, wanted: type[M]) -> M:
     if not isinstance(given, Mapping):
         raise invalid("The request body is not a JSON object.")
-    known = wanted.__struct_encode_fields__
-    given = {name: value for name, value in given.items() if name in known and value is not None}
+    given = _said(given, wanted)
     try:
         return _checked(msgspec.convert(given, wanted, strict=False))
     except msgspec.ValidationError as error:
@@ -103,6 +103,19 @@ def _converted(given: Any, wanted: type[M]) -> M:
             shown = shown if len(shown) <= SEEN else shown[:SEEN] + "…"
             raise invalid(f"Invalid value {shown} for parameter '{name}' supplied: {_why(str(error))}") from None
         raise invalid(str(error)) from None
+
+
+def _said(given: Mapping[str, Any], wanted: type[Message]) -> dict[str, Any]:
+    """The fields that a message knows and that hold something, in the messages within it as well."""
+    known, within = wanted.__struct_encode_fields__, _within(wanted)
+    said = {name: value for name, value in given.items() if name in known and value is not None}
+    for name, message in within.items():
+        value = said.get(name)
+        if isinstance(value, Mapping):
+            said[name] = _said(value, message)
+        elif isinstance(value, list):
+            said[name] = [_said(each, message) if isinstance(each, Mapping) else each for each in value]
+    return said
 
 
 def _checked(message: M) -> M:
@@ -125,6 +138,29 @@ def _field(complaint: str) -> str:
 
 def _why(complaint: str) -> str:
     return complaint.partition(" - at ")[0]
+
+
+_WITHIN: dict[type[Message], Mapping[str, type[Message]]] = {}
+
+
+def _within(wanted: type[Message]) -> Mapping[str, type[Message]]:
+    """The messages that a message holds, one or a list of them, by the name of the field."""
+    if wanted not in _WITHIN:
+        kinds = msgspec.inspect.type_info(wanted)
+        assert isinstance(kinds, msgspec.inspect.StructType)
+        found = {each.encode_name: _message_in(each.type) for each in kinds.fields}
+        _WITHIN[wanted] = {name: message for name, message in found.items() if message is not None}
+    return _WITHIN[wanted]
+
+
+def _message_in(kind: msgspec.inspect.Type) -> type[Message] | None:
+    if isinstance(kind, msgspec.inspect.StructType):
+        return kind.cls if issubclass(kind.cls, Message) else None
+    if isinstance(kind, msgspec.inspect.ListType):
+        return _message_in(kind.item_type)
+    if isinstance(kind, msgspec.inspect.UnionType):
+        return next((found for each in kind.types if (found := _message_in(each)) is not None), None)
+    return None
 
 
 _LISTS: dict[type[Message], frozenset[str]] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from modelwright.core.errors import Conflict
+from modelwright.core.errors import Conflict, InUse
 from modelwright.models import CHAMPION
 from modelwright.server.mlflow import prompts
 from modelwright.server.mlflow.errors import MlflowError, exists
@@ -130,9 +130,13 @@ class RegisteredModels:
     def rename(self, asked: Rename) -> Any:
         check_name(asked.new_name)
         ref = self._look.model(asked.name).ref
-        if asked.new_name != asked.name and self._is_there(asked.new_name):
-            raise exists(f"Registered Model (name={asked.new_name}) already exists.")
-        return {"registered_model": say_model(self._registry.rename(ref, asked.new_name, reason="renamed through MLflow"))}
+        try:
+            renamed = self._registry.rename(ref, asked.new_name, reason="renamed through MLflow")
+        except InUse:
+            raise
+        except Conflict:  # somebody took it meanwhile, or holds it where this caller may not look
+            raise exists(f"Registered Model (name={asked.new_name}) already exists.") from None
+        return {"registered_model": say_model(renamed)}
 
     def delete(self, asked: Named) -> Any:
         self._registry.delete(self._look.model(asked.name).ref, reason="deleted through MLflow")
@@ -178,13 +182,6 @@ class RegisteredModels:
             self._models.drop_champion(model.ref, reason="alias deleted through MLflow")
         else:
             self._models.drop_alias(model.ref, alias, reason="alias deleted through MLflow")
-
-    def _is_there(self, name: str) -> bool:
-        try:
-            self._look.model(name)
-        except MlflowError:
-            return False
-        return True
 
     def _taken(self, name: str, tags: dict[str, str]) -> MlflowError:
         wanted = "prompt" if prompts.is_prompt(tags) else "registered model"

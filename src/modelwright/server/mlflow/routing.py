@@ -25,8 +25,11 @@ from modelwright.server.routing import PUBLIC
 logger = logging.getLogger("modelwright.server")
 
 PREFIXES = ("/api", "/ajax-api")
-ROOTS = ("/2.0/mlflow", "/2.0/mlflow-artifacts", "/3.0/mlflow")
-PLAIN = frozenset({"/health", "/version", "/get-artifact", "/model-versions/get-artifact", "/v1/traces", "/graphql"})
+ROOTS = ("/2.0/mlflow", "/2.0/mlflow-artifacts", "/3.0/mlflow", "/3.0/jobs")
+PLAIN = frozenset(
+    {"/health", "/version", "/get-artifact", "/model-versions/get-artifact", "/v1/traces", "/v1/metrics", "/graphql"}
+)
+GATEWAY = "/gateway/"  # below no prefix either
 STREAMED = tuple(  # bodies of any size, in pieces
     f"{prefix}/2.0/mlflow-artifacts/{below}/" for prefix in PREFIXES for below in ("artifacts", "mpu/part")
 )
@@ -122,7 +125,7 @@ class Endpoint:
     def __init__(self, method: str, below: str, answer: Answer, *, needs: str) -> None:
         self.method = method
         self.below = below
-        self.path = below if below in PLAIN else PREFIXES[0] + below
+        self.path = below if below in PLAIN or below.startswith(GATEWAY) else PREFIXES[0] + below
         self.answer = answer
         self.needs = needs
         self.methods = [method]
@@ -187,6 +190,8 @@ class Mlflow:
 
 def _below(path: str) -> str | None:
     """The path without its prefix, if it is one of this protocol's."""
+    if path.startswith(GATEWAY):
+        return path
     for prefix in PREFIXES:
         if path.startswith(prefix):
             rest = path[len(prefix) :]
