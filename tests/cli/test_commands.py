@@ -83,6 +83,7 @@ def test_a_list_looks_into_one_thing_and_says_where_to_go_on(mw: Any, place: str
     assert first["next"] and "--after" in mw("list", "dataset:other", "-w", place, "-n", "1").err
     diff = mw("diff", "dataset:other@1", "2", "-w", place)
     assert "added" in diff.out and "depot (1)" in diff.out
+    assert "changed  parcel=P1: depot north → south" in diff.out and "added    parcel=P2, depot=south" in diff.out
     assert mw("data", "diff", "dataset:other@1", "-w", place, "--json").json["rows"]["changed"] == 1
     assert mw("diff", "dataset:other", "-w", place).code == 2
     assert mw("list", "experiment:train", "-w", place, "--json").json["items"][0]["experiment"] == "train"

@@ -204,7 +204,9 @@ def number(value: Any) -> str:
     """A figure to four places; whole numbers with thousands apart."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "" if value is None else str(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+    if isinstance(value, int) or 1e4 <= abs(value) < 1e9:  # digits before the point are not left out: 178,600
+        return f"{value:,}" if isinstance(value, int) else f"{value:,.0f}"
+    return f"{value:.4g}"
 
 
 def span(seconds: float | None) -> str:

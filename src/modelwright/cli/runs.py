@@ -10,6 +10,7 @@ from modelwright.cli.explain import add_commands
 from modelwright.cli.options import AsJson, Reason, Where, named, parse_ref, workspace
 from modelwright.cli.output import aside, number, print_json, say, section, table, when
 from modelwright.core.errors import Invalid
+from modelwright.core.names import path_for
 from modelwright.core.refs import Kind, Ref
 
 if TYPE_CHECKING:
@@ -19,6 +20,11 @@ INDENT = "    "  # of a run within another
 SIDE_BY_SIDE = 6  # runs in one table: more do not fit a terminal
 
 
+def _experiment(text: str) -> str:
+    """An experiment by its ref, its name or its title."""
+    return named(text, Kind.EXPERIMENT) if text.startswith("experiment:") else text
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     add_commands(app, {"runs": runs_, "compare": compare, "views": views})
@@ -26,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
 def runs_(
     experiment: Annotated[
-        str | None, typer.Argument(metavar="[EXPERIMENT]", help="Of one: delay, or experiment:delay.", show_default=False)
+        str | None, typer.Argument(metavar="[EXPERIMENT]", help="Of one, by its name, title or ref.", show_default=False)
     ] = None,
     filter_: Annotated[
         str,
@@ -56,7 +62,7 @@ def runs_(
     with workspace(where) as rooms:
         page = rooms.experiments.search(
             asked,
-            experiments=None if experiment is None else [named(experiment, Kind.EXPERIMENT)],
+            experiments=None if experiment is None else [_experiment(experiment)],
             order=order or [],
             limit=limit,
             after=after,
@@ -112,14 +118,14 @@ def compare(
 
 
 def views(
-    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Whose views: delay, or experiment:delay.")],
+    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Whose views: its name, title or ref.")],
     forget: Annotated[str | None, typer.Option(metavar="NAME", help="Forget this one.", show_default=False)] = None,
     reason: Reason = "",
     where: Where = None,
     as_json: AsJson = False,
 ) -> None:
     """List the saved views of an experiment's runs, with the address of each on the server's pages; or forget one."""
-    name = named(experiment, Kind.EXPERIMENT)
+    name = path_for(_experiment(experiment))
     with workspace(where) as rooms:
         if forget is not None:
             gone = rooms.views.delete(name, forget, reason=reason)

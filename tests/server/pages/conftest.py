@@ -15,7 +15,7 @@ import pytest
 from modelwright.core.principals import Principal
 from modelwright.core.refs import Ref
 from modelwright.evaluation.records import Estimate
-from modelwright.experiments.records import PARENT_TAG
+from modelwright.experiments.records import PARENT_TAG, DatasetRead
 from modelwright.features import FeatureView
 from modelwright.models.records import Profile, Stage
 from modelwright.monitoring.records import Aspect, ColumnResult, PerformanceRule, Period, Watch, WindowResult
@@ -104,6 +104,11 @@ def _data_to_models(workspace: Workspace, folder: Path) -> list[Ref]:
         outer = workspace.experiments.start("sweep", name="outer").id
         inner = [workspace.experiments.start("sweep", name=f"fold {n}", tags={PARENT_TAG: outer}).id for n in range(3)]
         workspace.experiments.start("sweep", name="innermost", tags={PARENT_TAG: inner[0]})
+        read = workspace.experiments.start("read")
+        seen = DatasetRead(
+            name="prices", digest="8c2a", source_type="s3", source="s3://lake", tags={"mlflow.data.context": "training"}
+        )
+        workspace.experiments.log(read.ref, datasets=[seen])
         first = workspace.datasets.add("delays", table(300), key="id", time_column="at", tags={"source": "a file"})
         data = workspace.datasets.add("delays", table(400), checks=checks, description="Arrivals and how late they were.")
         assert first.ref != data.ref

@@ -49,6 +49,10 @@ def test_a_dataset_shows_what_changed_and_which_check_warned(browse: httpx.Clien
     page = said(browse, "/datasets/delays@2?against=1")
     assert "Changes from @1 to @2" in page
     assert "warn" in page and "range(x)" in page
+    assert re.search(r"added id 300, at 2013-05-13 12:00, x \d", page)
+    drawn = re.findall(r'class="shape".*?<title>(.*?)</title>', browse.get("/datasets/delays@2?against=1").text)
+    assert any(re.fullmatch(r"Distribution of x before and after: 0\.\d+ to 9\.\d+", each) for each in drawn)
+    assert any(re.fullmatch(r"Distribution of origin before and after: \w+ 33\.3\s% → 33\.\d\s%", each) for each in drawn)
 
 
 def test_a_view_shows_what_its_features_matter_to_models_and_what_it_costs(browse: httpx.Client) -> None:
@@ -69,6 +73,32 @@ def test_a_view_shows_where_models_live_on_its_features_and_how_far_each_drifted
     page = said(browse, "/features/numbers@1")
     assert re.search(r"Live in .*?delay@\d x, y .*?production since \d", page)
     assert re.search(r"x FP64 .*? drifted 0\.3", page) and re.search(r"y FP64 .*? steady 0\.0", page)
+
+
+def test_a_run_shows_what_mlflow_says_that_it_read(browse: httpx.Client, site: Any) -> None:
+    run = site.workspace.experiments.search("", experiments=["read"]).items[0]
+    page = said(browse, f"/runs/{run.id}")
+    assert "Runs of read" in page and "Read besides prices training, digest 8c2a, from s3" in page
+
+
+def test_the_addresses_that_mlflow_prints_lead_to_our_pages(browse: httpx.Client, site: Any) -> None:
+    run = site.workspace.experiments.search("", experiments=["sweep"], limit=1).items[0]
+    sweep = f"/experiments/{run.experiment_id}"
+    leads = {
+        f"{sweep}/runs/{run.id}": f"/runs/{run.id}",
+        f"{sweep}/runs/{run.id}/artifacts/a": f"/runs/{run.id}",
+        sweep: "/runs?experiment=sweep",
+        f"{sweep}/traces": "/traces?experiment=sweep",
+        f"{sweep}/traces?selectedEvaluationId=tr-1": "/traces/tr-1",
+        f"{sweep}/models/m-{'a' * 32}": f"/record/logged-model:m-{'a' * 32}",
+        "/models/delay/versions/2": "/models/delay@2",
+        "/models/delay": "/models/delay",
+        "/prompts/hello": "/models/hello",
+        "//elsewhere.example/": "/",
+        "https://elsewhere.example": "/",
+    }
+    assert {at: browse.get("/mlflow", params={"at": at}).headers["location"] for at in leads} == leads
+    assert browse.get("/mlflow", params={"at": "/experiments/999"}).status_code == 404
 
 
 def test_a_dataset_of_files_shows_them_the_largest_first(browse: httpx.Client) -> None:

@@ -14,13 +14,14 @@ from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import encode_text
 
 if TYPE_CHECKING:
-    from modelwright.datasets.records import DatasetDiff, DatasetVersion, FilesDiff
+    from modelwright.datasets.records import DatasetDiff, DatasetVersion, FilesDiff, RowsDiff
     from modelwright.features.records import Cost, ViewDiff, ViewUse, ViewVersion
     from modelwright.openlineage.records import Party
     from modelwright.workspace import Workspace
 
 COSTS = ("source", "stored online", "materialised in", "joined in", "reads a day")  # what a view costs
 SHOWN = 100  # files that are listed to a person
+VALUE = 60  # characters of a value in a sample
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 
@@ -121,6 +122,7 @@ class DatasetFace(Face):
                 "rows changed in": [f"{name} ({count:,})" for name, count in rows.changed_by_column.items()],
             },
         )
+        section(["", "row"], _sampled(rows))
         moved = [each for each in found.distributions if each.level != "none"]
         if moved:
             section(
@@ -141,6 +143,7 @@ class DatasetFace(Face):
                 right=("psi", "distance", "mean before", "mean after", "missing before", "missing after"),
             )
         elif found.distributions:
+            say("")
             say("  No column's distribution moved.")
 
     def retire(self, rooms: Workspace, ref: Ref, successor: Ref | None, reason: str) -> DatasetVersion:
@@ -214,6 +217,24 @@ class FeaturesFace(Face):
 
     def retire(self, rooms: Workspace, ref: Ref, successor: Ref | None, reason: str) -> ViewVersion:
         return rooms.features.retire(ref, successor=successor, reason=reason)
+
+
+def _sampled(rows: RowsDiff) -> list[list[str]]:
+    """The first rows of each kind of change: of those that changed the key and what changed, of others their values."""
+
+    def told(values: dict[str, Any]) -> str:
+        return ", ".join(f"{name}={_value(value)}" for name, value in values.items())
+
+    lines = []
+    for each in rows.changed_sample:
+        changes = ", ".join(f"{name} {_value(each.before.get(name))} → {_value(new)}" for name, new in each.after.items())
+        lines.append(["changed", f"{told(each.key)}: {changes}"])
+    lines += [["added", told(each)] for each in rows.added_sample]
+    return lines + [["removed", told(each)] for each in rows.removed_sample]
+
+
+def _value(value: Any) -> str:
+    return "missing" if value is None else str(moment_text(value))[:VALUE]
 
 
 def _tell_files(found: DatasetDiff, files: FilesDiff) -> None:

@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from modelwright.cli.kinds.base import Changes, Face, changes, standing
-from modelwright.cli.output import day, facts, number, say, section, size, span, when
+from modelwright.cli.output import facts, number, say, section, size, span, when
 from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
 
 if TYPE_CHECKING:
     from modelwright.experiments.logged.records import LoggedModel
-    from modelwright.experiments.records import Comparison, Experiment, Run
+    from modelwright.experiments.records import Comparison, DatasetRead, Experiment, Run
     from modelwright.pipelines.records import Execution, PipelineVersion
     from modelwright.workspace import Workspace
 
+TAG = 200  # characters of a tag that are shown
 SHOWN_ERROR = 4000  # characters of an error's end, where a traceback says what happened
 
 
@@ -55,14 +56,22 @@ class ExperimentFace(Face):
         return rooms.experiments.tag_experiment(ref, tags).tags
 
     def row(self, item: Experiment) -> Sequence[Any]:
-        return [item.name, item.runs, when(item.last_run_at), when(item.created_at), item.created_by, item.description]
+        about = ": ".join(each for each in (item.title if item.title != item.name else "", item.description) if each)
+        return [item.name, item.runs, when(item.last_run_at), when(item.created_at), item.created_by, about]
+
+
+def _read(dataset: DatasetRead) -> str:
+    """What a run read that no version of ours is: its name, what for, its digest and where from."""
+    context = dataset.tags.get("mlflow.data.context")
+    said = [context, f"digest {dataset.digest}", dataset.source_type and f"from {dataset.source_type}"]
+    return f"{dataset.name} ({', '.join(each for each in said if each)})"
 
 
 class RunFace(Face):
     """Runs of experiments."""
 
     kind = Kind.RUN
-    columns = ("run", "experiment", "status", "began", "figures")
+    columns = ("run", "name", "experiment", "status", "began", "figures")
 
     def show(self, rooms: Workspace, ref: Ref) -> Run:
         return rooms.experiments.show(ref)
@@ -79,13 +88,15 @@ class RunFace(Face):
                 "began": f"{when(found.started_at)} by {found.created_by}",
                 "took": span(found.seconds),
                 "inputs": "\n".join(map(str, found.inputs)),
+                "read besides": "\n".join(map(_read, found.datasets)),
                 "outputs": "\n".join(map(str, found.outputs)),
+                "models": "\n".join(f"logged-model:{each.model} ({each.role.value})" for each in found.models),
                 "code": f"{code.commit[:12]} on {code.branch}{', with uncommitted changes' if code.dirty else ''}"
                 if code.commit
                 else None,
                 "seeds": [f"{name}={value}" for name, value in code.seeds.items()],
                 "machine": f"{machine.processor}, {machine.cores} cores, {size(machine.memory)}" if machine else None,
-                "tags": [f"{key}={value}" for key, value in found.tags.items()],
+                "tags": [f"{key}={value}"[:TAG] for key, value in found.tags.items()],
                 "error": found.error,
             },
         )
@@ -102,7 +113,7 @@ class RunFace(Face):
 
     def row(self, item: Run) -> Sequence[Any]:
         shown = [f"{m.name} {number(m.figure)}" for m in list(item.metrics.values())[:3]]
-        return [item.id, item.experiment, item.status.value, day(item.started_at), "\n".join(shown)]
+        return [item.id, item.name, item.experiment, item.status.value, when(item.started_at), "\n".join(shown)]
 
     def diff(self, rooms: Workspace, before: Ref, after: Ref) -> Comparison:
         return rooms.experiments.compare([before, after])
@@ -143,7 +154,7 @@ class LoggedModelFace(Face):
                 "said": found.status_message,
                 "logged": f"{when(found.created_at)} by {found.created_by}",
                 "files": found.artifact_location,
-                "tags": [f"{key}={value}"[:200] for key, value in found.tags.items()],
+                "tags": [f"{key}={value}"[:TAG] for key, value in found.tags.items()],
             },
         )
         if found.params:

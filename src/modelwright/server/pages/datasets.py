@@ -14,6 +14,7 @@ from modelwright.core.wire import decode
 from modelwright.datasets import CheckReport, DatasetFile, DatasetMerge, DatasetVersion, ancestors
 from modelwright.server.pages.lineage import lineage_of
 from modelwright.server.pages.render import PER_PAGE, known, named, turning
+from modelwright.server.pages.shapes import shapes
 from modelwright.workspace import Workspace
 
 EARLIER = 20  # versions listed on a page
@@ -39,11 +40,13 @@ def version(workspace: Workspace, request: Request) -> dict[str, Any]:
     checks = workspace.datasets.checks(found.ref)
     against, other = (request.query_params.get(name, "") for name in ("against", "merge"))
     versions = workspace.datasets.versions(found.ref.whole, Filter(limit=EARLIER)).items
+    profile = known(lambda: workspace.datasets.profile(found.ref))
+    diff = workspace.datasets.diff(Ref.parse(f"dataset:{found.ref.name}@{against}"), found.ref) if against else None
     return {
         "version": found,
         "permits": workspace.privacy.permits(found.ref) if found.is_table else [],
         "largest": _largest(workspace, found),
-        "profile": known(lambda: workspace.datasets.profile(found.ref)),
+        "profile": profile,
         "checks": checks,
         "report": _report(workspace, checks[0].report) if checks and checks[0].report else None,
         "contract": workspace.contracts.of(found.ref),
@@ -51,7 +54,8 @@ def version(workspace: Workspace, request: Request) -> dict[str, Any]:
         "versions": versions,
         "apart": _apart(versions, found),
         "previous": _previous(workspace, found),
-        "diff": workspace.datasets.diff(Ref.parse(f"dataset:{found.ref.name}@{against}"), found.ref) if against else None,
+        "diff": diff,
+        "shapes": shapes(diff, known(lambda: workspace.datasets.profile(diff.before)), profile) if diff else {},
         "merge": _merge(workspace, found, other) if other else None,
         "lineage": lineage_of(workspace, found.ref),
         "events": workspace.record.history(found.ref).items[:20],

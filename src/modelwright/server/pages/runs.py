@@ -27,6 +27,9 @@ TREE = "tree"
 NESTINGS = {TREE: "nested in their runs", "outermost": "outermost runs alone", "flat": "one below the other"}
 NESTED = 50  # runs within a run that its page names
 SHOWN = 3  # metrics in the list
+TOLD_TAGS = frozenset(
+    {PARENT_TAG, "mlflow.loggedArtifacts", "mlflow.datasets", "mlflow.log-model.history"}
+)  # said elsewhere
 CHARTED = 200  # runs drawn as lines and points: the first of the list's order
 
 
@@ -66,6 +69,7 @@ def index(workspace: Workspace, request: Request) -> dict[str, Any]:
     if query.get("charts"):
         many = _found(workspace, asked, limit=CHARTED, after=None)[0].items
     charts = _charts_of(many, query) if many else {"parallel": None, "scatter": None, "names": [], "x": "", "y": ""}
+    experiments = workspace.experiments.list_experiments(Filter(limit=100)).items
     return {
         "page": page,
         "rows": workspace.experiments.tree(page.items) if nesting == TREE else [NestedRun(run=run) for run in page.items],
@@ -77,7 +81,8 @@ def index(workspace: Workspace, request: Request) -> dict[str, Any]:
         "charts": charts,
         "charted": bool(charts["parallel"] or charts["scatter"]),
         "drawn": len(many),
-        "experiments": workspace.experiments.list_experiments(Filter(limit=100)).items,
+        "experiments": experiments,
+        "titles": {each.name: each.title for each in experiments},
         "turning": turning(request, page.next),
         "query": query,
         "views": _views(workspace, asked.experiment),
@@ -160,6 +165,8 @@ def run(workspace: Workspace, request: Request) -> dict[str, Any]:
     charts = curves_of(workspace, {found.name: found.ref}, curved)
     return {
         "run": found,
+        "title": workspace.experiments.experiment(Ref(Kind.EXPERIMENT, found.experiment)).title,
+        "tags": {name: value for name, value in found.tags.items() if name not in TOLD_TAGS},
         "parent": _parent(workspace, found),
         "nested": workspace.experiments.search(
             f"tags.`{PARENT_TAG}` = '{found.id}'", experiments=[found.experiment], limit=NESTED

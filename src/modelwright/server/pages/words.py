@@ -20,6 +20,8 @@ from modelwright.store.records import Event
 THIN = "\u2009"
 _ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")  # a ULID
 DASH = "–"
+LARGE = 1e9  # from here on with an exponent
+CELL = 80  # characters of a value in a row
 
 
 def moment(at: datetime | None) -> Markup:
@@ -59,7 +61,9 @@ def figure(value: Any, digits: int = 4) -> str:
         return _moment(str(value))
     if isinstance(value, int):
         return count(value)
-    return _signed(f"{value:.{digits}g}" if abs(value) < 1e6 else f"{value:.3e}")
+    if 10**digits <= abs(value) < LARGE:  # digits before the point are not left out: 178600 and not 1.786e+05
+        return count(round(value))
+    return _signed(f"{value:.{digits}g}" if abs(value) < LARGE else f"{value:.3e}")
 
 
 def _moment(text: str) -> str:
@@ -67,6 +71,14 @@ def _moment(text: str) -> str:
         return text
     day, minute, second, part = found[1], found[2], found[3] or ":00", (found[4] or "").rstrip("0.")
     return f"{day} {minute}" + (f"{second}{part}" if part or second != ":00" else "")
+
+
+def cell(value: Any) -> str:
+    """A value of a row as it is, shortened where it is long; a missing one is said to be."""
+    if value is None:
+        return "missing"
+    text = _moment(str(value))
+    return text if len(text) <= CELL else f"{text[: CELL - 1]}…"
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -170,6 +182,7 @@ def bars(counts: Sequence[int], label: str) -> Markup:
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "bars": bars,
+    "cell": cell,
     "moment": moment,
     "day": day,
     "figure": figure,

@@ -61,6 +61,11 @@
     }
   }
 
+  // MLflow's client prints addresses such as /#/experiments/3/runs/ab12: they lead to our page of the same thing.
+  const lead = () => { if (location.hash.startsWith("#/")) location.replace("/mlflow?at=" + encodeURIComponent(location.hash.slice(1))); };
+  addEventListener("hashchange", lead);
+  lead();
+
   document.addEventListener("DOMContentLoaded", () => {
     for (const button of document.querySelectorAll("button.fold")) {
       button.hidden = false;
