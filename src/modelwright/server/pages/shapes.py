@@ -47,9 +47,7 @@ def shape(before: ColumnProfile, after: ColumnProfile) -> Markup | None:
 
 def _end(which: Any, before: ColumnProfile, after: ColumnProfile) -> Any:
     """The least or the greatest of both sides."""
-    return which(
-        each for each in (getattr(side, f"{which.__name__}imum") for side in (before, after)) if each is not None
-    )
+    return which(each for each in (getattr(side, f"{which.__name__}imum") for side in (before, after)) if each is not None)
 
 
 def _binned(histogram: Histogram, low: float, high: float, bins: int) -> Shares:
