@@ -147,6 +147,7 @@ class ExperimentEndpoints:
     async def delete_tag(self, call: Call) -> Any:
         """Take one tag away."""
         asked = await call.message(DeleteTag)
+        check_key(asked.key)
         found = await self._active(call, asked.experiment_id)
         if asked.key not in found.tags:
             raise missing(f"No tag with name: {asked.key} in experiment with id {asked.experiment_id}")

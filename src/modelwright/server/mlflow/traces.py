@@ -13,7 +13,7 @@ from modelwright.core.refs import Kind, Ref
 from modelwright.experiments import Experiment, Lifecycle
 from modelwright.server.mlflow.errors import MlflowError, invalid, missing
 from modelwright.server.mlflow.keys import experiment_number
-from modelwright.server.mlflow.messages import Message
+from modelwright.server.mlflow.messages import SEEN, Message
 from modelwright.server.mlflow.routing import Call, Endpoint
 from modelwright.server.mlflow.trace_forms import (
     AssessmentMessage,
@@ -479,7 +479,7 @@ def _query(asked: Metrics) -> FigureQuery:
         view = msgspec.convert(asked.view_type.lower(), View)
         summaries = msgspec.convert(how, list[Summary])
     except msgspec.ValidationError as error:
-        raise invalid(f"Not a view or an aggregation of traces' metrics: {error}.") from None
+        raise invalid(f"Not a view or an aggregation of traces' metrics: {str(error)[:SEEN]}.") from None
     return FigureQuery(
         view=view,
         metric=asked.metric_name,
