@@ -84,6 +84,19 @@ def test_distinct_counts_are_exact_for_few_and_within_their_error_for_many(n):
     assert found.exact is (n <= 1024)
 
 
+@pytest.mark.parametrize("further", [100, 2000])
+def test_a_batch_that_begins_with_few_is_counted_to_its_end(further):
+    few = np.arange(1000, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    others = np.arange(1000, 1000 + further, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    together, apart = Distinct(), Distinct()
+    together.add(np.concatenate([np.tile(few, 20), others, others]))
+    for some in (few, others):
+        apart.add(some)
+    assert together.exact is apart.exact is (further <= 24)
+    assert together.count() == apart.count()
+    assert abs(together.count() - 1000 - further) <= 3 * ERROR * together.count()
+
+
 @given(st.lists(st.lists(st.integers(-3000, 3000), max_size=3000), min_size=3, max_size=3), st.integers(1, 2000))
 def test_distinct_counts_and_exact_figures_do_not_depend_on_the_order_of_merging(lists, spread):
     lists = [[*each, *range(number * spread)] for number, each in enumerate(lists)]

@@ -89,9 +89,13 @@ def described(
 
     Stretches of rows that `before` has too are not profiled again.
     """
-    profile = _profile(blobs, [path for path, _ in files], quoted(about.columns, about.findings, before), before)
+    paths = [path for path, _ in files]
     with Packer(blobs, known) as packer:
-        entries = _stored(packer, [path for path, _ in files])
+        digests = _cut(packer, paths)
+        packer.send()  # the disk has its time while the processor has this
+        profile = _profile(blobs, paths, quoted(about.columns, about.findings, before), before)
+        packer.flush()
+        entries = _entries(packer, paths, digests)
         manifest, _ = write_manifest(blobs, packer, entries)
     parts = [
         Part(digest=entry.digest.hex(), rows=count, bytes=entry.size)
@@ -210,8 +214,16 @@ def surest(findings: Sequence[Finding]) -> list[Finding]:
 
 def _stored(packer: Packer, files: Sequence[Path], *, first: int = 0) -> list[Entry]:
     """Parts as chunks, cut at the borders of their pages; the number of the first of them names them."""
-    digests = [[packer.add(piece) for piece in pieces(file, page_borders(file))] for file in files]
+    digests = _cut(packer, files)
     packer.flush()
+    return _entries(packer, files, digests, first=first)
+
+
+def _cut(packer: Packer, files: Sequence[Path]) -> list[list[bytes]]:
+    return [[packer.add(piece) for piece in pieces(file, page_borders(file))] for file in files]
+
+
+def _entries(packer: Packer, files: Sequence[Path], digests: Sequence[list[bytes]], *, first: int = 0) -> list[Entry]:
     return [
         Entry(f"{number:06}.parquet", file.stat().st_size, digest_of(each), False, [packer.where(one) for one in each])
         for number, (file, each) in enumerate(zip(files, digests, strict=True), first)

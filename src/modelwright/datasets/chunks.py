@@ -209,7 +209,7 @@ class Packer:
         self._ahead[digest] = size
         self._size += size
         if self._size >= PACK:
-            self._send()
+            self.send()
 
     def has(self, digest: bytes) -> bool:
         """Whether a chunk is stored, and its pack is there."""
@@ -241,9 +241,10 @@ class Packer:
             self._keep(self._blobs.put(self._room[: self._size]), self._ahead)
             self._ahead, self._size = {}, 0
 
-    def _send(self) -> None:
-        """Have what was added stored, once what was sent before is."""
-        assert self._room is not None
+    def send(self) -> None:
+        """Have what was added stored from now on, by the thread beside, once what was sent before is."""
+        if self._room is None or not self._ahead:
+            return
         self._settle()
         self._beside = self._beside or ThreadPoolExecutor(1, "packs")
         self._storing = self._beside.submit(copy_context().run, self._blobs.put, self._room[: self._size])

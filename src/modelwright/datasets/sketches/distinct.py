@@ -15,6 +15,7 @@ PRECISION: Final = 12
 REGISTERS: Final = 1 << PRECISION
 FEW: Final = 1024  # hashes that are kept as they are
 ERROR: Final = 1.04 / math.sqrt(REGISTERS)  # the standard error of an estimate: 1.6 %; 99 of 100 lie within 2.6 of it
+_LOOKED_AT: Final = 4 * FEW  # hashes that tell, in most cases, that there are more than a few
 _BITS: Final = 64 - PRECISION  # of a hash that do not choose the register
 
 
@@ -33,10 +34,13 @@ class Distinct:
     def add(self, hashes: Any) -> None:
         """Take in hashes, in any order, each any number of times."""
         if self.registers is None:
-            self.few = np.union1d(self.few, hashes)
-            if len(self.few) <= FEW:
+            seen = _once(np.concatenate([self.few, hashes[:_LOOKED_AT]]))
+            if len(seen) <= FEW and len(hashes) > _LOOKED_AT:
+                seen = _once(np.concatenate([seen, hashes[_LOOKED_AT:]]))
+            if len(seen) <= FEW:
+                self.few = seen
                 return
-            hashes, self.few = self.few, np.zeros(0, np.uint64)
+            hashes, self.few = np.concatenate([self.few, hashes]), np.zeros(0, np.uint64)
             self.registers = np.zeros(REGISTERS, np.uint8)
         least = int(self.registers.min())
         if least > 1:  # what cannot raise any register need not be looked at
@@ -66,6 +70,12 @@ class Distinct:
             z = 0.5 * (z + held[k])
         z += REGISTERS * _sigma(held[0] / REGISTERS)
         return round(REGISTERS**2 / (2 * math.log(2) * z))
+
+
+def _once(hashes: Any) -> Any:
+    """In order, each once: by sorting, which takes NumPy a fraction of what `unique` does."""
+    ordered = np.sort(hashes)
+    return ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered
 
 
 def _sigma(x: float) -> float:
