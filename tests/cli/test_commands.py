@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from modelwright.client import connect
 from modelwright.core.refs import Ref
+from modelwright.traces import Span, SpanBatch, SpanStatus
 
 LOW = ["autonomy=person-decides", "people=none", "money=none", "undo=at-once", "rights=no", "safety=no"]
 LOW += ["personal_data=none", "vulnerable=no", "regulated=no", "outside=no"]
@@ -243,6 +245,42 @@ def test_incidents_from_report_to_resolution(mw: Any, place: str) -> None:
     assert mw("incident", "list", *at).out == "" and "resolved" in mw("incident", "list", "--all", *at).out
     assert mw("show", "incident:1", *at).code == 0 and mw("alerts", *at, "--json").json["items"] == []
     assert mw("alerts", "-a", "7", *at).code == 3
+
+
+def test_webhooks_are_made_changed_and_deleted(mw: Any, project: Path) -> None:
+    at = ("-w", project)
+    nothing = mw("webhook", "create", "chat", "https://hooks.example.org/x", *at, "--json")
+    assert nothing.code == 2 and "--event" in nothing.error["mend"]
+    made = mw("webhook", "create", "chat", "https://hooks.example.org/x", "--event", "models", "--secret", "s3", *at)
+    assert made.code == 0 and made.out.endswith("is told of models from now on, signed.\n")
+    hook = mw("list", "webhook", *at, "--json").json["items"][0]["id"]
+    assert "chat" in mw("list", "webhook", *at).out
+    changed = mw("webhook", "change", hook, "--disable", "--event", "deployments", *at, "--json").json
+    assert (changed["status"], changed["events"], changed["signed"]) == ("disabled", ["deployments"], True)
+    shown = mw("show", f"webhook:{hook}", *at)
+    assert "disabled" in shown.out and "with a secret" in shown.out and "s3" not in shown.out
+    assert mw("webhook", "deliveries", hook, *at).err.startswith("Nothing was sent")
+    assert mw("webhook", "redeliver", hook, "none", *at).code == 3
+    assert mw("webhook", "delete", hook, *at).code == 2 and mw("webhook", "delete", hook, "-y", *at).code == 0
+    assert mw("list", "webhook", *at, "--json").json["items"] == []
+
+
+def test_traces_are_found_and_shown_span_by_span(mw: Any, project: Path) -> None:
+    at, hour = ("-w", project), 3_600_000_000_000
+    with connect(project) as rooms:
+        chat = rooms.experiments.create("chat").ref
+        inner = Span(trace="a" * 32, id="2" * 16, parent="1" * 16, name="ask", start=hour, end=hour + 2_000_000)
+        outer = Span(
+            trace="a" * 32, id="1" * 16, name="answer", start=hour, end=2 * hour, status=SpanStatus.ERROR, message="no"
+        )
+        rooms.traces.log(chat, [SpanBatch(spans=[outer, inner])])
+    found = mw("traces", "chat", "--filter", "status = 'ERROR'", *at, "--json").json["items"]
+    assert [each["id"] for each in found] == ["tr-" + "a" * 32]
+    assert "answer" in mw("traces", *at).out and "answer" in mw("list", "trace", *at).out
+    assert mw("traces", "chat", "--filter", "status = 'OK'", *at).err == "There is none.\n"
+    told = mw("show", "trace:tr-" + "a" * 32, *at).out
+    assert re.search(r"answer +error +3600\.0 s +no\n  ask +unset +2 ms", told)
+    assert mw("traces", "nobody", *at).code == 3
 
 
 def test_policies_are_shown_simulated_and_adopted(mw: Any, place: str, tmp_path: Path) -> None:

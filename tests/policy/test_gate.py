@@ -68,6 +68,13 @@ def test_every_dataset_version_upstream_is_asked_for_its_checks(office: Office, 
     assert report.requirements[0].mend == "mw data check dataset:raw@1"
 
 
+def test_where_no_dataset_is_known_it_is_said_how_one_comes_to_be(office: Office) -> None:
+    model = office.add("ada", "model:other")
+    first = office.policy("ada").gate(model.ref, "promote", environment="staging").requirements[0]
+    assert first.reason == "no dataset version is known in the lineage of model:other@1"
+    assert first.mend.startswith("Register it again with the dataset versions")
+
+
 def test_the_comparison_must_be_with_the_champion_of_the_moment(office: Office, ready: Version) -> None:
     with office.caller("ada").transaction(write=True) as tx:
         catalog.set_alias(tx, ready.ref, "champion")

@@ -26,6 +26,7 @@ ROOMS: Final = {
     "governance": "modelwright.governance:Governance",
     "minimisation": "modelwright.governance.minimisation:Minimisation",
     "retention": "modelwright.governance.retention:Retention",
+    "webhooks": "modelwright.webhooks:Webhooks",
 }
 
 
@@ -55,7 +56,7 @@ def find(operation: str) -> Operation[Any, Any, Any, Any]:
 def add_commands(app: typer.Typer, commands: Mapping[str, Callable[..., None]]) -> None:
     """Add commands under their names."""
     for name, command in commands.items():
-        app.command(name)(command)
+        app.command(name, short_help=_first_sentence(command.__doc__))(command)
 
 
 def add_group(app: typer.Typer, name: str, about: str, commands: Mapping[str, Callable[..., None]]) -> None:
@@ -65,11 +66,17 @@ def add_group(app: typer.Typer, name: str, about: str, commands: Mapping[str, Ca
     app.add_typer(group, name=name)
 
 
+def _first_sentence(text: str | None) -> str | None:
+    """What a group's help says of a command: a whole sentence, which is broken into lines and not cut off."""
+    return None if not text else " ".join(text.split("\n\n")[0].split()).partition(". ")[0].rstrip(".") + "."
+
+
 def explain(app: typer.Typer) -> None:
     """Give every command that is one operation the operation's words as help."""
     for each in app.registered_commands:
         if each.callback is not None and (operation := operation_of(each.callback)):
             each.help = (find(operation).__doc__ or "").replace("`", "")
+            each.short_help = _first_sentence(each.help)
     for group in app.registered_groups:
         if group.typer_instance is not None:
             explain(group.typer_instance)

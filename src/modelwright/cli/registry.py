@@ -38,6 +38,7 @@ SECTIONS: Final[dict[str, dict[str, Command]]] = {
         "runs": Command("runs", "read", "Search runs, each below the run that it is nested in."),
         "compare": Command("runs", "read", "Set runs side by side, against a baseline."),
         "views": Command("runs", "read", "List the saved views of an experiment's runs."),
+        "traces": Command("outside", "read", "Search traces of programs, the newest first."),
         "lineage": Command("look", "read", "What a version came from and what came from it.", "record.lineage"),
         "history": Command("look", "read", "Everything that touched a thing.", "record.history"),
         "live": Command("look", "read", "Say what was live at a moment.", "deployments.live"),
@@ -81,6 +82,7 @@ SECTIONS: Final[dict[str, dict[str, Command]]] = {
         "kill": Command("operate", "kill", "Turn the kill switch.", "deployments.switch"),
         "alerts": Command("operate", "read", "List alerts; acknowledge one."),
         "incident": Command("operate", "use", "Report, show, note, contain or resolve an incident."),
+        "webhook": Command("outside", "grant", "Tell others of events; see what was sent to them."),
     },
     "Keep": {
         "audit": Command("keep", "audit.read", "Read, verify, export and sign the ledger."),

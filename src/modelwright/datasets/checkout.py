@@ -91,7 +91,14 @@ def check_out(
     if blocked and not force:
         first = sorted(blocked)[0]
         raise Conflict(
-            f"{len(blocked)} files in {root} are not as they were put there, such as {first!r}.",
+            f"{first!r} in {root} is not as it was put there"
+            + (
+                f", nor are {len(blocked) - 1:,} other files."
+                if len(blocked) > 2
+                else ", nor is another."
+                if len(blocked) > 1
+                else "."
+            ),
             mend="Add them as a version first, or say --force to lose them.",
             details={"files": sorted(blocked)[:100]},
         )

@@ -57,7 +57,10 @@ def _read_file(path: Path, plan: TypePlan, form: CsvFormat) -> Any:
         try:
             return stored_form(pq.read_table(path, page_checksum_verification=True), plan.declared, str(path))
         except (pa.ArrowException, OSError) as error:  # Arrow says OSError of pages that it cannot unpack
-            raise Invalid(f"{path} is not a readable Parquet file: {error}.") from None
+            raise Invalid(
+                f"{path} is not a readable Parquet file: {str(error).rstrip('.')}.",
+                mend="Write it again; what was there before is as it was.",
+            ) from None
     if path.suffix.lower() in CSV:
         if path.stat().st_size == 0:
             raise Invalid(f"{path} is empty: not even a header.")

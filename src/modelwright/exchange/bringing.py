@@ -23,6 +23,7 @@ from modelwright.experiments.artifacts import media_type_of
 from modelwright.experiments.filenames import BadFileName, check_file_name
 from modelwright.experiments.intake import ForeignExperiment, ForeignRun, Incoming, Intake, Series
 from modelwright.models.intake import ALIAS_TAG, ForeignModel, ForeignVersion, ModelIntake, Registered
+from modelwright.models.records import PROMPT_TAG
 
 if TYPE_CHECKING:
     from modelwright.exchange.sources import Source
@@ -254,6 +255,8 @@ class Bringing:
     def _version_files(self, version: ForeignVersion) -> dict[str, str]:
         """The digests of a version's files, by their paths; none where they cannot be had."""
         whose = f"{version.name} version {version.number}"
+        if version.tags.get(PROMPT_TAG, "").lower() == "true":
+            return {}  # its text is a tag
         try:
             place = self._version_place(version)
             files = [] if place is None else [each for each in place.files() if self._can_be_named(each, whose)]

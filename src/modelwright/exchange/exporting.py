@@ -140,7 +140,7 @@ class Exporting:
             )
         if self._unloadable:
             notes.append(
-                f"{self._unloadable} versions have no MLmodel, which MLflow needs to load them: their files are there."
+                f"Versions without an MLmodel, which MLflow needs to load them: {self._unloadable}; their files are there."
             )
         return notes
 

@@ -186,13 +186,17 @@ class Governance(Room):
         known = [piece for each in live for piece in queries.latest_by_kind(tx, each.model)]
         everything = evidence.about(tx, version.ref.whole)
         profile = version.profile
-        gaps = [name for name, held in (("owner", profile.owner), ("purpose", profile.purpose)) if not held]
+        gaps = [
+            name
+            for name, held in (("owner", profile.owner), ("purpose", profile.purpose))
+            if not held and not version.is_prompt
+        ]
         return InventoryEntry(
             model=version.ref,
             owner=profile.owner,
             purpose=profile.purpose,
             tier=self._policy.tier(version.ref).value,
-            stage=version.stage.value,
+            stage="prompt" if version.is_prompt else version.stage.value,
             live=live,
             last_evidence=everything[0].created_at if everything else None,
             failing=sorted({piece.kind for piece in known if piece.verdict.value == "fail"}),

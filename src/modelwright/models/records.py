@@ -18,6 +18,8 @@ from modelwright.store.records import State, Version
 
 CHAMPION = "champion"  # what is live in production; it moves only to a version that the production gate let through
 
+PROMPT_TAG, PROMPT_TEXT = "mlflow.prompt.is_prompt", "mlflow.prompt.text"  # as MLflow's protocol marks prompts
+
 
 class Stage(StrEnum):
     """How far a version has come."""
@@ -176,6 +178,11 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
             aliases=version.aliases,
             tags=version.tags,
         )
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether it is a prompt, which MLflow's protocol keeps as a model with a tag: a text, which no gate waits for."""
+        return self.tags.get(PROMPT_TAG, "").lower() == "true"
 
     @property
     def manifest(self) -> Manifest:

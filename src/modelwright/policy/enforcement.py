@@ -44,10 +44,11 @@ def refusal(report: GateReport) -> Refused:
     lines = [f"  {r.id}: {r.reason}" + (f" ({r.mend})" if r.mend else "") for r in report.unmet]
     count, total = len(report.unmet), len(report.requirements)
     where = f" to {report.environment}" if report.environment else ""
+    asked = f"{report.subject} {report.action}{f' --environment {report.environment}' if report.environment else ''}"
     return Refused(
         f"The gate refuses to {report.action} {report.subject}{where}: {count} of {total} requirements of {report.policy} "
         f"(risk tier {report.tier.value}) {'is' if count == 1 else 'are'} not met.\n" + "\n".join(lines),
-        mend=report.unmet[0].mend,
+        mend=f"How it stands now: mw gate {asked}",
         details={"report": to_plain(report), "unmet": [r.id for r in report.unmet]},
     )
 

@@ -32,6 +32,7 @@ class Finding(msgspec.Struct, frozen=True):
     reason: str = ""
     read: tuple[str, ...] = ()
     target: str = ""  # the version that it turns on, where that is not the subject
+    mend: str = ""  # what puts it right, where the rule's own words would not
 
 
 def evaluate(document: PolicyDocument, evidence: Sequence[Evidence], context: GateContext, now: datetime) -> GateReport:
@@ -64,7 +65,7 @@ def _result(rule: Requirement, evidence: Sequence[Evidence], context: GateContex
     mend = ""
     if finding.status.blocks:
         target, subject = finding.target or str(context.subject.ref), str(context.subject.ref)
-        mend = rule.mend.replace("{target}", target).replace("{subject}", subject)
+        mend = (finding.mend or rule.mend).replace("{target}", target).replace("{subject}", subject)
         mend = mend.replace("{environment}", context.environment)
     return RequirementResult(
         id=rule.id,
@@ -85,7 +86,11 @@ def _knowledge(rule: Requirement, evidence: Sequence[Evidence], context: GateCon
         return _about(rule, context.subject, evidence, context, now)
     targets = [each for each in context.related if each.ref.kind == rule.about]
     if not targets:
-        return Finding(Status.UNKNOWN, f"no {rule.about} version is known in the lineage of {context.subject.ref}")
+        return Finding(
+            Status.UNKNOWN,
+            f"no {rule.about} version is known in the lineage of {context.subject.ref}",
+            mend=f"Register it again with the {rule.about} versions that it was made of, or from a run that read them",
+        )
     findings = [_about(rule, target, evidence, context, now) for target in targets]
     first = next((str(t.ref) for t, f in zip(targets, findings, strict=True) if f.status.blocks), "")
     return _worst(findings, first)

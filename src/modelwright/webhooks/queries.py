@@ -43,7 +43,7 @@ def row(tx: Transaction, identity: str) -> Any:
     """The row of one webhook that was not deleted, or `NotFound`."""
     found = tx.execute(sa.select(webhooks).where(_w.id == identity, _w.deleted.is_(False))).first()
     if found is None:
-        raise NotFound(f"There is no webhook {identity!r}.", mend="See what there is: webhooks.list.")
+        raise NotFound(f"There is no webhook {identity!r}.", mend="See what there is: mw list webhook")
     return found
 
 

@@ -26,6 +26,8 @@ FACES: Final[dict[Kind, str]] = {
     Kind.MONITOR: "watching:MonitorFace",
     Kind.ALERT: "watching:AlertFace",
     Kind.INCIDENT: "watching:IncidentFace",
+    Kind.TRACE: "outside:TraceFace",
+    Kind.WEBHOOK: "outside:WebhookFace",
     Kind.POLICY: "rules:PolicyFace",
     Kind.EXTERNAL: "data:ExternalFace",
     Kind.EVIDENCE: "rules:EvidenceFace",

@@ -12,7 +12,7 @@ from modelwright.cli.output import day, facts, say, section, short, size, when
 from modelwright.core.errors import NotFound
 from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
-from modelwright.models.records import ModelVersion
+from modelwright.models.records import PROMPT_TAG, PROMPT_TEXT, ModelVersion
 from modelwright.store.records import AliasMove
 
 if TYPE_CHECKING:
@@ -55,6 +55,13 @@ class ModelFace(Face):
 
     def tell(self, rooms: Workspace, found: ModelShown) -> None:
         record, signature = found.record, found.record.signature
+        if found.is_prompt:
+            hidden = {PROMPT_TEXT, PROMPT_TAG}
+            told = {**standing(found), "tags": [f"{k}={v}" for k, v in found.tags.items() if k not in hidden]}
+            facts(str(found.ref), {"is": "a prompt", "about": found.description, **told})
+            say("")
+            say(found.tags.get(PROMPT_TEXT, ""))
+            return
         facts(
             str(found.ref),
             {
@@ -90,7 +97,8 @@ class ModelFace(Face):
 
     def row(self, item: ModelVersion) -> Sequence[Any]:
         ref, aliases = str(item.ref).removeprefix("model:"), ", ".join(item.aliases)
-        return [ref, item.stage.value, aliases, day(item.created_at), item.created_by, item.description]
+        stage = "prompt" if item.is_prompt else item.stage.value
+        return [ref, stage, aliases, day(item.created_at), item.created_by, item.description]
 
     def diff(self, rooms: Workspace, before: Ref, after: Ref) -> ModelDiff:
         return rooms.models.diff(before, after)

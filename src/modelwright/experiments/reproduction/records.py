@@ -86,7 +86,9 @@ def judge(report: Report, rows: Sequence[Row]) -> tuple[Verdict, str]:
     failed = [row for row in rows if row.verdict is Verdict.FAIL]
     warned = [row for row in rows if row.verdict is Verdict.WARN]
     metrics, artifacts = (sum(row.part is part for row in rows) for part in (Part.METRIC, Part.ARTIFACT))
-    counted = f"{metrics} metrics, {artifacts} artifacts"
+    counted = (
+        f"{metrics} {'metric' if metrics == 1 else 'metrics'}, {artifacts} {'artifact' if artifacts == 1 else 'artifacts'}"
+    )
     if failed:
         named = ", ".join(f"{row.part} {row.name}" for row in failed[:3])
         return Verdict.FAIL, f"{len(failed)} of what was compared ({counted}) differ: {named}."

@@ -78,6 +78,6 @@ class Views(Room):
         if found is None:
             raise NotFound(
                 f"The experiment {experiment!r} has no saved view {name[:MAX_NAME]!r}.",
-                mend="See what there is: workspace.views.list(experiment)",
+                mend="See what there is: mw views EXPERIMENT",
             )
         return found

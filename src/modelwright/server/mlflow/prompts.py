@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from modelwright.models import Compare, Condition, Every, ModelVersion, Not, Some, Test
+from modelwright.models.records import PROMPT_TAG, PROMPT_TEXT
 from modelwright.server.mlflow.errors import invalid
 
-IS_PROMPT = "mlflow.prompt.is_prompt"
-TEXT = "mlflow.prompt.text"
+IS_PROMPT, TEXT = PROMPT_TAG, PROMPT_TEXT
 
 
 def is_prompt(tags: Mapping[str, str]) -> bool:

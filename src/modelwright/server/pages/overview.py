@@ -109,7 +109,7 @@ def _waiting(workspace: Workspace) -> list[Waiting]:
     found = []
     for version in page.items if page is not None else []:
         stage = next_stage(version.stage)
-        if stage is not None:
+        if stage is not None and not version.is_prompt:
             found.append(Waiting(version, stage, gate_of(workspace, version.ref, stage)))
     return sorted(found, key=lambda each: (len(each.gate.unmet), str(each.version.ref)))
 
