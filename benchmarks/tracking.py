@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import random
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from time import perf_counter
@@ -19,7 +20,6 @@ from benchmarks.wire import Connection, request
 API = "/api/2.0/mlflow"
 SHIPPED, ONE_WORKER = "MLflow as shipped", "MLflow, one worker"
 START = 1_700_000_000_000  # milliseconds: when the first of the generated runs began
-FILLERS = 8  # clients at once
 METRICS, PARAMS, TAGS = 10, 10, 5  # of a generated run: 25 values
 MODELS = ("forest", "boosted", "linear", "network")
 SEARCH = "metrics.metric_0 < 0.5 and params.param_0 = 'boosted'"
@@ -161,31 +161,11 @@ def fill_mlflow(database: Path, count: int, *, experiment: int = 0) -> None:
     connection.close()
 
 
-def fill_ours(server: Server, count: int, experiment: str) -> str:
-    """The same runs through our server, two requests each, by several clients; the id of the first."""
-    made: dict[int, str] = {}
-
-    def fill(client: int) -> None:
-        with server.connection() as connection:
-            for number, each in itertools.islice(enumerate(generated(count)), client, None, FILLERS):
-                sent = {"experiment_id": experiment, "user_id": "ada", "run_name": each.name, "start_time": each.start}
-                run = str(connection.ask(post("runs/create", sent)).json()["run"]["info"]["run_id"])
-                points = [
-                    {"key": key, "value": value, "timestamp": each.start, "step": 1} for key, value in each.metrics.items()
-                ]
-                body = {
-                    "run_id": run,
-                    "metrics": points,
-                    "params": [{"key": key, "value": value} for key, value in each.params.items()],
-                    "tags": [{"key": key, "value": value} for key, value in each.tags.items()],
-                }
-                connection.ask(post("runs/log-batch", body))
-                if number == 0:
-                    made[number] = run
-
-    with ThreadPoolExecutor(FILLERS) as clients:
-        list(clients.map(fill, range(FILLERS)))
-    return made[0]
+def fill_ours(project: Path, database: Path) -> None:
+    """Bring a database of MLflow's over into a folder of ours, as whoever changes sides does."""
+    (project / "modelwright.toml").touch()
+    command = [sys.executable, "-m", "modelwright.cli", "import", "mlflow", f"sqlite:///{database}"]
+    subprocess.run([*command, "--artifacts", str(project)], cwd=project, check=True, stdout=subprocess.DEVNULL)
 
 
 def analyse(database: Path) -> None:

@@ -79,11 +79,11 @@ def _filled(stack: ExitStack, setting: Setting, count: int) -> Store:
     for kind in (ONE_WORKER, ANALYSED):
         shutil.copytree(folders[SHIPPED], folders[kind])
     analyse(folders[ANALYSED] / "mlflow.db")
-    server = stack.enter_context(ours(setting.folder / "ours"))
-    with server.connection() as connection:
-        experiment = new_experiment(connection, "many")
-    store = {"ours": (server, experiment, fill_ours(server, count, experiment))}
+    project = setting.folder / "ours"
+    project.mkdir()
+    fill_ours(project, folders[SHIPPED] / "mlflow.db")
     first = next(generated(1)).id
+    store = {"ours": (stack.enter_context(ours(project)), "0", first)}
     for kind, folder in folders.items():
         workers = None if kind == SHIPPED else 1
         store[kind] = (stack.enter_context(mlflow(folder, workers=workers)), "0", first)
@@ -94,8 +94,8 @@ def _searches(setting: Setting, store: Store, *, calls: int, runs: int) -> Itera
     found = {}
     for kind, (server, experiment, _) in store.items():
         with server.connection() as connection:
-            runs = connection.ask(search(experiment)).json().get("runs", [])
-            found[kind] = [each["info"]["run_name"] for each in runs]
+            page = connection.ask(search(experiment)).json().get("runs", [])
+            found[kind] = [each["info"]["run_name"] for each in page]
     if len({tuple(each) for each in found.values()}) != 1:
         raise RuntimeError(f"the servers found different runs: { {kind: each[:3] for kind, each in found.items()} }")
     yield _asked(

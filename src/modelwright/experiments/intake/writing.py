@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from modelwright.core.later import later
 from modelwright.experiments import queries, writing
 from modelwright.experiments.intake.records import ForeignExperiment, ForeignRun, Incoming, Series
-from modelwright.experiments.metrics.writing import blocks_of, fold
+from modelwright.experiments.metrics.writing import Row, blocks_of, fold, summarise
 from modelwright.experiments.points import POINT_BYTES, Columns, merged, to_tail
 from modelwright.experiments.records import Run
 from modelwright.experiments.tables import (
@@ -26,6 +26,7 @@ from modelwright.experiments.tables import (
     to_micros,
 )
 from modelwright.store import Transaction
+from modelwright.store.driver import Prepared
 
 if TYPE_CHECKING:
     import numpy as np
@@ -104,14 +105,15 @@ def add_runs(tx: Transaction, new: Sequence[Incoming], *, gone: int | None) -> N
             for name, value in pairs.items():
                 head, tail = cut(value)
                 rows[table].append({"run": key, "name": ids[name], "head": head, "tail": tail})
-        _collect(rows, key, {ids[series.metric]: columns_of(series) for series in each.series})
+        if all(len(series.steps) == 1 for series in each.series):
+            _collect_single(rows, key, [(ids[series.metric], series) for series in each.series])
+        else:
+            _collect(rows, key, {ids[series.metric]: columns_of(series) for series in each.series})
         writing.add_datasets(tx, key, each.experiment, each.run.datasets)
         writing.add_models(tx, key, each.run.models)
     for row in rows[params]:
         row["json"] = None
-    for table, found in rows.items():
-        if found:
-            tx.execute(table.insert(), found)
+    _insert(tx, rows)
 
 
 def change_run(tx: Transaction, here: Any, new: Incoming, *, gone: int | None) -> None:
@@ -150,9 +152,7 @@ def merge_points(tx: Transaction, run: int, series: Iterable[Series]) -> None:
         tx.execute(table.delete().where(table.c.run == run, table.c.name.in_(list(found))))
     rows: dict[sa.Table, list[dict[str, Any]]] = {table: [] for table in (metrics, tails, blocks)}
     _collect(rows, run, found, small=0)
-    for table, made in rows.items():
-        if made:
-            tx.execute(table.insert(), made)
+    _insert(tx, rows)
 
 
 def columns_of(series: Series) -> Columns:
@@ -161,6 +161,33 @@ def columns_of(series: Series) -> Columns:
     times = np.asarray(series.times, dtype="<i8") * MILLI
     values = np.asarray([float(value) for value in series.values], dtype="<f8")
     return merged([(steps, times, values)])
+
+
+def _collect_single(rows: dict[sa.Table, list[dict[str, Any]]], run: int, found: Sequence[tuple[int, Series]]) -> None:
+    """`_collect` where each metric has one point, which is how parameters of a search are judged: no arrays are needed."""
+    if not found:
+        return
+    points: list[Row] = [(name, each.steps[0], each.times[0] * MILLI, float(each.values[0])) for name, each in found]
+    rows[metrics] += [glance.row(run, name) for name, glance in summarise(points).items()]
+    rows[tails].append({"run": run, "seq": 1, "points": len(points), "data": to_tail(points)})
+
+
+def _insert(tx: Transaction, rows: Mapping[sa.Table, Sequence[dict[str, Any]]]) -> None:
+    for table, found in rows.items():
+        if found:
+            _INSERTS[table].many(tx.connection, found)
+
+
+_INSERTS = {
+    table: Prepared(table.insert(), *columns)
+    for table, columns in (
+        (params, ("run", "name", "head", "tail", "json")),
+        (tags, ("run", "name", "head", "tail")),
+        (metrics, tuple(metrics.c.keys())),
+        (tails, ("run", "seq", "points", "data")),
+        (blocks, ("run", "name", "points", "data")),
+    )
+}
 
 
 def _collect(
@@ -204,7 +231,14 @@ def summary(run: int, name: int, columns: Columns) -> dict[str, Any]:
 def _add_run(tx: Transaction, new: Incoming, gone: int | None) -> int:
     fixed = {"id": new.run.id, "experiment": new.experiment, "created_by": tx.principal.id, "inputs": "[]", "outputs": "[]"}
     values = {**fixed, "capture": "{}", "error": "", **_columns(new.run, gone)}
-    return int(tx.execute(runs.insert().values(**values).returning(runs.c.key)).scalar_one())
+    return int(_RUN.run(tx.connection, **values).fetchone()[0])
+
+
+_RUN = Prepared(
+    runs.insert().returning(runs.c.key),
+    *("id", "experiment", "created_by", "inputs", "outputs", "capture", "error"),
+    *("name", "status", "started", "ended", "deleted", "user_id"),
+)
 
 
 def _columns(run: ForeignRun, gone: int | None) -> dict[str, Any]:
