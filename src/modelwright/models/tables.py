@@ -61,7 +61,8 @@ _s, _p, _t, _o = models_stages.c, models_profiles.c, models_titles.c, models_ori
 def stages_of(tx: Transaction, refs: Sequence[Ref]) -> dict[Ref, Stage]:
     """The stage of each pinned ref; a version that was never moved is a candidate."""
     names = {ref.name for ref in refs}
-    rows = tx.execute(sa.select(models_stages).where(_s.name.in_(names))).all()
+    numbers = {ref.version for ref in refs}  # not only of that name each, but no model's whole history
+    rows = tx.execute(sa.select(models_stages).where(_s.name.in_(names), _s.version.in_(numbers))).all()
     moved = {(row.name, row.version): Stage(row.stage) for row in rows}
     return {ref: moved.get((ref.name, ref.version), Stage.CANDIDATE) for ref in refs}
 
