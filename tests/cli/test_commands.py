@@ -77,6 +77,9 @@ def test_a_list_looks_into_one_thing_and_says_where_to_go_on(mw: Any, place: str
     changed.write_text("parcel,depot\nP1,north\n")
     added = mw("data", "add", "other", changed, "-w", place, "--json", "--tag", "from=test", "--key", "parcel")
     assert added.json["version"]["ref"] == "dataset:other@1"
+    changed.write_text("parcel,depot\nP1,south\nP1,north\n,north\n")
+    doubled = mw("data", "add", "doubled", changed, "-w", place, "--key", "parcel").err
+    assert "The key parcel does not name rows alone: it has 1 different value in 2 rows and none in 1." in doubled
     changed.write_text("parcel,depot\nP1,south\nP2,south\n")
     assert mw("data", "add", "other", changed, "-w", place).out == "dataset:other@2: 2 rows, 2 columns\n"
     versions = mw("list", "dataset:other", "-w", place, "--json").json["items"]

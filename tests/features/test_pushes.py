@@ -142,7 +142,7 @@ def test_rows_that_do_not_fit_are_refused(embedded: Workspace) -> None:
     for wrong, said in (
         (paid(("a", 1, 1.0)).drop_columns(["amount"]), "amount missing"),
         ([{"card": 1, "at": "2026-01-01T00:00:00Z", "amount": 1.0}], "do not fit"),
-        ([{"card": "a", "at": "2026-01-01T00:00:00Z", "amount": 1.0, "more": 1}], "more further"),
+        ([{"card": "a", "at": "2026-01-01T00:00:00Z", "amount": 1.0, "more": 1}], "more not among them"),
     ):
         with pytest.raises(Invalid, match=said):
             here.pushes.push(SOURCE, wrong)

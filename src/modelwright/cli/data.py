@@ -19,8 +19,11 @@ from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import convert
 
 if TYPE_CHECKING:
-    from modelwright.features.records import ViewUse
+    from modelwright.datasets.records import DatasetVersion
+    from modelwright.features.records import Comparison, ViewUse
     from modelwright.workspace import Workspace
+
+SURE = 4  # standard errors by which an estimated number of different values must fall short to be told
 
 
 def register(app: typer.Typer) -> None:
@@ -150,6 +153,7 @@ def add(
             version = rooms.datasets.add(name, source, types=pairs(type_, option="--type"), csv=form, **about)
         report = rooms.datasets.check(version.ref, checks) if checks else None
         promised = rooms.contracts.kept(version.ref)[:1]
+        repeats = "" if as_json else _repeats(rooms, version)
     if as_json:
         print_json({"version": version, "checks": report} if report else {"version": version})
     else:
@@ -157,11 +161,39 @@ def add(
         if version.unconfirmed:
             found = ", ".join(f"{each.column} ({each.tag})" for each in version.unconfirmed)
             aside(f"Somebody has to decide what is perhaps about people: {found}. See mw data classes {version.ref}")
+        if repeats:
+            aside(repeats)
         for piece in promised:
             say(piece.summary, style=COLOURS.get(piece.verdict.value))
         if report:
             tell_checks(report)
     exit_by(report)
+
+
+def _repeats(rooms: Workspace, version: DatasetVersion) -> str:
+    """A remark where the profile shows that a key of one column does not name rows alone."""
+    if len(version.key) != 1:
+        return ""
+    try:
+        found = rooms.datasets.profile(version.ref).column(version.key[0])
+    except NotFound:
+        return ""
+    if found.distinct is None:
+        return ""
+    about, off = ("", 0.0) if found.distinct_exact else ("about ", SURE * found.distinct_error)
+    has = []
+    if found.distinct < found.count * (1 - off):
+        has.append(
+            f"{about}{found.distinct:,} different {'value' if found.distinct == 1 else 'values'} in {found.count:,} rows"
+        )
+    if found.missing:
+        has.append(f"none in {found.missing:,}")
+    if not has:
+        return ""
+    return (
+        f"The key {found.name} does not name rows alone: it has {' and '.join(has)}. Differences compare whole rows then, "
+        'and merging is refused; a check of the kind "unique" shows which repeat.'
+    )
 
 
 def show(ref: RefArgument, where: Where = None, as_json: AsJson = False) -> None:
@@ -301,6 +333,11 @@ def materialise(
     else:
         rows = [[str(s.view), s.rows, str(s.source), when(s.since), when(s.until)] for s in made]
         table(["view", "entities", "from", "since", "until"], rows, right=("entities",))
+        for empty in (s for s in made if not s.rows):
+            aside(
+                f"No entity of {empty.view} has a row that holds from {when(empty.since)} on. "
+                f"If the rows of {empty.source} end before that, --since TIME puts them online."
+            )
 
 
 def verify(
@@ -331,7 +368,7 @@ def verify(
     if as_json:
         print_json(found)
     else:
-        lines = [[str(c.view), c.rows, c.values, c.mismatches, "equal" if c.equal else "not equal"] for c in found]
+        lines = [[str(c.view), c.rows, c.values, c.mismatches, _compared(c)] for c in found]
         table(["view", "rows", "values", "differing", "verdict"], lines, right=("rows", "values", "differing"))
         examples = [
             [m.feature, ", ".join(map(str, m.entity.values())), m.online, m.offline] for c in found for m in c.examples
@@ -339,6 +376,12 @@ def verify(
         section(["feature", "of", "online", "offline"], examples)
     if not all(each.equal for each in found):
         raise typer.Exit(CHECKS_FAILED)
+
+
+def _compared(found: Comparison) -> str:
+    if not found.rows:
+        return "nothing to compare"
+    return "equal" if found.equal else "not equal"
 
 
 def read(

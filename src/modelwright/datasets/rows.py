@@ -63,8 +63,9 @@ def shape(version: DatasetVersion, files: Rows, rows: Any) -> Any:
     if given != set(schema.names):
         missing = ", ".join(name for name in schema.names if name not in given)
         further = ", ".join(sorted(given - set(schema.names)))
+        told = [f"{names} {what}" for names, what in ((missing, "missing"), (further, "not among them")) if names]
         raise Invalid(
-            f"The rows do not have the columns of {version.ref}: {missing or 'none'} missing, {further or 'none'} further.",
+            f"The rows do not have the columns of {version.ref}: {'; '.join(told)}.",
             mend=f"It has {', '.join(schema.names)}.",
         )
     try:

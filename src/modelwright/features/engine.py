@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -387,12 +388,24 @@ def _types(connection: Any, view: FeatureView, source: pa.Table) -> tuple[list[D
     return _checked[asked]
 
 
+def _unbound(connection: Any, view: FeatureView, said: str) -> Invalid:
+    """What a definition names that is not there, and what is."""
+    there = [name for name, *_ in connection.execute(f"DESCRIBE FROM ({view.select or 'FROM source'})").fetchall()]
+    missing = re.search(r'Referenced column "(.+?)" not found', said)
+    what = f"there is no column {missing[1]!r}" if missing else said.splitlines()[0]
+    giver = "`select` gives" if view.select else f"{view.source} has"
+    return Invalid(f"View {view.name!r}: {what}.", mend=f"{giver} {', '.join(there)}.")
+
+
 def _found_types(connection: Any, view: FeatureView) -> tuple[list[DataType], list[str]]:
     for text in [view.select] if view.select else []:
         rowwise.check(connection, text, f"View {view.name!r}: `select`")
     for text in view.inputs:
         rowwise.check(connection, f"SELECT ({text}\n)", f"View {view.name!r}: the expression {text!r}")
-    described = connection.execute(f"DESCRIBE {sql.probe(view)}").fetchall()
+    try:
+        described = connection.execute(f"DESCRIBE {sql.probe(view)}").fetchall()
+    except duckdb.BinderException as error:
+        raise _unbound(connection, view, str(error)) from None
     times = [name for name in (view.event_time, view.created_time) if name is not None]
     if len(described) != len(view.entity) + len(times) + len(view.inputs):
         raise Invalid(f"View {view.name!r}: an expression gives more than one value.")

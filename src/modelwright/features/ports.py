@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from modelwright.core.clock import isoformat
 from modelwright.core.errors import Conflict
 from modelwright.core.refs import Ref
 from modelwright.features.records import OnlineState
@@ -81,7 +82,11 @@ class OnlineStore(Protocol):
 def refuse_older(current: OnlineState | None, state: OnlineState) -> None:
     """`Conflict` if reads see what was known later than `state` says."""
     if current is not None and current.until > state.until:
-        raise Conflict(f"{state.view} stands online as of {current.until}, later than {state.until}.")
+        raise Conflict(
+            f"{state.view} stands online as of {isoformat(current.until)}, later than {isoformat(state.until)}.",
+            mend=f"What is known later is not taken back. To read at earlier times as well, say since when, and no end: "
+            f"mw features materialise {state.view} --since {isoformat(state.since)[:10]}",
+        )
 
 
 def refuse_incomplete(state: OnlineState, held: int) -> None:

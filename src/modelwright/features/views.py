@@ -177,7 +177,9 @@ class Views(Room):
                 "features": sorted({each.feature for each in found.examples}),
                 "replayed_until": time_text(found.replayed_until),
             },
-            summary=f"{found.mismatches} of {found.values} values in {found.rows} rows differ between online and offline.",
+            summary=f"{found.mismatches} of {found.values} values in {found.rows} rows differ between online and offline."
+            if found.rows
+            else f"There was nothing to compare: no row of {version.ref} was found online.",
             report=report,
             inputs=[version.ref, found.source],
         )
