@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from copy import copy
 
 import httpx
 import pyarrow as pa
@@ -45,6 +46,32 @@ def test_the_last_the_aliased_and_the_used_stay_and_the_others_go_with_their_con
     assert done.size > 20_000
     for each in versions[1:]:
         assert workspace.datasets.read(each.ref).num_rows == 3000
+
+
+def test_what_comes_to_be_kept_while_versions_go_stays(embedded):
+    versions = [add(embedded, seed) for seed in range(4)]
+
+    class Others:
+        """While it is said what may go, somebody names one version, another deletes one, and a third adds one."""
+
+        blobs, principal = embedded.caller.blobs, embedded.caller.principal
+
+        def call(self, room, operation, arguments):
+            found = embedded.caller.call(room, operation, arguments)
+            if operation.name == "keeping":
+                embedded.datasets.alias(versions[0].ref, "gold")
+                embedded.datasets.delete(versions[1].ref, reason="wrong")
+                add(embedded, 9)
+            return found
+
+    rooms = copy(embedded.datasets)
+    rooms.caller = Others()
+    done = rooms.prune("dataset:stock", last=1)
+    assert sorted(each.ref.version for each in done.gone) == [2, 3]
+    assert "gold" in next(each.reasons for each in done.kept if each.ref == versions[0].ref)[0]
+    embedded.storage.remove(done.objects, grace=0)
+    for version in (1, 4, 5):
+        assert embedded.datasets.read(f"dataset:stock@{version}").num_rows == 3000
 
 
 def test_content_that_another_dataset_needs_stays(embedded):

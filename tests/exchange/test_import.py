@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from modelwright.core.paging import Filter
 from modelwright.core.refs import Ref
 from modelwright.exchange import Bringing, Outcome, open_source
+from modelwright.exchange.sources.database import DatabaseSource
+from modelwright.experiments.intake import ForeignExperiment
 from modelwright.models import Stage
 from modelwright.store.records import EventFilter
 from modelwright.workspace import Workspace
@@ -115,6 +118,25 @@ def test_each_call_is_one_event_that_names_source_and_counts(store: Store, embed
     assert sum(each.after["runs"] for each in found) == 7
     assert {each.after["source"] for each in found} == {store.uri}
     assert any(f"run:{store.runs['full']}" in each.outputs for each in found)
+
+
+def test_what_is_made_there_while_it_is_brought_waits_for_the_next_import(store: Store, embedded: Workspace) -> None:
+    class Busy(DatabaseSource):
+        """Somebody makes the experiment `old`, and runs of it, once the experiments are listed."""
+
+        listed = False
+
+        def experiments(self) -> Iterator[ForeignExperiment]:
+            yield from (each for each in super().experiments() if self.listed or each.title != "old")
+            self.listed = True
+
+    source = Busy(store.uri, root=store.artifacts)
+    outcome = Bringing(source, embedded.intake, embedded.model_intake).run()
+    source.close()
+    assert outcome.added["runs"] == 6 and not outcome.agrees
+    (note,) = [each for each in outcome.notes if "run the same command again" in each]
+    assert note.startswith("Experiment 2 was made while this went on")
+    assert bring(store, embedded).agrees
 
 
 def test_a_dry_run_tells_and_does_nothing(store: Store, embedded: Workspace) -> None:

@@ -127,6 +127,26 @@ def test_materialising_again_computes_only_what_changed(embedded: Workspace) -> 
     assert both(here)[2]["often"] == 1
 
 
+def test_a_push_that_comes_while_rows_are_compared_is_no_difference(embedded: Workspace) -> None:
+    here = standing(embedded)
+    pushes = [paid(("a", 1, 99.0))]
+
+    class Pushing:
+        """Somebody pushes right before the rows are read online."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(here.caller, name)
+
+        def call(self, room: Any, operation: Any, arguments: Any) -> Any:
+            if operation.name == "online" and pushes:
+                here.pushes.push(SOURCE, pushes.pop())
+            return here.caller.call(room, operation, arguments)
+
+    (found,) = here.features.over(Pushing()).verify(VIEWS[:1], 20)
+    assert (pushes, found.rows, found.mismatches, found.equal) == ([], 20, 0, True)
+    assert len(here.record.evidence(VIEWS[0].at(1), "online-offline")) == 1
+
+
 def test_rows_that_wait_for_their_time_come_with_it(embedded: Workspace) -> None:
     embedded.datasets.add("paid", paid(("a", 9, 10.0), ("a", 3, 20.0), ("b", 2, 5.0)))
     embedded.features.apply(newest)

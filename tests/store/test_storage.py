@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
-from modelwright.core.errors import Conflict, NotFound
+from modelwright.core.errors import Conflict, NotFound, Unavailable
 from modelwright.core.hashing import digest_bytes
 from modelwright.core.refs import Ref
 from modelwright.experiments import Artifact
+from modelwright.store import Verdict
 from modelwright.store.holders import HOLDS, HOLDS_NOT, columns_of
 from modelwright.store.migrations.generate import import_tables
 from modelwright.workspace import Workspace
@@ -91,6 +92,35 @@ def test_what_nothing_refers_to_goes_and_the_rest_stays(embedded: Workspace) -> 
     assert event.reason == "tidy" and set(event.before["objects"]) == {orphan, text}
     assert embedded.storage.collect().count == 0
     assert len(embedded.record.history(Ref.parse("object:all")).items) == 1  # nothing happened, nothing is told
+
+
+@pytest.mark.parametrize("state", ["damaged", "out of reach"])
+def test_what_a_document_names_that_cannot_be_read_now_stays(embedded: Workspace, state: str) -> None:
+    blobs, home = embedded.caller.blobs, embedded.home
+    inner = blobs.put(b"a picture")
+    report = blobs.put(f'{{"picture": "{inner}", "of": "flights"}}'.encode())
+    data = embedded.datasets.add("flights", pa.table({"x": [1]}))
+    embedded.record.attach(data.ref, "report", Verdict.INFO, report=report)
+    assert home is not None
+    place = next(Path(home.objects.location).glob(f"*/{report[2:]}"), None) or next(
+        Path(home.objects.location).glob(f"*/{report}")
+    )
+    text = place.read_bytes()
+    place.chmod(0o600)
+    if state == "damaged":
+        place.write_bytes(text.replace(b"flights", b"fl?ghts"))
+        aged(embedded)
+        assert embedded.storage.collect().count == 0
+    else:
+        place.unlink()
+        place.symlink_to(place)  # a disk that does not answer
+        with suppress(OSError):
+            aged(embedded)
+        with pytest.raises(Unavailable):
+            embedded.storage.collect()
+        with pytest.raises(Unavailable):
+            embedded.storage.remove([inner], grace=RUN_OUT)
+    assert blobs.read(inner) == b"a picture"
 
 
 def test_a_deleted_version_gives_its_files_back(embedded: Workspace) -> None:

@@ -21,7 +21,14 @@ from modelwright.exchange.remarks import Remarks
 from modelwright.experiments import Artifact
 from modelwright.experiments.artifacts import media_type_of
 from modelwright.experiments.filenames import BadFileName, check_file_name
-from modelwright.experiments.intake import ForeignExperiment, ForeignRun, Incoming, Intake, Series
+from modelwright.experiments.intake import (
+    ForeignExperiment,
+    ForeignLoggedModel,
+    ForeignRun,
+    Incoming,
+    Intake,
+    Series,
+)
 from modelwright.models.intake import ALIAS_TAG, ForeignModel, ForeignVersion, ModelIntake, Registered
 from modelwright.models.records import PROMPT_TAG
 
@@ -29,10 +36,12 @@ if TYPE_CHECKING:
     from modelwright.exchange.sources import Source
 
 T = TypeVar("T")
+Of = TypeVar("Of", ForeignRun, ForeignLoggedModel)
 Told = Callable[[str, int, int], None]  # what is being brought, how much of it is done, and of how much (0: unknown)
 RUNS = 200  # in one call
 POINTS = 50_000  # in one call
 FILES = 500  # in one call
+LATER = "was made while this went on: run the same command again"
 COUNTED = 1000  # runs that are counted in one call
 
 
@@ -59,12 +68,18 @@ class Bringing:
         self._there = Counts()  # of what is counted while it is read: files
 
     def run(self, *, target: str = "") -> Outcome:
-        """Bring everything, then count both sides."""
+        """Bring everything, then count both sides.
+
+        What leads to other things is listed before them, for others work there meanwhile: so whatever a version was made
+        from is found.
+        """
         expected = self.source.sizes()
+        versions = list(self.source.versions())
+        models = list(self.source.models())
         numbers = self._experiments(expected)
         self._all_runs(numbers, expected)
         self._all_logged(numbers, expected)
-        self._registry(expected)
+        self._registry(models, versions, expected)
         here = Counts() if self.dry_run else self._count()
         there = self.source.counts() + self._there
         return Outcome(
@@ -93,7 +108,7 @@ class Bringing:
 
     def _all_runs(self, numbers: Mapping[str, int], expected: Counts) -> None:
         done = 0
-        for batch in batches(self.source.runs(), RUNS):
+        for batch in batches(self._listed_ones(self.source.runs()), RUNS):
             self._runs |= {each.id: each.location for each in batch}
             lacking = set(self.intake.lacking(batch))
             self._count_up("runs", len(lacking), len(batch) - len(lacking))
@@ -102,6 +117,14 @@ class Bringing:
             self._files(batch)
             done += len(batch)
             self._told("runs", done, expected.runs)
+
+    def _listed_ones(self, things: Iterable[Of]) -> Iterator[Of]:
+        """Those that are of experiments which were there when this began: others work there meanwhile."""
+        for each in things:
+            if each.experiment in self._titles:
+                yield each
+            else:
+                self._remarks.add(LATER, f"Experiment {each.experiment}")
 
     def _bring(self, runs: Sequence[ForeignRun], numbers: Mapping[str, int]) -> None:
         by_id = {each.id: each for each in runs}
@@ -135,7 +158,7 @@ class Bringing:
         yield from ((run, []) for run in runs if run not in seen)
 
     def _all_logged(self, numbers: Mapping[str, int], expected: Counts) -> None:
-        for batch in batches(self.source.logged_models(), RUNS):
+        for batch in batches(self._listed_ones(self.source.logged_models()), RUNS):
             self._logged |= {each.id: each.location for each in batch}
             lacking = set(self.intake.lacking_logged(batch))
             self._count_up("logged models", len(lacking), len(batch) - len(lacking))
@@ -201,13 +224,13 @@ class Bringing:
 
     # The registry
 
-    def _registry(self, expected: Counts) -> None:
+    def _registry(self, models: Sequence[ForeignModel], all_versions: Sequence[ForeignVersion], expected: Counts) -> None:
         versions: dict[str, list[ForeignVersion]] = {}
-        for version in self.source.versions():
+        for version in all_versions:
             versions.setdefault(version.name, []).append(version)
         self._registered: dict[str, tuple[ForeignModel, list[ForeignVersion]]] = {}
         done = 0
-        for model in self.source.models():
+        for model in models:
             mine = versions.get(model.name, [])
             self._registered[model.name] = model, mine
             self._model(model, mine)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable, Iterator, Sequence
 
 from modelwright.core.errors import Conflict
-from modelwright.exchange.bringing import Told, batches
+from modelwright.exchange.bringing import LATER, Of, Told, batches
 from modelwright.exchange.files import File, Within, streamed
 from modelwright.exchange.records import Counts, Outcome, compared
 from modelwright.exchange.remarks import Remarks
@@ -13,7 +14,7 @@ from modelwright.exchange.sources import Source
 from modelwright.exchange.sources.folder import counted_logged
 from modelwright.exchange.targets import Target
 from modelwright.experiments.intake import ForeignLoggedModel, ForeignRun, Series
-from modelwright.models.intake import ForeignVersion
+from modelwright.models.intake import ForeignModel, ForeignVersion
 from modelwright.serving.records import MLMODEL
 
 RUNS = 100  # whose curves are held at once
@@ -36,14 +37,17 @@ class Exporting:
         self._remarks = Remarks()
 
     def run(self) -> Outcome:
-        """Write everything, then count both sides."""
+        """Write everything, then count both sides. As in an import, what leads to other things is listed before them."""
         expected = self.source.sizes()
+        versions = list(self.source.versions())
+        models = list(self.source.models())
         experiments = list(self.source.experiments())
+        self._titles = {each.id for each in experiments}
         self._count_up("experiments", self.target.experiments(experiments), len(experiments))
         self._write_runs(expected)
-        for batch in batches(self.source.logged_models(), RUNS):
+        for batch in batches(self._listed_ones(self.source.logged_models()), RUNS):
             self._write_logged(batch)
-        self._write_registry()
+        self._write_registry(models, versions)
         self.target.finish(experiments, list(self._runs.values()))
         if not self.target.shows_discarded:
             links = [use for run in self._runs.values() for use in run.models if use.model not in self._logged]
@@ -63,8 +67,16 @@ class Exporting:
             notes=notes,
         )
 
+    def _listed_ones(self, things: Iterable[Of]) -> Iterator[Of]:
+        """Those that are of experiments which were there when this began: others work here meanwhile."""
+        for each in things:
+            if each.experiment in self._titles:
+                yield each
+            else:
+                self._remarks.add(LATER, f"Experiment {each.experiment}")
+
     def _write_runs(self, expected: Counts) -> None:
-        for batch in batches(self.source.runs(), RUNS):
+        for batch in batches(self._listed_ones(self.source.runs()), RUNS):
             lacking = set(self.target.lacking(batch))
             self._count_up("runs", len(lacking), len(batch))
             if lacking:
@@ -89,10 +101,9 @@ class Exporting:
             if each not in kept:
                 self._left += counted_logged(each)
 
-    def _write_registry(self) -> None:
-        models = list(self.source.models())
+    def _write_registry(self, models: Sequence[ForeignModel], versions: Sequence[ForeignVersion]) -> None:
         self._count_up("registered models", self.target.models(models), len(models))
-        for version in self.source.versions():
+        for version in versions:
             files = self._own_files(version)
             try:
                 fresh = self.target.version(version, own_files=bool(files))

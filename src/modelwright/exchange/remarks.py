@@ -15,7 +15,9 @@ class Remarks:
 
     def add(self, kind: str, which: str) -> None:
         """Say of a thing what it has or is. What follows a colon in `which` is told after that."""
-        self._told.setdefault(kind, []).append(which)
+        told = self._told.setdefault(kind, [])
+        if which not in told[-1:]:
+            told.append(which)
 
     def lines(self) -> Iterator[str]:
         """A sentence for each thing; of very many of a kind, how many more there are."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from modelwright.core.errors import ModelwrightError
+from modelwright.core.errors import Corrupt, NotFound
 from modelwright.store.holders import DIGEST, HOLDS, columns_of, refuse_strange
 from modelwright.store.objects import Objects
 
@@ -33,7 +33,7 @@ def keepers(
         seen.add(digest)
         if digest in wanted:
             found[digest] = label
-        ahead += [(each, label) for each in _names(objects, digest, known)]
+        ahead += [(each, label) for each in names_in(objects, digest, known)]
     return found
 
 
@@ -51,18 +51,30 @@ def _named(connection: sa.Connection) -> Iterator[tuple[str, str]]:
                     yield digest, label
 
 
-def _names(objects: Objects, digest: str, known: dict[str, list[str]]) -> list[str]:
-    """The digests that an object names, if it is a document of ours: JSON of a moderate size."""
-    if digest not in known:
-        try:
-            stored = objects.stored(digest)
-            if stored is None:
-                return []  # and it may be stored yet: that is not remembered
-            document = 0 < stored.size <= READ_INTO and b"".join(objects.part(digest, 0, 1)) in (b"{", b"[")
-            content = objects.read(digest) if document else b""
-        except ModelwrightError:  # damaged: it keeps nothing, and `mw doctor` speaks of it
-            return []
-        if len(known) > _REMEMBERED:
-            known.clear()
-        known[digest] = DIGEST.findall(content.decode("ascii", "ignore"))
+def names_in(objects: Objects, digest: str, known: dict[str, list[str]]) -> list[str]:
+    """The digests that an object names, if it is a document of ours: JSON of a moderate size.
+
+    `known` is kept by the caller: objects do not change, so each is read once. A damaged one still names what can be read
+    in it, so that it is of use once it is restored. `Unavailable` where the objects cannot be reached: then nobody knows
+    what is needed, and nothing may go.
+    """
+    if digest in known:
+        return known[digest]
+    try:
+        stored = objects.stored(digest)
+        if stored is None:
+            return []  # and it may be stored yet: that is not remembered
+        document = 0 < stored.size <= READ_INTO and b"".join(objects.part(digest, 0, 1)) in (b"{", b"[")
+        content = objects.read(digest) if document else b""
+    except NotFound:  # it went this very moment
+        return []
+    except Corrupt:
+        return _found_in(b"".join(objects.part(digest, 0, READ_INTO)))
+    if len(known) > _REMEMBERED:
+        known.clear()
+    known[digest] = _found_in(content)
     return known[digest]
+
+
+def _found_in(content: bytes) -> list[str]:
+    return DIGEST.findall(content.decode("ascii", "ignore"))

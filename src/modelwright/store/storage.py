@@ -12,17 +12,16 @@ from collections.abc import Iterator
 import msgspec
 import sqlalchemy as sa
 
-from modelwright.core.errors import Invalid, ModelwrightError
+from modelwright.core.errors import Invalid
 from modelwright.core.operations import Caller, Room, operation
 from modelwright.core.refs import Kind, Ref
 from modelwright.store.database import Transaction
 from modelwright.store.holders import DIGEST, HOLDS, texts
+from modelwright.store.keeping import names_in
 from modelwright.store.objects import Objects, Stored
 
 GRACE = 86_400.0  # seconds that an object to which nothing refers is left alone
 SHORTEST_GRACE = 2 * 3600.0  # in a bucket: an object stored again is renewed once it is an hour old
-READ_INTO = 4 << 20  # bytes of an object that is read for the digests in it
-_REMEMBERED = 1_000_000  # objects of which it is kept what they name
 BATCH = 10_000  # objects let go of in one step
 
 
@@ -137,25 +136,8 @@ class Storage(Room):
             if digest in reached:
                 continue
             reached.add(digest)
-            ahead += self._names(objects, digest)
+            ahead += names_in(objects, digest, self._named)
         return reached if whole else {digest for digest in reached if digest in among}  # type: ignore[operator]
-
-    def _names(self, objects: Objects, digest: str) -> list[str]:
-        """The digests that an object names, if it is a document of ours: JSON of a moderate size."""
-        if digest in self._named:
-            return self._named[digest]
-        try:
-            stored = objects.stored(digest)
-            if stored is None:
-                return []  # and it may be stored yet: that is not remembered
-            content = objects.read(digest) if stored.size <= READ_INTO else b""
-        except ModelwrightError:  # damaged: it keeps nothing, and `mw doctor` speaks of it
-            return []
-        found = DIGEST.findall(content.decode("ascii", "ignore")) if content[:1] in (b"{", b"[") else []
-        if len(self._named) > _REMEMBERED:
-            self._named.clear()
-        self._named[digest] = found
-        return found
 
 
 def _digests(found: Iterator[str]) -> set[str]:

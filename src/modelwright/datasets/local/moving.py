@@ -7,7 +7,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelwright.core.errors import Invalid, NotFound
+from msgspec.structs import replace
+
+from modelwright.core.errors import InUse, Invalid, NotFound
 from modelwright.core.folders import Standing, real
 from modelwright.core.hashing import digest_value
 from modelwright.core.refs import Ref, as_ref
@@ -166,23 +168,29 @@ class Moving(Content):
         """Delete the versions of a dataset that nothing keeps: not the last so many, not what has an alias or a use.
 
         Says which objects the rest of the dataset does not need; letting go of them is the storage's (`storage.remove`),
-        which looks whether anything else does. With `plan` nothing is deleted.
+        which looks whether anything else does. With `plan` nothing is deleted. A version that comes to be kept while this
+        goes on stays, and that is its reason.
         """
         from modelwright.datasets.pruning import objects_of
 
         if last < 1:
             raise Invalid(f"At least one version is kept, not {last}.")
         found = self.keeping(as_ref(ref).whole, last=last)
-        kept = {each.ref for each in found if each.reasons}
-        versions = self.history(ref)
-        left = objects_of(self.blobs, [each for each in versions if each.ref in kept])
-        free = objects_of(self.blobs, [each for each in versions if each.ref not in kept]) - left
+        held = {each.ref: objects_of(self.blobs, [each]) for each in self.history(ref)}
+        gone, kept = [each for each in found if not each.reasons], [each for each in found if each.reasons]
+        for each in [] if plan else tuple(gone):
+            try:
+                self.delete(each.ref, reason=reason)
+            except InUse as error:
+                gone.remove(each)
+                kept.append(replace(each, reasons=[error.message]))
+            except NotFound:  # somebody else has deleted it
+                pass
+        going = {each.ref for each in gone}
+        free = set[str]().union(*(digests for each, digests in held.items() if each in going))
+        free -= set[str]().union(*(digests for each, digests in held.items() if each not in going))
         size = sum(self.blobs.size(digest) for digest in free if self.blobs.exists(digest))
-        gone = [each for each in found if not each.reasons]
-        for each in [] if plan else gone:
-            self.delete(each.ref, reason=reason)
-        rest = [each for each in found if each.reasons]
-        return Pruned(gone=gone, kept=rest, objects=sorted(free), size=size, planned=plan)
+        return Pruned(gone=gone, kept=kept, objects=sorted(free), size=size, planned=plan)
 
     def _depot(self, place: str | Path) -> Depot:
         from modelwright.datasets.depot import Depot
