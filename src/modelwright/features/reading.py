@@ -48,6 +48,8 @@ class OnlineReader:
             next((at for at in range(place) if views[at][1].keys == record.keys), None)
             for place, (_, record) in enumerate(views)
         ]
+        self._alike = bool(views) and all(same == 0 for same in self._same[1:])
+        self._demanded = [bool(record.view.on_demand) for _, record in views]
         self._now = now
         self._noticed = noticed
         self.views = [ref for ref, _ in views]
@@ -64,7 +66,7 @@ class OnlineReader:
     @property
     def near(self) -> bool:
         """Whether a read is over in microseconds."""
-        return self._store.near and not any(record.view.on_demand for _, record, _ in self._views)
+        return self._store.near and not any(self._demanded)
 
     def rows(
         self, keys: Sequence[Key], *, now: datetime | Sequence[datetime] | None = None, max_age: str | None = None
@@ -93,7 +95,11 @@ class OnlineReader:
         """The features of each key in the order of `names`."""
         ticks = _ticks(keys, now)
         present = since_epoch(self._now()) if ticks is None else 0
-        asked = [Asked(ref, named) for (ref, _, _), named in zip(self._views, self._named(keys), strict=True)]
+        if self._alike:
+            named = keys_of(self._views[0][1].keys, keys)
+            asked = [Asked(ref, named) for ref in self.views]
+        else:
+            asked = [Asked(ref, each) for ref, each in zip(self.views, self._named(keys), strict=True)]
         answers: list[list[Value]] = [[] for _ in keys]
         for place, found in enumerate(self._store.read(asked)):
             for answer, row in zip(answers, self._one(place, found, keys, ticks, present, max_age), strict=True):
@@ -139,9 +145,10 @@ class OnlineReader:
         since, live = self._since(place, state), ticks is None
         if ticks is None:  # the clock of whoever pushed last may be a little ahead of ours
             ticks = [max(present, since)] * len(keys)
-        _check(ref, state, since, ticks, max_age)
+        if not live or max_age is not None:
+            _check(ref, state, since, ticks, max_age)
         rows = reading.packed(found.rows, ticks)
-        if record.view.on_demand:
+        if self._demanded[place]:
             rows = _demanded(record, keys, rows)
         if live and self._noticed is not None:
             self._noticed(ref, state, keys, ticks, rows)

@@ -107,12 +107,17 @@ class SqliteStore:
 
     def read(self, asked: Sequence[Asked]) -> Sequence[Found]:
         """See `ports.OnlineStore`."""
-        connection = self._connection()
-        held = self._local.states
-        known = [held[view] for view, _ in asked if view in held]
+        connection, local = self._connection(), self._local
+        views = [view for view, _ in asked]
+        if local.before is not None and local.before[0] == views:  # as most often, the same objects: nothing is looked up
+            known = local.before[1]
+        else:
+            held = local.states
+            known = [held[view] for view in views if view in held]
         if len(known) == len(asked):
             seen, columns = self._columns(connection, known, asked)
-            if seen == {self._local.version}:  # nobody wrote since: all of it is of one snapshot, and the states are
+            if seen == {local.version}:  # nobody wrote since: all of it is of one snapshot, and the states are
+                local.before = views, known
                 return _found(known, columns)
         connection.execute("BEGIN")
         try:
@@ -143,6 +148,9 @@ class SqliteStore:
                 places, versions, *columns = zip(*sorted(found), strict=True)
             return {versions[0]}, columns
         query = _of_one(len(numbers))
+        if len(keys) == 1:
+            version, *packed = connection.execute(query, (*numbers, keys[0])).fetchone()
+            return {version}, [(each,) for each in packed]
         rows = [connection.execute(query, (*numbers, key)).fetchone() for key in keys]
         if not rows:
             return set(), [()] * len(numbers)
@@ -155,7 +163,7 @@ class SqliteStore:
         held = self._local.states
         if self._local.version != version:
             held.clear()
-            self._local.version = version
+            self._local.before, self._local.version = None, version
         found = []
         for view, _ in asked:
             state = held.get(view)
@@ -225,6 +233,7 @@ class SqliteStore:
         connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
         if write:
             self._local.states.clear()
+            self._local.before = None
         try:
             yield connection
         except BaseException:
@@ -238,6 +247,7 @@ class SqliteStore:
         if found is None:
             found = self._local.connection = self._connect()
             self._local.states, self._local.version = dict[Ref, _Known](), None
+            self._local.before = None  # the views of the read before this one, and what was known of them
         return found
 
     def _connect(self) -> sqlite3.Connection:
