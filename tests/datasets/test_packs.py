@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ from modelwright.datasets.manifest import entries_of, packs_of, read_manifest
 from modelwright.datasets.packs import Moved
 from modelwright.store.records import EventFilter
 from modelwright.store.storage import Collected
-from modelwright.workspace import Workspace
+from modelwright.workspace import Settings, Workspace, open_workspace
 
 SMALL = Ref.parse("dataset:small")
 RUN_OUT = 0.0  # a grace that has always passed
@@ -46,20 +48,32 @@ def needed(workspace: Workspace, ref: Ref) -> set[str]:
     return set(packs_of(workspace.home.objects, read_manifest(workspace.home.objects, version.manifest)))
 
 
+@pytest.fixture(scope="module")
+def thin(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project to be copied: its dataset's second and third versions need four of the forty files of the first, which is
+    deleted."""
+    made, place = random.Random(0), tmp_path_factory.mktemp("files")
+    project = tmp_path_factory.mktemp("thin") / "project"
+    (project / ".modelwright").mkdir(parents=True, mode=0o700)
+    shutil.copyfile(migrated_sqlite, project / ".modelwright" / "workspace.db")
+    fill(place, {f"{n:02}.bin": made.randbytes(EACH) for n in range(FILES)})
+    with open_workspace(project, settings=Settings()) as here:
+        here.datasets.add_files("small", place)
+        for number in range(4, FILES):
+            (place / f"{number:02}.bin").unlink()
+        here.datasets.add_files("small", place)
+        fill(place, {"00.bin": made.randbytes(EACH)})
+        here.datasets.add_files("small", place)
+        here.datasets.delete(SMALL.at(1))
+        here.storage.collect(grace=RUN_OUT)
+    return project
+
+
 @pytest.fixture
-def thinned(embedded: Workspace, tmp_path: Path) -> Workspace:
-    """A dataset whose second and third versions need four of the forty files of the first, which is deleted."""
-    made = random.Random(0)
-    place = fill(tmp_path / "small", {f"{n:02}.bin": made.randbytes(EACH) for n in range(FILES)})
-    embedded.datasets.add_files("small", place)
-    for number in range(4, FILES):
-        (place / f"{number:02}.bin").unlink()
-    embedded.datasets.add_files("small", place)
-    fill(place, {"00.bin": made.randbytes(EACH)})
-    embedded.datasets.add_files("small", place)
-    embedded.datasets.delete(SMALL.at(1))
-    embedded.storage.collect(grace=RUN_OUT)
-    return embedded
+def thinned(thin: Path, tmp_path: Path) -> Iterator[Workspace]:
+    """A workspace of the test's own with that dataset."""
+    with open_workspace(shutil.copytree(thin, tmp_path / "project"), settings=Settings()) as here:
+        yield here
 
 
 def contents(workspace: Workspace, ref: Ref, place: Path) -> dict[str, bytes]:

@@ -20,6 +20,7 @@ import httpx
 import pytest
 
 LONG = 50_001  # points of one curve: more than go in one call
+FEWER = 1500  # of them where it is not about that
 
 
 class Store(NamedTuple):
@@ -67,12 +68,25 @@ def _made(folder: Path) -> Store:
         os.chdir(before)
 
 
+@pytest.fixture(scope="session")
+def shortened(original: Store, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """The same with the end of the long curve only: to read and write all of it takes longer than the rest of a test."""
+    short = Store(shutil.copytree(original.folder, tmp_path_factory.mktemp("mlflow") / "shortened"), original.runs)
+    short.sql("DELETE FROM metrics WHERE run_uuid = ? AND step < ?", short.runs["long"], LONG - FEWER)
+    short.sql("VACUUM")
+    return short
+
+
 @pytest.fixture
-def store(original: Store, tmp_path: Path) -> Store:
+def store(shortened: Store, tmp_path: Path) -> Store:
     """A copy that a test may change. Its artifacts are where the database does not say: below `artifacts`."""
-    folder = tmp_path / "theirs"
-    shutil.copytree(original.folder, folder)
-    return Store(folder, original.runs)
+    return Store(shutil.copytree(shortened.folder, tmp_path / "theirs"), shortened.runs)
+
+
+@pytest.fixture
+def whole_store(original: Store, tmp_path: Path) -> Store:
+    """A copy with the whole of the long curve."""
+    return Store(shutil.copytree(original.folder, tmp_path / "theirs"), original.runs)
 
 
 def _fill(folder: Path) -> dict[str, str]:

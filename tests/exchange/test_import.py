@@ -31,14 +31,17 @@ def events(rooms: Workspace) -> int:
     return len(rooms.record.events(EventFilter(limit=1000)).items)
 
 
-def test_a_whole_store_comes_over_and_both_sides_count_the_same(store: Store, workspace: Workspace) -> None:
-    outcome = bring(store, workspace)
+def test_a_whole_store_comes_over_and_both_sides_count_the_same(whole_store: Store, workspace: Workspace) -> None:
+    outcome = bring(whole_store, workspace)
 
     assert {line.what: (line.there, line.here) for line in outcome.check if line.verdict != "pass"} == {}
     counted = {line.what: line.here for line in outcome.check}
     assert (counted["experiments"], counted["experiments deleted"]) == (3, 1)
     assert (counted["runs"], counted["runs deleted"]) == (7, 2)
     assert counted["points"] == 500 + 5 + 1 + 1 + LONG + 1
+    long = workspace.experiments.curve(Ref.parse(f"run:{whole_store.runs['long']}"), "loss")
+    assert long.total == LONG
+    assert long.values == [step / 7 for step in range(LONG)]
     assert counted["artifacts"] == 4
     assert (counted["logged models"], counted["logged params"], counted["logged figures"]) == (1, 1, 1)
     assert counted["logged files"] > 3
@@ -64,9 +67,6 @@ def test_a_run_is_what_it_was(store: Store, embedded: Workspace) -> None:
     assert math.isnan(run.metrics["only nan"].figure)
     curve = embedded.experiments.curve(run.ref, "loss")
     assert (curve.total, curve.values[0], curve.steps[-1]) == (500, 1.0, 499)
-    long = embedded.experiments.curve(Ref.parse(f"run:{store.runs['long']}"), "loss")
-    assert long.total == LONG
-    assert long.values == [step / 7 for step in range(LONG)]
 
 
 def test_what_was_deleted_is_deleted_and_can_be_restored(store: Store, embedded: Workspace) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,7 +23,7 @@ from modelwright.server.listening import check_address, take
 from modelwright.workspace import open_workspace
 
 LENIENT = 'name = "standard"\n[tier.low]\ndescription = "Nothing is asked, so that these tests speak of serving only."\n'
-SETTINGS = '[workspace]\nname = "late"\n[server]\nturn_every = 0.05\n'
+SETTINGS = '[workspace]\nname = "late"\n[server]\nturn_every = 0.2\n'
 ANSWER = {"inputs": [{"name": "x", "datatype": "FP64", "shape": [1, 1], "data": [0.5]}]}
 
 
@@ -32,6 +33,21 @@ def project(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "modelwright.toml").write_text(SETTINGS, encoding="utf-8")
     return folder
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A project with a model in production, to be copied, and the digest of one of the model's files."""
+    folder = tmp_path_factory.mktemp("made")
+    (folder / "modelwright.toml").write_text(SETTINGS, encoding="utf-8")
+    return folder, deploy(folder)
+
+
+@pytest.fixture
+def deployed(made: tuple[Path, str], project: Path) -> str:
+    """The project has it, too; the digest."""
+    shutil.copytree(made[0] / ".modelwright", project / ".modelwright")
+    return made[1]
 
 
 def deploy(folder: Path) -> str:
@@ -110,14 +126,8 @@ def eventually(holds: Callable[[], bool], within: float = 60.0) -> None:
 
 
 @pytest.mark.slow
-def test_it_answers_again_after_a_stop(up: Any) -> None:
-    up().stop()  # the first start makes the database
-    assert httpx.get(f"{up().url}/healthz").status_code == 200
-
-
-@pytest.mark.slow
+@pytest.mark.usefixtures("deployed")
 def test_a_stop_finishes_what_is_under_way_seals_the_ledger_and_converts_the_log(up: Any, project: Path) -> None:
-    deploy(project)
     server = up()
     answers = [httpx.post(f"{server.url}/v2/models/late/infer", json=ANSWER).status_code for _ in range(5)]
     assert answers == [200] * 5
@@ -146,17 +156,19 @@ def test_a_stop_finishes_what_is_under_way_seals_the_ledger_and_converts_the_log
 
 
 @pytest.mark.slow
-def test_it_ends_quietly_when_interrupted_at_the_keyboard(up: Any) -> None:
-    server = up()
+def test_it_ends_quietly_when_interrupted_at_the_keyboard_and_answers_when_it_is_started_again(up: Any) -> None:
+    server = up()  # which makes the database
     assert server.stop(signal.SIGINT) in (0, 130, -signal.SIGINT)
     assert "Traceback" not in server.said()
+    assert httpx.get(f"{up().url}/healthz").status_code == 200
 
 
 @pytest.mark.slow
-def test_it_is_not_ready_while_a_deployment_cannot_be_loaded(up: Any, project: Path) -> None:
-    digest = deploy(project)
+def test_it_is_not_ready_while_a_deployment_cannot_be_loaded(up: Any, project: Path, deployed: str) -> None:
     (path,) = (
-        path for path in (project / ".modelwright" / "objects").rglob("*") if digest in path.name or digest[2:] in path.name
+        path
+        for path in (project / ".modelwright" / "objects").rglob("*")
+        if deployed in path.name or deployed[2:] in path.name
     )
     away = path.rename(project / "away")
     server = up()
@@ -196,8 +208,8 @@ LINE = re.compile(r'[a-z_]+(\{([a-z]+="[^"\n]*",?)*\})? (-?[0-9.e+-]+|NaN|\+Inf)
 
 
 @pytest.mark.slow
-def test_its_metrics_are_well_formed_and_tell_of_every_part(up: Any, project: Path) -> None:
-    deploy(project)
+@pytest.mark.usefixtures("deployed")
+def test_its_metrics_are_well_formed_and_tell_of_every_part(up: Any) -> None:
     server = up()
     httpx.post(f"{server.url}/v2/models/late/infer", json=ANSWER)
     eventually(lambda: "\nmodelwright_operator_leader 1\n" in httpx.get(f"{server.url}/metrics").text)

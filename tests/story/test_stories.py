@@ -1,6 +1,6 @@
 """The two stories, told on a real server; and what the record says afterwards.
 
-`make test` tells of a third of the loans, and the flights, which take longer, until the first model has answered
+`make test` tells of a fifth of the loans, and the flights, which take longer, until the first model has answered
 for two days; `make test-all` tells of every loan and of the whole year of flights, and kills ten times as often.
 """
 
@@ -150,13 +150,13 @@ def _flights() -> Case:
 
 
 class FewerLoans(Lending):
-    """The same book, of which a third is asked about, two weeks at a time, and of that a canary sees half."""
+    """The same book, of which a fifth is asked about, two weeks at a time, and of that a canary sees half."""
 
     plan = replace(Lending.plan, step=timedelta(days=14), window=timedelta(days=14), canary=50.0)
 
     def requests(self, since: datetime, until: datetime) -> list[Request]:
         """Applications in order of time."""
-        return [each for each in super().requests(since, until) if int(each.id.removeprefix("A")) % 3 == 0]
+        return [each for each in super().requests(since, until) if int(each.id.removeprefix("A")) % 5 == 0]
 
 
 class _Killer(threading.Thread):

@@ -1,7 +1,8 @@
 """Importing skops without what its import drags in.
 
 To know which types are scikit-learn's, skops walks all of scikit-learn's packages, the bridges to other array libraries
-among them; a bridge imports its library, and where PyTorch is installed that takes five times as long as the rest.
+among them; a bridge imports its library, and where PyTorch is installed that takes five times as long as the rest. On the
+way it comes by what scikit-learn tests itself with, which brings pytest along where that is installed.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ def skops_io() -> Any:
     """The module `skops.io`; `ImportError` where it is not installed."""
     if "skops.io" in sys.modules:
         return sys.modules["skops.io"]
-    closed = {name: ModuleType(name) for name in _BRIDGES if name not in sys.modules}
+    closed: dict[str, Any] = {name: ModuleType(name) for name in _BRIDGES if name not in sys.modules}
+    if "pytest" not in sys.modules:
+        closed["pytest"] = None  # as if it were not installed
     sys.modules.update(closed)
     try:
         return importlib.import_module("skops.io")
     finally:
         for name, stand_in in closed.items():
-            if sys.modules.get(name) is stand_in:
+            if sys.modules.get(name, sys) is stand_in:
                 del sys.modules[name]

@@ -115,9 +115,9 @@ class Replay:
         return {"id": request.id, "parameters": {"unit": request.unit}, "inputs": [*numbers, *words, at]}
 
     def _post(self, path: str, body: dict[str, Any]) -> Any:
-        answer = self.stage.request("POST", path, json=body)
-        if answer.is_error:
-            raise Unavailable(f"{path} answered {answer.status_code}: {answer.text[:400]}")
+        answer = self.stage.request("POST", path, body)
+        if not answer.good:
+            raise Unavailable(f"{path} answered {answer.status}: {answer.text[:400]}")
         return answer.json()
 
     def label(self, since: datetime, until: datetime) -> None:
@@ -139,7 +139,7 @@ class Replay:
 
     def _served(self) -> str:
         answer = self.stage.request("GET", f"/v2/models/{self.case.name}/ready")
-        return self.case.name if answer.is_success else ""
+        return self.case.name if answer.good else ""
 
     def _wait(self, look: Callable[[], str], what: str) -> str:
         deadline = time.monotonic() + WAITS_FOR

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import httpx
 import msgspec
 
 from modelwright.client import connect
 from modelwright.core.errors import Unavailable
+from modelwright.demo.wire import Answer, Wire
 from modelwright.workspace import Workspace, open_workspace
 
 PEOPLE = {
@@ -47,7 +47,7 @@ class Stage:
         self._project = project
         self.server: subprocess.Popen[bytes] | None = None
         self._workspaces: dict[str, Workspace] = {}
-        self._http: httpx.Client = httpx.Client()
+        self._wire: Wire | None = None
         self.url = ""
         self.progress = Progress()
 
@@ -123,16 +123,14 @@ class Stage:
         for workspace in self._workspaces.values():
             workspace.close()
         self._workspaces = {name: connect(self.url, token=token) for name, token in self.progress.tokens.items()}
-        self._http.close()
-        headers = {"authorization": f"Bearer {self.progress.tokens['olga']}"}
-        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=60.0)
+        if self._wire is not None:
+            self._wire.close()
+        self._wire = Wire(self.url, self.progress.tokens["olga"])
 
-    def request(self, method: str, path: str, *, json: Any = None) -> httpx.Response:
+    def request(self, method: str, path: str, value: Any = None) -> Answer:
         """Ask the server's data plane as the operator does; `Unavailable` when the server went away."""
-        try:
-            return self._http.request(method, path, json=json)
-        except httpx.TransportError as error:
-            raise Unavailable(f"The server went away: {error}.") from None
+        assert self._wire is not None
+        return self._wire.request(method, path, value)
 
     def alive(self) -> bool:
         """Whether the server's process runs."""

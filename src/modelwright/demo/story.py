@@ -290,11 +290,12 @@ class Story:
         first = self.replay.infer(request, row)
         columns = {name: value for name, value in row.items() if name in {*self.case.numbers, *self.case.words}}
         path = f"/serving/{self.case.name}/invocations"
-        answer = self.stage.request("POST", path, json={"dataframe_records": [columns]})
-        second = answer.raise_for_status().json()["predictions"][0]
+        answer = self.stage.request("POST", path, {"dataframe_records": [columns]})
+        assert answer.good, answer.text
+        second = answer.json()["predictions"][0]
         assert abs(first - second) < 1e-9, f"{first} over Open Inference, {second} over MLflow's protocol"
-        wrong = self.stage.request("POST", path, json={"dataframe_records": [columns | {self.case.numbers[0]: "many"}]})
-        assert wrong.status_code == 400, wrong.text
+        wrong = self.stage.request("POST", path, {"dataframe_records": [columns | {self.case.numbers[0]: "many"}]})
+        assert wrong.status == 400, wrong.text
         return f"Open Inference v2 and MLflow /invocations agree ({first:.3f}); a row against the signature is turned away"
 
     def _canary(self, model: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,11 @@ def nothing_outside(served: Any) -> Iterator[None]:
     home = served.here.home.project
 
     def seen() -> set[Path]:
-        return {each for each in home.rglob("*") if "objects" not in each.parts and each.name != ".incoming"}
+        found: set[Path] = set()
+        for folder, below, files in os.walk(home):
+            below[:] = [each for each in below if each not in ("objects", ".incoming")]
+            found |= {Path(folder, each) for each in (*below, *files)}
+        return found
 
     before = seen()
     yield
