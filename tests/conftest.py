@@ -36,7 +36,7 @@ from modelwright.store.objects import S3Settings
 from modelwright.store.upgrade import prepare
 from modelwright.testing import serving
 from modelwright.workspace import ServerSettings, Settings, Workspace, WorkspaceSettings, open_workspace
-from tests.databases import Databases, flushing, new_database
+from tests.databases import Databases, flushing, new_database, share_compiled
 
 # What tests write they write into memory where there is room: a commit waits for a disk some milliseconds, and there are
 # tens of thousands of them.
@@ -47,6 +47,7 @@ if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usa
 
 # Each client of httpx reads all certificates of the machine when it is made, which takes it 30 ms, and none here needs one.
 transports.create_ssl_context = functools.cache(transports.create_ssl_context)
+share_compiled()
 
 
 def pytest_configure(config: pytest.Config) -> None:
