@@ -1,5 +1,6 @@
 """The monitor's turn over a log of predictions, in event time."""
 
+from copy import copy
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -8,6 +9,7 @@ import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from modelwright.core.refs import Ref
 from modelwright.datasets import Datasets
@@ -63,6 +65,26 @@ def test_windows_are_judged_once_when_they_have_closed(home, logged, turn, refer
     (window,) = home.monitoring.results(ref)
     assert (window.rows, window.findings, window.model) == (250, [], Ref.parse("model:delay@1"))
     assert {c.column for c in window.columns} == {*COLUMNS, "kind", "score"}
+
+
+def test_a_monitor_on_any_page_of_the_list_is_judged(home, logged, tables, reference):
+    for name in ("delay", "fraud", "churn"):
+        home.monitoring.watch(Ref.parse(f"deployment:{name}"), Watch(reference=REFERENCE))
+        logged.log(name, rows(0)[0])
+
+    class Short:
+        """A caller that gives lists a monitor at a time."""
+
+        blobs, principal = home.caller.blobs, home.caller.principal
+
+        def call(self, room, operation, arguments):
+            if operation.name == "list":
+                arguments = {"where": replace(arguments["where"], limit=1)}
+            return home.caller.call(room, operation, arguments)
+
+    monitoring = copy(home.monitoring)
+    monitoring.caller = Short()
+    assert len(MonitorTurn(monitoring, tables, logged).turn(START + DAY + HOUR)) == 3
 
 
 def test_the_log_is_not_read_again_before_the_next_boundary(home, logged, turn, reference):

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from modelwright.cli.output import tree
+from modelwright.cli.output import plain, tree
 from modelwright.core.refs import Kind, Ref
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _grow_columns(
     from rich.text import Text
 
     for each, uses in sorted(neighbours.get(at, {}).items(), key=lambda item: (str(item[0].ref), item[0].column)):
-        label = Text.assemble(f"{each.ref} ", (each.column, "bold"), "  ", (", ".join(uses).lower(), "dim"))
+        label = Text.assemble(f"{each.ref} ", (plain(each.column), "bold"), "  ", (", ".join(uses).lower(), "dim"))
         grown = branch.add(label, style="not italic")
         if each not in seen:
             seen.add(each)

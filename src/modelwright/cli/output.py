@@ -50,6 +50,16 @@ COLOURS = {
 }
 
 
+# What a terminal obeys instead of showing it, or shows elsewhere than where it stands: a name may hold anything.
+_OBEYED = (*range(9), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_SHOWN = {code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" for code in _OBEYED}
+
+
+def plain(text: str) -> str:
+    """A text for a terminal: characters that would steer it are spelled out (`\\x1b`), ends of lines and tabs stay."""
+    return text.replace("\r\n", "\n").translate(_SHOWN)
+
+
 def console(*, error: bool = False) -> Console:
     """A Rich console on standard output, or on the error stream; as wide as the terminal, or as COLUMNS says."""
     import shutil
@@ -91,7 +101,7 @@ def table(
     room = here.width - GAP * len(columns) - sum(widths[at] for at in whole)
     whole |= _whole([0 if at in whole else each for at, each in enumerate(widths)], room)
     made = Table(
-        title=title or None,
+        title=plain(title) or None,
         title_justify="left",
         title_style="bold",
         box=SIMPLE_HEAD,
@@ -124,7 +134,7 @@ def facts(title: str, pairs: Mapping[str, Any]) -> None:
         if value not in (None, "", [], {}):
             grid.add_row(f"  {name}", _cell(", ".join(map(str, value)) if isinstance(value, list) else value))
     here = console()
-    here.print(title, style="bold", markup=False, soft_wrap=True)
+    here.print(plain(title), style="bold", markup=False, soft_wrap=True)
     _print(here, grid)
 
 
@@ -142,6 +152,7 @@ def tree(label: str) -> Tree:
 
 def say(text: str, *, style: str | None = None) -> None:
     """A line for a person. It is not broken, so that what is printed can be copied."""
+    text = plain(text)
     if style is None:
         sys.stdout.write(f"{text}\n")  # without Rich, which takes a while to import
     else:
@@ -152,6 +163,7 @@ def paragraph(text: str) -> None:
     """A line of prose, broken at the width of the terminal; what is indented stays so."""
     import textwrap
 
+    text = plain(text)
     indent = text[: len(text) - len(text.lstrip())]
     broken = textwrap.fill(text, console().width, subsequent_indent=f"{indent}  ", break_on_hyphens=False)
     sys.stdout.write(f"{broken}\n")
@@ -159,7 +171,7 @@ def paragraph(text: str) -> None:
 
 def aside(text: str) -> None:
     """A remark to a person, on the error stream, so that it is in nobody's pipe."""
-    console(error=True).print(text, style="dim", markup=False, soft_wrap=True)
+    console(error=True).print(plain(text), style="dim", markup=False, soft_wrap=True)
 
 
 def show_error(error: ModelwrightError, *, as_json: bool) -> None:
@@ -169,9 +181,9 @@ def show_error(error: ModelwrightError, *, as_json: bool) -> None:
         sys.stderr.write(encode({"error": told}).decode() + "\n")
         return
     stream = console(error=True)
-    stream.print(f"Error ({error.code}): {error.message}", style="red", markup=False, soft_wrap=True)
+    stream.print(plain(f"Error ({error.code}): {error.message}"), style="red", markup=False, soft_wrap=True)
     if error.mend:
-        stream.print(error.mend, markup=False, soft_wrap=True)
+        stream.print(plain(error.mend), markup=False, soft_wrap=True)
 
 
 def event_row(event: Event) -> list[Any]:
@@ -230,7 +242,7 @@ def _cell(value: Any) -> Text:
     if isinstance(value, datetime):
         value = f"{value:%Y-%m-%d %H:%M:%S}"
     text = "" if value is None else number(value) if isinstance(value, int | float) else str(value)
-    return Text(text, style=COLOURS.get(text, ""))
+    return Text(plain(text), style=COLOURS.get(text, ""))
 
 
 def _width(text: Text) -> int:

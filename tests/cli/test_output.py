@@ -1,0 +1,41 @@
+"""What is printed for people is text and steers no terminal, whatever somebody called their run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from modelwright.cli import output
+from modelwright.core.errors import NotFound
+
+EVIL = "\x1b[2Jgone\x1b]52;c;aGk=\x07\x9b31m\r\u202eneddih\x00"
+SPELLED = r"\x1b[2Jgone\x1b]52;c;aGk=\x07\x9b31m\x0d\u202eneddih\x00"
+WAYS: dict[str, Callable[[], None]] = {
+    "table": lambda: output.table(["name"], [[EVIL]]),
+    "title of a table": lambda: output.table(["name"], [["x"]], title=EVIL),
+    "facts": lambda: output.facts("run", {"name": EVIL}),
+    "title of facts": lambda: output.facts(EVIL, {}),
+    "line": lambda: output.say(EVIL),
+    "coloured line": lambda: output.say(EVIL, style="red"),
+    "paragraph": lambda: output.paragraph(EVIL),
+    "remark": lambda: output.aside(EVIL),
+    "tree": lambda: output.show(output.tree(EVIL)),
+    "error": lambda: output.show_error(NotFound(EVIL, mend=EVIL), as_json=False),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_would_steer_a_terminal_is_spelled_out(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    WAYS[way]()
+    told = "".join(capsys.readouterr()).replace("\n", "")  # a title is broken
+    assert SPELLED in told
+    assert not set(told) & set("\x1b\x07\x9b\r\u202e\x00")
+
+
+def test_lines_tabs_and_every_script_stay(capsys: pytest.CaptureFixture[str]) -> None:
+    output.say("größe\tмодель\r\n模型 👩‍🔬 שלום")
+    assert capsys.readouterr().out == "größe\tмодель\n模型 👩‍🔬 שלום\n"
