@@ -19,6 +19,7 @@ from modelwright.core.errors import Unavailable
 LEAST_ROWS: Final = 65_536  # rows of a row group that content has ended; DuckDB's unit of work is 122,880
 MOST_ROWS: Final = 262_144
 _ENDS: Final = (1 << 64) >> 16  # one row in 65,536 ends a group
+_BLOCK: Final = 65_536  # rows looked at in one step: what is computed of them fits into a processor's cache
 _FEW: Final = 4  # a column of numbers has a dictionary if each of its first values is there so often, on average
 _PAGES: Final = {"min_chunk_size": 64 << 10, "max_chunk_size": 256 << 10, "norm_level": 1}  # bytes before compression
 _MULTIPLIER: Final = np.uint64(0x9E3779B97F4A7C15)
@@ -41,7 +42,7 @@ def write_parquet(table: Any, path: Path, by: Sequence[str] = ()) -> None:
     whole numbers and times are stored as differences.
     `Unavailable` where the disk takes no more.
     """
-    plain = pa.table(table.combine_chunks().columns, schema=table.schema.remove_metadata())
+    plain = pa.table(table.columns, schema=table.schema.remove_metadata())
     sound = [field.name for field in plain.schema if not _holds_nan(plain[field.name])]
     listed = [field.name for field in plain.schema if _is_text(field.type) or _are_few(plain[field.name])]
     steps = {field.name for field in plain.schema if _has_steps(field.type)} - set(listed)
@@ -59,7 +60,8 @@ def write_parquet(table: Any, path: Path, by: Sequence[str] = ()) -> None:
         ) as writer:
             start = 0
             for end in group_ends(plain, by):
-                writer.write_table(plain.slice(start, end - start), row_group_size=max(1, end - start))
+                group = plain.slice(start, end - start).combine_chunks()  # all at once would take as much memory again
+                writer.write_table(group, row_group_size=max(1, end - start))
                 start = end
     except OSError as error:
         raise Unavailable(
@@ -76,12 +78,8 @@ def group_ends(table: Any, by: Sequence[str] = ()) -> list[int]:
     rows = table.num_rows
     if rows <= LEAST_ROWS:
         return [rows]
-    hashes = np.zeros(rows, np.uint64)
-    for name in [name for name in by if name in table.column_names] or table.column_names:
-        hashes = (hashes ^ _hash(table[name])) * _MULTIPLIER
-    hashes ^= hashes >> np.uint64(29)
-    hashes *= _MIX
-    picked = np.flatnonzero(hashes ^ (hashes >> np.uint64(32)) < np.uint64(_ENDS)) + 1
+    names = [name for name in by if name in table.column_names] or table.column_names
+    picked = np.concatenate([place + _picked(table.select(names).slice(place, _BLOCK)) for place in range(0, rows, _BLOCK)])
     ends: list[int] = []
     start = 0
     while rows - start > LEAST_ROWS:
@@ -92,6 +90,17 @@ def group_ends(table: Any, by: Sequence[str] = ()) -> list[int]:
     if start < rows:
         ends.append(rows)
     return ends
+
+
+def _picked(rows: Any) -> Any:
+    """After which of some rows a group may end."""
+    hashes = np.zeros(rows.num_rows, np.uint64)
+    for column in rows.columns:
+        hashes ^= _hash(column)
+        hashes *= _MULTIPLIER
+    hashes ^= hashes >> np.uint64(29)
+    hashes *= _MIX
+    return np.flatnonzero(hashes ^ (hashes >> np.uint64(32)) < np.uint64(_ENDS)) + 1
 
 
 def _hash(column: Any) -> Any:
@@ -115,11 +124,12 @@ def _hash_texts(values: Any) -> Any:
     values = pc.fill_null(values, "").cast(pa.large_string())
     _, offsets, content = values.buffers()
     bounds = np.frombuffer(offsets, np.int64, len(values) + 1 + values.offset)[values.offset :]
-    data = np.concatenate([np.zeros(8, np.uint8), np.frombuffer(content, np.uint8) if content else np.empty(0, np.uint8)])
+    texts = np.frombuffer(content, np.uint8)[bounds[0] : bounds[-1]] if content else np.empty(0, np.uint8)
+    data = np.concatenate([np.zeros(8, np.uint8), texts])
     words = np.ndarray((len(data) - 7,), "<u8", buffer=data, strides=(1,))
     lengths = (bounds[1:] - bounds[:-1]).astype(np.uint64)
     beyond = (np.uint64(8) - np.minimum(lengths, np.uint64(8))) * np.uint64(8)  # bits of the texts before it
-    last = np.where(beyond < 64, words[bounds[1:]] >> np.minimum(beyond, np.uint64(63)), np.uint64(0))
+    last = np.where(beyond < 64, words[bounds[1:] - bounds[0]] >> np.minimum(beyond, np.uint64(63)), np.uint64(0))
     return (last ^ (lengths << np.uint64(56))) * _MIX
 
 

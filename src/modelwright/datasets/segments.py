@@ -6,6 +6,7 @@ taken out changes the segment around it and no other. What is kept of one is an 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,7 +26,7 @@ FORMAT: Final = "modelwright-sketch-1"
 _ENDS: Final = 8  # a segment has so many row groups on average
 _MOST: Final = 32
 _CODED: Final = 4  # bytes: a column of text with fewer for each value has a dictionary, whose words alone are looked at
-_THREADS: Final = 4
+_THREADS: Final = min(4, os.cpu_count() or 1)  # more than cores take turns at Python's lock, and longer
 
 
 def is_text(kind: str) -> bool:
