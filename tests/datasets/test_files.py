@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from copy import copy
 from pathlib import Path
 
 import pytest
@@ -592,6 +593,29 @@ def test_a_status_after_an_add_or_a_checkout_needs_no_look_at_the_record(embedde
     found = glance(indexes.load(tmp_path / "out"))
     assert found.clean
     assert found.same == 203
+
+
+def test_a_status_does_not_undo_what_a_checkout_meanwhile_has_learned(embedded, tmp_path):
+    out = tmp_path / "out"
+    first = embedded.datasets.add_files("letters", fill(tmp_path / "one", {"a": b"1", "b": b"2"}))
+    second = embedded.datasets.add_files("letters", fill(tmp_path / "two", {"a": b"1", "c": b"33"}))
+    embedded.datasets.checkout(first.ref, out)
+
+    class Others:
+        """While a status is told, somebody checks another version out."""
+
+        blobs, principal = embedded.caller.blobs, embedded.caller.principal
+
+        def call(self, room, operation, arguments):
+            if operation.name == "show":
+                embedded.datasets.checkout(second.ref, out)
+            return embedded.caller.call(room, operation, arguments)
+
+    rooms = copy(embedded.datasets)
+    rooms.caller = Others()
+    assert rooms.status(out).ref == str(first.ref)
+    standing = embedded.datasets.status(out)
+    assert (standing.ref, standing.clean) == (str(second.ref), True)
 
 
 def test_a_folder_that_is_as_it_was_is_answered_before_the_parser_is_loaded(embedded, pictures, capsys, monkeypatch):

@@ -108,6 +108,15 @@ class Indexes:
         finally:
             partial.unlink(missing_ok=True)
 
+    def mark(self, folder: Path) -> object:
+        """What is another thing whenever the index of a folder was saved in between; None where there is none."""
+        path = self._path(folder)
+        try:
+            at = None if path is None else path.stat()
+        except OSError:
+            return None
+        return at and (at.st_ino, at.st_mtime_ns, at.st_size)
+
     def size(self, folder: Path) -> int:
         """The bytes of what is remembered of a folder; `FileNotFoundError` where nothing is."""
         path = self._path(folder)

@@ -70,13 +70,15 @@ class Moving(Content):
         from modelwright.datasets.trees import stand
 
         root = real(folder)
+        mark = self._indexes.mark(root)
         index = self._indexes.load(root)
         if ref is None and not index.ref:
             raise NotFound(f"It is not known of which version {root} is.", mend="Name one: dataset:name@3.")
         version = self._holding_files(self.show(as_ref(ref or index.ref)))
         entries = by_path(self._entries(version))
         standing = stand(root, entries, index, ref=str(version.ref), verify=verify, told=told)
-        self._indexes.save(index)
+        if self._indexes.mark(root) == mark:  # else somebody checked out there meanwhile, or added: that is worth more
+            self._indexes.save(index)
         return standing
 
     def export(
