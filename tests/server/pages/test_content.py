@@ -101,6 +101,21 @@ def test_the_addresses_that_mlflow_prints_lead_to_our_pages(browse: httpx.Client
     assert browse.get("/mlflow", params={"at": "/experiments/999"}).status_code == 404
 
 
+def test_a_prompt_shows_its_text_and_waits_for_no_gate(browse: httpx.Client, site: Any) -> None:
+    site.workspace.models.log_folder(
+        "hello", {}, source="text", tags={"mlflow.prompt.is_prompt": "true", "mlflow.prompt.text": "Say {{x}}"}
+    )
+    page = said(browse, "/models/hello@1")
+    assert "hello @1 prompt" in page and "The prompt Say {{x}}" in page
+    assert "Model card" not in page and "Gate" not in page
+    assert "model:hello@1 to staging" not in said(browse, "/")
+
+
+def test_a_model_lists_its_files(browse: httpx.Client) -> None:
+    page = said(browse, "/models/delay@1")
+    assert re.search(r"Files Path Size Digest model\.skops \d+\.\d kB \w{12}", page) and "some rows of input" in page
+
+
 def test_a_dataset_of_files_shows_them_the_largest_first(browse: httpx.Client) -> None:
     page = said(browse, "/datasets/photos@2?against=1")
     assert page.index("large.jpg 5.0 kB", page.index("Files Path Size")) < page.index("small.jpg")
@@ -218,7 +233,7 @@ def test_a_trace_is_a_tree_of_spans_along_time(browse: httpx.Client, site: Any) 
     said_there = said(browse, path)
     for word in ("look up", "RETRIEVER", "the index did not answer", "When does it leave?", "helpful", "false", "desk"):
         assert word in said_there, word
-    assert browse.get(path).text.count('<details class="span">') == 3
+    assert browse.get(path).text.count('<details class="span"') == 3
 
 
 def test_traces_are_found_by_a_word_and_by_a_filter(browse: httpx.Client) -> None:

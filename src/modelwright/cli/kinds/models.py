@@ -72,6 +72,8 @@ class ModelFace(Face):
                 "risk tier": rooms.policy.tier(found.ref).value,
                 "format": f"{record.format.value}, {size(record.size)}, {record.framework}",
                 "licence": record.licence,
+                "signed": "yes" if found.seal else None,
+                "example": f"some rows of input, {short(record.example)}" if record.example else None,
                 "run": record.run,
                 "datasets": "\n".join(map(str, record.datasets)),
                 "features": "\n".join(map(str, record.features)),

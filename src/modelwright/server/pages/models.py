@@ -9,12 +9,15 @@ from starlette.requests import Request
 from modelwright.core.paging import Filter
 from modelwright.core.refs import Kind
 from modelwright.evaluation import EvaluationReport
+from modelwright.models.records import PROMPT_TAG, PROMPT_TEXT
 from modelwright.server.pages.charts import drawn
 from modelwright.server.pages.datasets import EARLIER, searched
 from modelwright.server.pages.lineage import lineage_of
 from modelwright.server.pages.overview import gate_of, next_stage
 from modelwright.server.pages.render import known, named, turning
 from modelwright.workspace import Workspace
+
+FILES = 200  # of a package that are listed
 
 
 def index(workspace: Workspace, request: Request) -> dict[str, Any]:
@@ -28,11 +31,14 @@ def index(workspace: Workspace, request: Request) -> dict[str, Any]:
 def version(workspace: Workspace, request: Request) -> dict[str, Any]:
     """One version of a model; without a selector, the latest."""
     found = workspace.models.show(named(request, Kind.MODEL))
-    ref, stage = found.ref, next_stage(found.stage)
+    ref, stage = found.ref, None if found.is_prompt else next_stage(found.stage)
     report = known(lambda: workspace.evaluation.report(ref))
     number = ref.version or 1
     return {
         "version": found,
+        "prompt": found.tags.get(PROMPT_TEXT, "") if found.is_prompt else None,
+        "tags": {name: value for name, value in found.tags.items() if name not in (PROMPT_TAG, PROMPT_TEXT)},
+        "files": [(path, digest, _size(workspace, digest)) for path, digest in sorted(found.record.files.items())[:FILES]],
         "tier": workspace.policy.tier(ref),
         "next_stage": stage,
         "gate": gate_of(workspace, ref, stage) if stage is not None else None,
@@ -48,6 +54,11 @@ def version(workspace: Workspace, request: Request) -> dict[str, Any]:
         "lineage": lineage_of(workspace, ref),
         "events": workspace.record.history(ref).items[:20],
     }
+
+
+def _size(workspace: Workspace, digest: str) -> int | None:
+    """The bytes of a file, or None where it is no longer stored."""
+    return known(lambda: workspace.models.blobs.size(digest))
 
 
 def _charts(report: EvaluationReport | None) -> dict[str, Any]:
