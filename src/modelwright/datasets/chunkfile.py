@@ -31,8 +31,10 @@ class _Block(NamedTuple):
 class ChunkFile(io.RawIOBase):
     """The content of an entry, to be read at any place. Only the chunks that are touched are fetched, and verified."""
 
-    def __init__(self, blobs: Blobs, entry: Entry) -> None:
+    def __init__(self, blobs: Blobs, entry: Entry, kept: int = _KEPT) -> None:
+        """Up to so many bytes, or what was read last, are kept for who reads on."""
         self._blobs = blobs
+        self._most = kept
         self._chunks = entry.chunks
         self._starts = [0]
         for chunk in entry.chunks:
@@ -110,7 +112,7 @@ class ChunkFile(io.RawIOBase):
         self._blocks.append(block)
         self._bytes += len(block.data)
         self._held |= dict.fromkeys(range(block.first, block.last), block)
-        while self._bytes > _KEPT and len(self._blocks) > 1:
+        while self._bytes > self._most and len(self._blocks) > 1:
             gone = self._blocks.popleft()
             self._bytes -= len(gone.data)
             for number in range(gone.first, gone.last):
