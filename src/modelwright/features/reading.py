@@ -54,6 +54,7 @@ class OnlineReader:
         self._noticed = noticed
         self.views = [ref for ref, _ in views]
         self.names = [name for _, record, _ in self._views for name in record.view.names]
+        self._blank: dict[str, Value] = dict.fromkeys(self.names)
         columns = [column for _, record, _ in self._views for column in record.columns]
         self._masked = [
             (place, masks[column.name], column.dtype is DataType.DATETIME)
@@ -72,8 +73,12 @@ class OnlineReader:
         self, keys: Sequence[Key], *, now: datetime | Sequence[datetime] | None = None, max_age: str | None = None
     ) -> list[dict[str, Value]]:
         """The features of each key by name."""
-        names = self.names
-        return [dict(zip(names, row, strict=True)) for row in self.values(keys, now=now, max_age=max_age)]
+        found = []
+        for row in self.values(keys, now=now, max_age=max_age):
+            named = self._blank.copy()  # so large as it will be: one that grows is written anew again and again
+            named.update(zip(self.names, row, strict=True))
+            found.append(named)
+        return found
 
     def table(
         self, keys: Sequence[Key], *, now: datetime | Sequence[datetime] | None = None, max_age: str | None = None
