@@ -49,6 +49,44 @@ def saved(database: Database, record: Record, write, tmp_path: Path, pg_dump: st
     return tmp_path / "backup"
 
 
+def test_what_goes_and_comes_while_a_backup_is_made_does_not_stop_it(
+    database: Database, record: Record, tmp_path: Path, pg_dump: str
+):
+    log = tmp_path / "predictions"
+    log.mkdir()
+    (log / "a.part").write_bytes(b"rows")
+    kept, gone = record.blobs.put(b"kept"), record.blobs.put(b"collected meanwhile")
+
+    class Collected(Objects):
+        """An object goes once it was listed, and the log closes a part once its folder was."""
+
+        def list(self):
+            found = [*super().list()]
+            self.delete(gone)
+            yield from found
+
+    class Closing(type(log)):
+        def rglob(self, pattern):
+            found = [*super().rglob(pattern)]
+            if (log / "a.part").exists():
+                (log / "a.part").rename(log / "a.parquet")
+            return iter(found)
+
+    objects = Collected.open(record.blobs.location)
+    backup.save(
+        database,
+        objects,
+        tmp_path / "keys",
+        tmp_path / "backup",
+        made_at=NOW,
+        further={"predictions": Closing(log)},
+        pg_dump=pg_dump,
+    )
+    files = backup.verify(tmp_path / "backup").files
+    assert {name for name in files if name.startswith("further")} == {"further/predictions/a.parquet"}
+    assert {Path(name).name for name in files if name.startswith("objects")} == {kept}
+
+
 @pytest.fixture
 def elsewhere(database: Database, tmp_path: Path, request: pytest.FixtureRequest, postgres_server: str):
     """An empty place of the same sort."""

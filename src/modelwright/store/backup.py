@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from modelwright.store.objects import Objects
 from modelwright.store.tables import ledger_events, ledger_head
 
 _MANIFEST = "manifest.json"
+PASSES = 5  # over a folder at most, and twice at least, until no file is new in it
 _DATABASES = ("database.db", "database.pgdump")
 
 
@@ -67,7 +68,8 @@ def save(
     for digest in objects.list():
         target = folder / "objects" / digest[:2] / digest
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        objects.fetch(digest, target)
+        with suppress(NotFound):  # collected this very moment, as nothing refers to it
+            objects.fetch(digest, target)
     _copy_folder(keys, folder / "keys")
     for name, source in (further or {}).items():
         _copy_folder(source, folder / "further" / name)
@@ -193,10 +195,25 @@ def _empty(folder: Path) -> None:
 
 
 def _copy_folder(source: Path, target: Path) -> None:
-    for path in _files(source):
-        copy = target / path.relative_to(source)
-        copy.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        shutil.copy2(path, copy)
+    """Copy the files of a folder in which others may be writing: what goes meanwhile is passed over, what comes comes too.
+
+    A part of a log that is being written goes under one name and comes under another.
+    """
+    seen: set[Path] = set()
+    for number in range(PASSES):
+        fresh = [path for path in _files(source) if path not in seen]
+        for path in fresh:
+            copy = target / path.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            try:
+                shutil.copy2(path, copy)
+            except FileNotFoundError:
+                if path.exists():
+                    raise
+                copy.unlink(missing_ok=True)
+        if number and not fresh:
+            return
+        seen.update(fresh)
 
 
 def _files(folder: Path) -> Iterator[Path]:
