@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from modelwright.cli.entry import run
-from modelwright.core.errors import Invalid, Unavailable
+from modelwright.core.errors import Invalid, NotFound, Unavailable
 from modelwright.datasets import Query
 
 
@@ -61,6 +61,12 @@ def test_a_query_changes_nothing_and_what_is_wrong_with_it_is_said(embedded, sho
     away = Query(database="postgresql+psycopg://127.0.0.1:1/x?connect_timeout=2", sql="SELECT 1")
     with pytest.raises(Unavailable, match="does not answer"):
         embedded.datasets.add("orders", away)
+
+
+def test_a_database_that_is_not_there_is_not_made(embedded, tmp_path):
+    with pytest.raises(NotFound, match="no database"):
+        embedded.datasets.add("orders", Query(database=f"sqlite:///{tmp_path}/typo.db", sql="SELECT 1"))
+    assert not (tmp_path / "typo.db").exists()
 
 
 def test_the_command_takes_a_query_or_files(embedded, shop, capsys):

@@ -111,6 +111,17 @@ def test_a_push_that_was_stopped_goes_on_where_it_was(embedded, tmp_path):
     assert 0 < done.sent < done.bytes - PACK + (1 << 20)
 
 
+def test_a_place_that_is_not_there_is_not_made_and_an_ending_means_a_format(embedded, tmp_path):
+    version = embedded.datasets.add("t", table(2))
+    with pytest.raises(NotFound, match="no folder"):
+        embedded.datasets.pull(version.ref, tmp_path / "typo")
+    with pytest.raises(Invalid, match=r"No format has the ending \.xls"):
+        embedded.datasets.export(version.ref, tmp_path / "t.xls")
+    assert not [each for each in ("typo", "t.xls") if (tmp_path / each).exists()]
+    embedded.datasets.export(version.ref, tmp_path / "t.xls", "parts")
+    assert (tmp_path / "t.xls").is_dir()
+
+
 def test_a_depot_keeps_versions_without_a_database(embedded, other, tmp_path):
     first = embedded.datasets.add("air/stock", table(100), key="id")
     second = embedded.datasets.add("air/stock", table(100, 7))

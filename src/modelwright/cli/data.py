@@ -378,6 +378,15 @@ def verify(
         raise typer.Exit(CHECKS_FAILED)
 
 
+def _key(text: str) -> dict[str, Any]:
+    from modelwright.core.wire import decode
+
+    try:
+        return decode(text, dict[str, Any])
+    except Invalid:
+        raise Invalid(f"The key {text!r} is not a JSON object.", mend='Such as: -k \'{"depot": "north"}\'') from None
+
+
 def _compared(found: Comparison) -> str:
     if not found.rows:
         return "nothing to compare"
@@ -396,9 +405,7 @@ def read(
     as_json: AsJson = False,
 ) -> None:
     """Read features online, for one entity or several."""
-    from modelwright.core.wire import decode
-
-    keys = [decode(text, dict[str, Any]) for text in key]
+    keys = [_key(text) for text in key]
     views = [parse_ref(text, Kind.FEATURES) for text in refs]
     with workspace(where) as rooms:
         found = rooms.features.online(views, keys, now=parse_moment(now), max_age=max_age, purpose=purpose)

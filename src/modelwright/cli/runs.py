@@ -68,6 +68,8 @@ def runs_(
             after=after,
         )
         lines = [NestedRun(run=run) for run in page.items] if flat or order else rooms.experiments.tree(page.items)
+        if experiment is not None and not lines:
+            rooms.experiments.experiment(Ref(Kind.EXPERIMENT, path_for(_experiment(experiment))))  # or there is no such
     if as_json:
         print_json({"items": lines, "next": page.next})
         return

@@ -125,5 +125,5 @@ def where_between(low: float, value: float, high: float, *, width: int = 90, hei
 
 def _shown(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:.5g}"
+        return f"{value:,.0f}" if 1e5 <= abs(value) < 1e9 else f"{value:.5g}"
     return "" if value is None else str(value)

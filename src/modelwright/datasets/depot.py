@@ -108,4 +108,7 @@ def _path(name: str, number: int) -> str:
 
 
 def _unavailable(address: str, error: Exception) -> Unavailable:
-    return Unavailable(f"The depot at {address} cannot be reached: {str(error).splitlines()[0][:300]}")
+    return Unavailable(
+        f"The depot at {address} cannot be reached: {str(error).splitlines()[0][:300]}",
+        mend="Credentials and region are those of [objects] in modelwright.toml, else as the provider's tools find them.",
+    )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Set
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from modelwright.core.errors import Invalid, Unavailable
+from modelwright.core.errors import Invalid, NotFound, Unavailable
 from modelwright.core.paging import MAX_LIMIT, Filter
 from modelwright.core.refs import Ref
 from modelwright.datasets.records import DatasetVersion, Keeping, Query
@@ -63,6 +64,9 @@ def read_query(query: Query) -> Any:
         raise Invalid(
             f"The database cannot be reached so: {_said(error)}", mend="Such as postgresql+psycopg://..."
         ) from None
+    file = engine.url.database if engine.url.get_backend_name() == "sqlite" else None
+    if file and file != ":memory:" and not file.startswith("file:") and not Path(file).is_file():
+        raise NotFound(f"There is no database {file}.", mend="An absolute path has four slashes: sqlite:////srv/shop.db")
     try:
         with engine.connect() as connection:
             try:
@@ -75,7 +79,10 @@ def read_query(query: Query) -> Any:
             except sa.exc.ResourceClosedError:
                 raise Invalid("The statement answers with no rows.", mend="Give a SELECT.") from None
             except sa.exc.StatementError as error:
-                raise Invalid(f"The database does not take the query: {_said(error.orig or error)}") from None
+                raise Invalid(
+                    f"The database does not take the query: {_said(error.orig or error)}",
+                    mend="Try the statement there first: it is sent as it is.",
+                ) from None
             finally:
                 connection.rollback()
     except sa.exc.OperationalError as error:

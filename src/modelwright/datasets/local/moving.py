@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -102,8 +103,13 @@ class Moving(Content):
         from modelwright.datasets.checkout import write_files
         from modelwright.datasets.croissant import TABLE, write_croissant
 
-        version, place = self._read(ref), Path(target).absolute()
+        version, place, parted = self._read(ref), Path(target).absolute(), form == "parts"
         form = form or exporting.SUFFIXES.get(place.suffix.lower(), "parts" if version.is_table else "folder")
+        if form == "parts" and not parted and re.fullmatch(r"\.[a-z]{2,7}", place.suffix.lower()):
+            raise Invalid(
+                f"No format has the ending {place.suffix}.",
+                mend=f"There are {', '.join(exporting.SUFFIXES)}; for a folder of that name say --format parts.",
+            )
         if version.is_table:
             files = self._masked_files(version, purpose, everything=True) if masked else self._files(version, purpose)
             if form != "croissant":
@@ -160,6 +166,8 @@ class Moving(Content):
         """Bring a version from another workspace, or from a depot, to here: as `push`, the other way."""
         from modelwright.datasets.transfer import transfer
 
+        if isinstance(source, str | Path) and "://" not in str(source) and not Path(source).is_dir():
+            raise NotFound(f"There is no folder {source}.", mend="Name a project, or the folder that was pushed to.")
         origin = source if isinstance(source, Moving) else self._depot(source)
         if isinstance(origin, Moving):
             origin.require_clear(origin.show(as_ref(ref)))
