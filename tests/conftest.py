@@ -36,6 +36,7 @@ from modelwright.store.objects import S3Settings
 from modelwright.store.upgrade import prepare
 from modelwright.testing import serving
 from modelwright.workspace import ServerSettings, Settings, Workspace, WorkspaceSettings, open_workspace
+from tests.compiling import compile_share
 from tests.databases import Databases, flushing, new_database, share_compiled
 
 # What tests write they write into memory where there is room: a commit waits for a disk some milliseconds, and there are
@@ -62,8 +63,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None]:
+def pytest_collection(session: pytest.Session) -> Generator[None]:
     """While tests are collected nothing is garbage: what is imported stays."""
+    compile_share(session.config)
     gc.disable()
     try:
         return (yield)

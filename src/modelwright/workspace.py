@@ -187,14 +187,15 @@ class WorkspaceRoom(Room):
 
         from modelwright.core.errors import Unavailable
 
-        wanted, deadline = self.status().now, time.monotonic() + timeout
+        wanted, deadline, pause = self.status().now, time.monotonic() + timeout, 0.01
         while True:
             status = self.status()
             if status.turned_at is not None and status.turned_at >= wanted:
                 return status
             if time.monotonic() > deadline:
                 raise Unavailable(f"The operator did not finish a turn within {timeout} s.", mend="Is `mw up` running?")
-            time.sleep(0.02)
+            time.sleep(pause)
+            pause = min(1.4 * pause, 0.25)  # whoever asks keeps from its work whom it waits for
 
     def _here(self) -> Home:
         if self._home is None:
