@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_type_hints
 
@@ -82,7 +83,7 @@ def folder_indexes(where: str | None) -> Path | None:
 
 
 def _known_keys(values: dict[str, Any], wanted: type, file: str, prefix: str) -> None:
-    fields = get_type_hints(wanted)
+    fields = _hints(wanted)
     for key, value in values.items():
         if key not in fields:
             near = difflib.get_close_matches(key, fields, n=1)
@@ -91,3 +92,9 @@ def _known_keys(values: dict[str, Any], wanted: type, file: str, prefix: str) ->
         inner = fields[key]
         if isinstance(value, dict) and isinstance(inner, type) and issubclass(inner, msgspec.Struct):
             _known_keys(value, inner, file, f"{prefix}{key}.")
+
+
+@cache
+def _hints(wanted: type) -> dict[str, Any]:
+    """The types of a struct's fields; to resolve their names takes longer than all else that is done with a section."""
+    return get_type_hints(wanted)
