@@ -34,6 +34,7 @@ ROUTINE = frozenset(
         "datasets.version.checked",
         "evidence.data-checks.attached",
         "evidence.drift.attached",
+        "evidence.gate.attached",  # the decision itself is told
         "evidence.performance.attached",
     }
 )
