@@ -13,7 +13,7 @@ from modelwright.cli.options import AsJson, Reason, Where, Yes, confirm, parse_r
 from modelwright.cli.output import aside, print_json, say, table
 from modelwright.core.errors import Invalid
 from modelwright.core.names import path_for
-from modelwright.core.paging import MAX_LIMIT, Filter
+from modelwright.core.paging import every
 from modelwright.core.refs import Kind, Ref
 
 STDIN = "-"
@@ -177,7 +177,7 @@ def traces(
     face = TraceFace()
     with workspace(where) as rooms:
         if experiment is None:
-            among = [each.ref for each in rooms.experiments.list_experiments(Filter(limit=MAX_LIMIT)).items]
+            among = [each.ref for each in every(rooms.experiments.list_experiments)]
         else:
             among = [
                 rooms.experiments.experiment(Ref(Kind.EXPERIMENT, path_for(experiment.removeprefix("experiment:")))).ref

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Generic, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from modelwright.core.errors import Invalid
 
@@ -31,6 +33,17 @@ class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
     items: list[T]
     next: str | None = None
+
+
+def every(listing: Callable[[Filter], Page[T]], where: Filter = Filter()) -> Iterator[T]:
+    """All that a list has, page after page; what comes while they are asked for may be among it or not."""
+    where = replace(where, limit=MAX_LIMIT)
+    while True:
+        page = listing(where)
+        yield from page.items
+        if page.next is None:
+            return
+        where = replace(where, after=page.next)
 
 
 def number_after(after: str) -> int:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Set
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from modelwright.core.errors import Invalid, NotFound, Unavailable
-from modelwright.core.paging import MAX_LIMIT, Filter
+from modelwright.core.paging import every
 from modelwright.core.refs import Ref
 from modelwright.datasets.records import DatasetVersion, Keeping, Query
 from modelwright.store import Transaction, catalog, evidence, queries
@@ -25,16 +26,11 @@ def keeping(tx: Transaction, ref: Ref, last: int) -> list[Keeping]:
         raise Invalid(f"The last {last} versions are none.")
     found: list[Keeping] = []
     own = {each.ref for each in evidence.about(tx, ref.whole)}  # what is known about a version does not keep it
-    where = Filter(limit=MAX_LIMIT)
-    while True:
-        page = catalog.list_versions(tx, ref.whole, where)
-        for version in map(DatasetVersion.of, page.items):
-            reasons = [f"one of the last {last}"] if len(found) < last else []
-            reasons += [f"alias @{alias}" for alias in version.aliases]
-            found.append(Keeping(ref=version.ref, reasons=reasons + _uses(tx, version.ref, own), bytes=version.bytes))
-        if page.next is None:
-            return found
-        where = Filter(limit=MAX_LIMIT, after=page.next)
+    for version in map(DatasetVersion.of, every(partial(catalog.list_versions, tx, ref.whole))):
+        reasons = [f"one of the last {last}"] if len(found) < last else []
+        reasons += [f"alias @{alias}" for alias in version.aliases]
+        found.append(Keeping(ref=version.ref, reasons=reasons + _uses(tx, version.ref, own), bytes=version.bytes))
+    return found
 
 
 def _uses(tx: Transaction, ref: Ref, own: Set[Ref]) -> list[str]:

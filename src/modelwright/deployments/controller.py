@@ -16,7 +16,7 @@ import msgspec
 
 from modelwright.core.blobs import Blobs
 from modelwright.core.errors import Corrupt, ModelwrightError, Unavailable
-from modelwright.core.paging import MAX_LIMIT, Filter
+from modelwright.core.paging import Filter, every
 from modelwright.core.principals import OPERATOR
 from modelwright.deployments.records import Arms, Deployment, Interval, Placement, Release, Rollout
 from modelwright.deployments.rollout import decide
@@ -65,13 +65,7 @@ class Controller:
         return wanted <= self._plane.routes.keys()
 
     def _wanted(self) -> list[Deployment]:
-        found: list[Deployment] = []
-        page = self._deployments.list(Filter(state="active", limit=MAX_LIMIT))
-        found += page.items
-        while page.next is not None:
-            page = self._deployments.list(Filter(state="active", limit=MAX_LIMIT, after=page.next))
-            found += page.items
-        return found
+        return list(every(self._deployments.list, Filter(state="active")))
 
     def _sync(self, wanted: list[Deployment]) -> list[str]:
         placements = [placement for deployment in wanted for placement in deployment.placements]

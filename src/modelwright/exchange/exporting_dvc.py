@@ -23,7 +23,7 @@ import yaml
 
 from modelwright.core.clock import isoformat
 from modelwright.core.errors import Conflict, Invalid, Unavailable
-from modelwright.core.paging import MAX_LIMIT, Filter
+from modelwright.core.paging import every
 from modelwright.core.refs import Kind, Ref
 from modelwright.datasets import Datasets, DatasetVersion
 from modelwright.exchange.dvc import Project
@@ -92,18 +92,9 @@ class ExportingDvc:
         )
 
     def _versions(self) -> Iterator[DatasetVersion]:
-        names = list(self._names) or [each.ref.name for each in self._latest()]
+        names = list(self._names) or [each.ref.name for each in every(self.datasets.list)]
         for name in names:
             yield from self.datasets.history(Ref(Kind.DATASET, name))
-
-    def _latest(self) -> Iterator[DatasetVersion]:
-        where = Filter(limit=MAX_LIMIT)
-        while True:
-            page = self.datasets.list(where)
-            yield from page.items
-            if page.next is None:
-                return
-            where = Filter(limit=MAX_LIMIT, after=page.next)
 
     # What DVC keeps
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from modelwright.core.errors import Invalid, NotFound
-from modelwright.core.paging import MAX_LIMIT, Filter
+from modelwright.core.paging import every
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import convert
 from modelwright.evaluation.records import IMPORTANCE
@@ -21,17 +22,13 @@ def views(tx: Transaction, text: str) -> list[Version]:
 
     Of several words each must occur. Retired ones are left out.
     """
-    words, found, after = text.lower().split(), [], None
-    while True:
-        page = catalog.list_things(tx, Kind.FEATURES, Filter(limit=MAX_LIMIT, after=after))
-        for version in page.items:
-            record: ViewRecord = convert(version.record, ViewRecord)
-            said = _said(record.view, version.tags)
-            if version.state is State.ACTIVE and all(word in said for word in words):
-                found.append(version)
-        after = page.next
-        if after is None:
-            return found
+    words, found = text.lower().split(), []
+    for version in every(partial(catalog.list_things, tx, Kind.FEATURES)):
+        record: ViewRecord = convert(version.record, ViewRecord)
+        said = _said(record.view, version.tags)
+        if version.state is State.ACTIVE and all(word in said for word in words):
+            found.append(version)
+    return found
 
 
 def _said(view: FeatureView, tags: dict[str, str]) -> str:

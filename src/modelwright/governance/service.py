@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from modelwright.core.errors import Invalid
 from modelwright.core.operations import Caller, Resource, Room, operation
-from modelwright.core.paging import MAX_LIMIT, Filter
+from modelwright.core.paging import Filter, every
 from modelwright.core.refs import Kind, Ref
 from modelwright.datasets import Datasets
 from modelwright.deployments import Deployments
@@ -143,7 +143,7 @@ class Governance(Room):
     @operation("read", on="")
     def inventory(self, tx: Transaction, where: Filter = Filter()) -> Sequence[InventoryEntry]:
         """List every model with owner, purpose, risk tier, live versions, open incidents, and what is not known of it."""
-        unfinished = self._monitoring.incidents(Filter(state="unfinished", limit=MAX_LIMIT)).items
+        unfinished = list(every(self._monitoring.incidents, Filter(state="unfinished")))
         return [self._entry(tx, version, unfinished) for version in self._models.list(where).items]
 
     # Answers
@@ -165,10 +165,10 @@ class Governance(Room):
         incidents = [
             each
             for deployment in placed
-            for each in self._monitoring.incidents(Filter(under=deployment.name, limit=MAX_LIMIT)).items
+            for each in every(self._monitoring.incidents, Filter(under=deployment.name))
             if not each.affected.versions or version.ref in each.affected.versions
         ]
-        monitors = self._monitoring.list(Filter(limit=MAX_LIMIT)).items
+        monitors = list(every(self._monitoring.list))
         return Facts(
             version=version,
             tier=self._policy.tier(version.ref).value,

@@ -6,14 +6,14 @@ in the middle is made good by the next turn.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from modelwright.core.errors import ModelwrightError, NotFound
-from modelwright.core.paging import MAX_LIMIT, Filter
+from modelwright.core.paging import every
 from modelwright.core.wire import convert, to_plain
 from modelwright.evaluation.records import Task
 from modelwright.monitoring.baselines import Baselines
@@ -69,7 +69,7 @@ class MonitorTurn:
         from theirs; its windows are judged by a later turn.
         """
         done: list[str] = []
-        for monitor in self._monitors():
+        for monitor in every(self._monitoring.list):
             if monitor.stopped:
                 continue
             try:
@@ -80,15 +80,6 @@ class MonitorTurn:
             except ModelwrightError as error:
                 done.append(f"{monitor.ref} could not be judged: {error}")
         return done
-
-    def _monitors(self) -> Iterator[Monitor]:
-        where = Filter(limit=MAX_LIMIT)
-        while True:
-            page = self._monitoring.list(where)
-            yield from page.items
-            if page.next is None:
-                return
-            where = replace(where, after=page.next)
 
     def _drift(self, monitor: Monitor, now: datetime) -> list[str]:
         from modelwright.monitoring.judging import judge_drift, within

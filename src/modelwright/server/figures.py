@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from typing import TypeVar
 
 from modelwright import __version__
 from modelwright.core.clock import SystemClock
-from modelwright.core.paging import MAX_LIMIT, Filter, Page
+from modelwright.core.paging import Filter, every
 from modelwright.operator import Turn
 from modelwright.serving.metrics import Counter, Gauge, Series
 from modelwright.workspace import Workspace
@@ -52,32 +52,24 @@ def record_figures(workspace: Workspace) -> list[Series]:
     stalled = Gauge("modelwright_executions_stalled", "Executions that no worker is at.")
     stalled.set(len(workspace.pipelines.list_stalled()))
     alerts, incidents = workspace.monitoring.alerts, workspace.monitoring.incidents
-    running = (each.pipeline.name for each in _every(workspace.pipelines.list_executions, "running"))
+    running = (each.pipeline.name for each in every(workspace.pipelines.list_executions, Filter(state="running")))
     return [
         build,
         events,
         sealed,
         _counted(
             Gauge("modelwright_alerts", "Alerts that are not cleared.", ("deployment", "state")),
-            ((each.deployment.name, each.state) for each in _every(alerts, "unfinished")),
+            ((each.deployment.name, each.state) for each in every(alerts, Filter(state="unfinished"))),
         ),
         _counted(
             Gauge("modelwright_incidents", "Incidents that are not resolved.", ("deployment", "severity")),
-            ((each.deployment.name, each.severity) for each in _every(incidents, "unfinished")),
+            ((each.deployment.name, each.severity) for each in every(incidents, Filter(state="unfinished"))),
         ),
         _counted(
             Gauge("modelwright_executions_running", "Executions under way.", ("pipeline",)), ((name,) for name in running)
         ),
         stalled,
     ]
-
-
-def _every(listing: Callable[[Filter], Page[T]], state: str) -> Iterator[T]:
-    page = listing(Filter(state=state, limit=MAX_LIMIT))
-    yield from page.items
-    while page.next is not None:
-        page = listing(Filter(state=state, limit=MAX_LIMIT, after=page.next))
-        yield from page.items
 
 
 def _counted(gauge: Gauge, labelled: Iterable[tuple[object, ...]]) -> Gauge:

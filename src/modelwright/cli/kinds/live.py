@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from modelwright.cli.kinds.base import Face
 from modelwright.cli.output import day, facts, number, say, section, when
 from modelwright.core.errors import NotFound
-from modelwright.core.paging import MAX_LIMIT, Filter, Page
+from modelwright.core.paging import Filter, Page, every
 from modelwright.core.refs import Kind, Ref
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class RolloutFace(Face):
     columns = ("rollout", "where", "candidate", "state, verdict", "began")
 
     def show(self, rooms: Workspace, ref: Ref) -> Rollout:
-        for found in self._all(rooms, Filter(limit=MAX_LIMIT)):
+        for found in self._all(rooms, Filter()):
             if found.id == ref.name:
                 return found
         raise NotFound(f"There is no {ref}.", mend="See what there is: mw list rollout")
@@ -106,7 +106,7 @@ class RolloutFace(Face):
         return [item.id, where, model, state, day(item.started_at)]
 
     def _all(self, rooms: Workspace, where: Filter) -> Iterator[Rollout]:
-        for deployment in rooms.deployments.list(Filter(under=where.under, limit=MAX_LIMIT)).items:
+        for deployment in every(rooms.deployments.list, Filter(under=where.under)):
             yield from _rollouts(rooms, deployment)
 
 

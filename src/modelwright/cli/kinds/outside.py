@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelwright.cli.kinds.base import Face
 from modelwright.cli.output import facts, section, when
-from modelwright.core.paging import MAX_LIMIT, Filter, Page
+from modelwright.core.paging import Filter, Page, every
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import encode_text
 
@@ -61,8 +61,8 @@ class TraceFace(Face):
     def list(self, rooms: Workspace, where: Filter) -> Page[TraceInfo]:
         text = (where.text or "").replace("'", "''")
         clause = f"(trace.text ILIKE '%{text}%' OR name ILIKE '%{text}%')" if text else ""
-        every = rooms.experiments.list_experiments(Filter(limit=MAX_LIMIT)).items
-        page = rooms.traces.search([each.ref for each in every], where=clause, limit=where.limit, after=where.after)
+        among = [each.ref for each in every(rooms.experiments.list_experiments)]
+        page = rooms.traces.search(among, where=clause, limit=where.limit, after=where.after)
         return Page(items=page.items, next=page.next)
 
     def row(self, item: TraceInfo) -> Sequence[Any]:

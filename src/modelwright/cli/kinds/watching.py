@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from modelwright.cli.kinds.base import Changes, Face, changes
 from modelwright.cli.output import aside, day, event_row, facts, number, say, section, span, when
 from modelwright.core.errors import NotFound
-from modelwright.core.paging import MAX_LIMIT, Filter, Page
+from modelwright.core.paging import Filter, Page, every
 from modelwright.core.refs import Kind, Ref
 
 if TYPE_CHECKING:
@@ -78,15 +78,10 @@ class AlertFace(Face):
     columns = ("alert", "deployment", "cause", "state", "opened", "incident", "what was found")
 
     def show(self, rooms: Workspace, ref: Ref) -> Alert:
-        where = Filter(limit=MAX_LIMIT)
-        while True:
-            page = rooms.monitoring.alerts(where)
-            for found in page.items:
-                if found.ref == ref:
-                    return found
-            if page.next is None:
-                raise NotFound(f"There is no {ref}.", mend="See what there is: mw list alert")
-            where = Filter(limit=MAX_LIMIT, after=page.next)
+        for found in every(rooms.monitoring.alerts):
+            if found.ref == ref:
+                return found
+        raise NotFound(f"There is no {ref}.", mend="See what there is: mw list alert")
 
     def tell(self, rooms: Workspace, found: Alert) -> None:
         facts(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from msgspec.structs import replace
 from modelwright.core.errors import Denied, Invalid, NotFound
 from modelwright.core.folders import Indexes
 from modelwright.core.operations import Caller, operation
-from modelwright.core.paging import MAX_LIMIT, Filter
+from modelwright.core.paging import every
 from modelwright.core.reading import noticed, pinned
 from modelwright.core.refs import Kind, Ref, as_ref
 from modelwright.core.wire import decode
@@ -101,14 +102,7 @@ class Content(Versions):
 
     def history(self, ref: Ref | str) -> Sequence[DatasetVersion]:
         """Every version of a dataset, newest first, however many there are."""
-        found: list[DatasetVersion] = []
-        where = Filter(limit=MAX_LIMIT)
-        while True:
-            page = self.versions(as_ref(ref).whole, where)
-            found += page.items
-            if page.next is None:
-                return found
-            where = replace(where, after=page.next)
+        return list(every(partial(self.versions, as_ref(ref).whole)))
 
     def _newest(self, name: str) -> DatasetVersion | None:
         try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from modelwright.core.paging import MAX_LIMIT, Filter
+from modelwright.core.paging import every
 from modelwright.core.refs import Ref, as_ref
 from modelwright.core.wire import encode
 from modelwright.datasets.checks import Check, load_checks
@@ -96,13 +96,7 @@ class Quality(Reading):
 
     def _keyed(self) -> Iterator[DatasetVersion]:
         """The latest versions of all tables with a key that the caller reads in clear."""
-        where = Filter(limit=MAX_LIMIT)
-        while True:
-            page = self.list(where)
-            yield from (each for each in page.items if each.key and each.profile is not None and not each.masks)
-            if page.next is None:
-                return
-            where = replace(where, after=page.next)
+        yield from (each for each in every(self.list) if each.key and each.profile is not None and not each.masks)
 
     def _run(self, ref: Ref, checks: Sequence[Check]) -> CheckReport:
         from modelwright.datasets.checking import Grounds, run_checks

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from modelwright.core.errors import NotFound
-from modelwright.core.paging import MAX_LIMIT, Filter
+from modelwright.core.paging import Filter, every
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import convert
 from modelwright.datasets import Datasets, DatasetVersion
@@ -19,13 +20,8 @@ from modelwright.store import State, Transaction, Version, catalog, evidence, sc
 
 def newest(tx: Transaction, kind: Kind, under: str) -> Iterator[Version]:
     """The latest version of each thing of a kind that the caller may read and that is in use."""
-    after = None
-    while True:
-        page = catalog.list_things(tx, kind, Filter(limit=MAX_LIMIT, after=after, under=under or None))
-        yield from (each for each in page.items if each.state is State.ACTIVE)
-        after = page.next
-        if after is None:
-            return
+    found = every(partial(catalog.list_things, tx, kind), Filter(under=under or None))
+    return (each for each in found if each.state is State.ACTIVE)
 
 
 def taken(tx: Transaction, whole: Ref, names: Sequence[str]) -> dict[Ref, set[str]]:

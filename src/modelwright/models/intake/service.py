@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, ClassVar
 
 from msgspec.structs import replace
@@ -11,7 +12,7 @@ from msgspec.structs import replace
 from modelwright.core.errors import BadRef, Conflict
 from modelwright.core.hashing import digest_value
 from modelwright.core.operations import Resource, Room, operation
-from modelwright.core.paging import MAX_LIMIT, Filter
+from modelwright.core.paging import every
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import convert
 from modelwright.models import titles
@@ -70,15 +71,9 @@ class ModelIntake(Room):
             return None
         thing = things.get(tx, ref)
         found: dict[int, ForeignVersion] = {}
-        where = Filter(limit=MAX_LIMIT)
-        while True:
-            page = catalog.list_versions(tx, ref, where)
-            for each in page.items:
-                assert each.ref.version is not None
-                found[each.ref.version] = _foreign(title, each, stages_of(tx, [each.ref])[each.ref])
-            if page.next is None:
-                break
-            where = replace(where, after=page.next)
+        for each in every(partial(catalog.list_versions, tx, ref)):
+            assert each.ref.version is not None
+            found[each.ref.version] = _foreign(title, each, stages_of(tx, [each.ref])[each.ref])
         return Registered(tags=thing.tags, description=thing.description, aliases=thing.aliases, versions=found)
 
     @operation("register", event="model_intake.model.brought", on="title")

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import msgspec
 
 from modelwright.core.errors import NotFound
-from modelwright.core.paging import MAX_LIMIT, Filter
+from modelwright.core.paging import every
 from modelwright.core.refs import Ref
 from modelwright.deployments.records import Live
 from modelwright.features.records import Mattering, ViewUse
-from modelwright.monitoring.records import Aspect, ColumnResult, Monitor
+from modelwright.monitoring.records import Aspect, ColumnResult
 from modelwright.workspace import Workspace
 
 
@@ -47,7 +47,7 @@ def drift_of(workspace: Workspace, use: ViewUse, live: dict[Ref, list[Live]]) ->
     """By feature: how far its values are from the reference of each monitor of a deployment that lives on them."""
     names, places = set(use.version.view.names), {each.deployment for some in live.values() for each in some}
     found: dict[str, list[Drift]] = {}
-    for monitor in _monitors(workspace) if places else []:
+    for monitor in every(workspace.monitoring.list) if places else []:
         if monitor.deployment not in places:
             continue
         try:
@@ -59,7 +59,3 @@ def drift_of(workspace: Workspace, use: ViewUse, live: dict[Ref, list[Live]]) ->
                 told = Drift(monitor=monitor.ref, deployment=monitor.deployment, result=result)
                 found.setdefault(result.column, []).append(told)
     return found
-
-
-def _monitors(workspace: Workspace) -> Sequence[Monitor]:
-    return workspace.monitoring.list(Filter(limit=MAX_LIMIT)).items
