@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pyarrow as pa
 import pytest
+from msgspec.structs import replace
 
 from modelwright.core.errors import ModelwrightError
 from modelwright.core.operations import Operation, Room, operations_of
@@ -157,6 +158,7 @@ def test_no_object_and_no_artifact_that_names_one_gives_it_out(nest: Any) -> Non
 # What runs at the caller's side and brings something out, each with how it is tried.
 OUT: dict[str, Any] = {
     "datasets.read": lambda w, f: w.datasets.read("dataset:people@2").to_pylist(),
+    "datasets.rows": lambda w, f: w.datasets.rows(replace(w.datasets.show("dataset:people@2"), masks=[])).to_pylist(),
     "datasets.head": lambda w, f: w.datasets.head("dataset:people@2"),
     "datasets.arrow": lambda w, f: w.datasets.arrow("dataset:people@2").to_table().to_pylist(),
     "datasets.relation": lambda w, f: w.datasets.relation("dataset:people@2").fetchall(),
