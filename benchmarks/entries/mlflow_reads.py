@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -61,32 +61,34 @@ def reads(setting: Setting) -> Iterator[Case]:
         yield _curve(setting, store)
 
 
-@benchmark("mlflow-many-runs", what="the same searches over 200,000 runs of 25 values")
+@benchmark("mlflow-many-runs", what="the same searches over 200,000 runs of 25 values, MLflow's after ANALYZE")
 def many_runs(setting: Setting) -> Iterator[Case]:
-    """Ten times as many runs. The bar against what is shipped, fifty times, is read from the peers' own figures."""
+    """Ten times as many runs. As shipped the peer does not answer one such search within seven minutes: it is left out."""
     need_mlflow()
     with ExitStack() as stack:
-        store = _filled(stack, setting, setting.size(200_000, 600))
-        yield from _searches(setting, store, calls=1, runs=setting.size(3, 1))  # as shipped the peer takes minutes for one
+        store = _filled(stack, setting, setting.size(200_000, 600), kinds=(ANALYSED,))
+        yield from _searches(setting, store, calls=1, runs=setting.size(5, 1))
 
 
-def _filled(stack: ExitStack, setting: Setting, count: int) -> Store:
-    """Ours, and MLflow's in both modes as shipped and once more with its database analysed."""
-    folders = {kind: setting.folder / kind.replace(" ", "-") for kind in (SHIPPED, ONE_WORKER, ANALYSED)}
-    with mlflow(folders[SHIPPED], workers=1):
+def _filled(
+    stack: ExitStack, setting: Setting, count: int, *, kinds: Sequence[str] = (SHIPPED, ONE_WORKER, ANALYSED)
+) -> Store:
+    """Ours, brought over from MLflow's; and MLflow's in both modes as shipped and once more with its database analysed."""
+    first, *others = folders = {kind: setting.folder / kind.replace(" ", "-") for kind in kinds}
+    with mlflow(folders[first], workers=1):
         pass  # it makes the tables
-    fill_mlflow(folders[SHIPPED] / "mlflow.db", count)
-    for kind in (ONE_WORKER, ANALYSED):
-        shutil.copytree(folders[SHIPPED], folders[kind])
+    fill_mlflow(folders[first] / "mlflow.db", count)
+    for kind in others:
+        shutil.copytree(folders[first], folders[kind])
     analyse(folders[ANALYSED] / "mlflow.db")
     project = setting.folder / "ours"
     project.mkdir()
-    fill_ours(project, folders[SHIPPED] / "mlflow.db")
-    first = next(generated(1)).id
-    store = {"ours": (stack.enter_context(ours(project)), "0", first)}
+    fill_ours(project, folders[first] / "mlflow.db")
+    run = next(generated(1)).id
+    store = {"ours": (stack.enter_context(ours(project)), "0", run)}
     for kind, folder in folders.items():
         workers = None if kind == SHIPPED else 1
-        store[kind] = (stack.enter_context(mlflow(folder, workers=workers)), "0", first)
+        store[kind] = (stack.enter_context(mlflow(folder, workers=workers)), "0", run)
     return store
 
 
