@@ -3,8 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# One more than there are cores: a test waits for servers, browsers and the disk a sixth of its time.
-WORKERS := $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 
 # Compiled modules are kept: where the environment says otherwise, every process would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -46,10 +44,10 @@ system:
 		|| echo "No $$missing here and no right to install it: its tests will say so and skip."
 
 test: $(STAMP) system
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test-all: $(STAMP) system
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --all-doors --thorough
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder --all-doors --thorough
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
