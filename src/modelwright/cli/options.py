@@ -54,6 +54,11 @@ def named(text: str, kind: Kind) -> str:
     return parse_ref(text, kind).name if ":" in text else Ref(kind, text).name
 
 
+def experiment_of(text: str) -> str:
+    """An experiment's name or title, which may be given as its ref."""
+    return named(text, Kind.EXPERIMENT) if text.startswith("experiment:") else text
+
+
 def parse_moment(text: str | None) -> datetime | None:
     """A time from an option: 2013-07-01 or 2013-07-01T12:00:00Z."""
     from modelwright.core.clock import parse_time

@@ -9,7 +9,7 @@ import typer
 
 from modelwright.cli.explain import add_commands, add_group, carries_out
 from modelwright.cli.kinds.outside import TraceFace, WebhookFace, tell_deliveries
-from modelwright.cli.options import AsJson, Reason, Where, Yes, confirm, parse_ref, workspace
+from modelwright.cli.options import AsJson, Reason, Where, Yes, confirm, experiment_of, parse_ref, workspace
 from modelwright.cli.output import aside, print_json, say, table
 from modelwright.core.errors import Invalid
 from modelwright.core.names import path_for
@@ -179,9 +179,7 @@ def traces(
         if experiment is None:
             among = [each.ref for each in every(rooms.experiments.list_experiments)]
         else:
-            among = [
-                rooms.experiments.experiment(Ref(Kind.EXPERIMENT, path_for(experiment.removeprefix("experiment:")))).ref
-            ]
+            among = [rooms.experiments.experiment(Ref(Kind.EXPERIMENT, path_for(experiment_of(experiment)))).ref]
         page = rooms.traces.search(among, where=filter_, order_by=order or [], limit=limit, after=after)
     if as_json:
         print_json(page)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelwright.cli.explain import add_commands
-from modelwright.cli.options import AsJson, Reason, Where, named, parse_ref, workspace
+from modelwright.cli.options import AsJson, Reason, Where, experiment_of, parse_ref, workspace
 from modelwright.cli.output import aside, number, print_json, say, section, table, when
 from modelwright.core.errors import Invalid
 from modelwright.core.names import path_for
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
 
 INDENT = "    "  # of a run within another
 SIDE_BY_SIDE = 6  # runs in one table: more do not fit a terminal
-
-
-def _experiment(text: str) -> str:
-    """An experiment by its ref, its name or its title."""
-    return named(text, Kind.EXPERIMENT) if text.startswith("experiment:") else text
 
 
 def register(app: typer.Typer) -> None:
@@ -62,14 +57,14 @@ def runs_(
     with workspace(where) as rooms:
         page = rooms.experiments.search(
             asked,
-            experiments=None if experiment is None else [_experiment(experiment)],
+            experiments=None if experiment is None else [experiment_of(experiment)],
             order=order or [],
             limit=limit,
             after=after,
         )
         lines = [NestedRun(run=run) for run in page.items] if flat or order else rooms.experiments.tree(page.items)
         if experiment is not None and not lines:
-            rooms.experiments.experiment(Ref(Kind.EXPERIMENT, path_for(_experiment(experiment))))  # or there is no such
+            rooms.experiments.experiment(Ref(Kind.EXPERIMENT, path_for(experiment_of(experiment))))  # or there is no such
     if as_json:
         print_json({"items": lines, "next": page.next})
         return
@@ -127,7 +122,7 @@ def views(
     as_json: AsJson = False,
 ) -> None:
     """List the saved views of an experiment's runs, with the address of each on the server's pages; or forget one."""
-    name = path_for(_experiment(experiment))
+    name = path_for(experiment_of(experiment))
     with workspace(where) as rooms:
         if forget is not None:
             gone = rooms.views.delete(name, forget, reason=reason)

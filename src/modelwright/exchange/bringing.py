@@ -7,7 +7,7 @@ started again, and one that has nothing to do changes nothing.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -41,7 +41,6 @@ Told = Callable[[str, int, int], None]  # what is being brought, how much of it 
 RUNS = 200  # in one call
 POINTS = 50_000  # in one call
 FILES = 500  # in one call
-LATER = "was made while this went on: run the same command again"
 COUNTED = 1000  # runs that are counted in one call
 
 
@@ -108,7 +107,7 @@ class Bringing:
 
     def _all_runs(self, numbers: Mapping[str, int], expected: Counts) -> None:
         done = 0
-        for batch in batches(self._listed_ones(self.source.runs()), RUNS):
+        for batch in batches(among(self.source.runs(), self._titles, self._remarks), RUNS):
             self._runs |= {each.id: each.location for each in batch}
             lacking = set(self.intake.lacking(batch))
             self._count_up("runs", len(lacking), len(batch) - len(lacking))
@@ -117,14 +116,6 @@ class Bringing:
             self._files(batch)
             done += len(batch)
             self._told("runs", done, expected.runs)
-
-    def _listed_ones(self, things: Iterable[Of]) -> Iterator[Of]:
-        """Those that are of experiments which were there when this began: others work there meanwhile."""
-        for each in things:
-            if each.experiment in self._titles:
-                yield each
-            else:
-                self._remarks.add(LATER, f"Experiment {each.experiment}")
 
     def _bring(self, runs: Sequence[ForeignRun], numbers: Mapping[str, int]) -> None:
         by_id = {each.id: each for each in runs}
@@ -158,7 +149,7 @@ class Bringing:
         yield from ((run, []) for run in runs if run not in seen)
 
     def _all_logged(self, numbers: Mapping[str, int], expected: Counts) -> None:
-        for batch in batches(self._listed_ones(self.source.logged_models()), RUNS):
+        for batch in batches(among(self.source.logged_models(), self._titles, self._remarks), RUNS):
             self._logged |= {each.id: each.location for each in batch}
             lacking = set(self.intake.lacking_logged(batch))
             self._count_up("logged models", len(lacking), len(batch) - len(lacking))
@@ -341,6 +332,15 @@ def _counted(here: Registered, there: ForeignModel, versions: Sequence[ForeignVe
     for alias, number in there.aliases.items():
         found.aliases += here.aliases.get(alias) == number or here.tags.get(ALIAS_TAG + alias) == str(number)
     return found
+
+
+def among(things: Iterable[Of], experiments: Container[str], remarks: Remarks) -> Iterator[Of]:
+    """Those that are of experiments which were there when this began: others work there meanwhile."""
+    for each in things:
+        if each.experiment in experiments:
+            yield each
+        else:
+            remarks.add("was made while this went on: run the same command again", f"Experiment {each.experiment}")
 
 
 def batches(things: Iterable[T], size: int) -> Iterator[list[T]]:

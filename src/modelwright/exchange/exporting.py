@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
 from modelwright.core.errors import Conflict
-from modelwright.exchange.bringing import LATER, Of, Told, batches
+from modelwright.exchange.bringing import Told, among, batches
 from modelwright.exchange.files import File, Within, streamed
 from modelwright.exchange.records import Counts, Outcome, compared
 from modelwright.exchange.remarks import Remarks
@@ -45,7 +45,7 @@ class Exporting:
         self._titles = {each.id for each in experiments}
         self._count_up("experiments", self.target.experiments(experiments), len(experiments))
         self._write_runs(expected)
-        for batch in batches(self._listed_ones(self.source.logged_models()), RUNS):
+        for batch in batches(among(self.source.logged_models(), self._titles, self._remarks), RUNS):
             self._write_logged(batch)
         self._write_registry(models, versions)
         self.target.finish(experiments, list(self._runs.values()))
@@ -67,16 +67,8 @@ class Exporting:
             notes=notes,
         )
 
-    def _listed_ones(self, things: Iterable[Of]) -> Iterator[Of]:
-        """Those that are of experiments which were there when this began: others work here meanwhile."""
-        for each in things:
-            if each.experiment in self._titles:
-                yield each
-            else:
-                self._remarks.add(LATER, f"Experiment {each.experiment}")
-
     def _write_runs(self, expected: Counts) -> None:
-        for batch in batches(self._listed_ones(self.source.runs()), RUNS):
+        for batch in batches(among(self.source.runs(), self._titles, self._remarks), RUNS):
             lacking = set(self.target.lacking(batch))
             self._count_up("runs", len(lacking), len(batch))
             if lacking:

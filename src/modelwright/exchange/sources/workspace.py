@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import partial
 
 from msgspec.structs import replace
 
 from modelwright.core.blobs import Blobs
 from modelwright.core.hashing import digest_bytes
-from modelwright.core.paging import Filter, Page
+from modelwright.core.paging import Filter, every
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import encode_text
 from modelwright.exchange.files import File, Place
@@ -63,14 +63,14 @@ class WorkspaceSource:
     def sizes(self) -> Counts:
         """How much there is, as far as it is known at once."""
         found = Counts()
-        for each in _pages(self._experiments.list_experiments, Filter(state="all", limit=PAGE)):
+        for each in every(self._experiments.list_experiments, Filter(state="all")):
             found.experiments += 1
             found.runs += each.runs
         return found
 
     def experiments(self) -> Iterator[ForeignExperiment]:
         """Every experiment that the caller may read."""
-        for each in _pages(self._experiments.list_experiments, Filter(state="all", limit=PAGE)):
+        for each in every(self._experiments.list_experiments, Filter(state="all")):
             yield ForeignExperiment(
                 id=str(each.id),
                 title=each.title,
@@ -82,7 +82,7 @@ class WorkspaceSource:
 
     def runs(self) -> Iterator[ForeignRun]:
         """Every run that the caller may read."""
-        for run in _pages(self._experiments.list, Filter(state="all", limit=PAGE)):
+        for run in every(self._experiments.list, Filter(state="all")):
             yield _run(run)
 
     def series(self, runs: Sequence[str]) -> Iterator[tuple[str, Series]]:
@@ -115,7 +115,7 @@ class WorkspaceSource:
     def versions(self) -> Iterator[ForeignVersion]:
         """Every version of these."""
         for model, name in self._registered():
-            found = list(_pages(lambda where, ref=model.ref: self._models.versions(ref, where), Filter(limit=PAGE)))
+            found = list(every(partial(self._models.versions, model.ref)))
             for each in reversed(found):
                 yield _version(each, name)
 
@@ -187,15 +187,6 @@ class Objects:
 def milliseconds(moment: datetime) -> int:
     """Since 1970."""
     return (moment - _EPOCH) // _MILLISECOND
-
-
-def _pages(ask: Any, where: Filter) -> Iterator[Any]:
-    while True:
-        page: Page[Any] = ask(where)
-        yield from page.items
-        if page.next is None:
-            return
-        where = replace(where, after=page.next)
 
 
 def _run(run: Run) -> ForeignRun:

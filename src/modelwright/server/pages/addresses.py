@@ -15,11 +15,9 @@ from starlette.responses import RedirectResponse, Response
 
 from modelwright.core.errors import ModelwrightError, NotFound, Unauthenticated
 from modelwright.core.names import path_for
-from modelwright.core.paging import Filter
+from modelwright.core.paging import Filter, every
 from modelwright.server.pages.render import Pages
 from modelwright.workspace import Workspace
-
-MOST: Final = 1000  # experiments on a page of their list
 
 _EXPERIMENT: Final = r"/experiments/(?P<experiment>\d{1,18})"
 
@@ -81,14 +79,10 @@ def _model(_: Workspace, parts: dict[str, str], __: str) -> str:
 
 def _named(workspace: Workspace, number: int) -> str:
     """The name of the experiment of a number, deleted ones too."""
-    after: str | None = None
-    while True:
-        page = workspace.experiments.list_experiments(Filter(limit=MOST, after=after, state="all"))
-        for each in page.items:
-            if each.id == number:
-                return each.name
-        if (after := page.next) is None:
-            raise NotFound(f"There is no experiment {number}.", mend="See what there is: /runs")
+    for each in every(workspace.experiments.list_experiments, Filter(state="all")):
+        if each.id == number:
+            return each.name
+    raise NotFound(f"There is no experiment {number}.", mend="See what there is: /runs")
 
 
 _PLACES: Final[list[tuple[str, Callable[[Workspace, dict[str, str], str], str]]]] = [
