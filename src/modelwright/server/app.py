@@ -96,7 +96,8 @@ class Entrance:
 
     def shortcut(self, scope: Any, guard: Guard) -> Shortcut | None:
         """See `shortcuts.Offering`."""
-        return self._reads.shortcut(scope, guard) if self._reads.answers(scope) else None
+        chosen = self._reads if self._reads.answers(scope) else self._mlflow
+        return chosen.shortcut(scope, guard)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         chosen: Any = self._app

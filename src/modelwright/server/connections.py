@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from modelwright.server.joining import JoinedTransport
 from modelwright.server.shortcuts import HEAD_END, MOST_HEADS, Offering, Shortcut, fit
@@ -19,7 +19,7 @@ from modelwright.server.shortcuts import HEAD_END, MOST_HEADS, Offering, Shortcu
 HEADERS = 32 * 2**10  # bytes of a request's head
 LATE = 30.0  # seconds from a connection, or from the first byte of a further request on it, to the end of the head
 SOON = 0.1  # seconds that a body may take after its head to be answered by a shortcut
-_OK = b"HTTP/1.1 200 OK\r\n"
+MOST_HELD = 64 * 2**10  # bytes of further requests that are taken in before the one at work is answered
 _REFUSED = "HTTP/1.1 {status}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -37,6 +37,9 @@ class Connection(HttpToolsProtocol):
         self._shortcuts: dict[bytes, tuple[int, Shortcut | None]] = {}  # by head, with the length of the body
         self._begun: tuple[bytes, asyncio.TimerHandle] | None = None  # a request of which there is the head
         self._short: bytes | None = None  # the request that is on its way by a shortcut
+        self._at_work = False  # that one is being worked on, and has to be answered before anything else
+        self._held = b""  # what came meanwhile
+        self._leaving = False  # the server stops, and waits for that answer alone
         self._last = 0.0  # when one came last, on the loop's clock
         self._default: tuple[Any, bytes] = None, b""  # the headers of every answer, and how they are sent
 
@@ -50,6 +53,11 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._at_work:
+            self._held += data
+            if len(self._held) > MOST_HELD:
+                self.flow.pause_reading()
+            return
         begun = self._begun
         if begun is not None:
             data = self._let_go() + data
@@ -103,23 +111,34 @@ class Connection(HttpToolsProtocol):
             super().on_message_complete()
 
     def shutdown(self) -> None:
+        if self._at_work:
+            self._leaving = True
+            return
         self._give_up()
         self.detour()
         super().shutdown()
 
     def timeout_keep_alive_handler(self) -> None:
-        left = self._last + self.timeout_keep_alive - self.loop.time()
+        left = self.timeout_keep_alive if self._at_work else self._last + self.timeout_keep_alive - self.loop.time()
         if self._last and left > 0:
             self.timeout_keep_alive_task = self.loop.call_later(left, self.timeout_keep_alive_handler)
         else:
             super().timeout_keep_alive_handler()
 
-    def answer(self, head: bytes, content: bytes) -> None:
+    def answer(self, head: bytes, content: bytes, status: int = 200) -> None:
         """See `shortcuts.Line`."""
         short, self._short = self._short, None
         if short is not None and not self.transport.is_closing():  # else it went the long way meanwhile
             self.server_state.total_requests += 1
-            self.transport.write(b"".join((_OK, self._dated(), head, b"\r\n", content)))
+            self.transport.write(b"".join((STATUS_LINE[status], self._dated(), head, b"\r\n", content)))
+        if self._at_work:
+            self._go_on()
+
+    def work(self, task: asyncio.Task[None]) -> None:
+        """See `shortcuts.Line`."""
+        self._at_work = True
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
     def detour(self) -> None:
         """See `shortcuts.Line`."""
@@ -147,6 +166,16 @@ class Connection(HttpToolsProtocol):
         """Whether a request came without its body, which many clients send right behind."""
         length, shortcut = self._shortcuts.get(data, (0, None))
         return shortcut is not None and length > 0
+
+    def _go_on(self) -> None:
+        """Take in what came while a task was at work."""
+        self._at_work, self._last = False, self.loop.time()
+        data, self._held = self._held, b""
+        if self._leaving:
+            self.shutdown()
+        elif data and not self.transport.is_closing():
+            self.flow.resume_reading()
+            self.data_received(data)
 
     def _let_go(self) -> bytes:
         """What was held of a request."""

@@ -98,7 +98,7 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = f"{REQUEST_IDS}{next(self._numbers):08x}"
+        request_id = self.number()
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
         answer = _Answer(send, request_id, state)
@@ -128,9 +128,19 @@ class Guard:
         offered: Shortcut | None = self.app.shortcut(scope, self) if hasattr(self.app, "shortcut") else None
         return offered
 
-    def headers(self) -> bytes:
-        """What goes with every answer that is no page, as it is sent; each has a number of its own."""
-        return b"%bx-request-id: %b%08x\r\n" % (_SENT, REQUEST_IDS.encode(), next(self._numbers))
+    def number(self) -> str:
+        """The id of another request."""
+        return f"{REQUEST_IDS}{next(self._numbers):08x}"
+
+    def failed(self, request_id: str, method: str, path: str) -> tuple[int, bytes]:
+        """The status and body of an answer for a failure of the program, which is being handled and is logged here."""
+        logger.exception("request %s failed: %s %r", request_id, method, path)
+        error = failure(request_id)
+        return error.status, error_body(error)
+
+    def headers(self, request_id: str = "") -> bytes:
+        """What goes with every answer that is no page, as it is sent; each has an id of its own."""
+        return b"%bx-request-id: %b\r\n" % (_SENT, (request_id or self.number()).encode())
 
     def _check(self, scope: Scope) -> None:
         headers = _headers(scope)

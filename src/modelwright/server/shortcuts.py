@@ -7,11 +7,12 @@ it cannot, and then the request takes the long way like any other.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import MutableMapping
 from typing import Any, Final, Protocol
 
 HEAD_END: Final = b"\r\n\r\n"
-MOST_HEADS: Final = 16  # that a connection remembers
+MOST_HEADS: Final = 64  # that a connection remembers: they differ by the length of what follows
 # A head with any other header takes the long way. The values of these are looked at there too, once.
 PLAIN: Final = frozenset(
     {
@@ -29,9 +30,9 @@ PLAIN: Final = frozenset(
 
 
 class Line(Protocol):
-    """A connection with a request on it that took the shortcut: exactly one of the two is called, once."""
+    """A connection with a request on it that took the shortcut: it is answered or takes a detour, once."""
 
-    def answer(self, head: bytes, content: bytes) -> None:
+    def answer(self, head: bytes, content: bytes, status: int = 200) -> None:
         """Send an answer: its own headers as they are sent, each with its line's end, and its content."""
         ...
 
@@ -39,12 +40,19 @@ class Line(Protocol):
         """Have the request take the long way after all."""
         ...
 
+    def work(self, task: asyncio.Task[None]) -> None:
+        """Say that a task is at work on it, which will answer whatever comes: there is no detour from here on.
+
+        What else comes on the connection waits for the answer, and a server that stops waits for the task.
+        """
+        ...
+
 
 class Shortcut(Protocol):
     """What was found out of a head."""
 
     def take(self, body: bytes, line: Line) -> bool:
-        """Answer a body, now or at the end of this turn of the loop; False (and nothing happens) if it cannot."""
+        """Answer: now, at the end of this turn of the loop, or by a task; False (and nothing happens) if it cannot."""
         ...
 
 

@@ -6,8 +6,10 @@ paths exist twice, below `/api` and, for its browser pages, below `/ajax-api`.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
@@ -21,6 +23,8 @@ from modelwright.server.mlflow.errors import NO_ENDPOINT, MlflowError, invalid, 
 from modelwright.server.mlflow.messages import Message, encode, read_body, read_query
 from modelwright.server.requests import Doorkeeper
 from modelwright.server.routing import PUBLIC
+from modelwright.server.security import Guard
+from modelwright.server.shortcuts import Line, Shortcut
 
 logger = logging.getLogger("modelwright.server")
 
@@ -46,11 +50,22 @@ class Call:
         self.send = send
         self.parts = parts  # what the path's `{name}`s stand for, decoded once
         self.method: str = scope["method"]
-        self.request = Request(scope, receive)
         self._receive = receive
         self._door = door
         self._principal: Principal | None = None
         self._body: bytes | None = None
+
+    @classmethod
+    def read(cls, scope: Any, door: Doorkeeper, principal: Principal, body: bytes) -> Call:
+        """One whose body is there and whose sender is known; nothing can be sent but what is answered."""
+        call = cls(scope, None, None, door, {})
+        call._principal, call._body = principal, body
+        return call
+
+    @cached_property
+    def request(self) -> Request:
+        """The request as Starlette tells of it."""
+        return Request(self.scope, self._receive)
 
     async def principal(self) -> Principal:
         """Who asks."""
@@ -119,15 +134,17 @@ class Endpoint:
 
     `below` begins with `/2.0/` or `/3.0/` and is offered below both prefixes, or is one of the plain ones. A segment
     `{name}` stands for any one segment, a last segment `{name*}` for all that is left. `answer` returns a message, a dict
-    or None (an empty object), or a Starlette response; for the hottest paths, bytes that are JSON already.
+    or None (an empty object), or a Starlette response; for the hottest paths, bytes that are JSON already. What is asked
+    for thousands of times is `hot`: it is a POST without parts that answers with no response, from its body alone.
     """
 
-    def __init__(self, method: str, below: str, answer: Answer, *, needs: str) -> None:
+    def __init__(self, method: str, below: str, answer: Answer, *, needs: str, hot: bool = False) -> None:
         self.method = method
         self.below = below
         self.path = below if below in PLAIN or below.startswith(GATEWAY) else PREFIXES[0] + below
         self.answer = answer
         self.needs = needs
+        self.hot = hot
         self.methods = [method]
         self.segments = below.strip("/").split("/")
 
@@ -154,6 +171,14 @@ class Mlflow:
     def answers(self, path: str) -> bool:
         """Whether a path belongs to this protocol."""
         return path in PLAIN or _below(path) is not None
+
+    def shortcut(self, scope: Any, guard: Guard) -> Shortcut | None:
+        """See `shortcuts.Offering`: for the hot endpoints."""
+        below = _below(scope["path"])
+        endpoint = None if below is None else self._plain.get((scope["method"], below))
+        if endpoint is None or not endpoint.hot or scope["query_string"]:
+            return None
+        return Hurry(endpoint, scope, self._door, guard)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:
@@ -232,6 +257,38 @@ def _unknown(method: str, path: str) -> MlflowError:
     return MlflowError(NO_ENDPOINT, f"There is no endpoint {method} {path[:200]}.")
 
 
+class Hurry:
+    """A hot endpoint for whoever sends the same head as before (`shortcuts.Shortcut`): what differs is the body."""
+
+    def __init__(self, endpoint: Endpoint, scope: Any, door: Doorkeeper, guard: Guard) -> None:
+        headers, client = dict(scope["headers"]), scope["client"]
+        self._endpoint, self._scope, self._door, self._guard = endpoint, scope, door, guard
+        self._who = door.recognising(client[0] if client else "", headers.get(b"authorization", b"").decode("latin-1"))
+
+    def take(self, body: bytes, line: Line) -> bool:
+        """Answer by a task, if it is remembered who this is."""
+        principal = self._who()
+        if principal is None:
+            return False
+        call = Call.read(self._scope, self._door, principal, body)
+        line.work(asyncio.get_running_loop().create_task(self._answer(call, line)))
+        return True
+
+    async def _answer(self, call: Call, line: Line) -> None:
+        request_id, status = self._guard.number(), 200
+        try:
+            reply = await self._endpoint.answer(call)
+            content = reply if isinstance(reply, bytes) else encode(reply)
+        except ModelwrightError as error:
+            status, content = _told(error)
+        except Exception:  # noqa: BLE001 - the guard logs it
+            status, content = self._guard.failed(request_id, self._endpoint.method, self._endpoint.path)
+        line.answer(_JSON % len(content) + self._guard.headers(request_id), content, status)
+
+
+_JSON = b"content-type: application/json\r\ncontent-length: %d\r\n"
+
+
 async def send_json(send: Any, body: bytes, status: int = 200, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
     """Answer with JSON, head and body one after the other without a pause."""
     head = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *headers]
@@ -240,7 +297,13 @@ async def send_json(send: Any, body: bytes, status: int = 200, headers: Sequence
 
 
 async def _send_error(send: Any, error: ModelwrightError) -> None:
+    status, body = _told(error)
+    await send_json(send, body, status, [(b"www-authenticate", REALM)] if isinstance(error, Unauthenticated) else ())
+
+
+def _told(error: ModelwrightError) -> tuple[int, bytes]:
+    """The status and the JSON of an error; what the server is to blame for is logged."""
     status, body = told(error)
     if status >= 500 and not isinstance(error, MlflowError):
         logger.error("mlflow: %s", error)
-    await send_json(send, body, status, [(b"www-authenticate", REALM)] if isinstance(error, Unauthenticated) else ())
+    return status, body

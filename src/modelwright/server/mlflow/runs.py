@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, TypeAlias
+from typing import Annotated, Any, ClassVar, Final, TypeAlias
 
 import msgspec
 
@@ -122,6 +122,9 @@ class LogModel(One):
     model_json: str = ""
 
 
+HOT: Final = frozenset({"create", "update", "log-metric", "log-parameter", "log-batch", "set-tag"})  # what training does
+
+
 class RunEndpoints:
     """What answers below `runs/`, but for the search."""
 
@@ -146,7 +149,9 @@ class RunEndpoints:
             ("POST", "outputs", self.log_outputs),
             ("POST", "log-model", self.log_model),
         ]
-        return [Endpoint(method, f"{_AT}/{name}", answer, needs=SIGNED_IN) for method, name, answer in answers]
+        return [
+            Endpoint(method, f"{_AT}/{name}", answer, needs=SIGNED_IN, hot=name in HOT) for method, name, answer in answers
+        ]
 
     async def create(self, call: Call) -> Any:
         """A run begins."""
