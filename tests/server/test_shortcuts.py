@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 import uvicorn
 
-from modelwright.server.connections import SOON, Connection
+from modelwright.server.connections import MOST_HELD, SOON, Connection
 from modelwright.server.listening import take
 from modelwright.server.security import Guard
 from modelwright.server.shortcuts import Line
+
+OPEN, AT_WORK = threading.Event(), threading.Event()
 
 
 class Echo:
@@ -34,12 +38,24 @@ class Echo:
 
 
 class Short:
+    """What begins with `work` is answered by a task, when `OPEN` says so; `work 404` with that status."""
+
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
+
+    async def work(self, body: bytes, line: Line) -> None:
+        AT_WORK.set()
+        while not OPEN.is_set():
+            await asyncio.sleep(0.002)
+        status = int(body[5:] or 200)
+        line.answer(b"content-length: %d\r\n" % len(body) + self._guard.headers(), body, status)
 
     def take(self, body: bytes, line: Line) -> bool:
         if body == b"no":
             return False
+        if body.startswith(b"work"):
+            line.work(asyncio.get_running_loop().create_task(self.work(body, line)))
+            return True
         if body == b"back":
             line.detour()
             return True
@@ -49,8 +65,8 @@ class Short:
         return True
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[Any]:
+@contextmanager
+def serving() -> Iterator[tuple[Any, uvicorn.Server]]:
     guard = Guard(Echo(), hosts=frozenset({"localhost"}), max_body=1000)
     with take("127.0.0.1", 0) as listener:
         config = uvicorn.Config(guard, http=Connection, lifespan="off", log_level="critical", timeout_keep_alive=1)
@@ -59,9 +75,15 @@ def address() -> Iterator[Any]:
         thread.start()
         while not server.started:
             time.sleep(0.005)
-        yield listener.getsockname()
+        yield listener.getsockname(), server
         server.should_exit = True
         thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[Any]:
+    with serving() as (found, _):
+        yield found
 
 
 class Client:
@@ -102,9 +124,20 @@ def request(body: bytes, path: str = "/", host: str = "localhost", more: str = "
 
 @pytest.fixture
 def client(address: Any) -> Iterator[Client]:
+    OPEN.set()
     made = Client(address)
     yield made
     made.socket.close()
+    OPEN.set()
+
+
+def held(client: Client, body: bytes = b"work") -> None:
+    """Have a task at work on a body, which answers when `OPEN` is set."""
+    assert client.ask(body) == b"long " + body
+    OPEN.clear()
+    AT_WORK.clear()
+    client.socket.sendall(request(body))
+    assert AT_WORK.wait(10)
 
 
 def test_a_head_that_came_before_takes_the_shortcut_and_the_answer_has_the_same_headers(client: Client) -> None:
@@ -200,3 +233,62 @@ def test_a_connection_is_kept_for_its_time_after_the_last_request_and_no_longer(
         time.sleep(0.1)
     began = time.monotonic()
     assert client.socket.recv(10) == b"" and 0.5 < time.monotonic() - began < 5
+
+
+def test_a_task_answers_when_it_is_done_with_the_status_it_found(client: Client) -> None:
+    bodies = (b"work", b"work 404", b"work", b"work 503")
+    assert [client.ask(body) for body in bodies] == [b"long work", b"long work 404", b"work", b"503"]
+    assert client.ask(b"work 404") == b"404"
+
+
+def test_what_comes_while_a_task_is_at_work_waits_for_its_answer(client: Client) -> None:
+    held(client)
+    client.socket.sendall(request(b"cc") + request(b"work") + request(b"d"))
+    client.socket.settimeout(0.1)
+    with pytest.raises(TimeoutError):
+        client.answer()
+    client.socket.settimeout(10)
+    OPEN.set()
+    assert [client.answer() for _ in range(4)] == [b"work", b"long cc", b"long work", b"long d"]
+
+
+def test_more_than_is_held_back_stays_with_the_sender_and_is_answered_after_all(client: Client) -> None:
+    held(client)
+    many = request(b"x" * 900) * (8 * MOST_HELD // 900)
+    sender = threading.Thread(target=client.socket.sendall, args=(many,))
+    sender.start()
+    sender.join(0.2)
+    OPEN.set()
+    assert client.answer() == b"work"
+    assert {client.answer() for _ in range(8 * MOST_HELD // 900)} == {b"long " + b"x" * 900}
+    sender.join(10)
+
+
+def test_a_client_that_hangs_up_while_a_task_is_at_work_troubles_nobody(client: Client, address: Any) -> None:
+    held(client)
+    client.socket.close()
+    OPEN.set()
+    other = Client(address)
+    assert other.ask(b"a") == b"long a"
+    other.socket.close()
+
+
+def test_a_connection_is_not_closed_as_idle_while_a_task_is_at_work(client: Client) -> None:
+    held(client)
+    time.sleep(2.2)  # connections are kept for one second here
+    OPEN.set()
+    assert client.answer() == b"work"
+    assert client.ask(b"a") == b"long a"
+
+
+def test_a_server_that_stops_answers_what_a_task_is_at_work_on() -> None:
+    OPEN.set()
+    with serving() as (address, server):
+        client = Client(address)
+        held(client)
+        server.should_exit = True
+        time.sleep(0.3)
+        OPEN.set()
+        assert client.answer() == b"work"
+        assert client.socket.recv(10) == b""
+        client.socket.close()

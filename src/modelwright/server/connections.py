@@ -19,6 +19,7 @@ from modelwright.server.shortcuts import HEAD_END, MOST_HEADS, Offering, Shortcu
 HEADERS = 32 * 2**10  # bytes of a request's head
 LATE = 30.0  # seconds from a connection, or from the first byte of a further request on it, to the end of the head
 SOON = 0.1  # seconds that a body may take after its head to be answered by a shortcut
+MOST_BODY = 256 * 2**10  # bytes of a body that are taken in before the last were looked at: as many as one read brings
 MOST_HELD = 64 * 2**10  # bytes of further requests that are taken in before the one at work is answered
 _REFUSED = "HTTP/1.1 {status}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
@@ -103,8 +104,12 @@ class Connection(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_body(self, body: bytes) -> None:
-        if not self._heading:
-            super().on_body(body)
+        if self._heading or self.cycle.response_complete:
+            return
+        self.cycle.body += body
+        if len(self.cycle.body) > MOST_BODY:
+            self.flow.pause_reading()
+        self.cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         if not self._heading:

@@ -1,13 +1,15 @@
 """Content of any size, in and out, in constant memory: received into an object, sent from one.
 
-What comes is gathered to a megabyte and then written and hashed in a thread, while the next megabyte comes; what goes is
-read and hashed in a thread while the megabyte before it goes. A thread works only while there is something to do: a slow
+What comes is laid into memory in whole pages, two megabytes at a time, and hashed and written from there in a thread while the
+next come; what goes is read and hashed in a thread while the piece before it goes. A thread works only while there is something to do: a slow
 sender or reader holds none.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
+import mmap
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -22,9 +24,10 @@ from modelwright.core.errors import Invalid
 from modelwright.store.objects import Incoming, Objects
 
 T = TypeVar("T")
-BATCH = 1 << 20  # bytes
+BATCH = 1 << 21  # bytes
 Admit = Callable[[Request, str], Awaitable[None]]
 THREADS = 16  # that write or read at once
+MOST_FREE = 4  # buffers of a batch that are kept for the next who send
 POLICY = "default-src 'none'; sandbox"  # of content that somebody else wrote, should a browser show it after all
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
@@ -42,31 +45,37 @@ class Transfer:
         self._objects = objects
         self.admit = admit
         self._threads = anyio.CapacityLimiter(THREADS)
+        self._free: list[mmap.mmap] = []  # buffers that nobody uses
 
     async def receive(self, stream: AsyncIterator[bytes], done: Callable[[str, int], T]) -> T:
         """Write a stream into an object, and call `done` with its digest and size (in the thread) once it is kept.
 
         Should the sender go away, that is raised here, and nothing is kept.
         """
-        incoming = await self._thread(self._objects.incoming)
-        batch: list[bytes] = []
-        size = 0
+        taking = _Intake(self._objects)
+        buffer, spare, filled = self._buffer(), None, 0
         writing: asyncio.Future[None] | None = None
         try:
             async for piece in stream:
-                batch.append(piece)
-                size += len(piece)
-                if size >= BATCH:
-                    if writing is not None:
-                        await writing
-                    writing = self._begin(_writer(incoming, batch))
-                    batch, size = [], 0
+                rest = memoryview(piece)
+                while len(rest):
+                    taken = min(len(rest), BATCH - filled)
+                    buffer[filled : filled + taken] = rest[:taken]
+                    filled, rest = filled + taken, rest[taken:]
+                    if filled == BATCH:
+                        if writing is not None:
+                            await writing
+                        writing = self._begin(functools.partial(taking.write, memoryview(buffer)))
+                        buffer, spare, filled = spare or self._buffer(), buffer, 0
             if writing is not None:
                 await writing
-            return await self._thread(_finisher(incoming, batch, done))
+            ended = await self._thread(functools.partial(taking.end, memoryview(buffer)[:filled], done))
         finally:
             await _settled(writing)
-            incoming.close()
+            taking.close()
+        self._free += [buffer, spare] if spare is not None else [buffer]  # no thread can be at them now
+        del self._free[MOST_FREE:]
+        return ended
 
     async def join(self, digests: Sequence[str], done: Callable[[str, int], T]) -> T:
         """Write several objects one after the other into one, and call `done` as `receive` does."""
@@ -106,6 +115,10 @@ class Transfer:
                 piece, following = following, await reading if reading is not None else b""
             finally:
                 await _settled(reading)
+
+    def _buffer(self) -> mmap.mmap:
+        """Memory for a batch, in whole pages: where there is any, some that was used, since the first touch costs most."""
+        return self._free.pop() if self._free else mmap.mmap(-1, BATCH)
 
     def _begin(self, work: Callable[[], T]) -> asyncio.Future[T]:
         return asyncio.ensure_future(self._thread(work))
@@ -179,22 +192,30 @@ def disposition(name: str) -> str:
     return f'attachment; filename="{plain}"{exact}'
 
 
-def _writer(incoming: Incoming, batch: list[bytes]) -> Callable[[], None]:
-    def write() -> None:
-        for piece in batch:
-            incoming.write(piece)
+class _Intake:
+    """An object on its way in, made with the first of it that is written; in one thread at a time."""
 
-    return write
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+        self._incoming: Incoming | None = None
 
+    def write(self, piece: memoryview) -> None:
+        self._opened().write(piece)
 
-def _finisher(incoming: Incoming, batch: list[bytes], done: Callable[[str, int], T]) -> Callable[[], T]:
-    write = _writer(incoming, batch)
-
-    def finish() -> T:
-        write()
+    def end(self, piece: memoryview, done: Callable[[str, int], T]) -> T:
+        """Write the last of it and keep it."""
+        incoming = self._opened()
+        incoming.write(piece)
         return done(incoming.keep(), incoming.size)
 
-    return finish
+    def close(self) -> None:
+        if self._incoming is not None:
+            self._incoming.close()
+
+    def _opened(self) -> Incoming:
+        if self._incoming is None:
+            self._incoming = self._objects.incoming()
+        return self._incoming
 
 
 async def _settled(work: asyncio.Future[Any] | None) -> None:

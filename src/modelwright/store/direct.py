@@ -11,12 +11,12 @@ import os
 import sys
 from typing import Final
 
-LEAST: Final = 1 << 20  # bytes that are worth it
+LEAST: Final = 1 << 18  # bytes that are worth it
 _UNIT: Final = 4096
 
 
 def write_past_cache(file: int, data: memoryview) -> int:
-    """Write the beginning of some memory to an open file that is empty; how many bytes of it, which may be none.
+    """Write the beginning of some memory to an open file, which holds whole units; how many bytes of it, which may be none.
 
     What is left is for an ordinary write. It is on the disk after a flush, as what is written otherwise.
     """

@@ -351,6 +351,7 @@ class Incoming:
         self._partial = Path(tempfile.gettempdir() if folder is None else folder / _INCOMING) / secrets.token_hex(16)
         self._hasher = _hasher()
         self.size = 0
+        self._past = 0  # bytes that went past the system's cache, as all of them do until some do not
         self._sent = 0  # bytes that the system was asked to write down
         with _trouble(objects.location):
             self._file: int | None = os.open(self._partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
@@ -362,15 +363,15 @@ class Incoming:
         self.close()
 
     def write(self, piece: bytes | bytearray | memoryview) -> None:
-        """Add some bytes."""
+        """Add some bytes. Many at once that lie in whole pages of memory go to the disk without a copy."""
         assert self._file is not None, "written to after its end"
         if self._known is None:
             self._hasher.update(piece)
         rest = memoryview(piece)
         with _trouble(self._objects.location):
-            if self._flush and not self.size and isinstance(piece, memoryview) and len(piece) >= LEAST:
-                self._sent = write_past_cache(self._file, piece)
-                rest = rest[self._sent :]
+            if self._flush and self._past == self.size and isinstance(piece, memoryview) and len(piece) >= LEAST:
+                written = write_past_cache(self._file, piece)
+                self._past, self._sent, rest = self._past + written, self._sent + written, rest[written:]
             while len(rest):
                 rest = rest[os.write(self._file, rest) :]
         self.size += len(piece)
