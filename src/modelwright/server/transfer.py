@@ -1,8 +1,8 @@
 """Content of any size, in and out, in constant memory: received into an object, sent from one.
 
-What comes is laid into memory in whole pages, two megabytes at a time, and hashed and written from there in a thread while the
-next come; what goes is read and hashed in a thread while the piece before it goes. A thread works only while there is something to do: a slow
-sender or reader holds none.
+What comes is laid into memory in whole pages, two megabytes at a time, and hashed and written from there in a thread while
+the next come; what goes is read and hashed in a thread while the piece before it goes. A thread works only while there is
+something to do: a slow sender or reader holds none.
 """
 
 from __future__ import annotations
