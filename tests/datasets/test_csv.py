@@ -128,3 +128,27 @@ def test_the_line_of_a_broken_row_is_where_it_begins(tmp_path, rows, at):
         writer.writerow([1, 2, 3])
         writer.writerows(rows[position:])
     assert broken(path).details["line"] == line
+
+
+def test_times_of_which_some_have_a_zone_are_told_with_their_lines(write):
+    text = "id,at\n1,2026-01-01T00:00:00Z\n2,2026-01-01 00:00\n3,\n4,2026-01-01T00:00:00+01:00\n5,2026-01-01T00:00:00.5\n"
+    error = broken(write("a.csv", text))
+    assert (
+        "times with a zone (2, such as '2026-01-01T00:00:00Z') and without (2, such as '2026-01-01 00:00')" in error.message
+    )
+    assert error.message.split("\n")[0].endswith("without one: lines 3, 6.")
+    assert (error.details["line"], error.details["column"]) == (3, "at")
+    assert "types={'at': 'text'}" in error.mend
+    assert read_csv(write("a.csv", text), TypePlan({"at": "text"}, {}, ""), CsvFormat()).num_rows == 5
+
+
+def test_a_stray_value_in_a_column_of_times_is_not_made_text(write):
+    rows = "".join(f"{i},2026-01-01T00:00:{i % 60:02}Z\n" for i in range(100))
+    error = broken(write("a.csv", f"id,at\n{rows}100,\n101,yesterday\n"))
+    assert (error.details["line"], error.details["column"]) == (103, "at")
+    assert "'yesterday', though 100 of its 101 values are times" in error.message
+
+
+def test_notes_that_hold_a_few_times_are_text(write):
+    path = write("a.csv", "id,note\n1,2026-01-01T00:00:00Z\n2,2026-01-01T00:00:00\n3,later\n4,\n")
+    assert pa.types.is_string(read_csv(path, NO_TYPES, CsvFormat())["note"].type)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from modelwright.core.errors import Invalid
 from modelwright.core.refs import Ref
@@ -182,6 +184,49 @@ def test_small_folds_do_not_make_many_parts(embedded: Workspace) -> None:
     assert here.datasets.read(SOURCE)["amount"].to_pylist() == [10.0, 20.0, 5.0, *map(float, range(5))]
 
 
+def identity(connection: Any) -> Any:
+    return connection
+
+
+def unopened() -> Any:
+    raise AssertionError("a session of DuckDB was opened, and nothing has to be computed")
+
+
+def test_rows_of_views_that_only_name_columns_are_taken_as_they_lie(embedded: Workspace) -> None:
+    big = 2**53 + 1
+    rows = pa.table(
+        {
+            "Card": ["a", None, "b", "c", "ü"],
+            "at": pa.array([1, 2, None, 4, 5], MOMENT),
+            "known": pa.array([3, 2, 3, None, 5], MOMENT),
+            "amount": pa.array([1.5, 2.0, 3.0, 4.0, float("nan")], pa.float32()),
+            "n": pa.array([big, 1, 2, 3, None], pa.int64()),
+            "yes": [True, None, False, None, False],
+            "word": ["x", "y", "z", None, ""],
+        }
+    )
+    at = {"entity": "card", "source": SOURCE, "event_time": "at"}
+    sorts: list[dict[str, Any]] = [
+        {"features": ["amount", "n", "yes", "word"]},
+        {"features": ["amount", "n"], "created_time": "known"},
+        {
+            "features": [
+                mean("n", window="3h"),
+                distinct("word", window="3h"),
+                last("amount", window="3h"),
+                count(window="1h"),
+            ]
+        },
+    ]
+    for given in sorts:
+        computed = FeatureView(name="v", select="SELECT * FROM source", **at, **given)
+        with sessions() as connection:
+            expected = arrivals(computed, [(7, rows)], partial(identity, connection))
+            arrivals(plain := replace(computed, select=None), [(7, rows)], partial(identity, connection))
+        assert arrivals(plain, [(7, rows)], unopened) == expected
+        assert set(expected) == {'["a"]', '["ü"]'} if "created_time" in given else {'["a"]', '["c"]', '["ü"]'}
+
+
 hours = st.integers(0, 8)
 row_lists = st.lists(st.tuples(st.sampled_from("ab"), hours, hours, st.none() | st.integers(0, 3).map(float)), max_size=10)
 
@@ -215,7 +260,7 @@ def test_rows_merged_one_push_after_the_other_are_as_if_they_had_always_been_the
     rows = merge(view, 0, begin)
     for number, (times, batch) in enumerate(pushed, 1):
         with sessions() as connection:
-            arrived = arrivals(view, [(number, table(batch))], connection)
+            arrived = arrivals(view, [(number, table(batch))], partial(identity, connection))
         for key, found in arrived.items():
             for _ in range(times):  # again and again is once
                 held[key] = rows(held.get(key), found)

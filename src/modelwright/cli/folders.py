@@ -10,12 +10,13 @@ from typing import Annotated, Any, Final
 import typer
 
 from modelwright.cli.options import AsJson, RefArgument, Where, named, parse_ref, workspace
-from modelwright.cli.output import aside, print_json, say, short, size, table, when
+from modelwright.cli.output import aside, print_json, say, short, table, when
 from modelwright.cli.progress import folder_size, progress
 from modelwright.core.config import folder_indexes
 from modelwright.core.folders import Indexes, Standing, glance, real
 from modelwright.core.paging import Filter
 from modelwright.core.refs import Kind, Ref
+from modelwright.core.sizes import size
 
 SHOWN: Final = 100  # files that are listed to a person
 

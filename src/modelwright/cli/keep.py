@@ -11,10 +11,11 @@ import typer
 
 from modelwright.cli.explain import add_commands, add_group, carries_out
 from modelwright.cli.options import AsJson, Reason, Where, Yes, confirm, workspace
-from modelwright.cli.output import COLOURS, aside, event_row, facts, print_json, say, section, size, table, when
+from modelwright.cli.output import COLOURS, aside, event_row, facts, print_json, say, section, table, when
 from modelwright.cli.progress import Telling, Told, folder_size, growing, progress
 from modelwright.core.config import HOME, PROJECT_FILE
 from modelwright.core.errors import Conflict, Corrupt, Invalid, ModelwrightError, NotFound
+from modelwright.core.sizes import size
 from modelwright.core.wire import to_plain
 from modelwright.store.records import EventFilter
 

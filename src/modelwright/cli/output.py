@@ -203,15 +203,6 @@ def day(moment: datetime | None) -> str:
     return "" if moment is None else f"{moment:%Y-%m-%d}"
 
 
-def size(count: float) -> str:
-    """Bytes, in a unit that reads well."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"
-
-
 def number(value: Any) -> str:
     """A figure to four places; whole numbers with thousands apart."""
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -29,7 +29,7 @@ def progress(what: str, total: float | None = None, *, bytes_: bool = False) -> 
 
     from modelwright.cli.output import console
 
-    amount = [rich.DownloadColumn()] if bytes_ else [rich.MofNCompleteColumn()] if total else []
+    amount = [rich.DownloadColumn(binary_units=True)] if bytes_ else [rich.MofNCompleteColumn()] if total else []
     columns = [rich.TextColumn("{task.description}"), rich.BarColumn(), *amount, rich.TimeElapsedColumn()]
     with rich.Progress(*columns, console=console(error=True), transient=True) as bar:
         task = bar.add_task(what, total=total)

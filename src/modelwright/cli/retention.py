@@ -8,9 +8,10 @@ import typer
 
 from modelwright.cli.explain import add_group, carries_out
 from modelwright.cli.options import AsJson, RefArgument, Where, Yes, confirm, parse_ref, workspace
-from modelwright.cli.output import COLOURS, aside, day, print_json, say, section, size, table, when
+from modelwright.cli.output import COLOURS, aside, day, print_json, say, section, table, when
 from modelwright.core.paging import Filter
 from modelwright.core.refs import Kind
+from modelwright.core.sizes import size
 
 if TYPE_CHECKING:
     from modelwright.governance.retention import Deletion, Due

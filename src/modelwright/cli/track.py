@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelwright.cli.options import AsJson, Reason, RefArgument, Where, Yes, confirm, parse_ref, workspace
-from modelwright.cli.output import print_json, say, section, size, table
+from modelwright.cli.output import print_json, say, section, table
 from modelwright.cli.progress import progress
 from modelwright.core.errors import Conflict, Refused, Unavailable
 from modelwright.core.refs import Kind
+from modelwright.core.sizes import size
 
 if TYPE_CHECKING:
     from modelwright.experiments.reproduction.records import Reproduction, Row

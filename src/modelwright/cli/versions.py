@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from modelwright.cli.options import AsJson, Reason, RefArgument, Where, Yes, confirm, named, parse_ref, workspace
-from modelwright.cli.output import aside, facts, print_json, say, section, short, size, table
+from modelwright.cli.output import aside, facts, print_json, say, section, short, table
 from modelwright.cli.progress import folder_size, progress
 from modelwright.core.errors import Conflict, Invalid
 from modelwright.core.refs import Kind, Ref
+from modelwright.core.sizes import size
 
 if TYPE_CHECKING:
     from modelwright.datasets import DatasetMerge, Datasets, MergeConflict

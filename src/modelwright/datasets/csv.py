@@ -1,7 +1,7 @@
 """Reading CSV strictly: every row has every field, every field fits its column's type, or nothing is read.
 
-Types that are not declared are inferred from all rows, not from the first ones. A column that is numbers but for a few
-stray values is taken to be broken, rather than quietly made text.
+Types that are not declared are inferred from all rows, not from the first ones. A column that is numbers, or times, but for
+a few stray values is taken to be broken, rather than quietly made text; and so is one of times of which only some have a zone.
 """
 
 from __future__ import annotations
@@ -18,10 +18,14 @@ from modelwright.core.errors import Invalid
 from modelwright.datasets.records import CsvFormat
 from modelwright.datasets.types import TypePlan, arrow_type, check_names
 
-STRAY_SHARE = 0.05  # a text column where at most this share is not a number is a broken column of numbers
+STRAY_SHARE = 0.05  # a text column where at most this share is not a number (or time) is a broken column of numbers (times)
 SHOWN = 120  # characters of a broken row that a message quotes
+LINES = 5  # that a message names
 
 _NUMBER = r"^\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*$"
+_TIME = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?"
+_ZONED = _TIME + r"(Z|[+-]\d{2}:?\d{2})$"
+_UNZONED = _TIME + "$"
 _RAGGED = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
 _UNCONVERTIBLE = re.compile(r"In CSV column #(\d+): Row #(\d+): CSV conversion error to ([^:]+): (.*)", re.DOTALL)
 
@@ -88,20 +92,50 @@ def _broken(path: Path, plan: TypePlan, form: CsvFormat, error: Exception) -> In
 
 
 def _refuse_strays(path: Path, table: Any, name: str, form: CsvFormat) -> None:
+    """`Invalid` where a column became text, and is one of numbers or times with something wrong in it."""
     column = table[name]
-    numeric = pc.match_substring_regex(column, _NUMBER)
-    numbers, filled = pc.sum(numeric).as_py() or 0, len(column) - column.null_count
-    strays = filled - numbers
-    if not 0 < strays <= STRAY_SHARE * filled:
+    filled = len(column) - column.null_count
+    zoned, unzoned = (_matching(column, each) for each in (_ZONED, _UNZONED))
+    _refuse_few(path, table, name, form, _matching(column, _NUMBER), filled, "numbers")
+    _refuse_few(path, table, name, form, pc.or_(zoned, unzoned), filled, "times")
+    with_zone, without = pc.sum(zoned).as_py() or 0, pc.sum(unzoned).as_py() or 0
+    if not (with_zone and without and with_zone + without == filled):
         return
-    at = pc.index(numeric, False).as_py()
+    fewer = unzoned if without <= with_zone else zoned
+    places = pc.indices_nonzero(fewer)
+    found = [_row(path, form, place.as_py() + 2) for place in places[:LINES]]
+    lines = ", ".join(str(line) for line, _, _ in found) + (", ..." if len(places) > LINES else "")
+    which = "without one" if fewer is unzoned else "with one"
+    one, other = (column[pc.index(each, True).as_py()].as_py() for each in (zoned, unzoned))
+    line, _, text = found[0]
+    raise _invalid(
+        path,
+        line,
+        name,
+        f"column {name!r} mixes times with a zone ({with_zone}, such as {one!r}) and without ({without}, such as {other!r}); "
+        f"{which}: line{'s' if len(places) > 1 else ''} {lines}",
+        text,
+        f"Say in the file which zone every time is in, or declare types={{{name!r}: 'text'}}; nothing was loaded.",
+    )
+
+
+def _matching(column: Any, pattern: str) -> Any:
+    return pc.fill_null(pc.match_substring_regex(column, pattern), False)
+
+
+def _refuse_few(path: Path, table: Any, name: str, form: CsvFormat, fitting: Any, filled: int, what: str) -> None:
+    """`Invalid` where nearly all values fit, and a few do not."""
+    fits = pc.sum(fitting).as_py() or 0
+    if not 0 < filled - fits <= STRAY_SHARE * filled:
+        return
+    at = pc.index(pc.and_(pc.is_valid(table[name]), pc.invert(fitting)), True).as_py()
     line, fields, text = _row(path, form, at + 2)
     value = fields[table.column_names.index(name)]
     raise _invalid(
         path,
         line,
         name,
-        f"column {name!r} holds {value!r}, though {numbers} of its {filled} values are numbers",
+        f"column {name!r} holds {value!r}, though {fits} of its {filled} values are {what}",
         text,
         f"Mend line {line}, count {value!r} as missing, or declare types={{{name!r}: 'text'}}; nothing was loaded.",
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from modelwright.core.errors import ModelwrightError
 from modelwright.core.html import Html, badge, bars, card, facts, table
 from modelwright.core.operations import Room
+from modelwright.core.sizes import size
 
 if TYPE_CHECKING:
     from modelwright.datasets.records import ColumnProfile, DatasetColumn, DatasetVersion, Profile
@@ -24,13 +25,14 @@ def version(of: DatasetVersion) -> str:
     """A version: what it is and where from, and its columns with their plots, where an open workspace has its profile."""
     held = _profile(of)
     columns: list[Column] = [(each, held.column(each.name) if held is not None else None) for each in of.columns]
-    size = f"{of.rows:,} rows, {len(of.columns)} columns" if of.is_table else f"{of.files:,} files"
+    holds = f"{of.rows:,} rows, {len(of.columns)} columns" if of.is_table else f"{of.files:,} files"
+    stored = "" if of.stored is None else f" ({size(of.stored)} stored for it)"
     return card(
         str(of.ref),
         of.description or of.source,
         facts(
             [
-                ("holds", f"{size}, {of.bytes:,} bytes" + ("" if of.stored is None else f" ({of.stored:,} stored for it)")),
+                ("holds", f"{holds}, {size(of.bytes)}{stored}"),
                 ("times", f"{of.time_range.first} to {of.time_range.last}" if of.time_range else ""),
                 ("state", badge(of.state.value, "warn") if of.state.value != "active" else ""),
                 ("gone", of.tombstone.at if of.tombstone else ""),

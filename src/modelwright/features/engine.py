@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -335,11 +335,28 @@ def waits(view: FeatureView, source: pa.Table, until: int) -> bool:
         return connection.execute(text, {"until": until}).fetchone() is not None
 
 
-def arrived(connection: Any, view: FeatureView, rows: pa.Table) -> Iterator[tuple[tuple[Any, ...], list[Any]]]:
+def arrived(opened: Callable[[], Any], view: FeatureView, rows: pa.Table) -> Iterator[tuple[tuple[Any, ...], list[Any]]]:
     """Rows that were pushed, as `(key, [visible, event, known, x...])`; what can never be used is left out.
 
-    In an open session (see `sessions`), since a push is a few rows and goes into many views.
+    `opened` gives a session (see `sessions`). It is asked for where something has to be computed: a push is a few rows and
+    goes into many views, and most of these only name columns.
     """
+    held = _checked.get(_asked(view, rows))
+    found = None if held is None else plain.rows(view, *held, rows)
+    if held is None or found is None:
+        yield from _arrived(opened(), view, rows)
+        return
+    keys, inputs = held
+    found = _usable(view, len(keys), found)
+    event, visible = _times(view, found)
+    known = event if view.created_time is None else found.column("known").to_numpy()
+    values = [plain.cleaned(found.column(f"x{i}"), kind).to_pylist() for i, kind in enumerate(inputs)]
+    named = [found.column(name).to_pylist() for name in sql.columns("k", len(keys))]
+    columns = [visible.tolist(), event.tolist(), known.tolist(), *values]
+    yield from zip(zip(*named, strict=True), map(list, zip(*columns, strict=True)), strict=True)
+
+
+def _arrived(connection: Any, view: FeatureView, rows: pa.Table) -> Iterator[tuple[tuple[Any, ...], list[Any]]]:
     connection.register("source", rows)
     try:
         keys, inputs = _types(connection, view, rows)
@@ -380,12 +397,18 @@ def _types(connection: Any, view: FeatureView, source: pa.Table) -> tuple[list[D
 
     They follow from the definition and the source's columns alone, and so does that it holds: once is enough.
     """
-    asked = (encode(view), source.schema.remove_metadata().serialize().to_pybytes())
-    if asked not in _checked:
+    asked = _asked(view, source)
+    held = _checked.get(asked)
+    if held is None:
+        held = _found_types(connection, view)
         if len(_checked) >= MOST_CHECKED:
             _checked.clear()
-        _checked[asked] = _found_types(connection, view)
-    return _checked[asked]
+        _checked[asked] = held
+    return held
+
+
+def _asked(view: FeatureView, source: pa.Table) -> tuple[bytes, bytes]:
+    return encode(view), source.schema.remove_metadata().serialize().to_pybytes()
 
 
 def _unbound(connection: Any, view: FeatureView, said: str) -> Invalid:

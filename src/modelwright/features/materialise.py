@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -129,10 +129,12 @@ def _slots(column: Any, kind: str) -> Any:
     return None if taken else numbers
 
 
-def arrivals(view: FeatureView, pushes: Sequence[tuple[int, pa.Table]], connection: Any) -> dict[str, list[Arrival]]:
-    """The rows of pushes by the key they belong to, each with the number of its push; computed in an open session."""
+def arrivals(
+    view: FeatureView, pushes: Sequence[tuple[int, pa.Table]], opened: Callable[[], Any]
+) -> dict[str, list[Arrival]]:
+    """The rows of pushes by the key they belong to, each with the number of its push; see `engine.arrived`."""
     found: dict[str, list[Arrival]] = {}
     for number, rows in pushes:
-        for key, row in engine.arrived(connection, view, rows):
+        for key, row in engine.arrived(opened, view, rows):
             found.setdefault(key_text(key), []).append((number, row))
     return found

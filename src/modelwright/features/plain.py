@@ -52,7 +52,7 @@ def cleaned(values: Any, kind: str) -> Any:
     """Values of `rows` in the type that they are stored in; those that are not finite are missing."""
     if kind != DataType.FP64:
         return values.cast(_TYPES[DataType(kind)]) if kind in _TYPES else values
-    numbers = values.cast(pa.float64())
+    numbers = values.cast(pa.float64(), safe=False)  # whole numbers that no float holds become the nearest, as in DuckDB
     return pc.if_else(pc.is_finite(numbers), numbers, pa.scalar(None, pa.float64()))
 
 
@@ -109,7 +109,7 @@ def _fits(given: Any, kind: DataType) -> bool:
     if kind is DataType.INT64:
         return bool(pa.types.is_integer(given)) and given != pa.uint64()
     if kind is DataType.FP64:
-        return bool(pa.types.is_float32(given) or pa.types.is_float64(given))
+        return bool(pa.types.is_float32(given) or pa.types.is_float64(given) or pa.types.is_integer(given))
     if kind is DataType.STRING:
         return bool(pa.types.is_string(given) or pa.types.is_large_string(given))
     return bool(pa.types.is_boolean(given))

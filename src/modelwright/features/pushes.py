@@ -289,7 +289,7 @@ class Pushes(Room):
 
 
 class Folding:
-    """One session, and each push opened once, for all the views that take it."""
+    """One session, where one is needed, and each push opened once, for all the views that take it."""
 
     def __init__(self) -> None:
         self._stack = ExitStack()
@@ -304,15 +304,19 @@ class Folding:
 
     def arrivals(self, view: FeatureView, pushes: Sequence[PushedRows]) -> dict[str, list[Arrival]]:
         """The rows of pushes by the key of a view that they belong to, each with the number of its push."""
-        from modelwright.features import engine
         from modelwright.features.materialise import arrivals
 
-        if self._session is None:
-            self._session = self._stack.enter_context(engine.sessions())
         for each in pushes:
             if each.push.id not in self._tables:
                 self._tables[each.push.id] = _opened(b64decode(each.data))
-        return arrivals(view, [(each.push.number, self._tables[each.push.id]) for each in pushes], self._session)
+        return arrivals(view, [(each.push.number, self._tables[each.push.id]) for each in pushes], self._opened_session)
+
+    def _opened_session(self) -> Any:
+        from modelwright.features import engine
+
+        if self._session is None:
+            self._session = self._stack.enter_context(engine.sessions())
+        return self._session
 
 
 def _lies_in_place(tx: Transaction, source: Ref) -> bool:

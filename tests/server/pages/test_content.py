@@ -118,7 +118,7 @@ def test_a_model_lists_its_files(browse: httpx.Client) -> None:
 
 def test_a_dataset_of_files_shows_them_the_largest_first(browse: httpx.Client) -> None:
     page = said(browse, "/datasets/photos@2?against=1")
-    assert page.index("large.jpg 5.0 kB", page.index("Files Path Size")) < page.index("small.jpg")
+    assert page.index("large.jpg 4.9 KiB", page.index("Files Path Size")) < page.index("small.jpg")
     assert "added large.jpg" in page
     assert "Nobody has checked" not in page
 

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from modelwright.cli.kinds.base import Face, standing, tell_changes, tell_evidence
-from modelwright.cli.output import aside, day, facts, number, say, section, size, when
+from modelwright.cli.output import aside, day, facts, number, say, section, when
 from modelwright.core.errors import NotFound
 from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
+from modelwright.core.sizes import size
 from modelwright.core.wire import encode_text
 
 if TYPE_CHECKING:

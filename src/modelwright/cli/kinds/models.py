@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from modelwright.cli.kinds.base import Face, standing, tell_changes, tell_evidence
-from modelwright.cli.output import day, facts, say, section, short, size, when
+from modelwright.cli.output import day, facts, say, section, short, when
 from modelwright.core.errors import NotFound
 from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
+from modelwright.core.sizes import size
 from modelwright.models.records import PROMPT_TAG, PROMPT_TEXT, ModelVersion
 from modelwright.store.records import AliasMove
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from modelwright.cli.kinds.base import Changes, Face, changes, standing
-from modelwright.cli.output import facts, number, say, section, size, span, when
+from modelwright.cli.output import facts, number, say, section, span, when
 from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
+from modelwright.core.sizes import size
 
 if TYPE_CHECKING:
     from modelwright.experiments.logged.records import LoggedModel

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from markupsafe import Markup
 
-from modelwright.core import html
+from modelwright.core import html, sizes
 from modelwright.core.refs import Ref
 from modelwright.core.wire import to_plain
 from modelwright.store.records import Event
@@ -88,12 +88,7 @@ def percent(share: float | None, digits: int = 1) -> str:
 
 def human_bytes(size: int | None) -> str:
     """Bytes in the unit that a person would choose."""
-    if size is None:
-        return DASH
-    amount, units = float(size), ["B", "kB", "MB", "GB", "TB"]
-    while amount >= 1000 and len(units) > 1:
-        amount, units = amount / 1000, units[1:]
-    return f"{amount:.0f} {units[0]}" if units[0] == "B" else f"{amount:.1f} {units[0]}"
+    return DASH if size is None else sizes.size(size)
 
 
 def duration(seconds: float | timedelta | None) -> str:
