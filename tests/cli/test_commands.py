@@ -152,6 +152,31 @@ def test_rows_are_pushed_once_and_folded_into_a_version(mw: Any, place: str, tmp
     assert len(mw("data", "head", "dataset:stream", "-w", place, "--json").json) == 3
 
 
+def test_rows_that_cannot_be_pushed_are_told_with_their_line(mw: Any, place: str, tmp_path: Path) -> None:
+    (tmp_path / "taps.csv").write_text("card,at,amount\na,2026-03-01T08:00:00Z,1.5\n")
+    assert mw("data", "add", "taps", tmp_path / "taps.csv", "-w", place).code == 0
+    good = b'{"card": "b", "at": "2026-03-01T08:00:00Z", "amount": 1}\n'
+    for content, said in (
+        (b"", "has no rows"),
+        (good + b"\n[1, 2]\n", "line 3 is no JSON object: Expected `object`"),
+        (good + b'{"card": "b"', "line 2 is no JSON object"),
+        (b"\xff\xfe\n", "line 1 is no JSON object"),
+        (good.replace(b": 1}", b': "nine"}'), "'amount' is double, and Could not convert 'nine'"),
+        (good.replace(b"00Z", b"00"), "'at' is timestamp[us, tz=UTC], and 2026-03-01T08:00:00 has no time zone"),
+        (good.replace(b"2026-", b"last "), "'at' is timestamp"),
+    ):
+        (tmp_path / "rows.jsonl").write_bytes(content)
+        told = mw("features", "push", "dataset:taps", tmp_path / "rows.jsonl", "-w", place, "--json")
+        assert told.code == 2 and said in told.error["message"], (content, told.error)
+    gone = mw("features", "push", "dataset:taps", tmp_path / "nothing.jsonl", "-w", place, "--json")
+    assert gone.code == 3 and "nothing.jsonl cannot be read" in gone.error["message"]
+    (tmp_path / "rows.jsonl").write_bytes(good)
+    pinned = mw("features", "push", "dataset:taps@1", tmp_path / "rows.jsonl", "-w", place, "--json")
+    assert pinned.code == 2 and "as a whole, not to dataset:taps@1" in pinned.error["message"]
+    assert mw("features", "push", "dataset:taps", tmp_path / "rows.jsonl", "-w", place).out.startswith("1 row is push")
+    assert "no online read was logged" in mw("features", "verify", "--logged", "-w", place).out.lower()
+
+
 def test_the_way_to_production_and_back(mw: Any, place: str) -> None:
     at = ("-w", place)
     refused = mw("promote", "model:late@1", "production", "-m", "now", *at, "--json")

@@ -149,6 +149,20 @@ def test_a_stray_value_in_a_column_of_times_is_not_made_text(write):
     assert "'yesterday', though 100 of its 101 values are times" in error.message
 
 
+def test_a_column_without_values_takes_its_type_from_the_first_version_that_has_some(embedded, write):
+    first = embedded.datasets.add("readings", write("a.csv", "id,x,code\n1,,\n"), types={"code": "text"})
+    assert first.untyped == ["x"]
+    second = embedded.datasets.add("readings", write("b.csv", "id,x,code\n1,,\n2,,\n"))
+    third = embedded.datasets.add("readings", write("c.csv", "id,x,code\n1,2.5,007\n"))
+    assert (second.untyped, third.untyped) == (["x"], [])
+    assert embedded.datasets.read(third.ref).to_pylist() == [{"id": 1, "x": 2.5, "code": "007"}]
+    empty = embedded.datasets.add("later", write("d.csv", "id,x\n"), key="id")
+    assert empty.untyped == ["id", "x"]
+    assert embedded.datasets.read(embedded.datasets.add("later", write("e.csv", "id,x\n1,a\n")).ref)["id"].to_pylist() == [
+        1
+    ]
+
+
 def test_notes_that_hold_a_few_times_are_text(write):
     path = write("a.csv", "id,note\n1,2026-01-01T00:00:00Z\n2,2026-01-01T00:00:00\n3,later\n4,\n")
     assert pa.types.is_string(read_csv(path, NO_TYPES, CsvFormat())["note"].type)

@@ -218,13 +218,13 @@ def test_rows_of_views_that_only_name_columns_are_taken_as_they_lie(embedded: Wo
             ]
         },
     ]
-    for given in sorts:
-        computed = FeatureView(name="v", select="SELECT * FROM source", **at, **given)
+    for each in sorts:
+        computed = FeatureView(name="v", select="SELECT * FROM source", **at, **each)
         with sessions() as connection:
             expected = arrivals(computed, [(7, rows)], partial(identity, connection))
             arrivals(plain := replace(computed, select=None), [(7, rows)], partial(identity, connection))
         assert arrivals(plain, [(7, rows)], unopened) == expected
-        assert set(expected) == {'["a"]', '["ü"]'} if "created_time" in given else {'["a"]', '["c"]', '["ü"]'}
+        assert set(expected) == {'["a"]', '["ü"]'} if "created_time" in each else {'["a"]', '["c"]', '["ü"]'}
 
 
 hours = st.integers(0, 8)

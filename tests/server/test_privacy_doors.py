@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,43 @@ def test_what_has_to_see_rows_in_clear_is_refused_to_whoever_may_not(locked: Loc
     page = locked.client(locked.token("val")).get(f"/datasets/{people.name}")
     assert page.status_code == 200
     assert "canary" not in page.text
+
+
+def test_a_profile_shows_no_value_of_numbers_and_times_about_people(locked: Locked) -> None:
+    born = pa.array([datetime(1911, 1, day, tzinfo=UTC) for day in range(1, 13)], pa.timestamp("us", "UTC"))
+    table = pa.table({"born": born, "ssn": range(4_217_000_001, 4_217_000_013), "age": [44.25] * 2 + [None] * 10})
+    ref = locked.here.datasets.add("born", table, time_column="born", personal=["born", "ssn", "age"]).ref
+    eve = locked.workspace(locked.token("eve", ("scientist", "*")))
+    for workspace in (locked.here, eve):  # for nobody, whatever they may read
+        about = {column.name: column for column in workspace.datasets.profile(ref).columns}
+        told = repr(about)
+        assert "1911" not in told and "4217000001" not in told and "4217000012" not in told and "44.25" not in told
+        assert about["ssn"].distinct == 12
+    assert about["age"].mean is None and about["ssn"].sd is not None  # a mean of two says too much of each
+    assert locked.here.datasets.show(ref).time_range is not None
+    shown = [eve.datasets.show(ref), eve.datasets.list().items[0], eve.datasets.versions(ref.whole).items[0]]
+    assert [each.time_range for each in shown] == [None] * 3
+    page = locked.client(locked.token("eve")).get("/datasets/born", headers={"accept": "text/html"}).text
+    assert "1911" not in page
+
+
+def test_what_is_as_protected_content_is_refused_with_a_reason(locked: Locked) -> None:
+    table = pa.table({"id": [1, 2, 3], "email": [CANARY, "ada@example.org", KEPT]})
+    locked.here.datasets.add("theirs", table)
+    eve = locked.workspace(locked.token("eve", ("scientist", "*")))
+    with pytest.raises(Denied, match="columns of dataset:theirs that are masked for eve"):
+        eve.datasets.add("mine", table)
+
+
+def test_whole_numbers_are_found_by_their_pseudonyms(locked: Locked) -> None:
+    table = pa.table({"ssn": [4_217_000_001, 2], "x": [1, 2]})
+    ref = locked.here.datasets.add("numbers", table, personal=["ssn"]).ref
+    before = locked.here.datasets.read(ref, purpose="fraud", masked=True)["ssn"].to_pylist()
+    locked.here.privacy.rotate("fraud", reason="a key got out")
+    now = locked.here.datasets.read(ref, purpose="fraud", masked=True)["ssn"].to_pylist()
+    one, other, text = locked.here.privacy.lookup("fraud", ["4217000001", "+2", "ada@example.org"])
+    assert [one.numbers, other.numbers] == [[now[0], before[0]], [now[1], before[1]]]
+    assert text.numbers == [] and len(text.tokens) == 2
 
 
 def test_whoever_adds_rows_to_what_they_read_masked_does_so_all_the_same(

@@ -12,7 +12,7 @@ from modelwright.cli.checks import CHECKS_FAILED, exit_by, tell_checks
 from modelwright.cli.explain import add_group
 from modelwright.cli.kinds.data import COSTS, DatasetFace, told_cost
 from modelwright.cli.options import AsJson, Reason, RefArgument, Where, pairs, parse_moment, parse_ref, workspace
-from modelwright.cli.output import COLOURS, aside, print_json, say, section, table, when
+from modelwright.cli.output import COLOURS, aside, counted, print_json, say, section, table, when
 from modelwright.cli.progress import Telling, progress
 from modelwright.core.errors import Invalid, NotFound
 from modelwright.core.refs import Kind, Ref
@@ -157,7 +157,7 @@ def add(
     if as_json:
         print_json({"version": version, "checks": report} if report else {"version": version})
     else:
-        say(f"{version.ref}: {version.rows:,} rows, {len(version.columns)} columns")
+        say(f"{version.ref}: {counted(version.rows, 'row')}, {counted(len(version.columns), 'column')}")
         if version.unconfirmed:
             found = ", ".join(f"{each.column} ({each.tag})" for each in version.unconfirmed)
             aside(f"Somebody has to decide what is perhaps about people: {found}. See mw data classes {version.ref}")
@@ -368,6 +368,9 @@ def verify(
     if as_json:
         print_json(found)
     else:
+        if not found:
+            say("No online read was logged since the last comparison: there is nothing to compare.")
+            return
         lines = [[str(c.view), c.rows, c.values, c.mismatches, _compared(c)] for c in found]
         table(["view", "rows", "values", "differing", "verdict"], lines, right=("rows", "values", "differing"))
         examples = [
@@ -424,18 +427,40 @@ def push(
     as_json: AsJson = False,
 ) -> None:
     """Add rows to a dataset as they happen: online at once, offline in its next version."""
-    import sys
-
-    from modelwright.core.wire import decode
-
-    text = sys.stdin.read() if str(file) == "-" else file.read_text()
-    rows = [decode(line, dict[str, Any]) for line in text.splitlines() if line.strip()]
+    rows = _json_lines(file)
     with workspace(where) as rooms:
         made = rooms.pushes.push(parse_ref(source, Kind.DATASET), rows, id=id_)
     if as_json:
         print_json(made)
     else:
-        say(f"{made.rows} rows are push {made.number}{', as before' if made.repeated else ''}.")
+        again = ", as before" if made.repeated else ""
+        say(f"{counted(made.rows, 'row')} {'is' if made.rows == 1 else 'are'} push {made.number}{again}.")
+
+
+def _json_lines(file: Path) -> list[dict[str, Any]]:
+    """Rows as JSON objects, one a line; of a file, or of standard input where it is `-`."""
+    import sys
+
+    from modelwright.core.wire import decode
+
+    try:
+        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    except OSError as error:
+        raise NotFound(f"{file} cannot be read: {error.strerror}.", mend="Name a file of JSON lines, or -.") from None
+    rows = []
+    for number, line in enumerate(data.split(b"\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            rows.append(decode(line, dict[str, Any]))
+        except Invalid as error:
+            raise Invalid(
+                f"{file}, line {number} is no JSON object: {error.message.removeprefix('The value does not fit: ')}",
+                mend='Each line is a row: {"id": 7, "at": "2026-03-01T08:00:00Z"}',
+            ) from None
+    if not rows:
+        raise Invalid(f"{file} has no rows.", mend='Each line is a row: {"id": 7, "at": "2026-03-01T08:00:00Z"}')
+    return rows
 
 
 def fold(
@@ -599,7 +624,7 @@ def _toml(value: Any) -> str:
     import json
 
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{json.dumps(k)} = {_toml(v)}" for k, v in value.items()) + " }"
+        return "{ " + ", ".join(f"{_toml(k)} = {_toml(v)}" for k, v in value.items()) + " }"
     if isinstance(value, list):
         return "[" + ", ".join(_toml(each) for each in value) + "]"
     return json.dumps(value, ensure_ascii=False)

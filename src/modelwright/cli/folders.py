@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from modelwright.cli.options import AsJson, RefArgument, Where, named, parse_ref, workspace
-from modelwright.cli.output import aside, print_json, say, short, table, when
+from modelwright.cli.output import aside, counted, print_json, say, short, table, when
 from modelwright.cli.progress import folder_size, progress
 from modelwright.core.config import folder_indexes
 from modelwright.core.folders import Indexes, Standing, glance, real
@@ -51,7 +51,7 @@ def add_files(
         print_json({"version": version})
     else:
         new = f", of which {size(version.stored)} had to be stored" if version.stored is not None else ""
-        say(f"{version.ref}: {version.files:,} files, {size(version.bytes)}{new}")
+        say(f"{version.ref}: {counted(version.files, 'file')}, {size(version.bytes)}{new}")
 
 
 def log(
@@ -69,7 +69,7 @@ def log(
     rows = [
         [
             f"@{each.ref.version}",
-            f"{each.rows:,} rows" if each.is_table else f"{each.files:,} files",
+            counted(each.rows, "row") if each.is_table else counted(each.files, "file"),
             size(each.bytes),
             "" if each.stored is None else size(each.stored),
             each.source,

@@ -203,6 +203,11 @@ def day(moment: datetime | None) -> str:
     return "" if moment is None else f"{moment:%Y-%m-%d}"
 
 
+def counted(count: int, thing: str) -> str:
+    """How many of something: `1 row`, `2,000 rows`."""
+    return f"{count:,} {thing}" + ("" if count == 1 else "s")
+
+
 def number(value: Any) -> str:
     """A figure to four places; whole numbers with thousands apart."""
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -135,9 +135,11 @@ def pseudonyms(
     with workspace(where) as rooms:
         found = rooms.privacy.lookup(purpose, values)
     if as_json:
-        print_json([{"value": value, "tokens": each.tokens} for value, each in zip(values, found, strict=True)])
+        print_json(
+            [{"value": v, "tokens": each.tokens, "numbers": each.numbers} for v, each in zip(values, found, strict=True)]
+        )
     else:
-        rows = [[value, token] for value, each in zip(values, found, strict=True) for token in each.tokens]
+        rows = [[v, str(made)] for v, each in zip(values, found, strict=True) for made in (*each.tokens, *each.numbers)]
         table(["value", "pseudonym"], rows)
 
 

@@ -51,7 +51,8 @@ def prepare(
     Nothing is stored unless all of the source could be read. Key, time column and personal columns that are not given are
     those of the version before.
     """
-    tables, label = read_source(source, TypePlan.of(types, before), form)
+    plan = TypePlan.of(types, before)
+    tables, label = read_source(source, plan, form)
     names = tables[0].column_names
     if before is not None:
         key = key or before.key
@@ -73,6 +74,7 @@ def prepare(
             time_range=time_range,
             source=label,
             findings=findings,
+            untyped=plan.untyped(tables),
         )
         return described(blobs, list(write_parts(tables, Path(folder), by)), about, known=known, before=before)
 

@@ -90,7 +90,7 @@ _FORMS: Final = {
     "drop": re.compile(r"drop"),
     "token": re.compile(r"token"),
     "truncate": re.compile(r"truncate:(year|month|net|[0-9]{1,2})"),
-    "bucket": re.compile(r"bucket:[0-9]+(\.[0-9]+)?"),
+    "bucket": re.compile(r"bucket:(?=[0-9.]*[1-9])[0-9]+(\.[0-9]+)?"),
     "shift": re.compile(r"shift:[1-9][0-9]{0,3}"),
 }
 

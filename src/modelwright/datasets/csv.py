@@ -1,7 +1,7 @@
 """Reading CSV strictly: every row has every field, every field fits its column's type, or nothing is read.
 
 Types that are not declared are inferred from all rows, not from the first ones. A column that is numbers, or times, but for
-a few stray values is taken to be broken, rather than quietly made text; and so is one of times of which only some have a zone.
+a few stray values is taken to be broken, rather than quietly made text; so is one of times of which some have a zone.
 """
 
 from __future__ import annotations
@@ -112,8 +112,8 @@ def _refuse_strays(path: Path, table: Any, name: str, form: CsvFormat) -> None:
         path,
         line,
         name,
-        f"column {name!r} mixes times with a zone ({with_zone}, such as {one!r}) and without ({without}, such as {other!r}); "
-        f"{which}: line{'s' if len(places) > 1 else ''} {lines}",
+        f"column {name!r} mixes times with a zone ({with_zone}, such as {one!r}) "
+        f"and without ({without}, such as {other!r}); {which}: line{'s' if len(places) > 1 else ''} {lines}",
         text,
         f"Say in the file which zone every time is in, or declare types={{{name!r}: 'text'}}; nothing was loaded.",
     )

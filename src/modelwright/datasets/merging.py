@@ -36,6 +36,8 @@ def nothing_to_merge(base: DatasetVersion, ours: DatasetVersion, theirs: Dataset
     newer = ours if base.ref == theirs.ref else theirs
     older = theirs if newer is ours else ours
     note = f"{newer.ref} came from {older.ref} and holds what it changed."
+    if ours.ref == theirs.ref:
+        note = f"{ours.ref} is one version: there is nothing to merge."
     return DatasetMerge(ours=ours.ref, theirs=theirs.ref, base=base.ref, version=newer.ref, note=note)
 
 

@@ -15,6 +15,7 @@ from modelwright.store.records import State, Verdict, Version
 
 Scalar = int | float | str | bool | None  # a value of a cell as it travels; times as RFC 3339 text
 PARQUET: Final = (".parquet", ".pq")
+FEW: Final = 10  # values, below which a mean of what is about people says too much of each of them
 CSV: Final = (".csv", ".tsv", ".txt")
 
 
@@ -110,6 +111,7 @@ class DatasetRecord(msgspec.Struct, frozen=True, kw_only=True):
     parent: Ref | None = None  # the version that it was made from; where nobody said, the newest before it
     merged: Ref | None = None  # the version that was merged into `parent` to make it
     findings: list[Finding] = []  # what detectors said of the columns when it was added
+    untyped: list[str] = []  # the columns that hold no value and whose type nobody said: the next version may say it
     tombstone: Tombstone | None = None  # its content is gone, and this says why; what else is here is what it was like
 
     @property
@@ -170,10 +172,15 @@ class DatasetVersion(DatasetRecord, frozen=True, kw_only=True):
         return msgspec.structs.replace(record, columns=columns)
 
     def classed(self, classes: list[ColumnClass], masks: list[ColumnMask]) -> DatasetVersion:
-        """The same with what is known of its columns: those that are masked for some count as personal."""
+        """The same with what is known of its columns: those that are masked for some count as personal.
+
+        Its times are left out where the column that they come from is masked for whoever asked.
+        """
         masked = {each.column for each in classes if each.masked}
         columns = [msgspec.structs.replace(column, personal=column.name in masked) for column in self.columns]
-        return msgspec.structs.replace(self, columns=columns, classes=classes, masks=masks, said=sorted(self.declared))
+        times = None if any(each.column == self.time_column for each in masks) else self.time_range
+        shown = msgspec.structs.replace(self, columns=columns, classes=classes, masks=masks, time_range=times)
+        return msgspec.structs.replace(shown, said=sorted(self.declared))
 
     def classes_of(self, column: str) -> list[ColumnClass]:
         """The classes of one column that hold."""
@@ -240,14 +247,14 @@ class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
     top: list[ValueCount] = []  # the most frequent values, most frequent first, ties by value
     top_error: int = 0  # rows by which one of these counts is too low at most; none is too high
     examples: list[Scalar] = []  # some values, in the order of the rows
-    personal: bool = False  # then there are no examples, no frequent values, no extremes of text or time
+    personal: bool = False  # then it is shown without a value of any row
 
     @property
     def withheld(self) -> ColumnProfile:
-        """The same without a value of any row: for a column that was found to be personal after it was described."""
-        return msgspec.structs.replace(
-            self, minimum=None, maximum=None, top=[], examples=[], quantiles={}, histogram=None, personal=True
-        )
+        """The same without a value of any row, for a column about people; a mean of a few says too much of each."""
+        mean, sd = (None, None) if self.count < FEW else (self.mean, self.sd)
+        shown = msgspec.structs.replace(self, minimum=None, maximum=None, mean=mean, sd=sd, personal=True)
+        return msgspec.structs.replace(shown, top=[], examples=[], quantiles={}, histogram=None)
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True):

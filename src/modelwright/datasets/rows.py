@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import duckdb
@@ -14,6 +15,8 @@ from modelwright.core.errors import Invalid
 from modelwright.datasets.engine import connect, identifier
 from modelwright.datasets.records import DatasetVersion
 from modelwright.datasets.scans import Rows, is_scan, schema_of
+
+DAY = len("2026-03-01")
 
 
 def read_rows(version: DatasetVersion, files: Rows, columns: Sequence[str] | None, where: str | None) -> Any:
@@ -68,18 +71,38 @@ def shape(version: DatasetVersion, files: Rows, rows: Any) -> Any:
             f"The rows do not have the columns of {version.ref}: {'; '.join(told)}.",
             mend=f"It has {', '.join(schema.names)}.",
         )
-    try:
-        if isinstance(rows, pa.Table):
-            return rows.select(schema.names).cast(schema).combine_chunks()
-        return pa.table({field.name: _column([row.get(field.name) for row in rows], field.type) for field in schema})
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, ValueError) as error:
-        raise Invalid(f"The rows do not fit {version.ref}: {first_line(error)}") from None
+    columns = {}
+    for field in schema:
+        try:
+            if isinstance(rows, pa.Table):
+                columns[field.name] = _cast(rows[field.name], field.type).combine_chunks()
+            else:
+                columns[field.name] = _column([row.get(field.name) for row in rows], field.type)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, ValueError, Invalid) as error:
+            said = error.message if isinstance(error, Invalid) else first_line(error)
+            raise Invalid(f"The rows do not fit {version.ref}: {field.name!r} is {field.type}, and {said}") from None
+    return pa.table(columns, schema)
+
+
+def _cast(column: Any, kind: Any) -> Any:
+    if pa.types.is_timestamp(kind) and kind.tz is not None and pa.types.is_timestamp(column.type) and not column.type.tz:
+        raise Invalid("its times have no zone.")
+    return column.cast(kind)
 
 
 def _column(values: Sequence[Any], kind: Any) -> Any:
     if pa.types.is_timestamp(kind) and kind.tz is not None:
-        return pa.array([parse_time(each) if isinstance(each, str) else each for each in values], kind)
+        return pa.array([_moment(each) for each in values], kind)
     return pa.array(values, kind)
+
+
+def _moment(value: Any) -> Any:
+    """A moment from text or as it is; one without a zone could be any. A bare day begins at midnight in UTC."""
+    if isinstance(value, str):
+        value = parse_time(value) if len(value) <= DAY else datetime.fromisoformat(value)
+    if isinstance(value, datetime) and value.tzinfo is None:
+        raise Invalid(f"{value.isoformat()} has no time zone: write {value.isoformat()}Z if it is UTC.")
+    return value
 
 
 def first_line(error: Exception) -> str:

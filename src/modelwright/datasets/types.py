@@ -6,6 +6,7 @@ microsecond and, where they have a zone, in UTC. So equal tables have equal byte
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -117,12 +118,23 @@ class TypePlan:
         """The plan for what follows a version, or (None) for the first of its name."""
         if before is None:
             return cls(declared, {}, "")
-        return cls(declared, {c.name: c.type for c in before.columns if _is_nameable(c.type)}, str(before.ref))
+        known = [c for c in before.columns if c.name not in before.untyped and _is_nameable(c.type)]
+        return cls(declared, {c.name: c.type for c in known}, str(before.ref))
 
     @property
     def for_text(self) -> dict[str, str]:
         """Types for columns whose values are text that has yet to be read."""
         return {**self._inherited, **self.declared}
+
+    def untyped(self, tables: Sequence[Any]) -> list[str]:
+        """The columns of some tables that are text because there is no value in them, and nobody said what they are."""
+        return [
+            field.name
+            for field in tables[0].schema
+            if field.name not in self.for_text
+            and pa.types.is_string(field.type)
+            and all(table[field.name].null_count == table.num_rows for table in tables)
+        ]
 
     def reason(self, column: str) -> str:
         """Why a column has to have its type, as far as the caller may not know."""

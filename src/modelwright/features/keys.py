@@ -12,6 +12,11 @@ from modelwright.core.signature import Column, DataType
 
 Key = tuple[bool | int | str, ...]
 _PYTHON = {DataType.BOOL: bool, DataType.INT64: int, DataType.STRING: str}
+_WORDS = {
+    DataType.BOOL: ("true or false", "true"),
+    DataType.INT64: ("a whole number", "7"),
+    DataType.STRING: ("text", '"7"'),
+}
 
 
 def key_text(key: Sequence[bool | int | str]) -> str:
@@ -40,6 +45,7 @@ def key_of(columns: Sequence[Column], given: Mapping[str, Any]) -> str | None:
             raise Invalid(f"The key {dict(given)!r} does not say {column.name!r}.", mend=f"A key names {names}.")
         value = given[column.name]
         if value is not None and type(value) is not _PYTHON[column.dtype]:
-            raise Invalid(f"{column.name!r} is {column.dtype.value}; {value!r} in the key is a {type(value).__name__}.")
+            said, written = _WORDS[column.dtype]
+            raise Invalid(f"{column.name!r} is {said}, and the key says {value!r}.", mend=f"Write it like {written}.")
         parts.append(value)
     return None if None in parts else key_text(parts)

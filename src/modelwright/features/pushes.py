@@ -169,7 +169,9 @@ class Pushes(Room):
         """
         from modelwright.core.ids import new_id
 
-        whole = (Ref.parse(source) if isinstance(source, str) else source).whole
+        whole = Ref.parse(source) if isinstance(source, str) else source
+        if whole.selector is not None:
+            raise Invalid(f"Rows are pushed to a dataset as a whole, not to {whole}.", mend=f"Name {whole.whole}.")
         table = self._datasets.shaped(whole, rows)
         return self.accept(whole, id=id or new_id(self._now()), data=b64encode(_stream(table)).decode())
 

@@ -125,7 +125,7 @@ def _training_data(facts: Facts) -> list[CardField]:
 
 def _described(dataset: DatasetVersion) -> str:
     when = ""
-    if dataset.time_range is not None:
+    if dataset.time_range is not None and not any(c.personal for c in dataset.columns if c.name == dataset.time_column):
         when = f", {dataset.time_range.first[:10]} to {dataset.time_range.last[:10]}"
     return f"{dataset.ref}: {dataset.rows} rows, {len(dataset.columns)} columns{when}"
 

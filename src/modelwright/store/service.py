@@ -5,16 +5,20 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from msgspec.structs import replace
+
 from modelwright.core.errors import Invalid, Refused
 from modelwright.core.operations import operation
 from modelwright.core.paging import Page
 from modelwright.core.refs import Kind, Ref
-from modelwright.store import catalog, evidence, queries
+from modelwright.store import catalog, evidence, queries, scopes
 from modelwright.store.audit.service import Audit
 from modelwright.store.database import Transaction
 from modelwright.store.records import AliasMove, Direction, Event, EventFilter, Evidence, Lineage, Verdict, Version
 
 DECISIONS = ("approval", "waiver", "data-loss")  # evidence that only `policy` and `retention` make, after asking who may
+QUOTED = {Kind.DATASET: ("time_range",)}  # what a room's own description quotes of data, perhaps about people
+REVEALING = ("reveal.pii", "reveal.special")  # the rights to see such in clear
 FOUND = ("signature", "security-scan", "parity", "minimisation")  # evidence that only whoever looked at the files can give
 
 
@@ -25,8 +29,12 @@ class Record(Audit):
 
     @operation("read")
     def show(self, tx: Transaction, ref: Ref) -> Version:
-        """Show the version that a ref stands for, of any kind."""
-        return catalog.get(tx, ref)
+        """Show the version that a ref stands for, of any kind; what its `record` quotes of data, to who may see them."""
+        found = catalog.get(tx, ref)
+        hidden = [name for name in QUOTED.get(found.ref.kind, ()) if found.record.get(name) is not None]
+        if not hidden or all(scopes.may(tx, verb, found.ref.kind, found.ref.name) for verb in REVEALING):
+            return found
+        return replace(found, record={name: value for name, value in found.record.items() if name not in hidden})
 
     @operation("write", event="catalog.tag.set")
     def tag(self, tx: Transaction, ref: Ref, key: str, value: str | None) -> dict[str, str]:

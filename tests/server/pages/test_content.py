@@ -64,7 +64,7 @@ def test_a_view_shows_what_its_features_matter_to_models_and_what_it_costs(brows
     assert re.search(
         r'"x" x model:delay@1 100\s% model:delay@2 100\s% .*"y" y model:delay@1 idle', page.replace("&#34;", '"')
     )
-    assert re.search(r"Source [\d.]+ kB, 400 rows of the whole dataset", page)
+    assert re.search(r"Source [\d.]+ KiB, 400 rows of the whole dataset", page)
     assert re.search(r"Training set in [\d.]+ m?s for 2 rows, 1 May 2013", page)
 
 
@@ -113,7 +113,7 @@ def test_a_prompt_shows_its_text_and_waits_for_no_gate(browse: httpx.Client, sit
 
 def test_a_model_lists_its_files(browse: httpx.Client) -> None:
     page = said(browse, "/models/delay@1")
-    assert re.search(r"Files Path Size Digest model\.skops \d+\.\d kB \w{12}", page) and "some rows of input" in page
+    assert re.search(r"Files Path Size Digest model\.skops \d+\.\d KiB \w{12}", page) and "some rows of input" in page
 
 
 def test_a_dataset_of_files_shows_them_the_largest_first(browse: httpx.Client) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from modelwright.cli.kinds.base import Face, standing, tell_changes, tell_evidence
-from modelwright.cli.output import aside, day, facts, number, say, section, when
+from modelwright.cli.output import aside, counted, day, facts, number, say, section, when
 from modelwright.core.errors import NotFound
 from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
@@ -95,7 +95,7 @@ class DatasetFace(Face):
         times = item.time_range
         span = (times.first[:10], times.last[:10]) if times else ("", "")
         ref = str(item.ref).removeprefix("dataset:")
-        holds = item.rows if item.is_table else f"{item.files:,} files"
+        holds = item.rows if item.is_table else counted(item.files, "file")
         return [ref, holds, size(item.bytes), *span, day(item.created_at), item.created_by]
 
     def diff(self, rooms: Workspace, before: Ref, after: Ref) -> DatasetDiff:
@@ -229,7 +229,7 @@ def _sampled(rows: RowsDiff) -> list[list[str]]:
     lines = []
     for each in rows.changed_sample:
         changes = ", ".join(f"{name} {_value(each.before.get(name))} → {_value(new)}" for name, new in each.after.items())
-        lines.append(["changed", f"{told(each.key)}: {changes}"])
+        lines.append(["changed", f"{told(each.key) or 'a row'}: {changes or 'in columns about people alone'}"])
     lines += [["added", told(each)] for each in rows.added_sample]
     return lines + [["removed", told(each)] for each in rows.removed_sample]
 

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from modelwright.datasets.detecting import words
 from modelwright.datasets.detecting.checksums import NATIONAL, is_card, is_ean, is_iban, plain
 
-FEW: Final = 3  # distinct values, below which values alone say nothing
+FEW: Final = 3  # distinct values, below which values alone say nothing, unless nothing else is written so
 SOME: Final = 12  # below which words and forms say nothing
 
 
@@ -138,7 +138,7 @@ def share_of(values: Sequence[str], holds: Callable[[str], object], least: float
 def email(values: Sequence[str]) -> Match | None:
     """Addresses as RFC 5322 has them without quotes and comments."""
     share = share_of(values, lambda v: "@" in v and _EMAIL.fullmatch(v.strip()), 0.6)
-    return Match("pii.email", "email", share, min(0.99, share)) if share >= 0.6 and len(values) >= FEW else None
+    return Match("pii.email", "email", share, min(0.99, share)) if share >= 0.6 else None
 
 
 def address_of_machine(values: Sequence[str]) -> Match | None:
@@ -163,7 +163,7 @@ def address_of_machine(values: Sequence[str]) -> Match | None:
 def account(values: Sequence[str]) -> Match | None:
     """Bank accounts."""
     share = share_of(values, is_iban, 0.8)
-    return Match("pii.iban", "iban", share, 0.99) if share >= 0.8 and len(values) >= FEW else None
+    return Match("pii.iban", "iban", share, 0.99) if share >= 0.8 else None
 
 
 def card(values: Sequence[str]) -> Match | None:

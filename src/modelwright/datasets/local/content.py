@@ -170,16 +170,13 @@ class Content(Versions):
         return entries_of(self.blobs, self._manifest(version))
 
     def _profile(self, version: DatasetVersion) -> Profile:
-        """As it was computed, less what was found to be about people since."""
+        """As it was computed, less the values of columns about people."""
         version = version.there
         if version.profile is None:
             raise NotFound(f"{version.ref} was registered without a profile.")
         found: Profile = decode(self.blobs.read(version.profile), Profile)
         personal = {column.name for column in version.columns if column.personal}
-        if all(column.personal or column.name not in personal for column in found.columns):
-            return found
-        columns = [c.withheld if c.name in personal and not c.personal else c for c in found.columns]
-        return replace(found, columns=columns)
+        return replace(found, columns=[c.withheld if c.name in personal else c for c in found.columns])
 
     def _known(self, newest: DatasetVersion | None) -> KnownChunks:
         """Where chunks lie that need not be stored again."""

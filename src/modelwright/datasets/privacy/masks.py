@@ -17,7 +17,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from modelwright.datasets.classes import ColumnMask
-from modelwright.datasets.privacy.keys import token_of
+from modelwright.datasets.privacy.keys import number_of, token_of
 
 _YEAR: Final = re.compile(r"(?<!\d)(1[89]\d\d|20\d\d)(?!\d)")
 _MONTH: Final = re.compile(r"((?:1[89]|20)\d\d)-(\d\d)-\d\d")
@@ -71,7 +71,7 @@ def _masker(kind: Any, mask: str, secret: bytes) -> Callable[[Any], Any] | None:
     if name == "token" and text:
         return lambda value: token_of(secret, value)
     if name == "token" and whole and kind.bit_width == 64:
-        return lambda value: int(token_of(secret, value)[:16], 16) >> 2
+        return lambda value: number_of(secret, value)
     if name == "bucket" and number:
         width = float(how)
         if not width:

@@ -41,6 +41,7 @@ class Pseudonyms(msgspec.Struct, frozen=True, kw_only=True):
     """The tokens of one value under one purpose, the present key's first, then those of the keys before it."""
 
     tokens: list[str]
+    numbers: list[int] = []  # of a whole number: the same as columns of 64-bit numbers have them
 
 
 def check_purpose(purpose: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from modelwright.core.errors import Denied, Invalid, NotFound
@@ -10,11 +11,12 @@ from modelwright.core.paging import Filter
 from modelwright.core.refs import Kind, Ref
 from modelwright.datasets.classes import ColumnClass, ColumnMask, Status, check_mask, check_tag, masks_for
 from modelwright.datasets.privacy import queries
-from modelwright.datasets.privacy.keys import PurposeKeys, token_of
+from modelwright.datasets.privacy.keys import PurposeKeys, number_of, token_of
 from modelwright.datasets.privacy.records import ALL, BASES, Permit, PrivacySettings, Pseudonyms, check_purpose
 from modelwright.datasets.records import DatasetRecord, DatasetVersion
 from modelwright.store import Transaction, catalog, scopes
 
+_WHOLE = re.compile(r"[+-]?[0-9]{1,19}")
 MOST_VALUES = 1000  # that are looked up at a time
 
 
@@ -146,11 +148,20 @@ class Privacy(Room):
 
     @operation("reveal.pii", on="")
     def lookup(self, tx: Transaction, purpose: str, values: Sequence[str]) -> Sequence[Pseudonyms]:
-        """The pseudonyms of some values under a purpose: with the present key, and with each that it had before."""
+        """The pseudonyms of some values under a purpose: with the present key, and with each that it had before.
+
+        A whole number has two of each: one as text, and one as columns of numbers have it.
+        """
         if len(values) > MOST_VALUES:
             raise Invalid(f"{len(values)} values at once; it takes {MOST_VALUES} at most.", mend="Ask several times.")
         secrets = self.secrets(purpose)
-        return [Pseudonyms(tokens=[token_of(secret, value) for secret in secrets]) for value in values]
+        return [
+            Pseudonyms(
+                tokens=[token_of(secret, value) for secret in secrets],
+                numbers=[number_of(secret, int(value)) for secret in secrets] if _WHOLE.fullmatch(value) else [],
+            )
+            for value in values
+        ]
 
     @operation("read", on="")
     def admit(self, tx: Transaction, digest: str) -> None:

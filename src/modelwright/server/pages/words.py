@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from inspect import cleandoc
@@ -186,6 +187,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "percent": percent,
     "duration": duration,
     "dedent": cleandoc,
+    "shell": shlex.quote,
     "short": short,
     "shortened": shortened,
     "told": told,
