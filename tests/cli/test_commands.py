@@ -384,6 +384,33 @@ def test_wrong_words_are_answered_with_the_right_ones(mw: Any, project: Path) ->
     assert mw("backup", "somewhere", "-w", "http://127.0.0.1:1").code == 2
 
 
+def test_two_runs_are_compared_and_a_run_has_no_versions(mw: Any, project: Path) -> None:
+    with connect(str(project)) as rooms:
+        for rate in (1, 2):
+            with rooms.experiments.run("pair", name="alike", capture=False) as run:
+                run.log_params({"rate": rate})
+                for number in range(5):
+                    run.log_metric(f"m{number}", rate / (number + 1))
+    at = ("-w", project)
+    second, first = (each["run"]["id"] for each in mw("runs", "pair", *at, "--json").json["items"])
+    for other in (f"run:{second}", second):
+        told = mw("diff", f"run:{first}", other, *at)
+        assert told.code == 0 and f"alike …{first[-6:]}" in told.out and "rate" in told.out
+    assert f"alike …{second[-6:]}" in mw("compare", first, second, *at).out
+    for wrong, word in (
+        ("2", "has no versions"),
+        (first, "differs in nothing from itself"),
+        (None, "With which other run"),
+    ):
+        refused = mw("diff", f"run:{first}", *([wrong] if wrong else []), *at)
+        assert refused.code == 2 and word in refused.err and f"mw diff run:{first} run:" in refused.err
+    assert "has no versions" in mw("show", f"run:{first}@2", *at).err
+    assert "alone differs from nothing" in mw("compare", first, first, *at).err
+    assert "m4" not in mw("runs", "pair", *at).out
+    assert "m4 0.4" in mw("runs", "pair", "--order", "metrics.m4 DESC", *at).out
+    assert mw("views", "pair", *at).code == 0 and mw("views", "nowhere", *at).code == 3
+
+
 def test_versions_are_signed_and_verified(mw: Any, place: str, tmp_path: Path) -> None:
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat

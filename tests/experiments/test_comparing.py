@@ -6,11 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from modelwright.core.errors import Invalid
+from modelwright.core.refs import Kind, Ref
 from modelwright.experiments import Metric, Point, Run, RunStatus
 from modelwright.experiments.comparing import compared
 from modelwright.experiments.directions import lower_is_better
+from modelwright.experiments.names import labels
 from modelwright.experiments.service import MOST_COMPARED
 from modelwright.workspace import Workspace
 
@@ -83,3 +86,18 @@ def test_more_runs_than_fit_are_refused_with_what_to_do(embedded: Workspace) -> 
     many = [one.__class__(one.kind, f"{one.name[:-3]}{i:03d}") for i in range(MOST_COMPARED + 1)]
     with pytest.raises(Invalid, match="too many"):
         embedded.experiments.compare(many)
+
+
+def test_runs_are_called_by_their_names_and_where_these_are_alike_by_the_end_of_their_ids_too() -> None:
+    given = [("a", "01AAAAAA"), ("b", "01BBBBBB"), ("a", "01CCCCCC"), ("", "01DDDDDD")]
+    runs = [structs.replace(run(identity, {}), name=name) for name, identity in given]
+    assert labels(runs) == ["a …AAAAAA", "b", "a …CCCCCC", "…DDDDDD"]
+    alike = [structs.replace(run(identity, {}), name="a") for identity in ("1XXXXXX", "2XXXXXX")]
+    assert labels(alike) == ["a 1XXXXXX", "a 2XXXXXX"]
+
+
+@pytest.mark.parametrize("text", ["run:01JD0ZK3T8V1M2N3P4Q5R6S7T8@2", "experiment:delay@latest"])
+def test_what_has_no_versions_says_so(embedded: Workspace, text: str) -> None:
+    ref = Ref.parse(text)
+    with pytest.raises(Invalid, match="has no versions"):
+        (embedded.experiments.show if ref.kind is Kind.RUN else embedded.experiments.experiment)(ref)

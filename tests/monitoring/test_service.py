@@ -332,3 +332,12 @@ def test_what_does_not_exist_is_not_found(home):
             (home.monitoring.incident if "incident" in ref else home.monitoring.acknowledge)(Ref.parse(ref))
     with pytest.raises(Invalid, match="not an incident"):
         home.monitoring.incident(Ref.parse("incident:odd"))
+
+
+def test_labels_are_counted_over_the_stretch_that_they_are_read_over(home):
+    times = [START - DAY, START, START + DAY, START + 2 * DAY]
+    home.monitoring.label(DEPLOYMENT, [Label(id=str(i), label=i % 2, at=at) for i, at in enumerate(times)])
+    home.monitoring.label(Ref.parse("deployment:other"), [Label(id="x", label=1, at=START)])
+    for since, until in ((START, START + DAY), (START + DAY, START), (START - DAY, START + 3 * DAY)):
+        known = home.monitoring.labels(DEPLOYMENT, since=since, until=until)
+        assert home.monitoring.count_labels(DEPLOYMENT, since=since, until=until) == len(known)

@@ -164,6 +164,16 @@ def test_it_ends_quietly_when_interrupted_at_the_keyboard_and_answers_when_it_is
 
 
 @pytest.mark.slow
+def test_it_answers_before_its_models_are_loaded_and_who_asks_one_waits_for_it(up: Any, deployed: str) -> None:
+    server = up()
+    assert httpx.get(f"{server.url}/healthz").status_code == 200
+    for path in ("/v2/models/late/infer", "/v2/models/nobody/infer"):
+        code = httpx.post(f"{server.url}{path}", json=ANSWER, timeout=60).status_code
+        assert code == (200 if "late" in path else 404)
+    assert httpx.get(f"{server.url}/readyz").status_code == 200
+
+
+@pytest.mark.slow
 def test_it_is_not_ready_while_a_deployment_cannot_be_loaded(up: Any, project: Path, deployed: str) -> None:
     (path,) = (
         path

@@ -25,6 +25,9 @@ Limit = Annotated[int, typer.Option("--limit", "-n", help="How many at most, 1 t
 After = Annotated[str | None, typer.Option(help="Go on after the page before.", show_default=False)]
 
 
+SHORT = 10  # digits of what can only be meant as a version: an id is longer
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     add_commands(
@@ -114,7 +117,8 @@ def show_(ref: RefArgument, where: Where = None, as_json: AsJson = False) -> Non
 def diff(
     ref: RefArgument,
     other: Annotated[
-        str | None, typer.Argument(help="A ref, or just another version: 3, champion. By default the latest.")
+        str | None,
+        typer.Argument(help="A ref, or just another version: 3, champion; the latest by default. Of a run, another."),
     ] = None,
     where: Where = None,
     as_json: AsJson = False,
@@ -277,8 +281,23 @@ def _by(held: Live) -> str:
     return f"{held.by}\napproved by {', '.join(held.approved_by)}" if held.approved_by else held.by
 
 
+def _another(before: Ref, text: str | None) -> Ref:
+    """The second of two runs, by its ref or its id: a run has no versions."""
+    mend = f"Name another: mw diff {before.whole} run:... (mw list run shows them)"
+    if text is None:
+        raise Invalid(f"With which other run is {before.whole} to be compared?", mend=mend)
+    if text.removeprefix("@").isdigit() and len(text) < SHORT:
+        raise Invalid(f"{before.whole} has no versions, so there is no {text} of it.", mend=mend)
+    other = parse_ref(text if ":" in text else f"run:{text}", Kind.RUN)
+    if other.whole == before.whole:
+        raise Invalid(f"{before.whole} is named twice, and differs in nothing from itself.", mend=mend)
+    return other
+
+
 def _other(before: Ref, text: str | None) -> Ref:
     """The second of two refs, of which the selector alone may be given."""
+    if before.kind is Kind.RUN:
+        return _another(before, text)
     if text is None:
         if before.selector is None:
             raise Invalid(f"Which versions of {before}?", mend=f"Say two: mw diff {before}@1 {before}@2")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from modelwright.experiments.records import Compared
 
 INDENT = "    "  # of a run within another
+FIGURES = 3  # of a run in the list
+_METRIC = re.compile(r"\bmetrics?\.(?:`([^`]+)`|\"([^\"]+)\"|([\w./-]+))")
 SIDE_BY_SIDE = 6  # runs in one table: more do not fit a terminal
 
 
@@ -71,11 +74,12 @@ def runs_(
     if not lines:
         aside("There is none.")
         return
-    rows = []
+    rows, named = [], _metrics_in(filter_, *(order or []))
     for line in lines:
         run = line.run
         name = run.name if line.found else f"({run.name})"
-        figures = ", ".join(f"{m.name} {number(m.figure)}" for m in [*run.metrics.values()][:3])
+        shown = [*(run.metrics[each] for each in named if each in run.metrics), *run.metrics.values()]
+        figures = ", ".join(f"{m.name} {number(m.figure)}" for m in [*dict.fromkeys(shown)][:FIGURES])
         rows.append(
             [f"{INDENT * line.depth}{name}", run.id, run.experiment, run.status.value, when(run.started_at), figures]
         )
@@ -94,15 +98,20 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Set runs side by side: what differs in parameters and metrics, each against the baseline (by default the first)."""
-    refs = [_run(text) for text in runs]
+    from modelwright.experiments.names import labels
+
+    refs, base = [_run(text) for text in runs], None if baseline is None else _run(baseline)
+    if len({*refs, *([base] if base else [])}) < 2:
+        raise Invalid(f"{refs[0]} alone differs from nothing.", mend="Name two or more runs: mw runs shows their ids.")
     with workspace(where) as rooms:
-        found = rooms.experiments.compare(refs, baseline=None if baseline is None else _run(baseline))
+        found = rooms.experiments.compare(refs, baseline=base)
     if as_json:
         print_json(found)
         return
+    called = labels(found.runs)
     for at in range(1, max(2, len(found.runs)), SIDE_BY_SIDE - 1):
         columns = [0, *range(at, min(len(found.runs), at + SIDE_BY_SIDE - 1))]
-        names = [found.runs[i].name or found.runs[i].id[-6:] for i in columns]
+        names = [called[i] for i in columns]
         names[0] += "\n(baseline)"
         for what, rows in (("metric", found.metrics), ("parameter", found.params)):
             shown = [row for row in rows if everything or not row.same]
@@ -132,12 +141,20 @@ def views(
                 say(f"Forgotten: {gone.name}")
             return
         found = rooms.views.list(name)
+        if not found:
+            rooms.experiments.experiment(Ref(Kind.EXPERIMENT, name))  # or there is no such
     if as_json:
         print_json(found)
     elif not found:
         aside("No view was saved. The pages of runs and of a comparison have a button for it.")
     else:
         table(["view", "by", "when", "address"], [[v.name, v.created_by, when(v.created_at), v.address] for v in found])
+
+
+def _metrics_in(*texts: str) -> list[str]:
+    """The metrics that a filter and an order speak of: theirs are the figures to show."""
+    found = [m[1] or m[2] or m[3] for text in texts for m in _METRIC.finditer(text)]
+    return list(dict.fromkeys(found))
 
 
 def _run(text: str) -> Ref:

@@ -18,7 +18,7 @@ _BRIDGES = [f"sklearn.externals.array_api_compat.{library}" for library in ("tor
 def skops_io() -> Any:
     """The module `skops.io`; `ImportError` where it is not installed."""
     if "skops.io" in sys.modules:
-        return sys.modules["skops.io"]
+        return importlib.import_module("skops.io")  # which waits for a thread that is about to import it
     closed: dict[str, Any] = {name: ModuleType(name) for name in _BRIDGES if name not in sys.modules}
     if "pytest" not in sys.modules:
         closed["pytest"] = None  # as if it were not installed

@@ -89,6 +89,7 @@ class Bringing:
             same=self._same,
             check=[] if self.dry_run else compared(there, here),
             notes=[*self.source.notes, *self._remarks.lines()],
+            remarks=self._remarks.all(),
         )
 
     # Experiments and runs

@@ -87,6 +87,7 @@ class BringingDvc:
             same={"versions": left},
             check=check,
             notes=list(self._remarks.lines()),
+            remarks=self._remarks.all(),
         )
 
     def _bring(self, name: str, out: Out, files: Mapping[str, tuple[str, Path | None]]) -> DatasetVersion | None:

@@ -65,6 +65,7 @@ class Exporting:
             same=self._same,
             check=check,
             notes=notes,
+            remarks=self._remarks.all(),
         )
 
     def _write_runs(self, expected: Counts) -> None:

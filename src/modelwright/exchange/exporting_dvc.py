@@ -89,6 +89,7 @@ class ExportingDvc:
             same={"versions": left},
             check=[Line(what=what, there=there[what], here=here[what]) for what in here],
             notes=list(self._remarks.lines()),
+            remarks=self._remarks.all(),
         )
 
     def _versions(self) -> Iterator[DatasetVersion]:

@@ -62,6 +62,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     same: dict[str, int]  # what was there already
     check: list[Line]
     notes: list[str]  # what a reader must know: what was left out and why
+    remarks: dict[str, list[str]] = {}  # the same of single things, all of them, by what holds for them
 
     @property
     def agrees(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-SHOWN = 20  # of one kind that are told one by one
+SHOWN = 3  # of one kind that are told one by one: the rest are like them
 
 
 class Remarks:
@@ -20,10 +20,14 @@ class Remarks:
             told.append(which)
 
     def lines(self) -> Iterator[str]:
-        """A sentence for each thing; of very many of a kind, how many more there are."""
+        """A sentence for each of the first things of a kind, and how many more there are that are like them."""
         for kind, things in self._told.items():
             for each in things[:SHOWN]:
                 thing, colon, rest = each.partition(": ")
                 yield f"{thing} {kind}: {rest}" if colon else f"{thing} {kind}."
             if len(things) > SHOWN:
-                yield f"{len(things) - SHOWN} more: {kind}."
+                yield f"The same holds for {len(things) - SHOWN:,} more; --json names them all."
+
+    def all(self) -> dict[str, list[str]]:
+        """Every thing, by what was remarked of it."""
+        return {kind: list(things) for kind, things in self._told.items()}

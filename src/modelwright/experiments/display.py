@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from modelwright.core.html import Html, badge, card, facts, sparkline, table, where_between
+from modelwright.experiments.names import labels
 
 if TYPE_CHECKING:
     from modelwright.experiments.records import Comparison, Curve, Metric, Run
@@ -47,7 +48,7 @@ def run(of: Run) -> str:
 
 def comparison(of: Comparison) -> str:
     """Runs side by side: what differs, and a count of what does not."""
-    names = [each.name or each.id[-6:] for each in of.runs]
+    names = labels(of.runs)
     parts = []
     for what, rows in (("parameter", of.params), ("metric", of.metrics)):
         differing = [[each.name, *each.values] for each in rows if not each.same]

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from modelwright.core.hashing import digest_value
+
+if TYPE_CHECKING:
+    from modelwright.experiments.records import Run
 
 ADJECTIVES = """
     able amber ample apt azure bold brave breezy bright brisk calm candid clear clever cobalt cosy crisp curious deft
@@ -27,3 +34,10 @@ def name_for(identity: str) -> str:
     adjective = ADJECTIVES[pick % len(ADJECTIVES)]
     noun = NOUNS[pick // len(ADJECTIVES) % len(NOUNS)]
     return f"{adjective}-{noun}-{identity[-3:].lower()}"
+
+
+def labels(runs: Sequence[Run]) -> list[str]:
+    """What each run is called among these: its name, and where others are called the same, also the end of its id."""
+    counts = Counter(run.name for run in runs)
+    short = [run.name if run.name and counts[run.name] == 1 else f"{run.name} …{run.id[-6:]}".strip() for run in runs]
+    return short if len({*short}) == len(short) else [f"{run.name} {run.id}".strip() for run in runs]

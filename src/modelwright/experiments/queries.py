@@ -60,10 +60,17 @@ def experiment_row(tx: Transaction, ref: Ref) -> Any:
     """The row of one experiment, discarded or not, or `NotFound`."""
     if ref.kind is not Kind.EXPERIMENT:
         raise Invalid(f"{ref} is not an experiment.", mend="An experiment is named experiment:<name>.")
+    check_whole(ref)
     found = experiment_named(tx, ref.name)
     if found is None:
         raise NotFound(f"There is no {ref}.", mend="See what there is: mw list experiment")
     return found
+
+
+def check_whole(ref: Ref) -> None:
+    """Raise unless a ref names a thing as a whole: experiments, runs and what they log have no versions."""
+    if ref.selector is not None:
+        raise Invalid(f"{ref.whole} has no versions, so there is no {ref.selector} of it.", mend=f"Say {ref.whole}")
 
 
 def experiment_numbered(tx: Transaction, number: int) -> Any | None:
@@ -167,6 +174,7 @@ def run_row(tx: Transaction, ref: Ref) -> Any:
     """The row of one run, discarded or not, with the name of its experiment; or `NotFound`."""
     if ref.kind is not Kind.RUN:
         raise Invalid(f"{ref} is not a run.", mend="A run is named run:<id>; see mw list run.")
+    check_whole(ref)
     found = run_identified(tx, ref.name)
     if found is None:
         raise NotFound(f"There is no run {ref.name!r}.", mend="See what there is: mw list run")

@@ -107,8 +107,9 @@ class Governance(Room):
 
     def publish_card(self, ref: Ref, *, reason: str = "") -> Evidence:
         """Write the card of a version as Markdown, store it, and attach it as evidence."""
-        pinned = self.card(ref).ref
-        return self.attach_card(pinned, report=self.blobs.put(self.markdown(pinned).encode()), reason=reason)
+        found = self.card(ref)
+        report = self.blobs.put(rendering.to_markdown(found).encode())
+        return self.attach_card(found.ref, report=report, reason=reason)
 
     def markdown(self, ref: Ref) -> str:
         """The model card as Markdown, with the metadata header that Hugging Face reads."""

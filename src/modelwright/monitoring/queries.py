@@ -97,6 +97,14 @@ def labels_between(tx: Transaction, deployment: str, since: datetime, until: dat
     return [Label(id=row.id, label=row.label, at=parse_time(row.at)) for row in rows]
 
 
+def count_labels(tx: Transaction, deployment: str, since: datetime, until: datetime) -> int:
+    """How many labels became known in a stretch of time (its end included): read off the index, and no row."""
+    c = t.labels.c
+    times = (c.at >= isoformat(since), c.at <= isoformat(until))
+    counted: int = tx.execute(sa.select(sa.func.count()).where(c.deployment == deployment, *times)).scalar_one()
+    return counted
+
+
 def _known_labels(tx: Transaction, deployment: str, ids: Sequence[str]) -> dict[str, Label]:
     c, found = t.labels.c, {}
     for chunk in _chunks(ids):

@@ -133,6 +133,11 @@ class Monitoring(Room):
         """Read the labels of a deployment that became known in a stretch of time, its end included, in that order."""
         return queries.labels_between(tx, deployment.name, since, until)
 
+    @operation("read")
+    def count_labels(self, tx: Transaction, deployment: Ref, *, since: datetime, until: datetime) -> int:
+        """Count the labels of a deployment that became known in a stretch of time, its end included."""
+        return queries.count_labels(tx, deployment.name, since, until)
+
     # Windows
 
     @operation("evaluate", event="monitoring.windows.recorded")

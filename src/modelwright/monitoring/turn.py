@@ -153,10 +153,11 @@ class MonitorTurn:
         if rollout is None or rule.task is not Task.BINARY:
             return []
         since = rollout.started_at
-        labels = {each.id: each.label for each in self._monitoring.labels(monitor.deployment, since=since, until=now)}
-        looked = (len(labels), now.replace(second=0, microsecond=0))  # what was logged since: once a minute
-        if not labels or self._counted.get(rollout.id) == looked:
+        count = self._monitoring.count_labels(monitor.deployment, since=since, until=now)
+        looked = (count, now.replace(second=0, microsecond=0))  # what was logged since: once a minute
+        if not count or self._counted.get(rollout.id) == looked:
             return []
+        labels = {each.id: each.label for each in self._monitoring.labels(monitor.deployment, since=since, until=now)}
         counted = outcomes(self._predictions.read(monitor.deployment.name, since, now), labels, rule)
         before = self._progress(monitor, Aspect.PERFORMANCE)
         told = before.state.get("told", {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import anyio
 from starlette.requests import Request
 
 from modelwright.core.errors import BadRef, Gone, NotFound
@@ -16,6 +17,8 @@ from modelwright.server.requests import Doorkeeper
 from modelwright.serving.http import PREFIXES, HttpSettings, create_app
 
 VERB = "serve.invoke"
+HEALTH = ("/ping", "/v2/health/")
+SHORTLY = 0.02  # seconds until a request that waits looks again
 
 
 def serves(path: str) -> bool:
@@ -26,7 +29,20 @@ def serves(path: str) -> bool:
 def inference_app(process: Process, door: Doorkeeper) -> Any:
     """The ASGI application of the data plane; each call needs `serve.invoke` on its deployment."""
     asks, settings = Invocations(process, door), process.home.settings.section("serving", HttpSettings)
-    return create_app(process.plane, clock=process.home.clock, metrics=process.serving, authorize=asks, settings=settings)
+    plane, clock = process.plane, process.home.clock
+    return Patient(process, create_app(plane, clock=clock, metrics=process.serving, authorize=asks, settings=settings))
+
+
+class Patient:
+    """Lets requests wait while a server that has just begun loads what is live; those that ask for its health do not."""
+
+    def __init__(self, process: Process, app: Any) -> None:
+        self._process, self._app = process, app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        while self._process.loading and not scope["path"].startswith(HEALTH):
+            await anyio.sleep(SHORTLY)
+        await self._app(scope, receive, send)
 
 
 class Invocations:

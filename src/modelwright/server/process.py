@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import socket
+import threading
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -29,6 +31,8 @@ from modelwright.store.leases import Leadership
 from modelwright.webhooks import MlflowWords, Sender, WebhookTurn
 from modelwright.workspace import Home, Workspace
 
+logger = logging.getLogger("modelwright.server")
+
 
 class Process:
     """The parts of a running server that are not routes. `begin` and `end` are called once each."""
@@ -43,6 +47,8 @@ class Process:
         self.serving = ServingMetrics()
         self.plane = Plane([self.log, self.serving])
         self.controller = Controller(workspace.deployments, self.plane, self.home.folder / "cache" / "models")
+        self._loaded = threading.Event()
+        self._loader = threading.Thread(target=self._load, name="modelwright-loader", daemon=True)
         self.runner = ProjectRunner(self.home.project)
         holder = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
         hooks = workspace.webhooks
@@ -61,14 +67,18 @@ class Process:
         )
 
     def begin(self) -> None:
-        """Load what is live, take up what an earlier process left, and start turning."""
+        """Begin to load what is live, take up what an earlier process left, and start turning.
+
+        What a library needs to read a model takes it seconds to import, and nobody but who asks that model waits for it.
+        """
         self.log.start()
-        self.controller.sync()
+        self._loader.start()
         self.home.wakers.append(self.operator.wake)
         self.operator.start()
 
     def end(self) -> None:
         """Finish what is under way, seal the ledger, and stop."""
+        self._loader.join()
         self.home.wakers.remove(self.operator.wake)
         self.operator.stop()
         self.webhooks.end()
@@ -76,6 +86,19 @@ class Process:
         self.controller.report()
         self.log.stop()
         self.workspace.record.checkpoint()
+
+    @property
+    def loading(self) -> bool:
+        """Whether what was live when the process began is still being loaded."""
+        return not self._loaded.is_set()
+
+    def _load(self) -> None:
+        try:
+            self.controller.sync()
+        except Exception:
+            logger.exception("what is live could not be loaded; the operator tries again")
+        finally:
+            self._loaded.set()
 
     def troubles(self) -> dict[str, str]:
         """The parts that do not answer, by name; empty when the server is ready."""

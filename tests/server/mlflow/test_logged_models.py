@@ -285,3 +285,22 @@ def test_a_models_figures_come_back_with_it(shelf: Any) -> None:
         ("val auc", 0.9, 1, "flights"),
     ]
     assert metrics[0].model_id == shelf.ids[1]
+
+
+def test_the_newest_figure_of_each_metric_on_each_dataset_is_the_latest(served: Any, client: Any) -> None:
+    run = served.here.experiments.start("logged/latest")
+    made = make(client, run)
+    for time, value in ((1_000, 0.5), (2_000, 0.75)):  # as mlflow.evaluate does: it tells each figure twice
+        for name, digest, later in (("train", "a1", 0), ("test", "b2", 1)):
+            client.log_metric(
+                run.id,
+                "auc",
+                value,
+                timestamp=time + later,
+                model_id=made.model_id,
+                dataset_name=name,
+                dataset_digest=digest,
+            )
+    found = served.here.logged_models.show(ref(made))
+    assert len(found.metrics) == 4
+    assert [(each.dataset, each.value) for each in found.latest] == [("train", 0.75), ("test", 0.75)]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from modelwright.cli.kinds.base import Changes, Face, changes, standing
-from modelwright.cli.output import facts, number, say, section, span, when
+from modelwright.cli.output import aside, facts, number, say, section, span, when
 from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.sizes import size
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from modelwright.workspace import Workspace
 
 TAG = 200  # characters of a tag that are shown
+FIGURES = 50  # of a logged model that are shown
 SHOWN_ERROR = 4000  # characters of an error's end, where a traceback says what happened
 
 
@@ -120,7 +121,9 @@ class RunFace(Face):
         return rooms.experiments.compare([before, after])
 
     def tell_diff(self, found: Comparison) -> None:
-        names = [f"run {run.name or run.id[-6:]}" for run in found.runs]
+        from modelwright.experiments.names import labels
+
+        names = [f"run {name}" for name in labels(found.runs)]
         say(" → ".join(str(run.ref) for run in found.runs), style="bold")
         for what, compared in (("parameter", found.params), ("metric", found.metrics)):
             differing = [each for each in compared if not each.same]
@@ -160,9 +163,12 @@ class LoggedModelFace(Face):
         )
         if found.params:
             section(["parameter", "value"], [[name, value] for name, value in found.params.items()])
-        if found.metrics:
-            rows = [[each.name, number(float(each.value)), each.step, each.dataset] for each in found.metrics[:50]]
+        latest = found.latest[:FIGURES]
+        if latest:
+            rows = [[each.name, number(float(each.value)), each.step, each.dataset] for each in latest]
             section(["metric", "value", "step", "dataset"], rows, right=("value", "step"))
+        if len(latest) < len(found.metrics):
+            aside(f"These are the newest of {len(found.metrics):,} figures; --json has all.")
         files = rooms.artifacts.all(found.ref)
         if files:
             section(["file", "size"], [[each.name, size(each.size)] for each in files], right=("size",))

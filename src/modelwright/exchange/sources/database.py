@@ -59,7 +59,10 @@ class DatabaseSource:
             self._metadata = sa.MetaData()
             self._metadata.reflect(self.engine, only=[name for name in TABLES if name in present], resolve_fks=False)
         except sa.exc.SQLAlchemyError as error:
-            raise Unavailable(f"{self.name} cannot be read: {str(error).splitlines()[0][:300]}") from None
+            raise Unavailable(
+                f"{self.name} cannot be read: {str(error).splitlines()[0][:300]}",
+                mend="See that it is there, and that this address and this password are right.",
+            ) from None
         if missing := [name for name in NEEDED if name not in present]:
             raise Invalid(
                 f"{self.name} is no database of MLflow's: it has no table {missing[0]!r}.",

@@ -15,7 +15,7 @@ from modelwright.core.search import And, Clause, Condition, Not, Op, Or, Order, 
 from modelwright.experiments.logged.records import LoggedModel, LoggedStatus, Measurement, OnDataset, Sort
 from modelwright.experiments.logged.tables import logged, logged_metrics, logged_params, logged_tags
 from modelwright.experiments.places import location, of_model
-from modelwright.experiments.queries import lifecycle, visible
+from modelwright.experiments.queries import check_whole, lifecycle, visible
 from modelwright.experiments.tables import experiments, from_column, from_micros, to_micros
 from modelwright.store import Transaction, scopes
 
@@ -26,6 +26,7 @@ def row(tx: Transaction, ref: Ref) -> Any:
     """The row of one logged model, discarded or not, with what is needed of its experiment; or `NotFound`."""
     if ref.kind is not Kind.LOGGED_MODEL:
         raise Invalid(f"{ref} is not a logged model.", mend="A logged model is named logged-model:m-<id>.")
+    check_whole(ref)
     found = tx.execute(rows().where(_l.id == ref.name)).first()
     if found is None:
         raise NotFound(f"There is no logged-model {ref.name!r}.", mend="See what there is: mw list logged-model")

@@ -61,6 +61,16 @@ class LoggedModel(msgspec.Struct, frozen=True, kw_only=True):
         """`logged-model:<id>`."""
         return Ref(Kind.LOGGED_MODEL, self.id)
 
+    @property
+    def latest(self) -> list[Measurement]:
+        """Of each metric on each dataset the newest figure: clients tell the same one again and again."""
+        newest: dict[tuple[str, str, str], Measurement] = {}
+        for each in self.metrics:
+            key = each.name, each.dataset, each.dataset_digest
+            if key not in newest or (each.time, each.step) >= (newest[key].time, newest[key].step):
+                newest[key] = each
+        return [*newest.values()]
+
 
 class Sort(msgspec.Struct, frozen=True, kw_only=True):
     """One key to order by: an attribute, or `metrics.<name>`, which a dataset may narrow."""

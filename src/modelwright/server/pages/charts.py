@@ -44,10 +44,9 @@ def curve_chart(curves: Mapping[str, Curve]) -> Spec:
     import altair as alt
 
     rows = [
-        {"step": step, "value": float(value), "run": run}
+        {"step": step, "value": figure if math.isfinite(figure) else None, "run": run}
         for run, curve in curves.items()
-        for step, value in zip(curve.steps, curve.values, strict=True)
-        if math.isfinite(float(value))
+        for step, figure in zip(curve.steps, map(float, curve.values), strict=True)
     ]
     metric = next(iter(curves.values())).metric
     legend = alt.Legend(columns=LEGEND_COLUMNS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlencode
@@ -13,6 +14,7 @@ from modelwright.core.errors import Invalid, ModelwrightError, Unauthenticated
 from modelwright.core.refs import Kind, Ref
 from modelwright.experiments import Comparison, Run
 from modelwright.experiments.comparing import best, compared
+from modelwright.experiments.names import labels
 from modelwright.experiments.records import Compared
 from modelwright.experiments.views import Page
 from modelwright.server.pages.charts import drawn, parallel_chart, scatter_chart
@@ -37,12 +39,24 @@ def compare(workspace: Workspace, request: Request) -> dict[str, Any]:
     found = workspace.experiments.compare(refs[:MOST])
     everything = asked.get("show") == "all"
     experiment = found.runs[0].experiment
-    charts = _charts(workspace, found, asked.getlist("axis"), asked.get("x", ""), asked.get("y", ""))
+    called = labels(found.runs)
+    shared = _shared(found)
+    chosen_curves = [name for name in dict.fromkeys(asked.getlist("curve")) if name in shared]
+    charts = _charts(
+        workspace, found, chosen_curves or shared, asked.getlist("axis"), asked.get("x", ""), asked.get("y", "")
+    )
+    kept = [(key, value) for key, value in asked.multi_items() if key != "curve"]
     return content | {
         "compared": found,
+        "called": called,
+        "experiments": [_title(workspace, each) for each in dict.fromkeys(run.experiment for run in found.runs)],
+        "curved": {name: "?" + urlencode([*kept, ("curve", name)]) for name in shared},
+        "left_curves": len(shared) - len(charts["curves"]),
+        "left_lines": max(0, len(found.runs) - OVERLAID) if charts["curves"] else 0,
         "everything": everything,
         "tables": [
-            _table(title, rows, everything) for title, rows in (("Metrics", found.metrics), ("Parameters", found.params))
+            _table(title, rows, everything, asked.get("like", ""))
+            for title, rows in (("Metrics", found.metrics), ("Parameters", found.params))
         ],
         "charts": charts,
         "charted": bool(charts["curves"] or charts["parallel"] or charts["scatter"]),
@@ -51,6 +65,10 @@ def compare(workspace: Workspace, request: Request) -> dict[str, Any]:
         "query": address(asked.multi_items(), leave=("view",)),
         "links": {run.id: _with_baseline(run.id, chosen, asked.multi_items()) for run in found.runs[1:]},
     }
+
+
+def _title(workspace: Workspace, experiment: str) -> str:
+    return workspace.experiments.experiment(Ref(Kind.EXPERIMENT, experiment)).title
 
 
 def address(items: Sequence[tuple[str, str]], *, leave: Sequence[str] = ()) -> str:
@@ -70,9 +88,9 @@ def varying(runs: Sequence[Run]) -> tuple[list[str], list[str]]:
     return dimensions(runs, found.params), dimensions(runs, found.metrics)
 
 
-def values_of(run: Run) -> dict[str, Any]:
+def values_of(run: Run, called: str) -> dict[str, Any]:
     """What axes can show of a run: its parameters, and the best value of each metric."""
-    found: dict[str, Any] = {"run": run.name}
+    found: dict[str, Any] = {"run": called}
     found |= {name: value if isinstance(value, int | float | bool) else str(value) for name, value in run.params.items()}
     return found | {name: float(best(metric)) for name, metric in run.metrics.items()}
 
@@ -88,7 +106,9 @@ def run_charts(
     chosen = [name for name in axes if name in names]
     if not chosen:
         chosen = [*params[: DIMENSIONS - 2], *metrics[:2]][-DIMENSIONS:]
-    rows = [values_of(run) for run in runs]
+    rows = [values_of(run, called) for run, called in zip(runs, labels(runs), strict=True)]
+    for name in params:
+        _as_numbers(rows, name)
     target = metrics[0] if metrics else (chosen[-1] if chosen else "")
     x = x if x in names else _first_number(params, rows)
     y = y if y in names else target
@@ -102,28 +122,50 @@ def run_charts(
     }
 
 
+def _as_numbers(rows: Sequence[dict[str, Any]], name: str) -> None:
+    """Make numbers of a parameter that is one in every run: MLflow's clients send each as text."""
+    texts = [row[name] for row in rows if isinstance(row.get(name), str)]
+    try:
+        numbers = [float(each) for each in texts]
+    except ValueError:
+        return
+    if all(map(math.isfinite, numbers)):
+        for row in rows:
+            if isinstance(row.get(name), str):
+                row[name] = float(row[name])
+
+
 def _first_number(params: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
     """The first parameter whose values are numbers, else the first of all: points across words say little."""
     numbers = [name for name in params if all(not isinstance(row.get(name), str) for row in rows)]
     return next(iter([*numbers, *params]), "")
 
 
-def _charts(workspace: Workspace, found: Comparison, axes: Sequence[str], x: str, y: str) -> dict[str, Any]:
-    params, metrics = dimensions(found.runs, found.params), dimensions(found.runs, found.metrics)
+def _shared(found: Comparison) -> list[str]:
+    """The metrics that differ and that more than one of the runs drawn has over its steps."""
     overlaid = found.runs[:OVERLAID]
-    shared = [
+    return [
         row.name
         for row in found.metrics
         if not row.same and sum(1 for run in overlaid if row.name in run.metrics and run.metrics[row.name].step > 0) > 1
     ]
-    having = {name: {run.name: run.ref for run in overlaid if name in run.metrics} for name in shared[:CURVES]}
+
+
+def _charts(
+    workspace: Workspace, found: Comparison, curves: Sequence[str], axes: Sequence[str], x: str, y: str
+) -> dict[str, Any]:
+    params, metrics = dimensions(found.runs, found.params), dimensions(found.runs, found.metrics)
+    overlaid = [*zip(labels(found.runs), found.runs, strict=True)][:OVERLAID]
+    having = {name: {called: run.ref for called, run in overlaid if name in run.metrics} for name in curves[:CURVES]}
     return {
         "curves": {name: curves_of(workspace, runs, [name])[name] for name, runs in having.items()},
         **run_charts(found.runs, axes, x, y, params=params, metrics=metrics),
     }
 
 
-def _table(title: str, rows: Sequence[Compared], everything: bool) -> dict[str, Any]:
+def _table(title: str, rows: Sequence[Compared], everything: bool, like: str) -> dict[str, Any]:
+    """The rows to show; `like` is what their names contain."""
+    rows = [row for row in rows if like.casefold() in row.name.casefold()]
     shown = [row for row in rows if everything or not row.same]
     return {
         "title": title,

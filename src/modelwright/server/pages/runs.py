@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -13,7 +14,7 @@ from modelwright.core.errors import BadRef, Invalid, NotFound
 from modelwright.core.names import path_for
 from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
-from modelwright.experiments import Run
+from modelwright.experiments import Experiment, Run
 from modelwright.experiments.nesting import OUTERMOST, NestedRun
 from modelwright.experiments.records import PARENT_TAG
 from modelwright.experiments.views import View
@@ -30,6 +31,10 @@ SHOWN = 3  # metrics in the list
 TOLD_TAGS = frozenset(
     {PARENT_TAG, "mlflow.loggedArtifacts", "mlflow.datasets", "mlflow.log-model.history"}
 )  # said elsewhere
+LISTED = 200  # metrics in the table of a run
+FEW = 20  # metrics that are looked through without a search
+CHOICES = 500  # experiments to choose from
+_ORDERED = re.compile(r"(metrics|params)\.`((?:[^`]|``)+)`")  # an order as the head of a column asks for it
 CHARTED = 200  # runs drawn as lines and points: the first of the list's order
 
 
@@ -64,12 +69,12 @@ def index(workspace: Workspace, request: Request) -> dict[str, Any]:
     asked = Asked.of(query)
     page, wrong = _found(workspace, asked, limit=PER_PAGE, after=query.get("after"))
     nesting = query.get("nesting") or ("flat" if asked.order else TREE)  # an order that was asked for is kept
-    columns = asked.columns or [f"metrics.{name}" for name in common_metrics(page.items)]
+    columns = asked.columns or _columns(page.items, asked.order)
     many: Sequence[Run] = ()
     if query.get("charts"):
         many = _found(workspace, asked, limit=CHARTED, after=None)[0].items
     charts = _charts_of(many, query) if many else {"parallel": None, "scatter": None, "names": [], "x": "", "y": ""}
-    experiments = workspace.experiments.list_experiments(Filter(limit=100)).items
+    experiments = _experiments(workspace, [asked.experiment, *(run.experiment for run in page.items)])
     return {
         "page": page,
         "rows": workspace.experiments.tree(page.items) if nesting == TREE else [NestedRun(run=run) for run in page.items],
@@ -89,6 +94,31 @@ def index(workspace: Workspace, request: Request) -> dict[str, Any]:
         "address": _address(query, leave=("view", "after")),
         "chart_address": f"{_address(query, leave=('after', 'charts'))}&charts=on".lstrip("&"),
     }
+
+
+def _experiments(workspace: Workspace, named: Sequence[str]) -> list[Experiment]:
+    """The experiments to choose from: the first of them, and those that the page speaks of."""
+    found = {each.name: each for each in workspace.experiments.list_experiments(Filter(limit=CHOICES)).items}
+    for name in dict.fromkeys(named):
+        if name and name not in found:
+            each = _known(workspace, name)
+            if each is not None:
+                found[each.name] = each
+    return [*found.values()]
+
+
+def _known(workspace: Workspace, name: str) -> Experiment | None:
+    try:
+        return workspace.experiments.experiment(Ref(Kind.EXPERIMENT, path_for(name)))
+    except (NotFound, BadRef, Invalid):
+        return None
+
+
+def _columns(runs: Sequence[Run], order: str) -> list[str]:
+    """The columns where none were asked for: what the list is ordered by, and what most of the runs have."""
+    ordered = _ORDERED.match(order)
+    first = [f"{ordered[1]}.{ordered[2].replace('``', '`')}"] if ordered else []
+    return list(dict.fromkeys([*first, *(f"metrics.{name}" for name in common_metrics(runs))]))
 
 
 def _views(workspace: Workspace, experiment: str) -> Sequence[View]:
@@ -161,10 +191,19 @@ def _parent(workspace: Workspace, run: Run) -> Ref | None:
 def run(workspace: Workspace, request: Request) -> dict[str, Any]:
     """One run: parameters, metrics, curves, artifacts, and what it takes to repeat it."""
     found = workspace.experiments.show(named(request, Kind.RUN))
-    curved = [name for name, metric in found.metrics.items() if metric.step > 0][:CURVES]
-    charts = curves_of(workspace, {found.name: found.ref}, curved)
+    curved = [name for name, metric in found.metrics.items() if metric.step > 0]
+    like = request.query_params.get("like", "")
+    listed = sorted(name for name in found.metrics if like.casefold() in name.casefold())
+    chosen = [name for name in dict.fromkeys(request.query_params.getlist("curve")) if name in found.metrics]
+    charts = curves_of(workspace, {found.name: found.ref}, (chosen or curved)[:CURVES])
     return {
         "run": found,
+        "listed": {name: found.metrics[name] for name in listed[:LISTED]},
+        "unlisted": max(0, len(listed) - LISTED),
+        "like": like,
+        "searched": len(found.metrics) > FEW,
+        "curved": len(curved),
+        "chosen": chosen,
         "title": workspace.experiments.experiment(Ref(Kind.EXPERIMENT, found.experiment)).title,
         "tags": {name: value for name, value in found.tags.items() if name not in TOLD_TAGS},
         "parent": _parent(workspace, found),

@@ -1,0 +1,130 @@
+"""The pages of runs with more of everything than fits: what is left out is said, and can be asked for."""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+
+from modelwright.experiments import Point, Run
+from modelwright.testing import serving
+from modelwright.workspace import Workspace
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+CURVES = 30  # of a run: more than a page draws
+POINTS = 2000  # of the long one: more than a chart draws
+
+
+class Many(NamedTuple):
+    """A browser without an engine, and what there is to look at."""
+
+    browse: httpx.Client
+    runs: list[Run]
+
+    def page(self, path: str, **query: Any) -> str:
+        """The text of a page."""
+        answer = self.browse.get(path, params=query or None)
+        assert answer.status_code == 200, answer.text[-400:]
+        return html.unescape(answer.text)
+
+    def compare(self, **query: Any) -> str:
+        """The runs side by side."""
+        return self.page("/runs/compare", run=[each.id for each in self.runs], **query)
+
+
+@pytest.fixture
+def many(embedded: Workspace) -> Iterator[Many]:
+    runs = []
+    for rate in ("0.5", "0.25", "1e-3"):
+        run = embedded.experiments.start("Späte Flüge", name="the same name")
+        points = [
+            Point.of(f"g/m {number:02}", number / (step + float(rate)), step=step, time=AT)
+            for number in range(1, CURVES + 1)
+            for step in range(3)
+        ]
+        long = [Point.of("long", math.nan if s == 1 else s + float(rate), step=s, time=AT) for s in range(POINTS)]
+        embedded.experiments.log(run.ref, params={"rate": rate, "kind": f"kind {rate}"}, points=points + long)
+        runs.append(embedded.experiments.finish(run.ref))
+    with serving(embedded) as url, httpx.Client(base_url=url, headers={"accept": "text/html"}, timeout=30) as client:
+        yield Many(client, runs)
+
+
+def specs(page: str) -> list[Any]:
+    return [json.loads(each) for each in re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', page)]
+
+
+def test_a_chart_says_that_it_does_not_show_every_point(many: Many) -> None:
+    page = many.page(f"/runs/{many.runs[0].id}", curve="long")
+    assert "300 of 2,000 points are drawn, the lowest and highest of every stretch among them." in page
+    assert "900 of 6,000 points are drawn" in many.compare(curve="long")
+    assert "points are drawn" not in many.page(f"/runs/{many.runs[0].id}", curve="g/m 01")
+
+
+def test_a_value_that_is_not_finite_breaks_the_line_and_is_told(many: Many, embedded: Workspace) -> None:
+    run = embedded.experiments.start("broken")
+    values = [0.5, math.nan, 0.25, math.inf, 0.125]
+    points = [Point.of("loss", value, step=step, time=AT) for step, value in enumerate(values)]
+    embedded.experiments.log(run.ref, points=points)
+    page = many.page(f"/runs/{run.id}")
+    assert "2 of them are not finite: the line is broken there." in page
+    (chart,) = specs(page)
+    assert [each["value"] for each in chart["data"]["values"]] == [0.5, None, 0.25, None, 0.125]
+
+
+def test_runs_of_one_name_are_lines_of_their_own(many: Many) -> None:
+    page = many.compare(curve="g/m 01")
+    called = {f"the same name …{run.id[-6:]}" for run in many.runs}
+    parallel, scatter, curves = specs(page)
+    for chart in (parallel["layer"][0], scatter, curves):
+        assert {each["run"] for each in chart["data"]["values"]} == called
+    assert all(each in page for each in called)
+
+
+def test_numbers_that_came_as_text_are_drawn_to_scale_and_words_are_not(many: Many) -> None:
+    _, scatter, _ = specs(many.compare(curve="g/m 01", x="rate", y="long"))
+    assert scatter["encoding"]["x"]["type"] == "quantitative"
+    assert sorted(each["x"] for each in scatter["data"]["values"]) == [0.001, 0.25, 0.5]
+    _, scatter, _ = specs(many.compare(curve="g/m 01", x="kind", y="long"))
+    assert scatter["encoding"]["x"]["type"] == "nominal"
+
+
+def test_curves_beyond_those_drawn_are_drawn_when_they_are_asked_for(many: Many) -> None:
+    one = f"/runs/{many.runs[0].id}"
+    assert f"12 of {CURVES + 1} curves are drawn" in many.page(one)
+    assert 'aria-label="g/m 30"' not in many.page(one)
+    assert 'href="?curve=g/m%2030"' in many.page(one)
+    assert 'aria-label="g/m 30"' in many.page(one, curve="g/m 30")
+    assert f"12 of {CURVES + 1} curves are drawn" in many.compare()
+    link = re.search(r'href="(\?[^"]*curve=g%2Fm\+30)"', many.compare())
+    assert link is not None
+    drawn = many.page(f"/runs/compare{link[1]}")
+    assert 'aria-label="g/m 30"' in drawn and f"1 of {CURVES + 1} curves is drawn" in drawn
+
+
+def test_a_part_of_a_name_finds_metrics_and_parameters(many: Many) -> None:
+    found = many.page(f"/runs/{many.runs[0].id}", like="M 1", curve="long")
+    assert re.findall(r'title="Draw its curve">([^<]+)<', found) == [f"g/m {number}" for number in range(10, 20)]
+    assert "No metric is called that." in many.page(f"/runs/{many.runs[0].id}", like="nothing")
+    table = many.compare(like="RATE", curve="long")
+    assert re.findall(r'<th scope="row" class="mono">([^<]+)<', table) == ["rate"]
+    assert "None is called that." in table
+
+
+def test_the_title_of_an_experiment_is_told_and_one_run_alone_is_too(many: Many) -> None:
+    assert "3 runs of Späte Flüge, measured against" in many.compare()
+    alone = many.page("/runs/compare", run=many.runs[0].id)
+    assert "One run of Späte Flüge: choose another to measure against it." in alone
+
+
+def test_what_the_list_is_ordered_by_is_a_column(many: Many) -> None:
+    page = many.page("/runs", order="metrics.`g/m 27` DESC")
+    assert 'title="Order by g/m 27"' in page
+    page = many.page("/runs", order="params.`rate` ASC")
+    assert 'title="Order by rate"' in page
