@@ -11,7 +11,7 @@ import typer
 from modelwright.cli.checks import exit_by, tell_checks
 from modelwright.cli.kinds.contracts import ContractFace
 from modelwright.cli.options import AsJson, Reason, RefArgument, Where, parse_ref, workspace
-from modelwright.cli.output import print_json, say
+from modelwright.cli.output import aside, print_json, say
 from modelwright.cli.progress import progress
 from modelwright.core.refs import Kind
 
@@ -37,6 +37,7 @@ def contract(
                 print_json(made)
             else:
                 say(f"{made.ref} is in force for {made.dataset}.")
+                aside(f"Whether its newest version keeps it: mw data hold {made.dataset}")
             return
         found = rooms.contracts.of(dataset)
         if as_json:

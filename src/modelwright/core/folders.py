@@ -191,7 +191,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     def told(self) -> str:
         """The same in a sentence."""
         count = len(self.added) + len(self.removed) + len(self.changed)
-        return f"{self.folder} is {self.ref}" + (f", but for {count:,} files." if count else ".")
+        return f"{self.folder} is {self.ref}" + (f", but for {count:,} file{'s' if count > 1 else ''}." if count else ".")
 
 
 def glance(index: Index, found: Mapping[str, Seen] | None = None) -> Standing | None:

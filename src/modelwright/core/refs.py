@@ -50,6 +50,11 @@ class Kind(StrEnum):
     OBJECT = "object"
     WORKSPACE = "workspace"
 
+    @property
+    def noun(self) -> str:
+        """What one of them is called in a sentence."""
+        return "feature view" if self is Kind.FEATURES else self.value.replace("-", " ")
+
 
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.\-]*[A-Za-z0-9_\-])?")
 _ALIAS: Final = re.compile(r"(?=[0-9]*[A-Za-z_.\-])[A-Za-z0-9_](?:[A-Za-z0-9_.\-]*[A-Za-z0-9_\-])?")  # no number

@@ -21,6 +21,10 @@ SUFFIXES: Final[Mapping[str, str]] = {
 _ROWS: Final = 1 << 20  # of a part, where rows come from elsewhere
 
 
+def _unknown_to_delta(kind: Any) -> bool:
+    return any(check(kind) for check in (pa.types.is_duration, pa.types.is_time, pa.types.is_null))
+
+
 def export_rows(files: Rows, target: Path, form: str) -> None:
     """Write the rows of parts, in their order, to a path that is new; it appears once it is whole.
 
@@ -108,10 +112,18 @@ def _parts(files: Rows, target: Path) -> None:
 def _delta(files: Rows, target: Path) -> None:
     try:
         from deltalake import write_deltalake
+        from deltalake.exceptions import DeltaError
     except ImportError:
         raise Unavailable(
             "Delta Lake is written with deltalake, which is not installed.", mend="pip install 'modelwright[lakes]'"
         ) from None
     schema = schema_of(files)
     rows = (batch for table in batches(files, schema) for batch in table.to_batches())
-    write_deltalake(str(target), pa.RecordBatchReader.from_batches(schema, rows))
+    homeless = [f"{field.name} ({field.type})" for field in schema if _unknown_to_delta(field.type)]
+    if homeless:
+        raise Invalid(f"Delta Lake has no type for {', '.join(homeless)}.", mend="Export to Parquet or Arrow.")
+    try:
+        write_deltalake(str(target), pa.RecordBatchReader.from_batches(schema, rows))
+    except DeltaError as error:  # a number that its widest type does not hold, say
+        told = str(error).partition("\n")[0]
+        raise Invalid(f"Delta Lake does not take these rows: {told}", mend="Export to Parquet or Arrow.") from None

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from modelwright.core.errors import Unavailable
+from modelwright.core.errors import Invalid, Unavailable
+from modelwright.datasets.types import lacks_arrays
 
 LEAST_ROWS: Final = 65_536  # rows of a row group that content has ended; DuckDB's unit of work is 122,880
 MOST_ROWS: Final = 262_144
@@ -40,9 +41,14 @@ def write_parquet(table: Any, path: Path, by: Sequence[str] = ()) -> None:
     A column that holds NaN gets no statistics: Parquet's extremes leave NaN out, and DuckDB concludes from them that there
     is none, so that `isnan` would be false for every row. Text has a dictionary, and so have numbers that are few; other
     whole numbers and times are stored as differences.
-    `Unavailable` where the disk takes no more.
+    `Unavailable` where the disk takes no more; `Invalid` for a missing array among those of one length.
     """
     plain = pa.table(table.columns, schema=table.schema.remove_metadata())
+    if lost := [field.name for field in plain.schema if lacks_arrays(field.type, plain[field.name])]:
+        raise Invalid(
+            f"{', '.join(lost)}: arrays of one length of which some are missing cannot be read back from Parquet.",
+            mend="Make them lists of any length: column.cast(pyarrow.list_(pyarrow.float32())).",
+        )
     sound = [field.name for field in plain.schema if not _holds_nan(plain[field.name])]
     listed = [field.name for field in plain.schema if _is_text(field.type) or _are_few(plain[field.name])]
     steps = {field.name for field in plain.schema if _has_steps(field.type)} - set(listed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import duckdb
@@ -15,6 +16,7 @@ from modelwright.core.errors import Invalid
 from modelwright.datasets.engine import connect, identifier
 from modelwright.datasets.records import DatasetVersion
 from modelwright.datasets.scans import Rows, is_scan, schema_of
+from modelwright.datasets.types import lacks_arrays
 
 DAY = len("2026-03-01")
 
@@ -78,7 +80,14 @@ def shape(version: DatasetVersion, files: Rows, rows: Any) -> Any:
                 columns[field.name] = _cast(rows[field.name], field.type).combine_chunks()
             else:
                 columns[field.name] = _column([row.get(field.name) for row in rows], field.type)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, ValueError, Invalid) as error:
+        except (
+            pa.ArrowInvalid,
+            pa.ArrowTypeError,
+            pa.ArrowNotImplementedError,
+            ValueError,
+            OverflowError,
+            Invalid,
+        ) as error:
             said = error.message if isinstance(error, Invalid) else first_line(error)
             raise Invalid(f"The rows do not fit {version.ref}: {field.name!r} is {field.type}, and {said}") from None
     return pa.table(columns, schema)
@@ -87,19 +96,36 @@ def shape(version: DatasetVersion, files: Rows, rows: Any) -> Any:
 def _cast(column: Any, kind: Any) -> Any:
     if pa.types.is_timestamp(kind) and kind.tz is not None and pa.types.is_timestamp(column.type) and not column.type.tz:
         raise Invalid("its times have no zone.")
+    if lacks_arrays(kind, column):
+        raise Invalid("one of its arrays is missing, of which all have one length.")
     return column.cast(kind)
 
 
 def _column(values: Sequence[Any], kind: Any) -> Any:
     if pa.types.is_timestamp(kind) and kind.tz is not None:
         return pa.array([_moment(each) for each in values], kind)
-    return pa.array(values, kind)
+    if pa.types.is_decimal(kind):
+        return pa.array([_decimal(each) for each in values]).cast(kind)
+    made = pa.array(values, kind)
+    if lacks_arrays(kind, made):
+        raise Invalid("one of its arrays is missing, of which all have one length.")
+    return made
+
+
+def _decimal(value: Any) -> Any:
+    """A number as it is written: JSON has no other way to say one."""
+    try:
+        return Decimal(str(value)) if isinstance(value, float | str) else value
+    except InvalidOperation:
+        raise Invalid(f"{value!r} is no number.") from None
 
 
 def _moment(value: Any) -> Any:
     """A moment from text or as it is; one without a zone could be any. A bare day begins at midnight in UTC."""
     if isinstance(value, str):
         value = parse_time(value) if len(value) <= DAY else datetime.fromisoformat(value)
+    if isinstance(value, int | float):
+        raise Invalid(f"{value} could count seconds or anything: write a moment as text, such as 2026-03-01T08:00:00Z.")
     if isinstance(value, datetime) and value.tzinfo is None:
         raise Invalid(f"{value.isoformat()} has no time zone: write {value.isoformat()}Z if it is UTC.")
     return value

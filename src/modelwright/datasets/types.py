@@ -58,6 +58,8 @@ def stored_type(kind: Any) -> Any:
         return pa.timestamp("us", tz="UTC" if kind.tz else None)
     if pa.types.is_large_string(kind) or pa.types.is_string_view(kind) or pa.types.is_null(kind):
         return pa.string()
+    if pa.types.is_float16(kind):  # which few can compute with
+        return pa.float32()
     if pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
         return pa.binary()
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
@@ -75,6 +77,8 @@ def stored_form(table: Any, types: dict[str, str], origin: str) -> Any:
     for field, column in zip(table.schema, table.columns, strict=True):
         wanted = arrow_type(types[field.name]) if field.name in types else stored_type(field.type)
         try:
+            if lacks_arrays(wanted, column):
+                wanted = pa.list_(pa.field("element", wanted.value_type))
             columns.append(column.cast(wanted) if column.type != wanted else column)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise Invalid(
@@ -83,6 +87,11 @@ def stored_form(table: Any, types: dict[str, str], origin: str) -> Any:
             ) from None
         fields.append(pa.field(field.name, wanted))
     return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+
+
+def lacks_arrays(kind: Any, column: Any) -> bool:
+    """Whether some of these arrays of one length are missing: Parquet takes them, and Arrow does not read them back."""
+    return bool(pa.types.is_fixed_size_list(kind) and column.null_count)
 
 
 def check_names(names: list[str], types: dict[str, str], origin: str) -> None:

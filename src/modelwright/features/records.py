@@ -57,7 +57,8 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
             raise Invalid(
-                f"{self.name!r} cannot name a feature.", mend="Use letters, digits and _, and begin with no digit."
+                f"{self.name!r} cannot name a feature: a name has letters, digits and _, and begins with no digit.",
+                mend='Give it another one: expression("x_y", \'"x y"\').',
             )
         if (self.aggregation is None) != (self.window is None):
             raise Invalid(f"Feature {self.name!r} needs both an aggregation and a window, or neither.")

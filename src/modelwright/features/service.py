@@ -23,7 +23,7 @@ from modelwright.features.masks import DROP
 from modelwright.features.pushes import ATTEMPTS
 from modelwright.features.reading import OnlineReader, not_online
 from modelwright.features.records import Comparison, FeatureView, Joining, OnlineState, TrainingSet, ViewVersion
-from modelwright.features.standing import Standing
+from modelwright.features.standing import Standing, refuse_no_view
 from modelwright.features.uses import Uses
 from modelwright.features.views import FeatureSettings
 
@@ -77,6 +77,7 @@ class Features(Standing):
         from modelwright.features import training
         from modelwright.features.admission import agreeing
 
+        refuse_no_view(views)
         chosen = self._chosen(views, sources)
         datasets = {each.ref: each for _, each in chosen}
         admitted = self._uses.admit(
@@ -256,6 +257,7 @@ class Features(Standing):
         """
         if self._store is None:
             raise Unavailable("The online store is not here.", mend="Use features.online, or POST /features/online.")
+        refuse_no_view(views)
         versions = [self.show(as_ref(each)) for each in views]
         pinned = [version.ref for version in versions]
         admitted = self._uses.admit(pinned, sources=self._standing_on(pinned), purpose=purpose)

@@ -37,6 +37,12 @@ from modelwright.store import State, Transaction, Verdict, Version, catalog, evi
 REPLAYED = 5000  # logged reads in one comparison
 
 
+def refuse_no_view(views: Sequence[Ref | str]) -> None:
+    """`Invalid` where there is none to read."""
+    if not views:
+        raise Invalid("No view is named.", mend="Name some; mw features find shows which there are.")
+
+
 class Standing(Views):
     """The online side of views: filled, published, read and found."""
 
@@ -197,6 +203,7 @@ class Standing(Views):
         `1h`) was materialised longer before `now`; `Invalid` for a time before what stands online. `Refused` where a column
         behind them does not permit `purpose`; what you may not read in clear is masked.
         """
+        refuse_no_view(views)
         pinned = [self._pin(tx, view) for view in views]
         admitted = self._uses.admit(pinned, sources=self._standing_on(pinned), purpose=purpose)
         reader = self._reader([(ref, self._records[ref]) for ref in pinned], lambda: tx.now, admitted, purpose)
@@ -336,7 +343,7 @@ class Standing(Views):
     def _pin(self, tx: Transaction, ref: Ref) -> Ref:
         """The version a ref stands for, its record at hand; `NotFound` too where the caller may not read it."""
         if not scopes.may_read(tx, Kind.FEATURES)(ref.name):
-            raise NotFound(f"There is no {ref.kind.value} named {ref.name!r}.")
+            raise NotFound(f"There is no {ref.kind.noun} named {ref.name!r}.")
         if ref in self._records:
             return ref
         version = catalog.get(tx, ref)

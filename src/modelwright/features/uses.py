@@ -39,7 +39,7 @@ class Uses(Room):
         may = scopes.may_read(tx, Kind.FEATURES)
         for each in views:
             if not may(each.name):
-                raise NotFound(f"There is no {each.kind.value} named {each.name!r}.")
+                raise NotFound(f"There is no {each.kind.noun} named {each.name!r}.")
             record: ViewRecord = convert(catalog.get(tx, each).record, ViewRecord)
             source = pins.get(record.view.source.whole, record.view.source)
             against, admitted = weigh(self._datasets, tx, record, source, purpose)

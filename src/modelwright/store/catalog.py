@@ -451,6 +451,6 @@ def _not_found(tx: Transaction, ref: Ref) -> NotFound:
         return NotFound(f"{ref.whole} has no {what!r}; it has {has}{also}.")
     near = difflib.get_close_matches(ref.name, names, n=3)
     return NotFound(
-        f"There is no {ref.kind.value} named {ref.name!r}.",
+        f"There is no {ref.kind.noun} named {ref.name!r}.",
         mend=f"Did you mean {' or '.join(near)}?" if near else f"See what there is: mw list {ref.kind.value}",
     )

@@ -164,4 +164,4 @@ class _DeniedHere(Exception):
         else:
             kind = asked.kind if isinstance(asked, Ref) else resource.kind
             name = asked.name if isinstance(asked, Ref) else resource.name if asked is None else str(asked)
-            self.error = NotFound(f"There is no {kind.value} {name!r}.", mend=f"See what there is: mw list {kind.value}")
+            self.error = NotFound(f"There is no {kind.noun} {name!r}.", mend=f"See what there is: mw list {kind.value}")

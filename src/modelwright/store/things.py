@@ -27,7 +27,7 @@ def create(tx: Transaction, ref: Ref, *, description: str = "") -> Thing:
     """Make a thing that has no version yet; `Conflict` where there is one of that name."""
     found = _row(tx, ref)
     if found is not None and found.gone_at is None:
-        raise Conflict(f"There is a {ref.kind.value} named {ref.name!r} already.")
+        raise Conflict(f"There is a {ref.kind.noun} named {ref.name!r} already.")
     fresh = {"created_at": tx.stamp, "created_by": tx.principal.id, "changed_at": tx.stamp, "description": description}
     if found is None:
         row = {"kind": ref.kind, "name": ref.name, "versions": 0, "latest_at": tx.stamp, **fresh}

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from msgspec.structs import replace
 
 from modelwright.datasets.classes import Finding
 from modelwright.datasets.detecting.hints import hinted
@@ -43,6 +44,8 @@ def _of_column(name: str, tables: Sequence[pa.Table]) -> list[Finding]:
     hints = hinted(name)
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
+    if pa.types.is_nested(kind):
+        return _of_nested(name, kind, tables)
     if pa.types.is_floating(kind):
         values = _texts(_distinct(name, tables))
         if values and all(value.endswith(".0") for value in values):
@@ -55,6 +58,29 @@ def _of_column(name: str, tables: Sequence[pa.Table]) -> list[Finding]:
     if pa.types.is_boolean(kind):
         return _joined(name, [h for h in hints if h.startswith("special")], _texts(_distinct(name, tables)), flag=True)
     return []
+
+
+def _of_nested(name: str, kind: Any, tables: Sequence[pa.Table]) -> list[Finding]:
+    """Of lists, structs and maps what is in them, by the names of their fields too: a class holds for the whole column."""
+    column = pa.chunked_array([chunk for table in tables for chunk in table[name].chunks], kind)
+    if pa.types.is_struct(kind):
+        parts = [(kind.field(i).name, pc.struct_field(column, [i])) for i in range(kind.num_fields)]
+    elif pa.types.is_map(kind):
+        parts = [
+            (name, pa.chunked_array([chunk.keys for chunk in column.chunks], kind.key_type)),
+            (name, pa.chunked_array([chunk.items for chunk in column.chunks], kind.item_type)),
+        ]
+    elif pa.types.is_union(kind):
+        return []
+    else:
+        parts = [(name, pc.list_flatten(column))]
+    found: dict[str, Finding] = {}
+    for inner, values in parts:
+        for each in _of_column(inner, [pa.table({inner: values})]):
+            family = each.tag.partition(".")[0]
+            if family not in found or each.confidence > found[family].confidence:
+                found[family] = replace(each, column=name)
+    return list(found.values())
 
 
 def _distinct(name: str, tables: Sequence[pa.Table]) -> Any:

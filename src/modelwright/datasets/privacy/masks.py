@@ -36,7 +36,7 @@ def mask_table(table: pa.Table, masks: Sequence[ColumnMask], secret: bytes, subj
             column = _shifted(table[each.column], by, secret, int(how))
         else:
             column = mask_column(table[each.column], each.mask, secret)
-        masked = masked.set_column(place, table.schema.field(place), column)
+        masked = masked.set_column(place, table.schema.field(place).with_type(column.type), column)
     return masked
 
 
@@ -45,6 +45,8 @@ def mask_column(column: Any, mask: str, secret: bytes) -> Any:
     kind = column.type
     one = _masker(kind, mask, secret)
     if one is None:
+        if pa.types.is_fixed_size_list(kind):  # of which Parquet gives no missing one back
+            kind = pa.list_(kind.value_type)
         return pa.chunked_array([pa.nulls(len(column), kind)])
     encoded = column.combine_chunks().dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
@@ -133,10 +135,15 @@ def _shifted(column: Any, subject: Any, secret: bytes, most: int) -> Any:
     for each in whose:
         if each not in moves:
             moves[each] = timedelta(days=int(token_of(secret, f"shift {each}")[:12], 16) % (2 * most + 1) - most)
-    times: list[date | None] = [
-        None if value is None else value + moves[who] for value, who in zip(_days(column), whose, strict=True)
-    ]
+    times = [_moved(value, moves[who]) for value, who in zip(_days(column), whose, strict=True)]
     return pa.chunked_array([pa.array(times, kind)])
+
+
+def _moved(value: date | None, by: timedelta) -> date | None:
+    try:
+        return None if value is None else value + by
+    except OverflowError:  # before the year 1, or after 9999
+        return None
 
 
 def _days(column: Any) -> list[Any]:

@@ -70,7 +70,9 @@ def _largest(workspace: Workspace, found: DatasetVersion) -> list[DatasetFile]:
 
 
 def _apart(versions: Sequence[DatasetVersion], found: DatasetVersion) -> set[Ref]:
-    """The versions that are neither before nor after one: those that can be merged with it."""
+    """The versions that are neither before nor after one: those that whoever sees all of it can merge with it."""
+    if found.masks:
+        return set()
     parents = {each.ref: [ref for ref in (each.parent, each.merged) if ref is not None] for each in versions}
     before = ancestors(parents, found.ref)
     there = [each for each in versions if each.tombstone is None and found.tombstone is None]

@@ -1,0 +1,94 @@
+"""Columns of types that few have: what is added can be read, described, masked and written elsewhere, or is refused."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+
+from modelwright.core.errors import Invalid
+from modelwright.workspace import Workspace
+
+PAIRS = pa.list_(pa.float32(), 2)
+MOMENT = pa.timestamp("us", "UTC")
+
+
+def test_arrays_of_one_length_of_which_one_is_missing_can_be_read_back(embedded: Workspace) -> None:
+    rows = [{"id": 1, "v": [1.0, 2.0]}, {"id": 2, "v": None}]
+    made = embedded.datasets.add("pairs", pa.table({"id": [1, 2], "v": pa.array([[1.0, 2.0], None], PAIRS)}))
+    assert made.column("v").type == "list<element: float>"
+    assert embedded.datasets.read(made.ref).to_pylist() == rows
+    whole = embedded.datasets.add("whole", pa.table({"id": [1], "v": pa.array([[1.0, 2.0]], PAIRS)}))
+    assert whole.column("v").type.startswith("fixed_size_list")
+    for pushed in ([{"id": 2, "v": None}], pa.table({"id": [2], "v": pa.array([None], PAIRS)})):
+        with pytest.raises(Invalid, match=r"'v' is .*one of its arrays is missing"):
+            embedded.pushes.push("dataset:whole", pushed)
+    embedded.privacy.classify(whole.ref, "v", "special.biometric")
+    assert embedded.datasets.read(whole.ref, masked=True)["v"].to_pylist() == [None]
+
+
+def test_halves_of_floats_are_stored_as_whole_ones(embedded: Workspace) -> None:
+    made = embedded.datasets.add("halves", pa.table({"x": pa.array([1.5, None]).cast(pa.float16())}))
+    assert (made.column("x").type, embedded.datasets.read(made.ref)["x"].to_pylist()) == ("float", [1.5, None])
+    assert embedded.datasets.profile(made.ref).column("x").maximum == 1.5
+
+
+def test_what_delta_has_no_place_for_is_told(embedded: Workspace, tmp_path) -> None:
+    pytest.importorskip("deltalake")
+    for name, column, said in (
+        ("span", pa.array([1, None], pa.duration("us")), r"no type for x \(duration"),
+        ("time", pa.array([1, None], pa.time32("s")), r"no type for x \(time32"),
+        ("large", pa.array([2**64 - 1, None], pa.uint64()), "does not take these rows"),
+    ):
+        made = embedded.datasets.add(name, pa.table({"x": column}))
+        with pytest.raises(Invalid, match=said) as caught:
+            embedded.datasets.export(made.ref, tmp_path / name, "delta")
+        assert "<unknown>" not in str(caught.value) and not (tmp_path / name).exists()
+
+
+def test_people_are_found_within_lists_structs_and_maps(embedded: Workspace) -> None:
+    mails = ["ada@example.org", "bob@example.org", "cyd@example.org"]
+    table = pa.table(
+        {
+            "to": [mails, []],
+            "who": [{"mail": mails[0], "at": [1]}, None],
+            "map": pa.array([[("a", mails[0])], []], pa.map_(pa.string(), pa.string())),
+            "deep": [[{"contact": {"e-mail": mails[1]}}], None],
+            "plain": [[1, 2], None],
+        }
+    )
+    made = embedded.datasets.add("letters", table)
+    assert [(each.column, each.tag) for each in made.classes] == [
+        (name, "pii.email") for name in ("to", "who", "map", "deep")
+    ]
+    masked = embedded.datasets.read(made.ref, masked=True)
+    assert [masked[name].to_pylist() for name in ("to", "who", "map", "deep")] == [[None, None]] * 4
+
+
+def test_days_that_would_be_moved_out_of_the_calendar_are_missing(embedded: Workspace) -> None:
+    edges = [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)] * 20
+    made = embedded.datasets.add("edges", pa.table({"who": range(40), "at": pa.array(edges, MOMENT)}), key="who")
+    embedded.privacy.classify(made.ref, "at", "pii.birth_date", mask="shift:300")
+    assert None in embedded.datasets.read(made.ref, masked=True)["at"].cast(pa.int64()).to_pylist()
+
+
+def test_rows_of_json_fit_decimals_and_moments_are_written_as_text(embedded: Workspace) -> None:
+    kinds = {"at": MOMENT, "price": pa.decimal128(10, 2), "n": pa.uint8()}
+    embedded.datasets.add("prices", pa.schema(list(kinds.items())).empty_table())
+    good = {"at": "2026-03-01T08:00:00+01:00", "price": 1.25, "n": 1}
+    embedded.pushes.push("dataset:prices", [good, {**good, "price": "3.5", "at": "2026-03-01"}, {**good, "price": None}])
+    made = embedded.pushes.fold("dataset:prices")
+    read = embedded.datasets.read(made).to_pylist()
+    assert [each["price"] for each in read] == [Decimal("1.25"), Decimal("3.50"), None]
+    assert [each["at"].isoformat() for each in read][:2] == ["2026-03-01T07:00:00+00:00", "2026-03-01T00:00:00+00:00"]
+    for wrong, said in (
+        ({"at": 1_700_000_000}, "write a moment as text"),
+        ({"at": "2026-03-01 08:00"}, "has no time zone"),
+        ({"price": "much"}, "'much' is no number"),
+        ({"price": 1.255}, "'price' is decimal"),
+        ({"n": -1}, "'n' is uint8"),
+    ):
+        with pytest.raises(Invalid, match=said):
+            embedded.pushes.push("dataset:prices", [{**good, **wrong}])
