@@ -39,6 +39,15 @@ def pictures(folder: Path, count: int = 50) -> Path:
     return folder
 
 
+def test_what_people_decided_of_columns_is_known_there(embedded, other):
+    ref = embedded.datasets.add("people", pa.table({"id": [1], "iq": [101]})).ref
+    embedded.privacy.classify(ref, "iq", "special.health")
+    embedded.datasets.push(ref, other.datasets)
+    (found,) = other.datasets.show("dataset:people").classes
+    assert (found.column, found.tag, found.status.value) == ("iq", "special.health", "unconfirmed")
+    assert found.finding.detector == "as in dataset:people@1"
+
+
 def test_a_version_goes_to_another_workspace_with_those_before_it_and_comes_back(workspace, other, tmp_path):
     first = workspace.datasets.add("stock", table(2000), key="id", description="counted", tags={"by": "ada"})
     second = workspace.datasets.add(

@@ -256,7 +256,7 @@ def test_where_the_door_is_strict_nobody_trains_on_what_nobody_decided(tmp_path:
     with open_workspace(prepared, settings=settings) as here:
         dataset = source(here, tmp_path)
         views = applied(here)
-        with pytest.raises(Refused, match=r"email of dataset:orders@1 is perhaps pii.email, and nobody has"):
+        with pytest.raises(Refused, match=r"email of dataset:orders@1 is perhaps pii.email, which somebody has to confirm"):
             here.features.training(asked(1), views)
         amounts = here.features.apply(
             FeatureView(

@@ -99,3 +99,11 @@ def test_it_works_through_every_door(workspace: Workspace) -> None:
     workspace.datasets.add("people", pa.table({"id": [1], "email": ["ada@example.org"]}), key="id")
     found = workspace.minimisation.report()
     assert by(found.of(Concern.UNREAD_COLUMN)) == {"dataset:people@1": ["email"]}
+
+
+def test_a_column_that_says_who_agreed_is_read(replayed: Workspace) -> None:
+    table = pa.table({"id": [1], "agrees": [True], "who": ["ada"], "idle": ["x"]})
+    ref = replayed.datasets.add("consents", table, key="id").ref
+    replayed.privacy.permit(ref, ["scoring"], basis="consent", consent="agrees", subject="who")
+    found = by(replayed.minimisation.report().of(Concern.UNREAD_COLUMN))
+    assert found[str(ref)] == ["idle"]

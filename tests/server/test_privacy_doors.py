@@ -164,6 +164,25 @@ def test_whole_numbers_are_found_by_their_pseudonyms(locked: Locked) -> None:
     assert text.numbers == [] and len(text.tokens) == 2
 
 
+def test_what_people_decided_holds_of_data_made_of_it(locked: Locked) -> None:
+    table = pa.table({"id": [1, 2], "iq": [101, 99], "grade": ["a", "b"], "email": [CANARY, KEPT], "x": [1, 2]})
+    ref = locked.here.datasets.add("tests", table, key="id").ref
+    for column, tag in (("iq", "special.health"), ("grade", "pii.grade")):
+        locked.here.privacy.classify(ref, column, tag)
+    locked.here.privacy.classify(ref, "grade", "pii.grade", holds=False)
+    made = locked.here.datasets.add("copy", table.select(["id", "iq", "grade", "email"]), inputs=[ref])
+    assert [(c.column, c.tag, c.status.value) for c in made.classes] == [
+        ("iq", "special.health", "unconfirmed"),
+        ("email", "pii.email", "unconfirmed"),
+    ]
+    assert made.classes[0].finding is not None and made.classes[0].finding.detector == "as in dataset:tests@1"
+    eve = locked.workspace(locked.token("eve", ("scientist", "*")))
+    assert eve.datasets.read(made.ref)["iq"].to_pylist() == [None, None]
+    mine = eve.datasets.add("mine", eve.datasets.read(ref), inputs=[ref])
+    assert mine.classes == []  # of pseudonyms nothing is known
+    assert locked.here.datasets.add("copy", table.select(["id", "iq"]), inputs=[ref]).masks == []
+
+
 def test_whoever_adds_rows_to_what_they_read_masked_does_so_all_the_same(
     locked: Locked, people: Ref, tmp_path: Path
 ) -> None:

@@ -68,6 +68,22 @@ class ColumnClass(msgspec.Struct, frozen=True, kw_only=True):
         return self.holds and self.family in FAMILIES
 
 
+def passed_on(classes: list[ColumnClass], origin: str) -> list[Finding]:
+    """What holds of columns, as findings about data that were made of them: for others to confirm anew."""
+    return [
+        Finding(
+            column=each.column,
+            tag=each.tag,
+            detector=f"as in {origin}",
+            share=0.0,
+            sample=0,
+            confidence=each.finding.confidence if each.finding and each.status is Status.UNCONFIRMED else 1.0,
+        )
+        for each in classes
+        if each.holds
+    ]
+
+
 class ColumnMask(msgspec.Struct, frozen=True, kw_only=True):
     """How one column is masked for somebody."""
 

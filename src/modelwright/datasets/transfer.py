@@ -14,6 +14,7 @@ from modelwright.core.refs import LATEST, Kind, Ref
 from modelwright.core.wire import decode
 from modelwright.datasets.ancestry import ancestors
 from modelwright.datasets.chunks import Chunk, KnownChunks, Packer, read_chunks
+from modelwright.datasets.classes import Status, passed_on
 from modelwright.datasets.lakes.access import refuse_in_place
 from modelwright.datasets.manifest import Entry, entries_of, read_manifest, write_manifest
 from modelwright.datasets.records import DatasetRecord, DatasetVersion, Profile
@@ -85,8 +86,12 @@ def transfer(
 
         refuse_in_place(version, "only what is stored here travels")
         record, stored = _bring(source.blobs, target.blobs, version, known, tell)
+        told_of = {(each.column, each.tag) for each in record.findings}
+        decided = [each for each in version.classes if each.status is Status.CONFIRMED]
+        more = [each for each in passed_on(decided, str(version.ref)) if (each.column, each.tag) not in told_of]
         record = replace(
             record,
+            findings=[*record.findings, *more],
             parent=placed.get(version.parent) if version.parent else None,
             merged=placed.get(version.merged) if version.merged else None,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,7 +18,7 @@ from modelwright.datasets.identity import content_digest
 from modelwright.datasets.lakes.access import DatasetSettings, InPlace
 from modelwright.datasets.privacy import DEFAULT_PURPOSE, Permit, Privacy
 from modelwright.datasets.privacy.purposes import reasons_against
-from modelwright.datasets.privacy.queries import permit_for, permitted, protect_version, shown
+from modelwright.datasets.privacy.queries import inherited, permit_for, permitted, protect_version, shown
 from modelwright.datasets.privacy.service import refuse_withheld
 from modelwright.datasets.records import CheckBasis, CheckReport, CheckResult, DatasetRecord, DatasetVersion, Keeping
 from modelwright.store import Evidence, State, Transaction, catalog, evidence
@@ -62,9 +63,9 @@ class Versions(Room):
         """Add a version made of parts that are already stored as objects; `add` is the way from a file to here.
 
         The same parts, columns, key and time column as the newest version's are that version again, and nothing is
-        written. `inputs` are the refs it was computed from; they become its lineage. `parent` is the version that was the
-        newest, unless the record names another of this dataset. `Invalid` if a part is not stored, or the record
-        contradicts itself.
+        written. `inputs` are the refs it was computed from; they become its lineage, and what their columns are about is
+        found of those with the same name. `parent` is the version that was the newest, unless the record names another of
+        this dataset. `Invalid` if a part is not stored, or the record contradicts itself.
         """
         check_consistent(record)
         if record.lake is not None:
@@ -80,6 +81,7 @@ class Versions(Room):
             return shown(tx, [newest])[0]
         parent, merged = (_within(tx, whole, each) for each in (record.parent, record.merged))
         sources = [catalog.resolve(tx, ref) if ref.kind is Kind.DATASET else ref for ref in inputs or []]
+        record = replace(record, findings=[*record.findings, *inherited(tx, record, whole, sources)])
         version = catalog.add(
             tx,
             Kind.DATASET,
@@ -213,7 +215,8 @@ class Versions(Room):
         against = reasons_against(tx, version.ref.name, columns, purpose)
         if self._privacy.settings.strict:
             against += [
-                f"{each.column} of {version.ref} is perhaps {each.tag}, and nobody has confirmed or rejected that"
+                f"{each.column} of {version.ref} is perhaps {each.tag}, which somebody has to confirm or reject: "
+                f"mw data classify {version.ref.whole} {shlex.quote(each.column)} {each.tag}"
                 for each in version.unconfirmed
                 if each.column in columns
             ]

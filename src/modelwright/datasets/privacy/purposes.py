@@ -36,6 +36,7 @@ def refusal(reasons: Sequence[str]) -> Refused:
     """The error that names every reason."""
     return Refused(
         "The data may not be used for this:\n" + "\n".join(f"  {each}" for each in reasons),
-        mend="Declare a permitted purpose, or leave these columns out; mw data permits says which there are.",
+        mend="Declare a permitted purpose, decide what is open, or leave these columns out; mw data permits says which "
+        "purposes there are.",
         details={"reasons": list(reasons)},
     )

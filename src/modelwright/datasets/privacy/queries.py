@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from modelwright.core.blobs import Blobs
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import convert, decode
-from modelwright.datasets.classes import DECLARED, FAMILIES, ColumnClass, Status, masks_for
+from modelwright.datasets.classes import DECLARED, FAMILIES, ColumnClass, Finding, Status, masks_for, passed_on
 from modelwright.datasets.manifest import packs_of, read_manifest
 from modelwright.datasets.privacy.records import ALL, Permit
 from modelwright.datasets.privacy.tables import decisions, permits, protected, to_decision, to_permit
@@ -59,6 +59,24 @@ def classes_of(record: DatasetRecord, held: Decided) -> list[ColumnClass]:
             found[key] = msgspec.structs.replace(decision, finding=before.finding if before else None)
     order = {name: place for place, name in enumerate(record.names)}
     return sorted(found.values(), key=lambda each: (order[each.column], each.tag))
+
+
+def inherited(tx: Transaction, record: DatasetRecord, whole: Ref, sources: Sequence[Ref]) -> list[Finding]:
+    """What columns of a new version are about because those of the same name are, in datasets that it was made from.
+
+    A column that the caller reads masked there is not what it was; one of the dataset itself is decided there.
+    """
+    may = scopes.may_read(tx, Kind.DATASET)
+    chosen = [ref for ref in sources if ref.kind is Kind.DATASET and ref.whole != whole and may(ref.name)]
+    names, known = set(record.names), {(each.column, each.tag) for each in record.findings}
+    found: dict[tuple[str, str], Finding] = {}
+    for version in shown(tx, [catalog.get(tx, ref) for ref in chosen]) if names else []:
+        other = {mask.column for mask in version.masks}
+        for each in passed_on(version.classes, str(version.ref)):
+            key = each.column, each.tag
+            if each.column in names - other and key not in known:
+                found.setdefault(key, each)
+    return list(found.values())
 
 
 def revealed(tx: Transaction, name: str) -> set[str]:

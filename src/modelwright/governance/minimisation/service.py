@@ -149,6 +149,8 @@ class Minimisation(Room):
         found = []
         for table in (each for each in tables if each.is_table):
             used = {*table.key, *([table.time_column] if table.time_column else [])}
+            for permit in self._datasets.consents(tx, table.ref, table.names):
+                used |= {permit.consent, permit.subject}
             for _, record in views:
                 if record.view.source.whole == table.ref.whole:
                     used |= {column for behind in record.origins.values() for column in behind}
