@@ -146,7 +146,12 @@ def test_a_stray_value_in_a_column_of_times_is_not_made_text(write):
     rows = "".join(f"{i},2026-01-01T00:00:{i % 60:02}Z\n" for i in range(100))
     error = broken(write("a.csv", f"id,at\n{rows}100,\n101,yesterday\n"))
     assert (error.details["line"], error.details["column"]) == (103, "at")
-    assert "'yesterday', though 100 of its 101 values are times" in error.message
+    assert "'yesterday', though 100 of its 101 values are dates or times" in error.message
+
+
+def test_a_day_has_no_zone_either(write):
+    error = broken(write("a.csv", "id,at\n1,2026-01-01T00:00:00Z\n2,2026-01-02\n3,2026-01-02T10:00:00+02:00\n"))
+    assert "without (1, such as '2026-01-02'); without one: line 3." in error.message
 
 
 def test_a_column_without_values_takes_its_type_from_the_first_version_that_has_some(embedded, write):

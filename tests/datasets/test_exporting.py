@@ -104,6 +104,27 @@ def test_a_table_leaves_with_croissants_metadata(workspace, tmp_path):
     assert "word" in document["rai:personalSensitiveInformation"]
 
 
+def test_croissant_tells_arrays_from_values(embedded, tmp_path):
+    kinds = {
+        "tags": pa.list_(pa.string()),
+        "v": pa.list_(pa.float32(), 2),
+        "n": pa.int64(),
+        "deep": pa.list_(pa.list_(pa.int8())),
+    }
+    made = embedded.datasets.add(
+        "arrays", pa.table({n: pa.array([None if n != "v" else [1, 2]], k) for n, k in kinds.items()})
+    )
+    embedded.datasets.export(made.ref, tmp_path / "out", "croissant", about={"license": "CC0-1.0"})
+    (rows,) = json.loads((tmp_path / "out" / "croissant.json").read_text())["recordSet"]
+    told = [(f["dataType"], f.get("isArray"), f.get("arrayShape")) for f in rows["field"]]
+    assert told == [
+        ("sc:Text", True, "-1"),
+        ("sc:Float", True, "2"),
+        ("sc:Integer", None, None),
+        ("sc:Text", None, None),
+    ]
+
+
 def test_croissant_without_a_license_is_refused(embedded, stock, tmp_path):
     with pytest.raises(Invalid, match="requires a license"):
         embedded.datasets.export(stock.ref, tmp_path / "out", "croissant")

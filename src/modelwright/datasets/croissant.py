@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +29,7 @@ _TYPES: Final = (
     ("halffloat", "sc:Float"), ("decimal", "sc:Float"), ("timestamp", "sc:DateTime"), ("date", "sc:Date"),
     ("time", "sc:Time"),
 )  # fmt: skip
+_ARRAY: Final = re.compile(r"(?:fixed_size_|large_)?list<\w+: (?P<inner>\w+)(?: not null)?>(?:\[(?P<size>\d+)\])?")
 _MEDIA: Final = {
     ".parquet": "application/x-parquet", ".csv": "text/csv", ".json": "application/json", ".txt": "text/plain",
     ".jsonl": "application/jsonlines", ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg",
@@ -100,7 +102,7 @@ def _rows(version: DatasetVersion, file: str, columns: Mapping[str, str]) -> dic
             "@type": "cr:Field",
             "@id": f"rows/{name}",
             "name": name,
-            "dataType": _type(type_),
+            **_type(type_),
             "source": {"fileObject": {"@id": file}, "extract": {"column": name}},
         }
         for name, type_ in columns.items()
@@ -111,8 +113,11 @@ def _rows(version: DatasetVersion, file: str, columns: Mapping[str, str]) -> dic
     return found
 
 
-def _type(name: str) -> str:
-    return next((found for begin, found in _TYPES if name.startswith(begin)), "sc:Text")
+def _type(name: str) -> dict[str, Any]:
+    """What a field holds, of an Arrow type: values of a kind, or arrays of them."""
+    if array := _ARRAY.fullmatch(name):
+        return {**_type(array["inner"]), "isArray": True, "arrayShape": array["size"] or "-1"}
+    return {"dataType": next((found for begin, found in _TYPES if name.startswith(begin)), "sc:Text")}
 
 
 def _file(path: Path, folder: Path) -> dict[str, Any]:

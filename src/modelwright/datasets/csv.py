@@ -23,9 +23,9 @@ SHOWN = 120  # characters of a broken row that a message quotes
 LINES = 5  # that a message names
 
 _NUMBER = r"^\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*$"
-_TIME = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?"
-_ZONED = _TIME + r"(Z|[+-]\d{2}:?\d{2})$"
-_UNZONED = _TIME + "$"
+_DAY, _CLOCK = r"^\d{4}-\d{2}-\d{2}", r"[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?"
+_ZONED = _DAY + _CLOCK + r"(Z|[+-]\d{2}:?\d{2})$"
+_UNZONED = f"{_DAY}({_CLOCK})?$"
 _RAGGED = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
 _UNCONVERTIBLE = re.compile(r"In CSV column #(\d+): Row #(\d+): CSV conversion error to ([^:]+): (.*)", re.DOTALL)
 
@@ -97,7 +97,7 @@ def _refuse_strays(path: Path, table: Any, name: str, form: CsvFormat) -> None:
     filled = len(column) - column.null_count
     zoned, unzoned = (_matching(column, each) for each in (_ZONED, _UNZONED))
     _refuse_few(path, table, name, form, _matching(column, _NUMBER), filled, "numbers")
-    _refuse_few(path, table, name, form, pc.or_(zoned, unzoned), filled, "times")
+    _refuse_few(path, table, name, form, pc.or_(zoned, unzoned), filled, "dates or times")
     with_zone, without = pc.sum(zoned).as_py() or 0, pc.sum(unzoned).as_py() or 0
     if not (with_zone and without and with_zone + without == filled):
         return

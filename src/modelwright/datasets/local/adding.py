@@ -17,6 +17,7 @@ from modelwright.datasets.folderwork import Listing
 from modelwright.datasets.lakes.access import refuse_in_place
 from modelwright.datasets.local.fetching import Fetching
 from modelwright.datasets.records import CsvFormat, DatasetMerge, DatasetRecord, DatasetVersion
+from modelwright.datasets.scans import is_scan
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -207,7 +208,8 @@ class Adding(Fetching):
         from modelwright.datasets.rows import shape
 
         version = self._holding_rows(self.show(as_ref(ref)))
-        return shape(version, self._files(version), rows)
+        files = self._sources(version)  # all parts have the same columns, and of one not more is read than these
+        return shape(version, files if is_scan(files) else files[:1], rows)
 
     def merge(
         self,
