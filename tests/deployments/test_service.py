@@ -55,6 +55,16 @@ def test_the_kill_switch_needs_a_whole_answer_to_fall_back_on(workspace: Workspa
     assert workspace.deployments.switch("delay", "production", Switch.LIVE).routes[0].switch is Switch.LIVE
 
 
+def test_the_champion_is_not_dropped_while_a_deployment_serves_it(workspace: Workspace, versions) -> None:
+    (ref,) = versions(1)
+    workspace.deployments.deploy("delay", ref, "production")
+    with pytest.raises(InUse, match="which deployment:delay serves"):
+        workspace.models.drop_champion(ref.whole, reason="by mistake")
+    assert workspace.models.champion("delay").ref == ref
+    workspace.deployments.retire("delay", reason="out of use")
+    assert workspace.models.champion("delay") is None
+
+
 def test_a_live_version_and_the_way_back_cannot_be_deleted_or_retired(workspace: Workspace, versions) -> None:
     first, second = versions(2)
     workspace.deployments.deploy("delay", first, "production")

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,8 @@ from modelwright.serving import check_batch
         (pa.string(), DataType.STRING),
         (pa.large_string(), DataType.STRING),
         (pa.timestamp("ns", "UTC"), DataType.DATETIME),
+        (pa.date32(), DataType.DATETIME),
+        (pa.date64(), DataType.DATETIME),
     ],
 )
 def test_each_arrow_type_has_its_signature_type(found: pa.DataType, dtype: DataType) -> None:
@@ -94,3 +96,11 @@ def test_every_type_reaches_the_model_as_it_was() -> None:
     assert np.isnan(batch["size"][1]) and batch["name"].tolist() == ["a", None]
     assert batch["at"][0] == np.datetime64("2013-07-01T12:00") and np.isnat(batch["at"][1])
     assert batch["level"].tolist() == ["x", "y"]
+
+
+def test_a_date_is_the_moment_at_which_it_begins_and_one_may_be_missing() -> None:
+    table = pa.table({"day": pa.array([date(2013, 7, 1), None])})
+    signature = Signature(inputs=infer_columns(table), outputs=[])
+    assert signature.inputs[0].nullable
+    (days,) = check_batch(signature, as_batch(table, signature)).values()
+    assert days[0] == np.datetime64("2013-07-01") and np.isnat(days[1])

@@ -90,6 +90,18 @@ def test_a_mistake_is_raised_where_it_is_made_and_the_run_goes_on(here: Workspac
     assert here.experiments.curve(run.ref, "loss").values == [0.5] and found.artifacts == []
 
 
+def test_an_experiment_is_named_by_any_title(here: Workspace) -> None:
+    for _ in range(2):
+        with mw.start_run("Späte Flüge (2013)", **NONE) as run, mw.start_run(nested=True, **NONE) as inner:
+            mw.log_metric("loss", 0.5)
+    (found,) = here.experiments.list_experiments().items
+    assert (found.title, found.runs) == ("Späte Flüge (2013)", 4)
+    assert {here.experiments.show(each.ref).experiment for each in (run, inner)} == {found.name}
+    for wrong in ("x" * 501, "a\0b", 7):
+        with pytest.raises(Invalid, match="title"):
+            mw.start_run(wrong, **NONE)  # type: ignore[arg-type]
+
+
 def test_a_run_ends_as_its_block_does(here: Workspace) -> None:
     with pytest.raises(ValueError, match="no rows"), mw.start_run("delay", **NONE) as failed:
         raise ValueError("no rows")

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from modelwright.core.errors import Conflict, Invalid
+from modelwright.core.errors import Conflict
 from modelwright.core.names import path_for
 from modelwright.core.operations import Resource, Room, operation
 from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
 from modelwright.experiments import queries, writing
 from modelwright.experiments.records import Experiment
+from modelwright.experiments.values import check_title
 from modelwright.store import Transaction
-
-MAX_TITLE = 500  # characters
 
 
 class Series(Room):
@@ -145,11 +144,3 @@ class Series(Room):
             return
         writing.restore_experiment(tx, row)
         tx.note(resource=ref, action="experiments.experiment.restored")
-
-
-def check_title(title: str) -> None:
-    """Raise unless a text can be the title of an experiment."""
-    if not title or len(title) > MAX_TITLE:
-        raise Invalid(f"The title of an experiment has 1 to {MAX_TITLE} characters, not {len(title)}.")
-    if "\0" in title:
-        raise Invalid("The title of an experiment cannot hold the character NUL, which no text in PostgreSQL can.")

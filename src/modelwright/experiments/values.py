@@ -9,10 +9,21 @@ from modelwright.core.errors import Invalid
 from modelwright.core.wire import encode_text
 from modelwright.experiments.records import Number, number
 
+MAX_TITLE = 500  # characters of an experiment's title
 MAX_NAME = 250  # characters of a parameter's, metric's or tag's name
 MAX_PARAM = 64 * 1024  # characters of a parameter's value as JSON
 MAX_TAG = 64 * 1024  # characters of a tag's value
 _NOT_FINITE = (float("inf"), float("-inf"))
+
+
+def check_title(title: str) -> None:
+    """Raise unless a text can be the title of an experiment."""
+    if not isinstance(title, str):
+        raise Invalid(f"The title of an experiment is text, not {title!r}.")
+    if not title or len(title) > MAX_TITLE:
+        raise Invalid(f"The title of an experiment has 1 to {MAX_TITLE} characters, not {len(title)}.")
+    if "\0" in title:
+        raise Invalid("The title of an experiment cannot hold the character NUL, which no text in PostgreSQL can.")
 
 
 def check_name(name: str) -> None:

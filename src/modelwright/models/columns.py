@@ -70,12 +70,14 @@ def data_type(name: str, found: pa.DataType) -> DataType:
         (lambda f: f in (pa.float16(), pa.float32()), DataType.FP32),
         (lambda f: f == pa.float64() or t.is_decimal(f), DataType.FP64),
         (lambda f: t.is_string(f) or t.is_large_string(f) or t.is_string_view(f), DataType.STRING),
-        (t.is_timestamp, DataType.DATETIME),
+        (lambda f: t.is_timestamp(f) or t.is_date(f), DataType.DATETIME),
     ):
         if fits(found):
             return dtype
     why = "holds nothing but nulls, so its type is unknown" if t.is_null(found) else f"is a {found}, which no model takes"
-    raise Invalid(f"Column {name!r} {why}.", mend="Give an example whose columns hold numbers, texts, booleans or times.")
+    raise Invalid(
+        f"Column {name!r} {why}.", mend="Give an example whose columns hold numbers, texts, booleans, dates or times."
+    )
 
 
 def as_batch(table: pa.Table, signature: Signature) -> dict[str, Any]:
@@ -86,7 +88,7 @@ def as_batch(table: pa.Table, signature: Signature) -> dict[str, Any]:
 
 def _values(column: pa.ChunkedArray) -> Any:
     found = column.type
-    if pa.types.is_timestamp(found):
+    if pa.types.is_timestamp(found) or pa.types.is_date(found):
         return pc.cast(column, pa.timestamp("us")).to_numpy().astype("datetime64[us]")
     if pa.types.is_decimal(found):
         column = pc.cast(column, pa.float64())

@@ -248,8 +248,13 @@ class Versions(Room):
 
     @operation("deploy.production", event="models.champion.dropped")
     def drop_champion(self, tx: Transaction, ref: Ref, *, reason: str) -> ModelVersion:
-        """Leave a model without a champion, when it goes out of use altogether."""
+        """Leave a model without a champion, when it goes out of use altogether; `InUse` while a deployment serves it."""
         version = catalog.get(tx, ref.at(CHAMPION))
+        if live := [str(each) for each in catalog.dependants(tx, version.ref) if each.kind is Kind.DEPLOYMENT]:
+            raise InUse(
+                f"{version.ref} is the champion, which {', '.join(live)} serves.",
+                mend=f"Deploy another version there, or take it out of use first: mw retire {live[0]}",
+            )
         catalog.drop_alias(tx, ref, CHAMPION, reason=reason)
         tx.note(resource=version.ref, before={"champion": version.ref.version})
         return self.show(version.ref)

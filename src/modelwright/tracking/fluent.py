@@ -21,6 +21,7 @@ from modelwright.experiments import capturing
 from modelwright.experiments.entries import Resumed, Started
 from modelwright.experiments.names import name_for
 from modelwright.experiments.records import Capture, RunStatus
+from modelwright.experiments.values import check_title
 from modelwright.tracking.active import active_run, enter, leave, needed
 from modelwright.tracking.courier import Courier, courier_for
 from modelwright.tracking.journal import Journal, Opening
@@ -62,6 +63,8 @@ def start_run(
             mw.log_params({"depth": 6})
             mw.log_metric("auc", 0.71, step=3)
 
+    `experiment` is a name or a title; without one it is that of the run around it, or `default`.
+
     It waits for nobody: the run has its id at once, and the workspace learns of it in the background, or later. `run` goes
     on with one that is there, by its id. A run inside another says `nested=True`; a run that is a part of one elsewhere
     names its `parent`. `workspace` is what `mw.connect` takes, or gave; by default `MODELWRIGHT_WORKSPACE`, else the
@@ -77,7 +80,8 @@ def start_run(
         )
     above_id = _id_of(parent) if parent is not None else above.id if above is not None and nested else ""
     known = None if run is None else _id_of(run)
-    experiment = Ref(Kind.EXPERIMENT, experiment or (above.experiment if above is not None else "") or DEFAULT).name
+    experiment = experiment or (above.experiment if above is not None else "") or DEFAULT
+    check_title(experiment)
     position = next(_started) if known is None else 0
     again = known is None and bool(place.again.run) and place.again.position == position
     made = _made(place, experiment, name, known or (place.again.run if again else None), parent=above_id)

@@ -29,8 +29,8 @@ from modelwright.experiments.logged import LoggedModel
 from modelwright.experiments.logged import queries as logged_of
 from modelwright.experiments.points import by_step
 from modelwright.experiments.records import Artifact, number
-from modelwright.experiments.series import check_title
 from modelwright.experiments.tables import artifacts
+from modelwright.experiments.values import check_title
 from modelwright.store import Transaction
 
 MOST = 1000  # runs in one call

@@ -91,7 +91,8 @@ def judge(report: Report, rows: Sequence[Row]) -> tuple[Verdict, str]:
     )
     if failed:
         named = ", ".join(f"{row.part} {row.name}" for row in failed[:3])
-        return Verdict.FAIL, f"{len(failed)} of what was compared ({counted}) differ: {named}."
+        differ = "differs" if len(failed) == 1 else "differ"
+        return Verdict.FAIL, f"{len(failed)} of what was compared ({counted}) {differ}: {named}."
     aside = [f"{len(warned)} differ that may" if warned else ""]
     aside += [f"{len(report.environment)} packages have other versions" if report.environment else "", *report.notes]
     told = "; ".join(each for each in aside if each)

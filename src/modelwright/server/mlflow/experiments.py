@@ -10,7 +10,7 @@ import msgspec
 
 from modelwright.core.errors import Conflict
 from modelwright.experiments import Experiment, Lifecycle
-from modelwright.experiments.series import MAX_TITLE
+from modelwright.experiments.values import MAX_TITLE
 from modelwright.server.mlflow.errors import exists, invalid, missing
 from modelwright.server.mlflow.forms import Pair, experiment_form
 from modelwright.server.mlflow.keys import check_key, experiment_number, wrong

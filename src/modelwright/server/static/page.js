@@ -71,7 +71,8 @@
       button.hidden = false;
       button.addEventListener("click", () => fold(button, button.getAttribute("aria-expanded") !== "true"));
     }
-    document.querySelector("nav.rooms [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
+    const here = document.querySelector("nav.rooms [aria-current]"); // scrollIntoView would have the Tab key begin there
+    if (here) here.parentElement.scrollLeft = here.offsetLeft - (here.parentElement.clientWidth - here.offsetWidth) / 2;
     document.getElementById("theme")?.addEventListener("click", turn);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
     draw();
