@@ -409,6 +409,11 @@ def test_two_runs_are_compared_and_a_run_has_no_versions(mw: Any, project: Path)
     assert "m4" not in mw("runs", "pair", *at).out
     assert "m4 0.4" in mw("runs", "pair", "--order", "metrics.m4 DESC", *at).out
     assert mw("views", "pair", *at).code == 0 and mw("views", "nowhere", *at).code == 3
+    kept = mw("runs", "pair", "--filter", "metrics.m4 > 0.1", "--order", "metrics.m4 DESC", "--save", "the böst", *at)
+    assert kept.code == 0 and "Saved as 'the böst': /runs?experiment=pair&where=metrics.m4+%3E+0.1&order=" in kept.err
+    assert mw("compare", first, second, "--save", "both", "--json", *at).json["runs"][0]["id"] == first
+    assert [each["page"] for each in mw("views", "pair", *at, "--json").json] == ["compare", "runs"]
+    assert mw("runs", "--save", "of all", *at).code == 2
 
 
 def test_versions_are_signed_and_verified(mw: Any, place: str, tmp_path: Path) -> None:

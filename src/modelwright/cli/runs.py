@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlencode
 
 import typer
 
@@ -16,7 +18,12 @@ from modelwright.core.refs import Kind, Ref
 
 if TYPE_CHECKING:
     from modelwright.experiments.records import Compared
+    from modelwright.experiments.views import Page
+    from modelwright.workspace import Workspace
 
+Save = Annotated[
+    str | None, typer.Option("--save", metavar="NAME", help="Keep it as a view that everybody finds.", show_default=False)
+]
 INDENT = "    "  # of a run within another
 FIGURES = 3  # of a run in the list
 _METRIC = re.compile(r"\bmetrics?\.(?:`([^`]+)`|\"([^\"]+)\"|([\w./-]+))")
@@ -43,6 +50,7 @@ def runs_(
     flat: Annotated[bool, typer.Option("--flat", help="One below the other, and not as a tree.")] = False,
     limit: Annotated[int, typer.Option("--limit", "-n", help="How many at most, 1 to 1000.")] = 50,
     after: Annotated[str | None, typer.Option(help="Go on after the page before.", show_default=False)] = None,
+    save: Save = None,
     where: Where = None,
     as_json: AsJson = False,
 ) -> None:
@@ -54,9 +62,12 @@ def runs_(
     mw runs delay --filter "metrics.auc > 0.7" --order "metrics.auc DESC"
     """
     from modelwright.experiments.nesting import OUTERMOST, NestedRun
+    from modelwright.experiments.views import Page
 
     clauses = [f"({filter_})"] if filter_.strip() and outermost else [filter_] if filter_.strip() else []
     asked = " AND ".join([*clauses, *([OUTERMOST] if outermost else [])])
+    if save is not None and (experiment is None or len(order or []) > 1):
+        raise Invalid("A view is of one experiment, and in one order.", mend='mw runs EXPERIMENT --order ITEM --save "..."')
     with workspace(where) as rooms:
         page = rooms.experiments.search(
             asked,
@@ -68,6 +79,11 @@ def runs_(
         lines = [NestedRun(run=run) for run in page.items] if flat or order else rooms.experiments.tree(page.items)
         if experiment is not None and not lines:
             rooms.experiments.experiment(Ref(Kind.EXPERIMENT, path_for(experiment_of(experiment))))  # or there is no such
+        if save is not None and experiment is not None:
+            name = path_for(experiment_of(experiment))
+            nesting = "outermost" if outermost else "flat" if flat else ""
+            asked_for = {"experiment": name, "where": filter_, "order": (order or [""])[0], "nesting": nesting}
+            _save(rooms, name, save, Page.RUNS, [*asked_for.items()])
     if as_json:
         print_json({"items": lines, "next": page.next})
         return
@@ -94,17 +110,22 @@ def compare(
         str | None, typer.Option(metavar="RUN", help="Measure against this one.", show_default=False)
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Also what is the same in every run.")] = False,
+    save: Save = None,
     where: Where = None,
     as_json: AsJson = False,
 ) -> None:
     """Set runs side by side: what differs in parameters and metrics, each against the baseline (by default the first)."""
     from modelwright.experiments.names import labels
+    from modelwright.experiments.views import Page
 
     refs, base = [_run(text) for text in runs], None if baseline is None else _run(baseline)
     if len({*refs, *([base] if base else [])}) < 2:
         raise Invalid(f"{refs[0]} alone differs from nothing.", mend="Name two or more runs: mw runs shows their ids.")
     with workspace(where) as rooms:
         found = rooms.experiments.compare(refs, baseline=base)
+        if save is not None:
+            query = [("baseline", found.runs[0].id), *(("run", run.id) for run in found.runs)]
+            _save(rooms, found.runs[0].experiment, save, Page.COMPARE, [*query, ("show", "all" if everything else "")])
     if as_json:
         print_json(found)
         return
@@ -146,9 +167,15 @@ def views(
     if as_json:
         print_json(found)
     elif not found:
-        aside("No view was saved. The pages of runs and of a comparison have a button for it.")
+        aside("No view was saved: mw runs and mw compare have --save, and their pages a button for it.")
     else:
         table(["view", "by", "when", "address"], [[v.name, v.created_by, when(v.created_at), v.address] for v in found])
+
+
+def _save(rooms: Workspace, experiment: str, name: str, page: Page, query: Sequence[tuple[str, str]]) -> None:
+    """Keep what was asked for as a view; it is told beside the answer, which may be JSON."""
+    kept = rooms.views.save(experiment, name, page=page, query=urlencode([each for each in query if each[1]]))
+    aside(f"Saved as {kept.name!r}: {kept.address}")
 
 
 def _metrics_in(*texts: str) -> list[str]:

@@ -35,6 +35,13 @@ def test_saving_what_is_there_changes_nothing(workspace: Workspace) -> None:
     assert len(workspace.record.history(Ref.parse("experiment:delay")).items) == 1
 
 
+def test_an_experiment_may_be_named_by_its_title(workspace: Workspace) -> None:
+    workspace.experiments.create("Späte Flüge")
+    kept = workspace.views.save("Späte Flüge", "mine", page=Page.RUNS, query="q=deep")
+    assert workspace.views.list("Späte Flüge") == [kept] == workspace.views.list(kept.experiment)
+    assert workspace.views.show("Späte Flüge", "mine") == workspace.views.delete("Späte Flüge", "mine") == kept
+
+
 def test_a_forgotten_view_is_gone(workspace: Workspace) -> None:
     workspace.views.save("delay", "mine", page=Page.RUNS, query="")
     workspace.views.delete("delay", "mine")

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import sqlalchemy as sa
 
 from modelwright.core.errors import Invalid, NotFound
+from modelwright.core.names import path_for
 from modelwright.core.operations import Resource, Room, operation
 from modelwright.core.refs import Kind, Ref
 from modelwright.experiments.views.records import MAX_NAME, MAX_QUERY, Page, View
@@ -27,10 +28,14 @@ class Views(Room):
         """The runs of the experiment."""
         return Resource(Kind.RUN, ref.name)
 
+    def resource_named(self, tx: Any, parameter: str, value: str) -> Resource:
+        """The runs of an experiment by its name or its title."""
+        return Resource(Kind.RUN, path_for(value))
+
     @operation("write", event="experiments.view.saved", on="experiment")
     def save(self, tx: Transaction, experiment: str, name: str, *, page: Page, query: str, reason: str = "") -> View:
         """Keep how a page of runs is set up, under a name; one of that name is replaced. `query` is that of its address."""
-        name = name.strip()
+        experiment, name = path_for(experiment), name.strip()
         if not name or len(name) > MAX_NAME:
             raise Invalid(f"A view's name has 1 to {MAX_NAME} characters, not {len(name)}.")
         if len(query) > MAX_QUERY or not query.isascii() or any(sign in query for sign in "#\\ \r\n\t<>\"'"):
@@ -52,16 +57,18 @@ class Views(Room):
     @operation("read", on="experiment")
     def show(self, tx: Transaction, experiment: str, name: str) -> View:
         """One saved view."""
-        return self._known(tx, experiment, name)
+        return self._known(tx, path_for(experiment), name)
 
     @operation("read", on="experiment")
     def list(self, tx: Transaction, experiment: str) -> Sequence[View]:
-        """The saved views of an experiment, by name."""
-        return [view_of(row) for row in tx.execute(sa.select(views).where(_v.experiment == experiment).order_by(_v.name))]
+        """The saved views of an experiment (its name or title), by name."""
+        of = _v.experiment == path_for(experiment)
+        return [view_of(row) for row in tx.execute(sa.select(views).where(of).order_by(_v.name))]
 
     @operation("write", event="experiments.view.deleted", on="experiment")
     def delete(self, tx: Transaction, experiment: str, name: str, *, reason: str = "") -> View:
         """Forget a saved view; the runs in it stay."""
+        experiment = path_for(experiment)
         gone = self._known(tx, experiment, name)
         tx.execute(views.delete().where(_v.experiment == experiment, _v.name == gone.name))
         tx.note(
