@@ -7,7 +7,7 @@ format. Of two inputs that say the same, shuffling one costs little, because the
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,9 @@ from modelwright.evaluation.intervals import Bootstrap, estimate
 from modelwright.evaluation.metrics import PRIMARY, Array, Metric, Weigher, metric
 from modelwright.evaluation.ports import Scorer
 from modelwright.evaluation.records import Estimate, Importance, Plan, Weight
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def weigh(
@@ -48,18 +51,34 @@ def weigh(
     plain = of.weigher(y, model.scores(rows), threshold=threshold)
     orders = [random.permutation(len(y)) for _ in range(plan.importance_repeats)]
     bootstrap = Bootstrap(len(y), replicates=plan.importance_replicates, seed=plan.seed, groups=clusters)
-    losses: dict[str, Estimate] = {}
-    for place, name in enumerate(names):
-        column, field = rows.column(place), rows.schema.field(place)
-        shuffled = (rows.set_column(place, field, column.take(pa.array(order))) for order in orders)
-        figure = _loss(of, plain, [of.weigher(y, model.scores(each), threshold=threshold) for each in shuffled])
-        replicates = bootstrap.replicate({name: figure})[name]
-        losses[name] = estimate(figure, bootstrap, replicates, confidence=plan.confidence, undefined=of.undefined)
+    figures = {
+        name: _loss(
+            of, plain, [of.weigher(y, scores, threshold=threshold) for scores in _shuffled(model, rows, place, orders)]
+        )
+        for place, name in enumerate(names)
+    }
+    replicates = bootstrap.replicate(figures)
+    losses = {
+        name: estimate(figure, bootstrap, replicates[name], confidence=plan.confidence, undefined=of.undefined)
+        for name, figure in figures.items()
+    }
     return Importance(metric=of.name, rows=len(y), repeats=len(orders), inputs=_weights(losses, dict(model.gains())))
 
 
 def _sample(random: np.random.Generator, rows: int, most: int) -> npt.NDArray[np.intp]:
     return np.arange(rows) if rows <= most else np.sort(random.choice(rows, most, replace=False))
+
+
+def _shuffled(model: Scorer, rows: pa.Table, place: int, orders: list[npt.NDArray[np.intp]]) -> list[Array]:
+    """What the model says of the rows with one column in each of the orders.
+
+    It is asked once for all of them: what a call costs beside its rows is most of what it costs.
+    """
+    import pyarrow as pa
+
+    column, field = rows.column(place), rows.schema.field(place)
+    each = [rows.set_column(place, field, column.take(pa.array(order))) for order in orders]
+    return np.split(np.asarray(model.scores(pa.concat_tables(each))), len(orders))
 
 
 def _loss(of: Metric, plain: Weigher, shuffled: list[Weigher]) -> Weigher:
