@@ -58,7 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.register_profile(  # no test asserts a time
         "house", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
     )
-    hypothesis.settings.register_profile("quick", hypothesis.settings.get_profile("house"), max_examples=25)
+    hypothesis.settings.register_profile("quick", hypothesis.settings.get_profile("house"), max_examples=15)
     hypothesis.settings.load_profile("house" if config.getoption("--thorough") else "quick")
 
 

@@ -68,7 +68,7 @@ def mw(project: Path, *arguments: str, spoil: str = "") -> str:
 
 @needs_fork
 @pytest.mark.parametrize("spoil", ["", "killed", "mistaken"])
-def test_versions_come_and_go_whatever_becomes_of_the_process_beside(tmp_path, spoil):
+def test_versions_come_and_go_whatever_becomes_of_the_process_beside(tmp_path, spoil, thorough):
     (tmp_path / "modelwright.toml").touch()
     data, out = tmp_path / "data", tmp_path / "out"
     fill(data, 1)
@@ -83,6 +83,8 @@ def test_versions_come_and_go_whatever_becomes_of_the_process_beside(tmp_path, s
     assert "dataset:data@2: 900 files" in mw(tmp_path, "add", "data", "data", spoil=spoil)
     assert "20 written, 880 kept" in mw(tmp_path, "checkout", "dataset:data@1", "data", spoil=spoil)
     assert held(data) == first
+    if spoil and not thorough:  # one command of each kind has done without the process; `thorough` goes on to the end
+        return
     assert "900 written" in mw(tmp_path, "checkout", "--copy", "dataset:data@2", "out", spoil=spoil)
     assert held(out) == second
     assert "out is dataset:data@2." in mw(tmp_path, "status", "out")

@@ -71,7 +71,11 @@ def test_the_second_time_everything_is_reused(workspace: Workspace, project: Any
     assert workspace.experiments.curve(second.run, "delay").total == 3
 
 
-def test_steps_in_processes_of_their_own_reach_the_workspace(workspace: Workspace, project: Any, flights: Ref) -> None:
+def test_steps_in_processes_of_their_own_reach_the_workspace(
+    workspace: Workspace, project: Any, flights: Ref, thorough: bool
+) -> None:
+    if workspace.home is not None and not thorough:
+        pytest.skip("test_running.py and test_killing.py have such steps in a folder; make test-all has these, too")
     if workspace.home is not None:  # another process finds the workspace by its project file
         database = workspace.home.settings.workspace.database
         (workspace.home.project / "modelwright.toml").write_text(f'[workspace]\ndatabase = "{database}"\n')

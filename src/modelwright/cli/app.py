@@ -67,7 +67,10 @@ def invoke(arguments: list[str]) -> int:
 
 
 def _narrow(app: typer.Typer, arguments: list[str]) -> None:
-    """Leave of a group only the subcommand that is called: the parser is built for whatever is there."""
+    """Leave only the command, and of a group only the subcommand, that is called: a parser is built for all that is there."""
+    alone = [each for each in app.registered_commands if each.name == arguments[0]]
+    if alone:
+        app.registered_commands, app.registered_groups = alone, []
     for group in app.registered_groups:
         inner = group.typer_instance
         if group.name != arguments[0] or inner is None:

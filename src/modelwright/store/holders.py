@@ -138,9 +138,8 @@ def texts(connection: sa.Connection) -> Iterator[str]:
     neither list, or lacks one: better to let nothing go than what a table holds that nobody looked into.
     """
     refuse_strange(connection)
-    for name in HOLDS:
-        columns = columns_of(sa.Table(name, sa.MetaData(), autoload_with=connection))
-        for row in connection.execute(sa.select(*columns).execution_options(yield_per=1000)):
+    for table in tables_that_hold(connection):
+        for row in connection.execute(sa.select(*columns_of(table)).execution_options(yield_per=1000)):
             yield from (value for value in row if value)
 
 
@@ -155,7 +154,14 @@ def refuse_strange(connection: sa.Connection) -> None:
         )
 
 
-def columns_of(table: sa.Table) -> list[sa.Column[str]]:
+def tables_that_hold(connection: sa.Connection) -> list[sa.TableClause]:
+    """The tables that hold objects, with their columns as the database has them: all described in one go, without their keys."""
+    found = sa.inspect(connection).get_multi_columns(filter_names=list(HOLDS))
+    there = {name: columns for (_, name), columns in found.items()}
+    return [sa.table(name, *(sa.column(each["name"], each["type"]) for each in there[name])) for name in HOLDS]
+
+
+def columns_of(table: sa.FromClause) -> list[sa.ColumnElement[str]]:
     """The columns of a table that are long enough to hold a digest."""
     return [
         column

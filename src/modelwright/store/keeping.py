@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from modelwright.core.errors import Corrupt, NotFound
-from modelwright.store.holders import DIGEST, HOLDS, columns_of, refuse_strange
+from modelwright.store.holders import DIGEST, HOLDS, columns_of, refuse_strange, tables_that_hold
 from modelwright.store.objects import Objects
 
 _REMEMBERED = 1_000_000  # objects of which it is kept what they name
@@ -39,9 +39,8 @@ def keepers(
 
 def _named(connection: sa.Connection) -> Iterator[tuple[str, str]]:
     refuse_strange(connection)
-    for name in HOLDS:
-        table = sa.Table(name, sa.MetaData(), autoload_with=connection)
-        columns = columns_of(table)
+    for table in tables_that_hold(connection):
+        name, columns = table.name, columns_of(table)
         also = [table.c[each] for each in ("kind", "name", "version") if name == "catalog_versions"]
         for row in connection.execute(sa.select(*also, *columns).execution_options(yield_per=1000)):
             values: tuple[Any, ...] = tuple(row)

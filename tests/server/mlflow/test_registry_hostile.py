@@ -96,10 +96,13 @@ def test_no_payload_breaks_a_parameter(
 
 @pytest.mark.parametrize(("method", "path", "fields", "name"), [each for each in PARAMETERS if each[0] != "GET"])
 def test_no_wrong_type_breaks_a_parameter(
-    target: Target, method: str, path: str, fields: dict[str, Any], name: str
+    target: Target, method: str, path: str, fields: dict[str, Any], name: str, thorough: bool
 ) -> None:
-    answers = target.send([(method, path, fields | {name: value}) for value in WRONG_TYPES])
-    for value, answer in zip(WRONG_TYPES, answers, strict=True):
+    """Each is given a third of them, the next one another third; `thorough` gives each all."""
+    at = PARAMETERS.index((method, path, fields, name)) % 3
+    values = WRONG_TYPES if thorough else WRONG_TYPES[at::3]
+    answers = target.send([(method, path, fields | {name: value}) for value in values])
+    for value, answer in zip(values, answers, strict=True):
         check(answer, value)
 
 
