@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
+from modelwright.exchange import open_target
+
 LONG = 50_001  # points of one curve: more than go in one call
 FEWER = 1500  # of them where it is not about that
 
@@ -34,6 +36,11 @@ class Store(NamedTuple):
         return f"sqlite:///{self.folder / 'mlflow.db'}"
 
     @property
+    def empty(self) -> Path:
+        """The database as MLflow made it for an export, without a row; of the original only."""
+        return self.folder.with_name("empty") / "mlflow.db"
+
+    @property
     def artifacts(self) -> str:
         return str(self.folder / "artifacts")
 
@@ -47,7 +54,9 @@ class Store(NamedTuple):
 def original(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Made once, by whichever worker comes first: MLflow takes seconds to make its tables."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
-        return _made(tmp_path_factory.mktemp("mlflow"))
+        store = tmp_path_factory.mktemp("mlflow") / "store"
+        store.mkdir()
+        return _made(store)
     shared = tmp_path_factory.getbasetemp().parent / "mlflow"
     shared.mkdir(exist_ok=True)
     with (shared / "lock").open("w") as lock:
@@ -60,6 +69,13 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def _made(folder: Path) -> Store:
+    """MLflow makes its tables once, for an export; a copy of them is filled."""
+    empty = folder.with_name("empty")
+    open_target(str(empty)).close()
+    shutil.copyfile(empty / "mlflow.db", folder / "mlflow.db")
+    with sqlite3.connect(folder / "mlflow.db") as connection:
+        connection.execute("PRAGMA application_id = 0")  # what says that an export made it
+    connection.close()
     before = Path.cwd()
     os.chdir(folder)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import http.client
 import re
 import shutil
@@ -18,8 +19,10 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from modelwright.cli.entry import run as run_command
 from modelwright.core.errors import Conflict, Invalid
 from modelwright.server.listening import check_address, take
+from modelwright.testing import serving
 from modelwright.workspace import open_workspace
 
 LENIENT = 'name = "standard"\n[tier.low]\ndescription = "Nothing is asked, so that these tests speak of serving only."\n'
@@ -174,42 +177,52 @@ def test_it_answers_before_its_models_are_loaded_and_who_asks_one_waits_for_it(u
 
 
 @pytest.mark.slow
-def test_it_is_not_ready_while_a_deployment_cannot_be_loaded(up: Any, project: Path, deployed: str) -> None:
+def test_it_is_not_ready_while_a_deployment_cannot_be_loaded(project: Path, deployed: str) -> None:
     (path,) = (
         path
         for path in (project / ".modelwright" / "objects").rglob("*")
         if deployed in path.name or deployed[2:] in path.name
     )
     away = path.rename(project / "away")
-    server = up()
-    assert httpx.get(f"{server.url}/healthz").status_code == 200
-    answer = httpx.get(f"{server.url}/readyz")
-    assert answer.status_code == 503 and "serving" in answer.json()["troubles"]
-    assert httpx.post(f"{server.url}/v2/models/late/infer", json=ANSWER).status_code == 404
-    away.rename(path)
-    eventually(lambda: httpx.get(f"{server.url}/readyz").status_code == 200)
-    assert httpx.post(f"{server.url}/v2/models/late/infer", json=ANSWER).status_code == 200
+    with open_workspace(project) as here, serving(here) as url:
+        assert httpx.get(f"{url}/healthz").status_code == 200
+        eventually(lambda: "serving" in httpx.get(f"{url}/readyz").json().get("troubles", ()))
+        assert httpx.get(f"{url}/readyz").status_code == 503
+        assert httpx.post(f"{url}/v2/models/late/infer", json=ANSWER).status_code == 404
+        away.rename(path)
+        eventually(lambda: httpx.get(f"{url}/readyz").status_code == 200)
+        assert httpx.post(f"{url}/v2/models/late/infer", json=ANSWER).status_code == 200
 
 
-def refused(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "modelwright.cli", "up", "-w", str(folder), *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+@pytest.fixture
+def refused(project: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """`mw up` that does not come to serve: what it says. That is over before it changes anything about its process."""
+
+    def run(*options: str) -> str:
+        collecting = gc.isenabled()
+        try:
+            assert run_command(["up", "-w", str(project), *options]) == 4
+        finally:
+            if collecting:
+                gc.enable()
+        return capsys.readouterr().err
+
+    return run
 
 
-def test_it_refuses_to_be_reached_from_elsewhere_without_authentication(project: Path) -> None:
+def test_it_refuses_to_be_reached_from_elsewhere_without_authentication(refused: Any) -> None:
     for host in ("0.0.0.0", "::", "192.0.2.1"):
         with pytest.raises(Conflict, match="would let anybody in"):
             check_address(host, authentication=False)
         check_address(host, authentication=True)
-    done = refused(project, "--host", "0.0.0.0", "--port", "0")
-    assert done.returncode == 4 and 'authentication = "required"' in done.stderr and "Traceback" not in done.stderr
+    told = refused("--host", "0.0.0.0", "--port", "0")
+    assert 'authentication = "required"' in told and "Traceback" not in told
 
 
-def test_a_port_that_is_taken_is_told_before_anything_begins(project: Path) -> None:
+def test_a_port_that_is_taken_is_told_before_anything_begins(refused: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        done = refused(project, "--port", str(taken.getsockname()[1]))
-    assert done.returncode == 4 and "cannot be listened on" in done.stderr and "--port" in done.stderr
-    assert "Traceback" not in done.stderr
+        told = refused("--port", str(taken.getsockname()[1]))
+    assert "cannot be listened on" in told and "--port" in told and "Traceback" not in told
     with pytest.raises(Invalid, match="70000 is not a port"):
         take("127.0.0.1", 70000)
 
@@ -219,11 +232,11 @@ LINE = re.compile(r'[a-z_]+(\{([a-z]+="[^"\n]*",?)*\})? (-?[0-9.e+-]+|NaN|\+Inf)
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("deployed")
-def test_its_metrics_are_well_formed_and_tell_of_every_part(up: Any) -> None:
-    server = up()
-    httpx.post(f"{server.url}/v2/models/late/infer", json=ANSWER)
-    eventually(lambda: "\nmodelwright_operator_leader 1\n" in httpx.get(f"{server.url}/metrics").text)
-    answer = httpx.get(f"{server.url}/metrics")
+def test_its_metrics_are_well_formed_and_tell_of_every_part(project: Path) -> None:
+    with open_workspace(project) as here, serving(here) as url:
+        httpx.post(f"{url}/v2/models/late/infer", json=ANSWER)
+        eventually(lambda: "\nmodelwright_operator_leader 1\n" in httpx.get(f"{url}/metrics").text)
+        answer = httpx.get(f"{url}/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4") and answer.text.endswith("\n")
     typed: dict[str, str] = {}
     for line in answer.text.splitlines():

@@ -67,7 +67,7 @@ def invoke(arguments: list[str]) -> int:
 
 
 def _narrow(app: typer.Typer, arguments: list[str]) -> None:
-    """Leave only the command, and of a group only the subcommand, that is called: a parser is built for all that is there."""
+    """Leave only what is called, of a group the subcommand: the parser is built for whatever is there."""
     alone = [each for each in app.registered_commands if each.name == arguments[0]]
     if alone:
         app.registered_commands, app.registered_groups = alone, []

@@ -155,7 +155,7 @@ def refuse_strange(connection: sa.Connection) -> None:
 
 
 def tables_that_hold(connection: sa.Connection) -> list[sa.TableClause]:
-    """The tables that hold objects, with their columns as the database has them: all described in one go, without their keys."""
+    """The tables that hold objects, with their columns as the database has them, described in one go."""
     found = sa.inspect(connection).get_multi_columns(filter_names=list(HOLDS))
     there = {name: columns for (_, name), columns in found.items()}
     return [sa.table(name, *(sa.column(each["name"], each["type"]) for each in there[name])) for name in HOLDS]
