@@ -32,7 +32,16 @@ sys.exit(int(wire.makefile().read() or 70))
 """
 IMPORTED = ("duckdb", "obstore.store", "pandas", "rich.markup", "sklearn.ensemble")
 APART = tuple(
-    f"modelwright.{each}." for each in ("cli.__main__", "demo", "server", "store.migrations")
+    f"modelwright.{each}."
+    for each in (
+        "cli.__main__",
+        "datasets.lakes",
+        "demo",
+        "evaluation.charts",
+        "monitoring.charts",
+        "server",
+        "store.migrations",
+    )
 )  # not for a command
 
 
