@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -12,7 +13,7 @@ import msgspec
 
 from modelwright.core import config
 from modelwright.core.clock import Clock, ManualClock, SystemClock, parse_time
-from modelwright.core.errors import Conflict
+from modelwright.core.errors import Conflict, Denied, NotFound
 from modelwright.core.operations import Caller, Resource, Room, operation
 from modelwright.core.principals import Principal, operating_system_user
 from modelwright.core.refs import Kind, Ref
@@ -430,7 +431,18 @@ class Workspace:
     def models(self) -> Models:
         from modelwright.models import Models
 
-        return Models(self.caller, signatures=self.signatures)
+        return Models(self.caller, signatures=self.signatures, people=self._about_people)
+
+    def _about_people(self, datasets: Sequence[Ref], features: Sequence[Ref]) -> set[str]:
+        """The columns of datasets and the features of views that are about people; of what one may not see, none."""
+        names = set[str]()
+        for ref in datasets:
+            with suppress(NotFound, Denied):
+                names |= {column.name for column in self.datasets.show(ref).columns if column.personal}
+        for ref in features:
+            with suppress(NotFound, Denied):
+                names |= self.features.show(ref).people
+        return names
 
     @cached_property
     def signatures(self) -> Signatures:

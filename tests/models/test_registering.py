@@ -14,6 +14,7 @@ import pytest
 from modelwright.core.errors import InUse, Invalid, NotFound, Refused
 from modelwright.core.paging import Filter
 from modelwright.core.refs import Ref
+from modelwright.features import FeatureView
 from modelwright.models import ModelVersion, Parity, Stage
 from modelwright.serving import Format
 from modelwright.workspace import Workspace
@@ -49,6 +50,24 @@ def test_a_few_rows_of_the_example_come_back(workspace: Workspace, log: Log, fli
     bare = msgspec.structs.replace(version.record, example=None)
     with pytest.raises(NotFound, match="without an example"):
         workspace.models.example(workspace.models.register("delay", record=bare).ref)
+
+
+def test_the_example_that_is_kept_says_nothing_of_people(workspace: Workspace, log: Log, flights: pd.DataFrame) -> None:
+    text, other = (
+        next(n for n, kind in flights.dtypes.items() if (kind.kind in "iuf") is number) for number in (False, True)
+    )
+    source = pa.table({"key": range(len(flights)), **{name: flights[name].to_numpy() for name in flights}})
+    data = workspace.datasets.add("flown", source, personal=[other]).ref
+    workspace.privacy.classify(data, text, "special.health")
+    log(datasets=[data])
+    kept = workspace.models.example("model:delay@1")
+    assert [kept[name].null_count for name in (text, other)] == [5, 5]
+    named = set(flights) - {text, other}
+    assert kept.to_pandas()[sorted(named)].equals(flights.head(5)[sorted(named)])
+    seen = FeatureView(name="seen", entity="key", source="dataset:flown", features=[str(other)])
+    log(features=[workspace.features.apply(seen).ref])
+    kept = workspace.models.example("model:delay@2")
+    assert [kept[name].null_count for name in (text, other)] == [0, 5]
 
 
 def test_a_batch_that_does_not_fit_the_signature_names_the_column(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,16 +55,18 @@ def build(
     tolerance: float | None = None,
     allow_unsafe: bool = False,
     metadata: Mapping[str, str] | None = None,
+    hidden: Set[str] = frozenset(),
 ) -> Package:
     """Describe, serialise, load again, and compare. `Invalid` where any of it fails; parity is for the caller to judge.
 
-    `example` is a table of inputs only; all of its rows are compared, and as many that are sampled like them.
+    `example` is a table of inputs only; all of its rows are compared, and as many that are sampled like them. Of the rows
+    that are kept the columns in `hidden` are missing.
     """
     format = default_format(estimator) if format is None else format
     if format is Format.SAFETENSORS:
         return _tensors(estimator, metadata or {})
     if format is Format.PICKLE:
-        return _pickled(estimator, example, nullable=nullable, categories=categories, allow_unsafe=allow_unsafe)
+        return _pickled(estimator, example, hidden, nullable=nullable, categories=categories, allow_unsafe=allow_unsafe)
     if format not in _WRITERS:
         raise Invalid(f"Nothing is logged as {format}.", mend="Register an MLflow folder with models.log_folder.")
     if example is None:
@@ -82,7 +84,7 @@ def build(
         format=format,
         files={_path(format): data},
         signature=signature,
-        example=_parquet(table.slice(0, EXAMPLE_ROWS)),
+        example=_kept(table, hidden),
         framework=framework_of(estimator),
         parity=parity,
         params=plain_params(estimator),
@@ -103,7 +105,13 @@ def _tensors(model: Any, metadata: Mapping[str, str]) -> Package:
 
 
 def _pickled(
-    model: Any, example: Any, *, nullable: Sequence[str], categories: Mapping[str, Sequence[str]] | None, allow_unsafe: bool
+    model: Any,
+    example: Any,
+    hidden: Set[str],
+    *,
+    nullable: Sequence[str],
+    categories: Mapping[str, Sequence[str]] | None,
+    allow_unsafe: bool,
 ) -> Package:
     """A pickle is not read again to be compared; what it takes and gives is told by the model itself."""
     from modelwright.models import unpickling
@@ -119,7 +127,7 @@ def _pickled(
         given = predict_directly(model, example if hasattr(example, "iloc") else table)
         outputs = [_output(name, values) for name, values in given.items()]
         signature = Signature(inputs=infer_columns(table, nullable=nullable, categories=categories), outputs=outputs)
-        kept = _parquet(table.slice(0, EXAMPLE_ROWS))
+        kept = _kept(table, hidden)
     return Package(
         format=Format.PICKLE,
         files={unpickling.PATH: unpickling.dump(model)},
@@ -129,6 +137,15 @@ def _pickled(
         parity=None,
         params=plain_params(model),
     )
+
+
+def _kept(table: pa.Table, hidden: Set[str]) -> bytes:
+    """The first rows, in which what is hidden is missing."""
+    rows = table.slice(0, EXAMPLE_ROWS)
+    for place, field in enumerate(rows.schema):
+        if field.name in hidden:
+            rows = rows.set_column(place, field.with_nullable(True), pa.nulls(rows.num_rows, field.type))
+    return _parquet(rows)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import pairwise
 from typing import ClassVar
@@ -45,15 +45,24 @@ from modelwright.store import AliasMove, State, Transaction, Version, catalog, t
 _REMEMBERED = 10_000  # files whose scan is kept
 
 
+def nobody(datasets: Sequence[Ref], features: Sequence[Ref]) -> set[str]:
+    """Where nothing is known of data: none of it is about people."""
+    return set()
+
+
 class Versions(Room):
     """Versions of models on the record; `Models` adds how they go in and come out where the caller is."""
 
     room: ClassVar[str] = "models"
     kind: ClassVar[Kind] = Kind.MODEL
 
-    def __init__(self, caller: Caller, *, signatures: Signatures) -> None:
+    def __init__(
+        self, caller: Caller, *, signatures: Signatures, people: Callable[[Sequence[Ref], Sequence[Ref]], set[str]] = nobody
+    ) -> None:
+        """`people` says which columns of some datasets and features of some views are about people."""
         super().__init__(caller)
         self._signatures = signatures
+        self._people = people
         self._scans: dict[tuple[str, str, bool], Scan] = {}  # files do not change: each is looked into once
 
     @operation("register", event="models.version.registered")
