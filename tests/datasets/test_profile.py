@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -13,9 +14,10 @@ from hypothesis import strategies as st
 
 from modelwright.core.wire import decode, encode
 from modelwright.datasets import DatasetColumn, Profile
-from modelwright.datasets.parts import write_parquet
+from modelwright.datasets.parts import write_parquet, write_parts
 from modelwright.datasets.profile import is_discrete, profile_of
-from modelwright.datasets.segments import sketch_files
+from modelwright.datasets.segments import Sketching, sketch_files
+from modelwright.workspace import Workspace
 
 
 @pytest.fixture
@@ -102,3 +104,47 @@ def test_a_personal_column_is_never_quoted(profile):
 def test_every_column_has_a_profile_that_travels(profile, columns):
     found = profile(columns)
     assert decode(encode(found), Profile) == found
+
+
+def _mixed(rows: int, seed: int) -> pa.Table:
+    made = np.random.default_rng(seed)
+    words = np.array(["north", "south", "east", "west", "über"])[made.integers(0, 5, rows)]
+    return pa.table(
+        {
+            "id": pa.array(np.arange(rows)),
+            "x": pa.array(made.normal(size=rows), mask=made.random(rows) < 0.1),
+            "few": pa.array(made.integers(0, 9, rows), pa.int32()),
+            "word": pa.array(words.tolist()),
+            "name": pa.array([f"name {n}" for n in made.integers(0, rows, rows)]),
+            "at": pa.array(np.cumsum(made.integers(0, 10**6, rows)), pa.timestamp("us", "UTC")),
+            "yes": pa.array(made.random(rows) < 0.5),
+        }
+    )
+
+
+@pytest.mark.parametrize("sizes", [[0], [1], [100], [400_000], [300_000, 0, 70_000]])
+def test_rows_are_profiled_while_they_are_written_as_they_would_be_when_read(
+    embedded: Workspace, tmp_path: Path, sizes: list[int]
+) -> None:
+    blobs, tables = embedded.caller.blobs, [_mixed(rows, seed) for seed, rows in enumerate(sizes)]
+    columns = [DatasetColumn(name=f.name, type=str(f.type), personal=f.name == "name") for f in tables[0].schema]
+    with Sketching(blobs, columns, None) as sketching:
+        files = [path for path, _ in write_parts(tables, tmp_path, ["id"], sketching)]
+        beside, segments = sketching.result()
+    read, of_files = sketch_files(blobs, files, columns, None)
+    assert [(each.digest, each.rows) for each in segments] == [(each.digest, each.rows) for each in of_files]
+    assert profile_of(beside, columns) == profile_of(read, columns)
+    assert len(segments) >= sum(rows > 200_000 for rows in sizes)
+    with Sketching(blobs, columns, profile_of(read, columns, of_files)) as again:
+        list(write_parts(tables, tmp_path, ["id"], again))
+        assert again.result()[1] == of_files  # what is known is not looked at again
+
+
+def test_a_failure_while_rows_are_profiled_is_told(embedded: Workspace, tmp_path: Path) -> None:
+    table = _mixed(200_000, 1)
+    with (
+        pytest.raises(KeyError, match="elsewhere"),
+        Sketching(embedded.caller.blobs, [DatasetColumn(name="elsewhere", type="int64")], None) as sketching,
+    ):
+        list(write_parts([table], tmp_path, ["id"], sketching))
+        sketching.result()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,21 @@ from modelwright.datasets.manifest import Entry, write_manifest
 from modelwright.datasets.pages import page_borders
 from modelwright.datasets.parts import write_parts
 from modelwright.datasets.profile import profile_of
-from modelwright.datasets.records import CsvFormat, DatasetColumn, DatasetRecord, DatasetVersion, Part, Profile, TimeRange
-from modelwright.datasets.segments import sketch_files
+from modelwright.datasets.records import (
+    CsvFormat,
+    DatasetColumn,
+    DatasetRecord,
+    DatasetVersion,
+    Part,
+    Profile,
+    Segment,
+    TimeRange,
+)
+from modelwright.datasets.segments import Sketching, TableSketch, sketch_files
 from modelwright.datasets.sources import read_source
 from modelwright.datasets.types import TypePlan
 
+Sketched = tuple[TableSketch, list[Segment]]
 MERGED_ROWS = 100_000  # a part of more rows is never written again
 
 
@@ -76,7 +86,10 @@ def prepare(
             findings=findings,
             untyped=plan.untyped(tables),
         )
-        return described(blobs, list(write_parts(tables, Path(folder), by)), about, known=known, before=before)
+        with Sketching(blobs, quoted(columns, findings, before), _known(blobs, before)) as sketching:
+            files = list(write_parts(tables, Path(folder), by, sketching))
+            del tables
+            return described(blobs, files, about, known=known, before=before, sketched=sketching.result)
 
 
 def described(
@@ -86,16 +99,18 @@ def described(
     *,
     known: KnownChunks,
     before: DatasetVersion | None,
+    sketched: Callable[[], Sketched] | None = None,
 ) -> DatasetRecord:
     """Store parts, each a Parquet file with its rows, and their profile; `about` says the rest of the record.
 
-    Stretches of rows that `before` has too are not profiled again.
+    Stretches of rows that `before` has too are not profiled again; nothing is read for it where it was `sketched` already.
     """
     paths = [path for path, _ in files]
     with Packer(blobs, known) as packer:
         digests = _cut(packer, paths)
         packer.send()  # the disk has its time while the processor has this
-        profile = _profile(blobs, paths, quoted(about.columns, about.findings, before), before)
+        columns = quoted(about.columns, about.findings, before)
+        found = sketch_files(blobs, paths, columns, _known(blobs, before)) if sketched is None else sketched()
         packer.flush()
         entries = _entries(packer, paths, digests)
         manifest, _ = write_manifest(blobs, packer, entries)
@@ -110,7 +125,7 @@ def described(
         parts=parts,
         manifest=manifest,
         stored=packer.stored,
-        profile=blobs.put(encode(profile)),
+        profile=blobs.put(encode(profile_of(found[0], columns, found[1]))),
     )
 
 
@@ -150,9 +165,9 @@ def extend(
     span = time_range_of([rows], before.time_column) if before.time_column else None
     with tempfile.TemporaryDirectory(prefix="modelwright-add-") as folder:
         written = list(write_parts([joined], Path(folder), by))
-        profile = _profile(
-            blobs, [*files[: len(kept)], *(path for path, _ in written)], quoted(columns, findings, before), before
-        )
+        shown = quoted(columns, findings, before)
+        paths = [*files[: len(kept)], *(path for path, _ in written)]
+        sketch, segments = sketch_files(blobs, paths, shown, _known(blobs, before))
         with Packer(blobs, known) as packer:
             held = list(entries[: len(kept)]) or _stored(packer, files[: len(kept)])
             made = _stored(packer, [path for path, _ in written], first=len(kept))
@@ -170,7 +185,7 @@ def extend(
         manifest=manifest,
         stored=packer.stored,
         grouped_by=by,
-        profile=blobs.put(encode(profile)),
+        profile=blobs.put(encode(profile_of(sketch, shown, segments))),
         key=before.key,
         time_column=before.time_column,
         time_range=joined_range([before.time_range, span]),
@@ -179,15 +194,11 @@ def extend(
     )
 
 
-def _profile(
-    blobs: Blobs, files: Sequence[Path], columns: Sequence[DatasetColumn], before: DatasetVersion | None
-) -> Profile:
-    """The profile of parts; stretches that the version before has too are not read."""
-    known = None
-    if before is not None and before.profile and not before.masks:  # else what it says is not for whoever adds to it
-        known = decode(blobs.read(before.profile), Profile)
-    sketch, segments = sketch_files(blobs, files, columns, known)
-    return profile_of(sketch, columns, segments)
+def _known(blobs: Blobs, before: DatasetVersion | None) -> Profile | None:
+    """The profile of the version before, whose stretches need not be read again."""
+    if before is None or not before.profile or before.masks:  # masked, what it says is not for whoever adds to it
+        return None
+    return decode(blobs.read(before.profile), Profile)
 
 
 def quoted(

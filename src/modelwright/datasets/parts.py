@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -27,15 +27,29 @@ _MULTIPLIER: Final = np.uint64(0x9E3779B97F4A7C15)
 _MIX: Final = np.uint64(0xBF58476D1CE4E5B9)
 
 
-def write_parts(tables: Iterable[Any], folder: Path, by: Sequence[str] = ()) -> Iterator[tuple[Path, int]]:
+class Watching(Protocol):
+    """What is told of each row group as it is written, while it is in memory."""
+
+    def group(self, rows: Any, file: Any, start: int, end: int) -> None:
+        """Its rows, in one piece, lie from `start` to `end` in a file that is open for reading."""
+        ...
+
+    def end(self) -> None:
+        """The file has ended."""
+        ...
+
+
+def write_parts(
+    tables: Iterable[Any], folder: Path, by: Sequence[str] = (), watching: Watching | None = None
+) -> Iterator[tuple[Path, int]]:
     """Write tables as Parquet files, one each; gives each file with its rows. For `by` see `group_ends`."""
     for number, table in enumerate(tables):
         path = folder / f"{number}.parquet"
-        write_parquet(table, path, by)
+        write_parquet(table, path, by, watching)
         yield path, table.num_rows
 
 
-def write_parquet(table: Any, path: Path, by: Sequence[str] = ()) -> None:
+def write_parquet(table: Any, path: Path, by: Sequence[str] = (), watching: Watching | None = None) -> None:
     """One table as Parquet (zstd), without metadata of whoever made it.
 
     A column that holds NaN gets no statistics: Parquet's extremes leave NaN out, and DuckDB concludes from them that there
@@ -53,22 +67,31 @@ def write_parquet(table: Any, path: Path, by: Sequence[str] = ()) -> None:
     listed = [field.name for field in plain.schema if _is_text(field.type) or _are_few(plain[field.name])]
     steps = {field.name for field in plain.schema if _has_steps(field.type)} - set(listed)
     try:
-        with pq.ParquetWriter(
-            path,
-            plain.schema,
-            compression="zstd",
-            compression_level=3,
-            version="2.6",
-            write_statistics=True if len(sound) == plain.num_columns else sound,
-            use_dictionary=True if len(listed) == plain.num_columns else listed,
-            column_encoding=dict.fromkeys(steps, "DELTA_BINARY_PACKED") or None,
-            use_content_defined_chunking=_PAGES,
-        ) as writer:
+        with (
+            pa.OSFile(str(path), "wb") as sink,
+            path.open("rb", buffering=0) as file,
+            pq.ParquetWriter(
+                sink,
+                plain.schema,
+                compression="zstd",
+                compression_level=3,
+                version="2.6",
+                write_statistics=True if len(sound) == plain.num_columns else sound,
+                use_dictionary=True if len(listed) == plain.num_columns else listed,
+                column_encoding=dict.fromkeys(steps, "DELTA_BINARY_PACKED") or None,
+                use_content_defined_chunking=_PAGES,
+            ) as writer,
+        ):
             start = 0
             for end in group_ends(plain, by):
                 group = plain.slice(start, end - start).combine_chunks()  # all at once would take as much memory again
+                begin = sink.tell()
                 writer.write_table(group, row_group_size=max(1, end - start))
+                if watching is not None:
+                    watching.group(group, file, begin, sink.tell())
                 start = end
+            if watching is not None:
+                watching.end()
     except OSError as error:
         raise Unavailable(
             f"The rows could not be written to {path.parent}: {error.strerror or error}",

@@ -7,10 +7,13 @@ taken out changes the segment around it and no other. What is kept of one is an 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from types import TracebackType
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -25,8 +28,14 @@ from modelwright.datasets.sketches.column import ColumnSketch, Written
 FORMAT: Final = "modelwright-sketch-1"
 _ENDS: Final = 8  # a segment has so many row groups on average
 _MOST: Final = 32
+_LOOKED_AT: Final = 8192  # rows of a column of text in memory by which it is told whether its words repeat
+_REPEATED: Final = 8  # times, on average, if so
 _CODED: Final = 4  # bytes: a column of text with fewer for each value has a dictionary, whose words alone are looked at
 _THREADS: Final = min(4, os.cpu_count() or 1)  # more than cores take turns at Python's lock, and longer
+
+
+_WAITING: Final = 2  # stretches that are held in memory until the thread that profiles them has time
+T = TypeVar("T")
 
 
 def is_text(kind: str) -> bool:
@@ -34,9 +43,8 @@ def is_text(kind: str) -> bool:
     return kind.startswith(("string", "large_string", "dictionary"))
 
 
-class _Stretch(NamedTuple):
-    file: Path
-    groups: list[int]
+class _Stretch(NamedTuple, Generic[T]):
+    groups: list[T]
     digest: str
     rows: int
 
@@ -118,19 +126,97 @@ def sketch_files(
 
     A segment that the profile `before` has is not read. Memory: one row group, and the sketches.
     """
-    known = {segment.digest: segment for segment in (before.segments if before else [])}
-    whole, segments = TableSketch(columns), []
+    made = _Sketched(blobs, columns, before)
     with ThreadPoolExecutor(_THREADS) as threads:
-        for stretch in _stretches(files, columns):
-            segment = known.get(stretch.digest)
-            if segment is not None and blobs.exists(segment.sketch):
-                whole.merge(read_segment(blobs, segment, columns))
-            else:
-                made = _sketch(stretch, columns, threads)
-                segment = Segment(digest=stretch.digest, rows=stretch.rows, sketch=blobs.put(pack_segment(made)))
-                whole.merge(made)
-            segments.append(segment)
-    return whole, segments
+        for file in files:
+            for stretch in _stretches(file, columns):
+                made.take(stretch, lambda file=file, stretch=stretch: _sketch(file, stretch.groups, columns, threads))  # type: ignore[misc]
+    return made.whole, made.segments
+
+
+class Sketching:
+    """`sketch_files` of files while they are written, by a thread beside: their rows are in memory, and need not be read.
+
+        with Sketching(blobs, columns, before) as sketching:
+            ...  # `group` for each row group that was written, `end` after each file
+            whole, segments = sketching.result()
+
+    Memory: the stretch that is written, and those few that wait for the thread.
+    """
+
+    def __init__(self, blobs: Blobs, columns: Sequence[DatasetColumn], before: Profile | None) -> None:
+        self._columns = columns
+        self._made = _Sketched(blobs, columns, before)
+        self._forming = _Forming[Any](columns)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="modelwright-profile")
+        self._waiting = deque[Future[None]]()
+
+    def __enter__(self) -> Sketching:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._thread.shutdown(cancel_futures=True)
+
+    def group(self, rows: Any, file: Any, start: int, end: int) -> None:
+        """A row group was written: a table in one piece, and where in the file that is open for reading its bytes lie."""
+        self._take(self._forming.add(rows, _digest(file, (start, end)), rows.num_rows))
+
+    def end(self) -> None:
+        """The file has ended."""
+        self._take(self._forming.rest())
+
+    def result(self) -> tuple[TableSketch, list[Segment]]:
+        """What is in all of them, and the segments that it was put together from."""
+        while self._waiting:
+            self._waiting.popleft().result()
+        return self._made.whole, self._made.segments
+
+    def _take(self, stretch: _Stretch[Any] | None) -> None:
+        if stretch is None:
+            return
+        if len(self._waiting) == _WAITING:
+            self._waiting.popleft().result()
+        self._waiting.append(
+            self._thread.submit(copy_context().run, self._made.take, stretch, lambda: self._of(stretch.groups))
+        )
+
+    def _of(self, groups: Sequence[Any]) -> TableSketch:
+        made, coded = TableSketch(self._columns), [c.name for c in self._columns if _repeats(groups[0], c)]
+        for group in groups:
+            for name in coded:
+                place = group.column_names.index(name)
+                group = group.set_column(place, name, group.column(place).dictionary_encode())
+            made.add(group)
+        return made
+
+
+def _repeats(group: Any, column: DatasetColumn) -> bool:
+    """Whether a column holds texts that repeat, by some rows: then only its words need be looked at."""
+    if column.type != "string":
+        return False
+    some = group.column(column.name).slice(0, _LOOKED_AT)
+    return len(some.unique()) * _REPEATED < len(some)
+
+
+class _Sketched:
+    """What stretches come to, one after the other."""
+
+    def __init__(self, blobs: Blobs, columns: Sequence[DatasetColumn], before: Profile | None) -> None:
+        self.whole, self.segments = TableSketch(columns), list[Segment]()
+        self._known = {segment.digest: segment for segment in (before.segments if before else [])}
+        self._blobs, self._columns = blobs, columns
+
+    def take(self, stretch: _Stretch[Any], sketch: Callable[[], TableSketch]) -> None:
+        """Add one; `sketch` is called where it is not known."""
+        segment = self._known.get(stretch.digest)
+        if segment is not None and self._blobs.exists(segment.sketch):
+            self.whole.merge(read_segment(self._blobs, segment, self._columns))
+        else:
+            made = sketch()
+            stored = self._blobs.put(pack_segment(made))
+            segment = Segment(digest=stretch.digest, rows=stretch.rows, sketch=stored)
+            self.whole.merge(made)
+        self.segments.append(segment)
 
 
 def sketch_of(blobs: Blobs, profile: Profile, columns: Sequence[DatasetColumn]) -> TableSketch:
@@ -192,37 +278,58 @@ def pack_segment(sketch: TableSketch, *, alone: bool = False) -> bytes:
     return len(plain).to_bytes(8, "little") + packed
 
 
-def _sketch(stretch: _Stretch, columns: Sequence[DatasetColumn], threads: ThreadPoolExecutor) -> TableSketch:
+def _sketch(
+    file: Path, groups: Sequence[int], columns: Sequence[DatasetColumn], threads: ThreadPoolExecutor
+) -> TableSketch:
     made = TableSketch(columns)
-    with pq.ParquetFile(stretch.file) as parquet:
-        about, coded = parquet.metadata.row_group(stretch.groups[0]), []
+    with pq.ParquetFile(file) as parquet:
+        about, coded = parquet.metadata.row_group(groups[0]), []
         for number, column in enumerate(columns):
             chunk = about.column(number) if about.num_columns == len(columns) else None
             if column.type == "string" and chunk and chunk.total_uncompressed_size < _CODED * chunk.num_values:
                 coded.append(column.name)
-    with pq.ParquetFile(stretch.file, read_dictionary=coded) as parquet:
-        for group in stretch.groups:
+    with pq.ParquetFile(file, read_dictionary=coded) as parquet:
+        for group in groups:
             made.add(parquet.read_row_group(group), threads)
     return made
 
 
-def _stretches(files: Sequence[Path], columns: Sequence[DatasetColumn]) -> Iterator[_Stretch]:
-    """The segments of each file. One is what its bytes are, and which columns are about a person."""
-    meant = repr([(column.name, column.type, column.personal) for column in columns]).encode()
-    for path in files:
-        with pq.ParquetFile(path) as parquet, path.open("rb") as file:
-            about = parquet.metadata
-            groups: list[int] = []
-            hasher, rows = blake3(meant), 0
-            for number in range(about.num_row_groups):
-                group = about.row_group(number)
-                digest = _digest(file, _bounds(group))
-                groups.append(number)
-                hasher.update(digest)
-                rows += group.num_rows
-                if digest[0] % _ENDS == 0 or len(groups) == _MOST or number == about.num_row_groups - 1:
-                    yield _Stretch(path, groups, hasher.hexdigest(), rows)
-                    groups, hasher, rows = [], blake3(meant), 0
+class _Forming(Generic[T]):
+    """Row groups of a file as they become segments: one is what its bytes are, and which columns are about a person."""
+
+    def __init__(self, columns: Sequence[DatasetColumn]) -> None:
+        self._meant = repr([(column.name, column.type, column.personal) for column in columns]).encode()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._groups, self._hasher, self._rows = list[T](), blake3(self._meant), 0
+
+    def add(self, group: T, digest: bytes, rows: int) -> _Stretch[T] | None:
+        """The next one; the segment that ends with it, if one does."""
+        self._groups.append(group)
+        self._hasher.update(digest)
+        self._rows += rows
+        return self.rest() if digest[0] % _ENDS == 0 or len(self._groups) == _MOST else None
+
+    def rest(self) -> _Stretch[T] | None:
+        """The segment at the end of a file, if anything is left for one."""
+        if not self._groups:
+            return None
+        found = _Stretch(self._groups, self._hasher.hexdigest(), self._rows)
+        self._begin()
+        return found
+
+
+def _stretches(path: Path, columns: Sequence[DatasetColumn]) -> Iterator[_Stretch[int]]:
+    """The segments of a file, by the numbers of their row groups."""
+    forming = _Forming[int](columns)
+    with pq.ParquetFile(path) as parquet, path.open("rb") as file:
+        for number in range(parquet.metadata.num_row_groups):
+            group = parquet.metadata.row_group(number)
+            if (found := forming.add(number, _digest(file, _bounds(group)), group.num_rows)) is not None:
+                yield found
+    if (left := forming.rest()) is not None:
+        yield left
 
 
 def _bounds(group: Any) -> tuple[int, int]:
