@@ -146,6 +146,7 @@ def test_nothing_personal_is_quoted_in_a_report(embedded):
     people = pa.table({"name": ["ada lovelace", "bob"], "age": [36, 40]})
     embedded.datasets.add("people", people, key="name", personal=["name"])
     broken = [Pattern(column="name", regex="[a-z]+"), Expression(sql="name::INT > 0"), Range(column="age", maximum=36)]
+    broken.append(Values(column="name", allowed=["ada lovelace"]))
     report = embedded.datasets.check("dataset:people", broken)
     (evidence,) = embedded.datasets.checks("dataset:people")
     stored = embedded.caller.blobs.read(evidence.report).decode()

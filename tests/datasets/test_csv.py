@@ -149,6 +149,14 @@ def test_a_stray_value_in_a_column_of_times_is_not_made_text(write):
     assert "'yesterday', though 100 of its 101 values are dates or times" in error.message
 
 
+def test_strays_are_found_far_down_a_long_column(write):
+    rows = [f"{i},{i},2026-01-01T00:00:00Z,word" for i in range(30_000)]
+    rows[20_000] = "20000,many,2026-01-01T00:00:00Z,word"
+    assert "line 20002: column 'n' holds 'many'" in broken(write("a.csv", "\n".join(["id,n,at,w", *rows, ""]))).message
+    rows[20_000] = "20000,20000,2026-01-01T00:00:00,word"
+    assert "without one: line 20002." in broken(write("b.csv", "\n".join(["id,n,at,w", *rows, ""]))).message
+
+
 def test_a_day_has_no_zone_either(write):
     error = broken(write("a.csv", "id,at\n1,2026-01-01T00:00:00Z\n2,2026-01-02\n3,2026-01-02T10:00:00+02:00\n"))
     assert "without (1, such as '2026-01-02'); without one: line 3." in error.message

@@ -21,6 +21,8 @@ from modelwright.datasets.types import TypePlan, arrow_type, check_names
 STRAY_SHARE = 0.05  # a text column where at most this share is not a number (or time) is a broken column of numbers (times)
 SHOWN = 120  # characters of a broken row that a message quotes
 LINES = 5  # that a message names
+SAMPLED = 1000  # values that are looked at first
+LIKELY = 0.8  # of them, where all of the column may be within the share of strays
 
 _NUMBER = r"^\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*$"
 _DAY, _CLOCK = r"^\d{4}-\d{2}-\d{2}", r"[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?"
@@ -95,8 +97,11 @@ def _refuse_strays(path: Path, table: Any, name: str, form: CsvFormat) -> None:
     """`Invalid` where a column became text, and is one of numbers or times with something wrong in it."""
     column = table[name]
     filled = len(column) - column.null_count
+    if _likely(column, _NUMBER):
+        _refuse_few(path, table, name, form, _matching(column, _NUMBER), filled, "numbers")
+    if not _likely(column, _DAY):
+        return
     zoned, unzoned = (_matching(column, each) for each in (_ZONED, _UNZONED))
-    _refuse_few(path, table, name, form, _matching(column, _NUMBER), filled, "numbers")
     _refuse_few(path, table, name, form, pc.or_(zoned, unzoned), filled, "dates or times")
     with_zone, without = pc.sum(zoned).as_py() or 0, pc.sum(unzoned).as_py() or 0
     if not (with_zone and without and with_zone + without == filled):
@@ -117,6 +122,12 @@ def _refuse_strays(path: Path, table: Any, name: str, form: CsvFormat) -> None:
         text,
         f"Say in the file which zone every time is in, or declare types={{{name!r}: 'text'}}; nothing was loaded.",
     )
+
+
+def _likely(column: Any, pattern: str) -> bool:
+    """Whether nearly all values may have a form, by some of them from all over the column: to look at all takes a while."""
+    some = column.take(pa.array(range(0, len(column), max(1, len(column) // SAMPLED)), pa.int64())).drop_null()
+    return len(some) < SAMPLED // 2 or (pc.sum(_matching(some, pattern)).as_py() or 0) >= LIKELY * len(some)
 
 
 def _matching(column: Any, pattern: str) -> Any:

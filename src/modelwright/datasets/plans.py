@@ -184,6 +184,8 @@ def _values(check: Values, basis: CheckBasis) -> Plan:
     column = basis.version.column(check.column)
     value = present(column)
     shown = ", ".join(str(each) for each in check.allowed[:6]) + (", …" if len(check.allowed) > 6 else "")
+    if column.personal:  # those of a column about people may be values of it
+        shown = f"{len(check.allowed)} allowed values"
     listed = ", ".join(_literal(each) for each in check.allowed)
     breaks = f"{value} NOT IN ({listed})"
     if column.type == "string" and len(check.allowed) <= FEW and all(isinstance(each, str) for each in check.allowed):
