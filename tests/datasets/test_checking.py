@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pyarrow as pa
 import pytest
@@ -143,15 +143,17 @@ def test_the_row_count_is_compared_with_the_version_before(datasets):
 
 
 def test_nothing_personal_is_quoted_in_a_report(embedded):
-    people = pa.table({"name": ["ada lovelace", "bob"], "age": [36, 40]})
-    embedded.datasets.add("people", people, key="name", personal=["name"])
+    born = [date(1815, 12, 10), date(1815, 1, 1)]
+    people = pa.table({"name": ["ada lovelace", "bob"], "age": [36, 40], "born": born})
+    embedded.datasets.add("people", people, key="name", personal=["name", "born"])
     broken = [Pattern(column="name", regex="[a-z]+"), Expression(sql="name::INT > 0"), Range(column="age", maximum=36)]
     broken.append(Values(column="name", allowed=["ada lovelace"]))
+    broken.append(Freshness(column="born", max_age="1d"))
     report = embedded.datasets.check("dataset:people", broken)
     (evidence,) = embedded.datasets.checks("dataset:people")
     stored = embedded.caller.blobs.read(evidence.report).decode()
     assert "ada" not in stored
-    assert "bob" not in stored
+    assert "bob" not in stored and "1815" not in stored
     assert report.results[2].sample == [{"row": 2, "age": 40}]
 
 

@@ -153,6 +153,20 @@ def test_what_is_as_protected_content_is_refused_with_a_reason(locked: Locked) -
         eve.datasets.add("mine", table)
 
 
+def test_whoever_may_not_read_a_dataset_does_not_learn_of_it_by_its_objects(locked: Locked) -> None:
+    table = pa.table({"id": [1, 2, 3], "email": [CANARY, "ada@example.org", KEPT]})
+    ref = locked.here.datasets.add("secret/affair", table).ref
+    for name in ("open/one", "secret/other"):
+        locked.here.datasets.add(name, table)
+    client = locked.client(locked.token("eve", ("scientist", "*:open")))
+    digest = locked.here.datasets.show(ref).profile
+    said = client.get(f"/api/v1/objects/{digest}").json()["error"]["message"]
+    assert "dataset:open/one" in said and "secret" not in said
+    stranger = locked.client(locked.token("mallory", ("scientist", "*:elsewhere")))
+    answer = stranger.get(f"/api/v1/objects/{digest}")
+    assert answer.status_code in (403, 404) and "secret" not in answer.text and "open" not in answer.text
+
+
 def test_whole_numbers_are_found_by_their_pseudonyms(locked: Locked) -> None:
     table = pa.table({"ssn": [4_217_000_001, 2], "x": [1, 2]})
     ref = locked.here.datasets.add("numbers", table, personal=["ssn"]).ref

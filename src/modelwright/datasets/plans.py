@@ -243,6 +243,11 @@ def _freshness(check: Freshness, basis: CheckBasis) -> Plan:
         moment = EPOCH + timedelta(microseconds=newest)
         age = at - moment
         said = f"The newest {name} is {isoformat(moment)}, {_age(age)} before {isoformat(at)}; allowed: {check.max_age}."
+        if column.personal:  # a time about somebody, such as a day of birth
+            said = (
+                f"The newest {name} is {'' if age > allowed else 'not '}more than {check.max_age} before {isoformat(at)}."
+            )
+            return Finding(age <= allowed, said, int(age > allowed))
         return Finding(age <= allowed, said, int(age > allowed), age.total_seconds())
 
     return Plan([f"epoch_us(max({identifier(name)})::TIMESTAMP)"], judge)

@@ -199,8 +199,11 @@ def mask_value(value: object, mask: str, secret: bytes, *, moment: bool = False)
 def refuse_withheld(tx: Transaction, digests: Sequence[str], *, unless: str = "") -> None:
     """`Denied` where an object holds columns of a dataset that the caller may not read in clear."""
     if held := queries.withheld(tx, digests, unless=unless):
+        may = scopes.may_read(tx, Kind.DATASET)
+        name = next(filter(may, held), None)
+        if name is None:  # whoever may not read it is not told that it is there
+            raise Denied(f"This holds columns that are masked for {tx.principal.id}.", mend="Ask whoever made it.")
         raise Denied(
-            f"This holds columns of dataset:{held[0]} that are masked for {tx.principal.id}.",
-            mend=f"Read the rows, masked: mw data head dataset:{held[0]}; or see who may: mw who-can reveal.pii "
-            f"dataset:{held[0]}",
+            f"This holds columns of dataset:{name} that are masked for {tx.principal.id}.",
+            mend=f"Read the rows, masked: mw data head dataset:{name}; see who may: mw who-can reveal.pii dataset:{name}",
         )
