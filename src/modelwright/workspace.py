@@ -279,7 +279,19 @@ class Workspace:
     def record(self) -> Record:
         from modelwright.store import Record
 
-        return Record(self.caller, ledger=self.ledger)
+        return Record(
+            self.caller,
+            ledger=self.ledger,
+            homes={
+                Kind.EXPERIMENT: lambda: self.experiments,
+                Kind.RUN: lambda: self.experiments,
+                Kind.LOGGED_MODEL: lambda: self.logged_models,
+                Kind.TRACE: lambda: self.traces,
+                Kind.EXECUTION: lambda: self.pipelines,
+                Kind.ALERT: lambda: self.monitoring,
+                Kind.INCIDENT: lambda: self.monitoring,
+            },
+        )
 
     @cached_property
     def storage(self) -> Storage:

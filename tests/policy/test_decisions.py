@@ -121,6 +121,17 @@ def test_a_scope_that_means_nothing_is_refused(text: str) -> None:
         Scope.parse(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "mend"),
+    [("run:a/*", "run:a"), ("run:a*", "run:a"), ("model:*/b", "model:*"), ("*:Späte Flüge", "*:Spte-Flge-")],
+)
+def test_a_scope_that_would_hold_nowhere_is_not_given(text: str, mend: str) -> None:
+    with pytest.raises(Invalid, match="holds nowhere") as refused:
+        Scope.given(text)
+    assert mend in refused.value.mend
+    assert Scope.given("run:a/b") == Scope.parse("run:a/b") and Scope.given("*") == Scope.parse("*")
+
+
 @pytest.mark.parametrize("verb", ["frobnicate", "deploy.", "deploy", "deploy.*", "read.*", ""])
 def test_a_verb_that_does_not_exist_is_refused(verb: str) -> None:
     with pytest.raises(Invalid):

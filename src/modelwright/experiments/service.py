@@ -49,7 +49,7 @@ from modelwright.store import Transaction, catalog
 class Experiments(Series):
     """Runs of experiments: their parameters, metrics and artifacts, and what it takes to repeat them.
 
-    The right to a run is asked on its experiment: who may read `run:pricing/*` may read every run under `pricing/`.
+    The right to a run is asked on its experiment: a role on `run:pricing` holds for every run of every experiment there.
     """
 
     @operation("write", event="experiments.run.started", on="experiment")

@@ -132,7 +132,7 @@ class Access(Room):
         if not 1 <= days <= LONGEST[kind]:
             raise Invalid(f"A token of {name} lasts 1 to {LONGEST[kind]} days, not {days}.")
         for text in scopes:
-            TokenScope.parse(text)
+            Scope.given(str(TokenScope.parse(text).scope))
         if tx.principal.scopes and (not scopes or not set(scopes) <= set(tx.principal.scopes)):
             raise Denied("A token cannot make one that may more than itself.", mend="Sign in, and make it there.")
         token = tokens.issue(kind, tx.new_id())
@@ -175,7 +175,7 @@ class Access(Room):
         known = self._roles(tx)
         if role not in known:
             raise NotFound(f"There is no role {role!r}.", mend=f"The roles are {', '.join(sorted(known))}.")
-        where = str(Scope.parse(scope))
+        where = str(Scope.given(scope))
         made = tables.add_grant(tx, self._account(tx, name).id, role, where, deny)
         if made is None:
             tx.unchanged()

@@ -6,10 +6,11 @@ from datetime import datetime
 
 import msgspec
 
-from modelwright.core.errors import Invalid
+from modelwright.core.errors import BadRef, Invalid
+from modelwright.core.names import path_for
 from modelwright.core.operations import Resource
 from modelwright.core.principals import Principal, PrincipalKind
-from modelwright.core.refs import Kind
+from modelwright.core.refs import Kind, Ref
 
 EVERYTHING = "*"
 
@@ -53,6 +54,21 @@ class Scope(msgspec.Struct, frozen=True):
                 f"{text!r} is not a scope.", mend="Write * for everything, or kind:path, for example model:pricing."
             )
         return cls(kind, "" if path == EVERYTHING else path.rstrip("/"))
+
+    @classmethod
+    def given(cls, text: str) -> Scope:
+        """The same from somebody who gives a right: `Invalid` for a path that nothing has."""
+        found = cls.parse(text)
+        try:
+            if found.path:
+                Ref(Kind.MODEL, found.path)
+        except BadRef:
+            above = found.path.partition("*")[0].rstrip("/") if EVERYTHING in found.path else path_for(found.path)
+            raise Invalid(
+                f"{text!r} holds nowhere: {found.path!r} is no path that a thing can have.",
+                mend=f"A scope holds for a path and all below it: {found.kind}:{above or EVERYTHING}",
+            ) from None
+        return found
 
     def __str__(self) -> str:
         if self.kind == EVERYTHING and not self.path:

@@ -13,7 +13,7 @@ from modelwright.core.blobs import Blobs
 from modelwright.core.errors import Denied, Invalid, NotFound
 from modelwright.core.operations import Operation, Resource, Room
 from modelwright.core.principals import Principal
-from modelwright.core.refs import Ref
+from modelwright.core.refs import Kind, Ref
 from modelwright.store.database import Database, Transaction, current_transaction
 
 
@@ -128,7 +128,8 @@ class Embedded:
         resource = operation.resource_for(room, tx, arguments)
         decision = self._authorizer.decide(tx, tx.principal, verb, resource)
         if not decision.allow:
-            raise _DeniedHere(tx.principal, verb, resource, decision, asked=arguments.get(operation.on))
+            asked, named = arguments.get(operation.on), operation.on if operation.on in _NAMED else ""
+            raise _DeniedHere(tx.principal, verb, resource, decision, asked=asked, named=named)
         with tx.operation(
             operation.event,
             resource,
@@ -147,13 +148,26 @@ def _asker(authorizer: Authorizer, tx: Transaction) -> Callable[[str, Resource],
     return lambda verb, resource: authorizer.decide(tx, tx.principal, verb, resource).allow
 
 
+_NAMED = frozenset(kind.value for kind in Kind)
+
+
 class _DeniedHere(Exception):
     """Carries a refusal out of the transaction, so that it can be recorded in one of its own."""
 
     def __init__(
-        self, principal: Principal, verb: str, resource: Resource, decision: Decision, *, asked: object = None
+        self,
+        principal: Principal,
+        verb: str,
+        resource: Resource,
+        decision: Decision,
+        *,
+        asked: object = None,
+        named: str = "",
     ) -> None:
-        """`asked` is what the caller named: who may not know that a thing exists is not told the name it has here."""
+        """`asked` is what the caller named: who may not know that a thing exists is not told the name it has here.
+
+        `named` is the kind of that, where it is another than the one that rights are asked on.
+        """
         self.verb, self.resource, self.rules = verb, resource, list(decision.rules)
         if decision.visible:
             self.error: Exception = Denied(
@@ -162,6 +176,6 @@ class _DeniedHere(Exception):
                 details={"verb": verb, "resource": str(resource), "rules": self.rules},
             )
         else:
-            kind = asked.kind if isinstance(asked, Ref) else resource.kind
+            kind = asked.kind if isinstance(asked, Ref) else Kind(named) if named else resource.kind
             name = asked.name if isinstance(asked, Ref) else resource.name if asked is None else str(asked)
             self.error = NotFound(f"There is no {kind.noun} {name!r}.", mend=f"See what there is: mw list {kind.value}")

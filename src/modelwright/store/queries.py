@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from modelwright.core.clock import isoformat, parse_time
 from modelwright.core.errors import Invalid, NotFound
+from modelwright.core.operations import Resource
 from modelwright.core.paging import MAX_LIMIT, Page, number_after
 from modelwright.core.refs import LATEST, Ref
 from modelwright.store import catalog, scopes
@@ -18,6 +19,8 @@ from modelwright.store.database import Transaction
 from modelwright.store.records import Direction, Edge, Event, EventFilter, Lineage
 from modelwright.store.tables import catalog_things, ledger_events, ledger_refs
 
+Home = Callable[[Transaction, Ref], Resource]
+"""The resource that rights on a ref are asked on."""
 MAX_NODES = 2000
 _MICROSECOND = timedelta(microseconds=1)
 _PAST_VERSIONS = chr(ord("@") + 1)  # what comes next to the sign between a thing and its version
@@ -55,8 +58,13 @@ def events(tx: Transaction, where: EventFilter) -> Page[Event]:
     return _page(tx, sa.select(_e.seq, _e.body).where(*_within(tx, _e.seq, where)), where)
 
 
-def lineage(tx: Transaction, ref: Ref, direction: Direction, depth: int, as_of: datetime | None) -> Lineage:
-    """Follow the events from output to inputs (up), from input to outputs (down), or both, as the record stood then."""
+def lineage(
+    tx: Transaction, ref: Ref, direction: Direction, depth: int, as_of: datetime | None, *, home: Home | None = None
+) -> Lineage:
+    """Follow the events from output to inputs (up), from input to outputs (down), or both, as the record stood then.
+
+    What the caller may not read (see `readable`) is left out, with what lies behind it.
+    """
     if not 1 <= depth <= 100:
         raise Invalid(f"The depth of a lineage is 1 to 100, not {depth}.")
     start = pinned(tx, ref, as_of)
@@ -64,7 +72,7 @@ def lineage(tx: Transaction, ref: Ref, direction: Direction, depth: int, as_of: 
     nodes, edges, complete = {start: None}, dict[tuple[Ref, Ref, int], Edge](), True
     for way in (Direction.UP, Direction.DOWN):
         if direction in (way, Direction.BOTH):
-            found, whole = _walk(tx, start, way, depth, last)
+            found, whole = _walk(tx, start, way, depth, last, home)
             complete &= whole
             for edge in found:
                 edges.setdefault((edge.source, edge.target, edge.seq), edge)
@@ -90,10 +98,11 @@ def inputs_of(tx: Transaction, made: Collection[str]) -> list[str]:
     return [ref for body in bodies for ref in sorted(set(_named(body).inputs))]
 
 
-def readable(tx: Transaction, refs: Collection[Ref]) -> list[Ref]:
-    """Those of the refs whose kind and path the caller may read."""
-    may = {kind: scopes.may_read(tx, kind) for kind in {ref.kind for ref in refs}}
-    return [ref for ref in refs if may[ref.kind](ref.name)]
+def readable(tx: Transaction, refs: Collection[Ref], home: Home | None = None) -> list[Ref]:
+    """Those of the refs that the caller may read: by their kind and path, or by those of their `home`."""
+    where = {ref: home(tx, ref) if home is not None else Resource(ref.kind, ref.name) for ref in refs}
+    may = {kind: scopes.may_read(tx, kind) for kind in {each.kind for each in where.values()}}
+    return [ref for ref in refs if may[where[ref].kind](where[ref].name or "")]
 
 
 def event_of(body: bytes) -> Event:
@@ -120,12 +129,14 @@ def event_of(body: bytes) -> Event:
     )
 
 
-def _walk(tx: Transaction, start: Ref, way: Direction, depth: int, last: int | None) -> tuple[list[Edge], bool]:
+def _walk(
+    tx: Transaction, start: Ref, way: Direction, depth: int, last: int | None, home: Home | None
+) -> tuple[list[Edge], bool]:
     seen, frontier, edges = {start}, [start], list[Edge]()
     for _ in range(depth):
         step = _step(tx, frontier, way, last)
         ends = {edge.source if way is Direction.UP else edge.target for edge in step}
-        allowed = set(readable(tx, ends))
+        allowed = set(readable(tx, ends, home))
         edges += [edge for edge in step if (edge.source if way is Direction.UP else edge.target) in allowed]
         frontier = sorted(allowed - seen)
         seen |= allowed

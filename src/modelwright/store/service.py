@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
 from msgspec.structs import replace
 
-from modelwright.core.errors import Invalid, Refused
-from modelwright.core.operations import operation
+from modelwright.core.errors import Invalid, NotFound, Refused
+from modelwright.core.operations import Caller, Resource, Room, operation
 from modelwright.core.paging import Page
 from modelwright.core.refs import Kind, Ref
 from modelwright.store import catalog, evidence, queries, scopes
+from modelwright.store.audit.checkpoints import LedgerSettings
 from modelwright.store.audit.service import Audit
 from modelwright.store.database import Transaction
 from modelwright.store.records import AliasMove, Direction, Event, EventFilter, Evidence, Lineage, Verdict, Version
@@ -26,6 +28,26 @@ class Record(Audit):
     """Versions, aliases, tags, evidence, history and lineage of everything; and, from `Audit`, the ledger itself."""
 
     room, kind = "record", Kind.WORKSPACE
+
+    def __init__(
+        self,
+        caller: Caller,
+        *,
+        ledger: LedgerSettings = LedgerSettings(),
+        homes: Mapping[Kind, Callable[[], Room]] = {},
+    ) -> None:
+        """`homes` leads to the rooms of kinds whose rights are asked on another thing: of runs, on their experiment."""
+        super().__init__(caller, ledger=ledger)
+        self._homes = homes
+
+    def resource_of(self, tx: Any, ref: Ref) -> Resource:
+        """The resource that its own room asks rights on; of what is gone for good, the thing itself."""
+        if ref.kind in self._homes:
+            try:
+                return self._homes[ref.kind]().resource_of(tx, ref)
+            except (NotFound, Invalid):
+                pass
+        return super().resource_of(tx, ref)
 
     @operation("read")
     def show(self, tx: Transaction, ref: Ref) -> Version:
@@ -87,7 +109,7 @@ class Record(Audit):
         as_of: datetime | None = None,
     ) -> Lineage:
         """What a version came from and what came from it, as of a time; what the caller may not read is left out."""
-        return queries.lineage(tx, ref, direction, depth, as_of)
+        return queries.lineage(tx, ref, direction, depth, as_of, home=self.resource_of)
 
     @operation("read")
     def evidence(self, tx: Transaction, ref: Ref, kind: str | None = None, as_of: datetime | None = None) -> list[Evidence]:
@@ -132,7 +154,8 @@ class Record(Audit):
     @operation("read")
     def dependants(self, tx: Transaction, ref: Ref) -> list[Ref]:
         """What needs this version (or, without a selector, any version), and so keeps it from being deleted."""
-        return queries.readable(tx, catalog.dependants(tx, ref if ref.selector is None else queries.pinned(tx, ref)))
+        held = catalog.dependants(tx, ref if ref.selector is None else queries.pinned(tx, ref))
+        return queries.readable(tx, held, self.resource_of)
 
     @operation("erase", event="catalog.version.deleted")
     def delete(self, tx: Transaction, ref: Ref, reason: str) -> Version:
