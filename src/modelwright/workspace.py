@@ -445,15 +445,17 @@ class Workspace:
 
         return Models(self.caller, signatures=self.signatures, people=self._about_people)
 
-    def _about_people(self, datasets: Sequence[Ref], features: Sequence[Ref]) -> set[str]:
-        """The columns of datasets and the features of views that are about people; of what one may not see, none."""
+    def _about_people(self, sources: Sequence[Ref]) -> set[str]:
+        """The columns of datasets, views and inputs of runs that are about people; of what one may not see, none."""
         names = set[str]()
-        for ref in datasets:
+        for ref in sources:
             with suppress(NotFound, Denied):
-                names |= {column.name for column in self.datasets.show(ref).columns if column.personal}
-        for ref in features:
-            with suppress(NotFound, Denied):
-                names |= self.features.show(ref).people
+                if ref.kind is Kind.DATASET:
+                    names |= {column.name for column in self.datasets.show(ref).columns if column.personal}
+                elif ref.kind is Kind.FEATURES:
+                    names |= self.features.show(ref).people
+                elif ref.kind is Kind.RUN:
+                    names |= self._about_people(self.experiments.show(ref).inputs)
         return names
 
     @cached_property

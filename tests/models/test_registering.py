@@ -68,6 +68,9 @@ def test_the_example_that_is_kept_says_nothing_of_people(workspace: Workspace, l
     log(features=[workspace.features.apply(seen).ref])
     kept = workspace.models.example("model:delay@2")
     assert [kept[name].null_count for name in (text, other)] == [0, 5]
+    log(run=workspace.experiments.start("train", inputs=[data]).ref)
+    kept = workspace.models.example("model:delay@3")
+    assert [kept[name].null_count for name in (text, other)] == [5, 5]
 
 
 def test_a_batch_that_does_not_fit_the_signature_names_the_column(

@@ -53,8 +53,8 @@ class Models(Versions):
 
         `example` is a table of inputs (Arrow, a data frame, or columns by name): the signature is read off it, and the
         stored model must repeat the estimator's predictions on all of its rows, and on as many sampled like them, within
-        `tolerance`, or it is `Refused`. Its first five rows are kept, without the values of what `datasets` and `features`
-        say is about people. `nullable` and `categories` say what the example may
+        `tolerance`, or it is `Refused`. Its first five rows are kept, without the values of what is about people in
+        `datasets` and `features`, or among the inputs of `run`. `nullable` and `categories` say what the example may
         not show. `params` stand in for the estimator's own. Without a `format` the library's own is taken. Named tensors,
         or a network of torch, become safetensors with `metadata`, and need no example. A pickle is made only for
         `format="pickle"` with `allow_unsafe`: it runs code when it is read, and no server ever reads it.
@@ -70,7 +70,7 @@ class Models(Versions):
             tolerance=tolerance,
             allow_unsafe=allow_unsafe,
             metadata=metadata or {},
-            hidden=self._people(convert(list(datasets), list[Ref]), convert(list(features), list[Ref])),
+            hidden=self._people(convert([*datasets, *features, *([run] if run else [])], list[Ref])),
         )
         if built.parity is not None:
             check_parity(Ref(Kind.MODEL, name), built.parity)

@@ -45,7 +45,7 @@ from modelwright.store import AliasMove, State, Transaction, Version, catalog, t
 _REMEMBERED = 10_000  # files whose scan is kept
 
 
-def nobody(datasets: Sequence[Ref], features: Sequence[Ref]) -> set[str]:
+def nobody(sources: Sequence[Ref]) -> set[str]:
     """Where nothing is known of data: none of it is about people."""
     return set()
 
@@ -57,9 +57,9 @@ class Versions(Room):
     kind: ClassVar[Kind] = Kind.MODEL
 
     def __init__(
-        self, caller: Caller, *, signatures: Signatures, people: Callable[[Sequence[Ref], Sequence[Ref]], set[str]] = nobody
+        self, caller: Caller, *, signatures: Signatures, people: Callable[[Sequence[Ref]], set[str]] = nobody
     ) -> None:
-        """`people` says which columns of some datasets and features of some views are about people."""
+        """`people` says which columns of some datasets, views, and what runs read, are about people."""
         super().__init__(caller)
         self._signatures = signatures
         self._people = people
