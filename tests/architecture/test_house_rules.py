@@ -7,8 +7,11 @@ import functools
 import importlib
 import inspect
 import pkgutil
+import subprocess
 import tomllib
 from pathlib import Path
+
+import pytest
 
 import modelwright
 from modelwright.core.operations import Room, operations_of
@@ -145,3 +148,13 @@ def test_rooms_are_operations_all_the_way() -> None:
         module = importlib.import_module(_name(path))
         rooms = [each for each in vars(module).values() if isinstance(each, type) and issubclass(each, Room)]
         assert any(room.operations for room in rooms), _name(path)
+
+
+def test_nothing_lies_in_the_project_that_a_program_left_there() -> None:
+    """What runs and models leave, and databases, belongs to whoever made them."""
+    top = {"benchmarks", "docs", "examples", "src", "tests"}
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("this is no checkout of git")
+    folders = {name.partition("/")[0] for name in listed.stdout.splitlines() if "/" in name and not name.startswith(".")}
+    assert folders <= top, folders - top
