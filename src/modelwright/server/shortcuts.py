@@ -25,6 +25,7 @@ PLAIN: Final = frozenset(
         b"content-length",
         b"content-type",
         b"user-agent",
+        b"x-mlflow-client-version",
     }
 )
 

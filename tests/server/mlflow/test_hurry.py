@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ import pytest
 from modelwright.core.refs import Kind, Ref
 from modelwright.server.app import create_app
 from modelwright.server.mlflow.runs import HOT
+from modelwright.server.shortcuts import fit
 from modelwright.workspace import Workspace
 
 API = "/api/2.0/mlflow/"
@@ -69,6 +71,25 @@ def test_the_calls_of_training_have_a_shortcut_and_no_others(embedded: Workspace
         assert guard.shortcut(scope(API + other)) is None
     assert guard.shortcut(scope(f"{API}runs/create", query=b"a=b")) is None
     assert guard.shortcut(scope(f"{API}runs/create", method="GET")) is None
+
+
+def test_what_mlflows_own_client_sends_is_fit_for_the_shortcut(mlflow: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as beside:
+
+        def answered() -> bytes:
+            connection, _ = listener.accept()
+            with connection:
+                head = b""
+                while b"\r\n\r\n" not in head:
+                    head += connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}")
+            return head.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+
+        head = beside.submit(answered)
+        mlflow.MlflowClient(f"http://127.0.0.1:{listener.getsockname()[1]}").log_metric("a" * 32, "loss", 1.0)
+        lines = head.result(30).split(b"\r\n")[1:-2]
+    headers = [(name.lower(), value.strip()) for name, _, value in (line.partition(b":") for line in lines)]
+    assert fit(head.result(), {"method": "POST", "http_version": "1.1", "headers": headers})
 
 
 def test_what_is_written_by_the_shortcut_is_there_as_what_is_written_the_long_way(served: Any, wire: Wire) -> None:
