@@ -84,12 +84,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The long ones first, so that no worker is left alone with one at the end; two doors, unless all are asked for."""
+    """The long ones first, so that no worker is left alone with one at the end; and only what was asked for."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
-    if not config.getoption("--all-doors"):
-        left_out = [item for item in items if _mixed(item)]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if not _mixed(item)]
+    left_out = {item for item in items if _left_out(item)}
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _left_out(item: pytest.Item) -> bool:
+    """Whether a test is only repetition or breadth, and that was not asked for."""
+    config = item.config
+    if item.get_closest_marker("thorough") is not None and not config.getoption("--thorough"):
+        return True
+    return _mixed(item) and not config.getoption("--all-doors")
 
 
 def _mixed(item: pytest.Item) -> bool:

@@ -40,6 +40,7 @@ def test_init_writes_the_same_sample_data_each_time(mw: Any, tmp_path: Path) -> 
     assert one == two and b'name = "two"' in (tmp_path / "two" / "modelwright.toml").read_bytes()
 
 
+@pytest.mark.slow
 def test_the_same_verbs_work_on_every_kind(mw: Any, place: str) -> None:
     run = mw("list", "run", "-w", place, "--json").json["items"][0]["id"]
     execution = mw("list", "execution", "-w", place, "--json").json["items"][0]["id"]

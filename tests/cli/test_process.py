@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from modelwright.cli.entry import run as run_command
+
 MW = [sys.executable, "-m", "modelwright.cli"]
 
 
@@ -32,9 +34,10 @@ def test_errors_are_told_on_the_error_stream_with_their_exit_code(project: Path)
     assert missing.returncode == 3 and missing.stdout == "" and "mw list model" in missing.stderr
     as_json = mw("show", "model:nothing", "-w", project, "--json")
     assert as_json.returncode == 3 and json.loads(as_json.stderr)["error"]["code"] == "not-found"
-    assert mw("show", "late", "-w", project).returncode == 2
-    assert mw("gate", "model:late@1", "-w", project).returncode == 10
-    assert mw("audit", "export", project / "README.md", "-w", project).returncode == 4
+    at = ["-w", str(project)]  # what the process ends with is what `run` says
+    assert run_command(["show", "late", *at]) == 2
+    assert run_command(["gate", "model:late@1", *at]) == 10
+    assert run_command(["audit", "export", str(project / "README.md"), *at]) == 4
     unreachable = mw("list", "model", "-w", "http://127.0.0.1:1")
     assert unreachable.returncode == 8 and "mw up" in unreachable.stderr
 

@@ -107,7 +107,7 @@ except modelwright.ModelwrightError as error:
 """
 
 
-@pytest.mark.parametrize("limit", [1 << 20, 5 << 19])
+@pytest.mark.parametrize("limit", [1 << 20, pytest.param(5 << 19, marks=pytest.mark.thorough)])
 def test_a_disk_that_is_full_in_the_middle_leaves_the_version_before(embedded, things, limit):
     (embedded.home.project / "modelwright.toml").touch()
     before = {each.name for each in (embedded.home.folder / "objects").rglob("*") if each.is_file()}

@@ -401,7 +401,7 @@ modelwright.connect(sys.argv[1]).datasets.add_files("pictures", sys.argv[2])
 """
 
 
-@pytest.mark.parametrize("puts", [0, 1, 2])
+@pytest.mark.parametrize("puts", [1, *(pytest.param(each, marks=pytest.mark.thorough) for each in (0, 2))])
 def test_a_writer_that_is_killed_leaves_the_version_before(embedded, pictures, tmp_path, puts):
     embedded.datasets.add_files("pictures", pictures)
     first = held(pictures)

@@ -216,8 +216,12 @@ rooms.storage.collect(grace=0.0)
 """
 
 
+MOMENTS = [("put", 0), ("put", 3), ("delete", 0)]
+
+
 @pytest.mark.parametrize(
-    ("where", "after"), [("put", 0), ("put", 1), ("put", 3), ("renew", 0), ("delete", 0), ("delete", 1)]
+    ("where", "after"),
+    [("put", 1), ("renew", 0), ("delete", 1), *(pytest.param(*each, marks=pytest.mark.thorough) for each in MOMENTS)],
 )
 def test_who_is_killed_in_the_middle_loses_nothing_and_the_next_goes_on(thinned, tmp_path, where, after):
     before = {n: contents(thinned, SMALL.at(n), tmp_path / f"before{n}") for n in (2, 3)}

@@ -173,7 +173,7 @@ class Stopped(Exception):
     """As if the process had been killed."""
 
 
-@pytest.mark.parametrize("after", [1, 2, 3, 4, 5, 6, 8])
+@pytest.mark.parametrize("after", [1, 3, 6, *(pytest.param(each, marks=pytest.mark.thorough) for each in (2, 4, 5, 8))])
 def test_an_import_that_was_stopped_goes_on(store: Store, embedded: Workspace, after: int) -> None:
     calls = 0
 

@@ -58,7 +58,7 @@ def named(here: Workspace, ref: Ref) -> set[str]:
     return {*next(e.before["objects"] for e in here.record.history(ref).items if e.action == "retention.deletion.begun")}
 
 
-@pytest.mark.parametrize("deletes", [0, 1, 2])
+@pytest.mark.parametrize("deletes", [1, *(pytest.param(each, marks=pytest.mark.thorough) for each in (0, 2))])
 def test_who_is_killed_while_objects_go_is_finished_by_the_next(
     tmp_path: Path, workspace_postgres: str, deletes: int
 ) -> None:

@@ -290,7 +290,7 @@ def test_no_argument_of_any_operation_makes_the_server_fail(
         for _, operation in operations_of(here.rooms):
             required = {p.name: FITTING.get(p.name, "x") for p in operation.parameters if p.default is p.empty}
             for parameter in operation.parameters:
-                kind = str(parameter.annotation)
+                kind = str(parameter.annotation).removesuffix(" | None")  # null is among what everything is given
                 some = NASTY if thorough or kind not in tried else [NASTY[len(tried) % len(NASTY)]]
                 tried |= {kind, (operation.path, parameter.name)}
                 for value in some:

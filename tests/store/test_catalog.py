@@ -87,7 +87,9 @@ def test_versions_are_numbered_without_gap_or_double_by_several_processes(databa
     assert given == list(range(1, 25))
 
 
-@pytest.mark.parametrize("moment", [0.0, 0.013, 0.029, 0.05, 0.11])
+@pytest.mark.parametrize(
+    "moment", [0.0, 0.029, *(pytest.param(each, marks=pytest.mark.thorough) for each in (0.013, 0.05, 0.11))]
+)
 def test_a_killed_process_leaves_change_and_event_both_or_neither(database: Database, moment: float):
     writer = _writer(database, 100_000)
     assert writer.stdout is not None

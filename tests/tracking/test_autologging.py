@@ -167,6 +167,7 @@ def test_xgboost_is_followed_round_by_round(here: Workspace) -> None:
     assert again.predict(data).tolist() == booster.predict(data).tolist()
 
 
+@pytest.mark.slow
 def test_pytorchs_optimizer_rate_and_loss_are_logged(here: Workspace) -> None:
     torch = pytest.importorskip("torch")
     mw.autolog(every=1)

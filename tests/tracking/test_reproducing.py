@@ -24,6 +24,7 @@ from modelwright.tracking import environments
 from modelwright.tracking.reproducing import reproduce
 from modelwright.workspace import Workspace
 
+pytestmark = pytest.mark.slow
 TRAIN = """
 import sys
 import time

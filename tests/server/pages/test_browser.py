@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 CHARTED = ("/models/delay@1", "/deployments/delay", "/monitors/delay")
 READ = ("/", "/datasets/delays", "/audit?verify=1", "/incidents", "/runs")
 
