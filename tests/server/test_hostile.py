@@ -277,7 +277,7 @@ FITTING = {"ref": "model:x@1", "name": "x", "where": {}, "reason": "r"}
 def test_no_argument_of_any_operation_makes_the_server_fail(
     backend: str, prepared: Path, request: pytest.FixtureRequest, thorough: bool
 ) -> None:
-    """The first parameter of each type is given everything, every other one a single value of it, each another one.
+    """The first parameter of each type is given half of all, the next type's the other half; every other one a single one.
 
     On SQLite without the texts: it takes any, and which one PostgreSQL takes not, is seen there.
     """
@@ -291,7 +291,8 @@ def test_no_argument_of_any_operation_makes_the_server_fail(
             required = {p.name: FITTING.get(p.name, "x") for p in operation.parameters if p.default is p.empty}
             for parameter in operation.parameters:
                 kind = str(parameter.annotation).removesuffix(" | None")  # null is among what everything is given
-                some = NASTY if thorough or kind not in tried else [NASTY[len(tried) % len(NASTY)]]
+                half = NASTY[len(tried) % 2 :: 2]
+                some = NASTY if thorough else half if kind not in tried else [NASTY[len(tried) % len(NASTY)]]
                 tried |= {kind, (operation.path, parameter.name)}
                 for value in some:
                     if backend == "sqlite" and isinstance(value, str) and not thorough:
