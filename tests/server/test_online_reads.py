@@ -104,7 +104,7 @@ def test_many_who_read_at_once_get_each_their_own_and_a_mistake_is_told_to_whoev
                     "views": ["features:planes@1"],
                 }
                 wrong = client.post("/features/online", json=asked("x"))
-                assert wrong.status_code == 400 and "is a str" in wrong.json()["error"]["message"]
+                assert wrong.status_code == 400 and "is a whole number" in wrong.json()["error"]["message"]
                 assert client.post("/features/online", json=asked()).json()["rows"] == []
 
     with ThreadPoolExecutor(8) as clients:

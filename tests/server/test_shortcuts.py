@@ -210,6 +210,17 @@ def test_a_body_right_behind_its_head_is_answered_by_the_shortcut_and_one_that_t
         assert client.answer() == way + b" b"
 
 
+def test_heads_whose_bodies_come_by_themselves_are_known_again_too(client: Client) -> None:
+    found = []
+    for body in (b"abc", b"def", b"ghi"):
+        whole = request(body)
+        for piece in (whole[:-3], whole[-3:-1], whole[-1:]) if body == b"abc" else (whole[:-3], whole[-3:]):
+            client.socket.sendall(piece)
+            time.sleep(0.02)
+        found.append(client.answer())
+    assert found == [b"long abc", b"short def", b"short ghi"]
+
+
 def test_requests_that_come_together_are_answered_in_their_order(client: Client) -> None:
     for _ in range(2):
         client.ask(b"a")

@@ -20,6 +20,7 @@ HEADERS = 32 * 2**10  # bytes of a request's head
 LATE = 30.0  # seconds from a connection, or from the first byte of a further request on it, to the end of the head
 SOON = 0.1  # seconds that a body may take after its head to be answered by a shortcut
 MOST_BODY = 256 * 2**10  # bytes of a body that are taken in before the last were looked at: as many as one read brings
+MOST_LEARNED = 256 * 2**10  # bytes of a request from whose head something is learned, though it comes in pieces
 MOST_HELD = 64 * 2**10  # bytes of further requests that are taken in before the one at work is answered
 _REFUSED = "HTTP/1.1 {status}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
@@ -37,6 +38,7 @@ class Connection(HttpToolsProtocol):
         self._offering: Offering | None = self.config.app if hasattr(self.config.app, "shortcut") else None  # type: ignore[assignment]
         self._shortcuts: dict[bytes, tuple[int, Shortcut | None]] = {}  # by head, with the length of the body
         self._begun: tuple[bytes, asyncio.TimerHandle] | None = None  # a request of which there is the head
+        self._unlearned: tuple[bytes, Any] | None = None  # one on the long way, to be learned from; and the cycle before it
         self._short: bytes | None = None  # the request that is on its way by a shortcut
         self._at_work = False  # that one is being worked on, and has to be answered before anything else
         self._held = b""  # what came meanwhile
@@ -58,6 +60,11 @@ class Connection(HttpToolsProtocol):
             self._held += data
             if len(self._held) > MOST_HELD:
                 self.flow.pause_reading()
+            return
+        if self._unlearned is not None:
+            (first, before), self._unlearned = self._unlearned, None
+            self._receive(data)
+            self._learn(first + data, before)
             return
         begun = self._begun
         if begun is not None:
@@ -208,16 +215,20 @@ class Connection(HttpToolsProtocol):
         return False
 
     def _learn(self, data: bytes, before: Any) -> None:
-        """Remember the head of the one request that came, if there is a shortcut for those that begin with it."""
+        """Remember the head of the one request that came, if there is a shortcut for those that begin with it.
+
+        Where its body is still to come, which most clients send by itself, that is waited for.
+        """
         end = data.find(HEAD_END) + len(HEAD_END)
         head, cycle, scope = data[:end], self.cycle, dict[str, Any](self.scope)
-        alone = (
-            cycle is not None and cycle is not before and not cycle.more_body and not self._heading and not self.pipeline
-        )
-        if not alone or self._offering is None or head in self._shortcuts or not fit(head, scope):
+        if cycle is None or cycle is before or self._heading or self.pipeline or head in self._shortcuts:
+            return
+        if self._offering is None or not fit(head, scope):
             return
         length = int(dict(scope["headers"])[b"content-length"])
-        if len(data) == end + length:
+        if cycle.more_body and len(data) < end + length <= MOST_LEARNED:
+            self._unlearned = data, before
+        elif not cycle.more_body and len(data) == end + length:
             if len(self._shortcuts) >= MOST_HEADS:
                 self._shortcuts.clear()
             self._shortcuts[head] = length, self._offering.shortcut(scope)
