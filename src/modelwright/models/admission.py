@@ -52,7 +52,7 @@ def attach_scan(tx: Transaction, version: Version, record: ModelRecord, found: S
     elif found.findings:
         verdict, said = Verdict.FAIL, f"{len(found.findings)} findings; the first: {found.findings[0]}"
     elif found.pickles:
-        verdict, said = Verdict.PASS, f"{len(found.pickles)} pickles, which use only names on the list"
+        verdict, said = Verdict.PASS, _on_the_list(len(found.pickles))
     else:
         verdict, said = Verdict.PASS, "nothing in it runs code when it is read"
     evidence.attach(
@@ -70,3 +70,7 @@ def attach_scan(tx: Transaction, version: Version, record: ModelRecord, found: S
         },
         summary=said,
     )
+
+
+def _on_the_list(pickles: int) -> str:
+    return f"{'1 pickle uses' if pickles == 1 else f'{pickles} pickles use'} only names on the list"

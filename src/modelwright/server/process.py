@@ -72,9 +72,8 @@ class Process:
         What a library needs to read a model takes it seconds to import, and nobody but who asks that model waits for it.
         """
         self.log.start()
-        self._loader.start()
         self.home.wakers.append(self.operator.wake)
-        self.operator.start()
+        self._loader.start()
 
     def end(self) -> None:
         """Finish what is under way, seal the ledger, and stop."""
@@ -99,6 +98,7 @@ class Process:
             logger.exception("what is live could not be loaded; the operator tries again")
         finally:
             self._loaded.set()
+            self.operator.start()  # and not before: it would take the processor from those who wait for a model
 
     def troubles(self) -> dict[str, str]:
         """The parts that do not answer, by name; empty when the server is ready."""
