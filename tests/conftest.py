@@ -86,9 +86,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The long ones first, so that no worker is left alone with one at the end; and only what was asked for."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
-    left_out = {item for item in items if _left_out(item)}
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=[item for item in items if _left_out(item)])
+    items[:] = [item for item in items if not _left_out(item)]
 
 
 def _left_out(item: pytest.Item) -> bool:

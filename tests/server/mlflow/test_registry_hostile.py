@@ -83,10 +83,10 @@ def test_no_endpoint_is_left_out(served: Any) -> None:
 def test_no_payload_breaks_a_parameter(
     target: Target, method: str, path: str, fields: dict[str, Any], name: str, thorough: bool
 ) -> None:
-    """Each parameter is given a sixth of the list, each another sixth: any payload is tried on about ten of them."""
+    """Each parameter is given a twelfth of the list, each another one: any payload is tried on about five of them."""
     payloads = FREE if name in ("description", "value") else EVERYTHING  # each of those is a write
     if not thorough:
-        payloads = payloads[PARAMETERS.index((method, path, fields, name)) % 6 :: 6]
+        payloads = payloads[PARAMETERS.index((method, path, fields, name)) % 12 :: 12]
     answers = target.send([(method, path, fields | {name: payload}) for payload in payloads])
     for payload, answer in zip(payloads, answers, strict=True):
         check(answer, payload)
