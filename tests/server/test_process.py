@@ -140,13 +140,16 @@ def test_a_stop_finishes_what_is_under_way_seals_the_ledger_and_converts_the_log
     upload.putrequest("POST", "/api/v1/objects")
     upload.putheader("Content-Type", "application/octet-stream")
     upload.putheader("Content-Length", "2000000")
+    upload.putheader("Expect", "100-continue")
     upload.endheaders()
+    assert upload.sock.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"  # it is under way
     upload.send(b"x" * 1_000_000)
-    time.sleep(0.3)
     server.process.send_signal(signal.SIGTERM)
-    time.sleep(0.5)
-    with pytest.raises(OSError):
-        socket.create_connection((parts.hostname or "", parts.port or 0), timeout=2).close()
+    until = time.monotonic() + 15
+    with pytest.raises(OSError):  # nobody else comes in
+        while time.monotonic() < until:
+            socket.create_connection((parts.hostname or "", parts.port or 0), timeout=2).close()
+            time.sleep(0.05)
     upload.send(b"x" * 1_000_000)
     assert upload.getresponse().status == 201
     assert server.process.wait(30) in (0, -signal.SIGTERM)
