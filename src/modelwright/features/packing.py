@@ -197,18 +197,24 @@ def newest(
         if packed is None:
             made.append(None)
             continue
-        layout = _layouts.get(packed[:head_bytes]) or layout_of(packed[:head_bytes])
-        if layout.single is None or not layout.floats:
-            made.append(_newest(layout, packed, at, lifetime))
-            continue
-        found = layout.single(packed)  # most often: a single row of floats
-        if found[0] > at or (lifetime is not None and at - found[1] >= lifetime):
-            made.append(None)
-            continue
-        values = list(found[layout.first :])
-        total = sum(values)  # not a number where one of them is none, and seldom else
-        made.append([None if each != each else each for each in values] if total != total else values)
+        found = single(packed, head_bytes, at, lifetime)  # most often
+        if found is None:
+            found = _newest(_layouts.get(packed[:head_bytes]) or layout_of(packed[:head_bytes]), packed, at, lifetime)
+        made.append(found)
     return made
+
+
+def single(packed: bytes, head_bytes: int, at: int, lifetime: int | None) -> list[Any] | None:
+    """`newest` of a row that is the only one of its entity, of floats, and holds; None where it is anything else."""
+    layout = _layouts.get(packed[:head_bytes])
+    if layout is None or layout.single is None or not layout.floats:
+        return None
+    found = layout.single(packed)
+    if found[0] > at or (lifetime is not None and at - found[1] >= lifetime):
+        return None
+    values = list(found[layout.first :])
+    total = sum(values)  # not a number where one of them is none, and seldom else
+    return [None if each != each else each for each in values] if total != total else values
 
 
 def _alike(rows: Sequence[bytes], head_bytes: int, at: int, lifetime: int | None) -> list[list[Any] | None] | None:

@@ -14,7 +14,7 @@ from typing import Any, cast
 from modelwright.core.clock import isoformat
 from modelwright.core.signature import DataType
 from modelwright.features.durations import from_epoch
-from modelwright.features.packing import NOTHING, Timeline, head_size, newest, pack, unpack
+from modelwright.features.packing import NOTHING, Timeline, head_size, newest, pack, single, unpack
 from modelwright.features.records import Aggregation, Feature, FeatureColumn, FeatureView, Value
 
 
@@ -33,6 +33,15 @@ class Reading:
         place = {sql: i for i, sql in enumerate(view.inputs)}
         self._windows = [(each, place.get(each.sql), each.span) for each in view.features] if self.windowed else []
         self._head = head_size(len(view.inputs))
+        self._bare = not self.windowed and not self._moments  # what is packed is what is told
+
+    def newest(self, row: bytes | None, at: int) -> list[Any]:
+        """The same as `packed` of one row."""
+        if row is not None and self._bare:
+            found = single(row, self._head, at, self.lifetime)
+            if found is not None:
+                return found
+        return self.packed([row], [at])[0]
 
     def packed(self, rows: Sequence[bytes | None], times: Sequence[int]) -> list[list[Any]]:
         """The same as `values` from packed rows, or none, each at its time; of the newest row, nothing else is unpacked."""

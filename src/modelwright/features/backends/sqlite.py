@@ -108,16 +108,21 @@ class SqliteStore:
     def read(self, asked: Sequence[Asked]) -> Sequence[Found]:
         """See `ports.OnlineStore`."""
         connection, local = self._connection(), self._local
-        views = [view for view, _ in asked]
-        if local.before is not None and local.before[0] == views:  # as most often, the same objects: nothing is looked up
-            known = local.before[1]
+        views, before = [each.view for each in asked], local.before
+        if before is not None and before[0] == views:  # as most often, the same objects: nothing is looked up
+            known = before[1]
+            keys = asked[0].keys if asked else ()
+            if len(keys) == 1 and len(asked) <= MOST_TOGETHER and _alike(asked):  # the shortest way
+                version, *packed = connection.execute(_of_one(len(asked)), (*before[2], keys[0])).fetchone()
+                if version == local.version:
+                    return [Found(state, [each] if state else []) for (_, state), each in zip(known, packed, strict=True)]
         else:
             held = local.states
             known = [held[view] for view in views if view in held]
         if len(known) == len(asked):
             seen, columns = self._columns(connection, known, asked)
             if seen == {local.version}:  # nobody wrote since: all of it is of one snapshot, and the states are
-                local.before = views, known
+                local.before = views, known, [number for number, _ in known]
                 return _found(known, columns)
         connection.execute("BEGIN")
         try:
@@ -129,7 +134,7 @@ class SqliteStore:
 
     def _columns(self, connection: sqlite3.Connection, known: Sequence[_Known], asked: Sequence[Asked]) -> _Seen:
         """The packed rows of each view, in as few statements as may be, and the versions that these saw."""
-        if 1 < len(asked) <= MOST_TOGETHER and all(each.keys is asked[0].keys for each in asked):
+        if 1 < len(asked) <= MOST_TOGETHER and _alike(asked):
             return self._rows(connection, [number for number, _ in known], asked[0].keys)
         seen, columns = set[int](), list[Sequence[bytes | None]]()
         for each, (number, _) in zip(asked, known, strict=True):
@@ -247,7 +252,7 @@ class SqliteStore:
         if found is None:
             found = self._local.connection = self._connect()
             self._local.states, self._local.version = dict[Ref, _Known](), None
-            self._local.before = None  # the views of the read before this one, and what was known of them
+            self._local.before = None  # the views of the read before this one, what was known of them, and their numbers
         return found
 
     def _connect(self) -> sqlite3.Connection:
@@ -257,6 +262,15 @@ class SqliteStore:
         connection.executescript(_SCHEMA)
         self._open.append(connection)
         return connection  # type: ignore[no-any-return]
+
+
+def _alike(asked: Sequence[Asked]) -> bool:
+    """Whether all views are asked for the very same keys."""
+    first = asked[0].keys
+    for each in asked:  # noqa: SIM110 - a generator takes as long as what it spares
+        if each.keys is not first:
+            return False
+    return True
 
 
 def _found(known: Sequence[_Known], columns: _Columns) -> list[Found]:
