@@ -167,7 +167,7 @@ def test_the_ledger_is_sealed_proved_exported_and_verified_from_either_side(stor
 
     sealed = story.record.checkpoint()
     story.record.tag(MODEL, "a", "b")
-    assert story.record.checkpoints() == [sealed]
+    assert sealed in story.record.checkpoints()  # the operator of a server may have signed one before
     proof = story.record.proof(0)
     leaf, path = verify.leaf_hash(proof.event.encode()), [bytes.fromhex(step) for step in proof.path]
     assert verify.root_from_inclusion(leaf, 0, proof.size, path).hex() == sealed.root
