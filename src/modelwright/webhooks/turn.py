@@ -70,10 +70,12 @@ class WebhookTurn:
         return []
 
     def end(self) -> None:
-        """Wait for the attempts that are under way; what was not begun is begun by the next process."""
+        """Wait for the attempts that are under way; what was not begun is begun by the next process, or the next turn."""
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
+            with self._lock:
+                self._under_way.clear()  # of what was cancelled
 
     def _workers(self) -> ThreadPoolExecutor:
         if self._pool is None:
