@@ -20,9 +20,8 @@ EXIT_CODES = """Exit codes: 0 done; 1 failed; 2 bad input; 3 not found; 4 confli
 
 def main() -> NoReturn:
     """Run the command line; never returns."""
-    os.environ.setdefault(
-        "ARROW_DEFAULT_MEMORY_POOL", "system"
-    )  # Arrow's own gives memory back, to be cleared anew each time
+    # Arrow's own allocator gives back what is free at once, and the kernel clears it anew each time.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     gc.set_threshold(_COLLECTED_AFTER, *gc.get_threshold()[1:])  # what is imported stays, however often one looks
     if sys.argv[1:2] == ["data"] and sys.argv[2:3] in (["add"], ["checkout"]):
         from modelwright.cli.quick import begin

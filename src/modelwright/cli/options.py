@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -86,3 +87,15 @@ def confirm(question: str, *, yes: bool) -> None:
     if not sys.stdin.isatty():
         raise Invalid(f"{question} Nobody is here to be asked.", mend="Say --yes if you are sure.")
     typer.confirm(question, abort=True, err=True)
+
+
+def project_folder(rooms: Workspace) -> Path:
+    """The project's folder: the workspace's own, or with a server the one around the working directory."""
+    from modelwright.core.config import find_project
+
+    if rooms.home is not None:
+        return rooms.home.project
+    found = find_project(Path.cwd())
+    if found is None:
+        raise Invalid("There is no project here.", mend="Go to its folder, or name the file.")
+    return found

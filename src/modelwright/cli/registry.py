@@ -52,7 +52,7 @@ SECTIONS: Final[dict[str, dict[str, Command]]] = {
     },
     "Data and training": {
         "data": Command("data", "write", "Add, check, merge, push, pull versions of data."),
-        "features": Command("data", "write", "Apply feature views, put them online, read, push, find."),
+        "features": Command("features", "write", "Apply feature views, put them online, read, push, find."),
         "run": Command("run", "train", "Run a pipeline; finished steps are not run again."),
         "evaluate": Command("judge", "evaluate", "Judge a version of a model on a version of a dataset."),
         "reproduce": Command("track", "evaluate", "Run a past run again as it was, and compare."),

@@ -80,14 +80,7 @@ def shape(version: DatasetVersion, files: Rows, rows: Any) -> Any:
                 columns[field.name] = _cast(rows[field.name], field.type).combine_chunks()
             else:
                 columns[field.name] = _column([row.get(field.name) for row in rows], field.type)
-        except (
-            pa.ArrowInvalid,
-            pa.ArrowTypeError,
-            pa.ArrowNotImplementedError,
-            ValueError,
-            OverflowError,
-            Invalid,
-        ) as error:
+        except (pa.ArrowException, ValueError, OverflowError, Invalid) as error:
             said = error.message if isinstance(error, Invalid) else first_line(error)
             raise Invalid(f"The rows do not fit {version.ref}: {field.name!r} is {field.type}, and {said}") from None
     return pa.table(columns, schema)
