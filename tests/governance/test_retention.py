@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -416,3 +418,50 @@ def test_it_works_through_every_door(workspace: Workspace) -> None:
     assert [each.id for each in workspace.retention.proofs(ref=experiment).items] == [done[0].id]
     assert [check.holds for check in workspace.retention.verify()] == [True]
     assert RetentionSettings().every == 3600
+
+
+def test_of_rows_that_went_no_byte_is_left_in_database_or_log(replayed: Workspace) -> None:
+    """What SQLite frees it overwrites, and its write-ahead log goes before anything is proved."""
+    secret, at = "canary.bird@nest.example", pa.array([START - timedelta(days=1)], pa.timestamp("us", "UTC"))
+    replayed.datasets.add("crm/people", pa.table({"id": ["7"], "plan": [secret], "at": at}))
+    view(replayed, "one")
+    replayed.pushes.push("dataset:crm/people", pa.table({"id": ["8"], "plan": [secret * 300], "at": at}), id="p1")
+    experiment, nanoseconds = replayed.experiments.create("support").ref, int(START.timestamp() * 1e9)
+    said = {"mlflow.spanInputs": f'"{secret * 300}"', "session.id": secret}
+    span = Span(trace=f"{1:032x}", id=f"{1:016x}", parent=None, name="answer", start=nanoseconds, end=nanoseconds + 5,
+                attributes=said)  # fmt: skip
+    replayed.traces.log(experiment, [SpanBatch(spans=[span])])
+    assert replayed.home is not None
+    folder = replayed.home.folder
+
+    def left() -> set[str]:
+        return {path.name for path in folder.rglob("*.db*") if secret.encode() in path.read_bytes()}
+
+    assert left()
+    pass_days(replayed, 40)
+    declare(replayed, "features:*", "pushes:crm", "traces:support")
+    done = replayed.retention.carry_out()
+    assert {each.covers for each in done} == {Covers.FEATURES, Covers.PUSHES, Covers.TRACES}
+    assert all(each.finished_at for each in done) and all(each.holds for each in replayed.retention.verify())
+    assert left() == set()
+
+
+def test_while_somebody_reads_what_went_from_the_log_nothing_is_proved(replayed: Workspace) -> None:
+    at = pa.array([START - timedelta(days=1)], pa.timestamp("us", "UTC"))
+    replayed.datasets.add("crm/people", pa.table({"id": ["7"], "plan": ["a"], "at": at}))
+    replayed.pushes.push("dataset:crm/people", pa.table({"id": ["8"], "plan": ["b"], "at": at}), id="p1")
+    pass_days(replayed, 40)
+    declare(replayed, "pushes:crm")
+    assert replayed.home is not None
+    (database,) = [path for path in replayed.home.folder.rglob("*.db") if b"retention_" in path.read_bytes()]
+    with closing(sqlite3.connect(database, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM ledger_events").fetchone()
+        (waiting,) = replayed.retention.carry_out()
+        assert waiting.finished_at is None
+        (check,) = replayed.retention.verify()
+        assert not check.holds and "write-ahead log" in check.findings[0]
+        reader.execute("COMMIT")
+    replayed.retention.carry_out()  # the log is emptied behind it
+    (done,) = replayed.retention.carry_out()
+    assert done.id == waiting.id and done.finished_at and replayed.retention.verify()[0].holds

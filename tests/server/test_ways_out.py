@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 from msgspec.structs import replace
 
-from modelwright.core.errors import ModelwrightError
+from modelwright.core.errors import Denied, ModelwrightError
 from modelwright.core.operations import Operation, Room, operations_of
 from modelwright.core.refs import Ref
 from modelwright.core.wire import decode
@@ -269,3 +269,21 @@ def test_reads_about_people_lie_sealed_in_the_log_and_are_replayed_all_the_same(
     assert CANARY.encode() not in logged and b'"id"' not in logged
     reads = locked.here.features.logged(Ref.parse("features:mails@1"))
     assert reads and reads[0].values == [CANARY]
+
+
+def test_who_may_erase_prunes_what_they_may_not_read_in_clear(locked: Locked) -> None:
+    here = locked.here
+    for seed in range(3):
+        here.datasets.add(
+            "people", pa.table({"id": [1, 2], "email": [f"ada{seed}@a.example", f"bob{seed}@b.example"]}), key="id"
+        )
+    here.access.define_role("eraser", ["read", "erase"])
+    dan = locked.workspace(locked.token("dan", ("eraser", "*")))
+    with pytest.raises(Denied):
+        dan.caller.blobs.read(here.datasets.show(Ref.parse("dataset:people@1")).profile or "")
+    plan = dan.datasets.prune("dataset:people", last=1, plan=True)
+    assert plan.size > 0 and len(plan.objects) > 4
+    done = dan.datasets.prune("dataset:people", last=1)
+    assert ([each.ref.version for each in done.gone], done.size) == ([2, 1], plan.size)
+    assert dan.storage.remove(done.objects, grace=0).size == done.size
+    assert here.datasets.read("dataset:people@3").num_rows == 2

@@ -7,7 +7,18 @@ from collections.abc import Iterable
 from modelwright.core.blobs import Blobs
 from modelwright.core.wire import decode
 from modelwright.datasets.manifest import packs_of, read_manifest
-from modelwright.datasets.records import DatasetVersion, Profile
+from modelwright.datasets.records import DatasetVersion, Holding, Profile
+
+
+def holdings(blobs: Blobs, versions: Iterable[DatasetVersion]) -> list[Holding]:
+    """What each of some versions names, with sizes; an object that several name is looked at once."""
+    sizes, found = dict[str, int](), []
+    for version in versions:
+        objects = objects_of(blobs, [version])
+        for digest in objects - sizes.keys():
+            sizes[digest] = blobs.size(digest) if blobs.exists(digest) else 0
+        found.append(Holding(ref=version.ref, objects={digest: sizes[digest] for digest in sorted(objects)}))
+    return found
 
 
 def objects_of(blobs: Blobs, versions: Iterable[DatasetVersion]) -> set[str]:

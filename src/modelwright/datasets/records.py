@@ -446,6 +446,13 @@ class Keeping(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int = 0
 
 
+class Holding(msgspec.Struct, frozen=True, kw_only=True):
+    """The objects that a version names, and how many bytes each has; none where it is not stored (any more)."""
+
+    ref: Ref
+    objects: dict[str, int]
+
+
 class Pruned(msgspec.Struct, frozen=True, kw_only=True):
     """Which versions went, or with a plan would go, and the objects that none of the others of the dataset needs."""
 

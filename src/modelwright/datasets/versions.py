@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from msgspec.structs import replace
 
 from modelwright.core.errors import Conflict, Invalid
 from modelwright.core.operations import Caller, Room, operation
-from modelwright.core.paging import Filter, Page
+from modelwright.core.paging import Filter, Page, every
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import decode
 from modelwright.datasets.admission import check_consistent, check_stored
@@ -20,7 +21,15 @@ from modelwright.datasets.privacy import DEFAULT_PURPOSE, Permit, Privacy
 from modelwright.datasets.privacy.purposes import reasons_against
 from modelwright.datasets.privacy.queries import inherited, permit_for, permitted, protect_version, shown
 from modelwright.datasets.privacy.service import refuse_withheld
-from modelwright.datasets.records import CheckBasis, CheckReport, CheckResult, DatasetRecord, DatasetVersion, Keeping
+from modelwright.datasets.records import (
+    CheckBasis,
+    CheckReport,
+    CheckResult,
+    DatasetRecord,
+    DatasetVersion,
+    Holding,
+    Keeping,
+)
 from modelwright.store import Evidence, State, Transaction, catalog, evidence
 
 if TYPE_CHECKING:
@@ -139,6 +148,13 @@ class Versions(Room):
         from modelwright.datasets.queries import keeping
 
         return keeping(tx, ref, last)
+
+    @operation("read")
+    def holdings(self, tx: Transaction, ref: Ref) -> Sequence[Holding]:
+        """The objects that each version of a dataset names, newest first: by their digests, with the bytes of each."""
+        from modelwright.datasets.pruning import holdings
+
+        return holdings(self.blobs, map(DatasetVersion.of, every(partial(catalog.list_versions, tx, ref.whole))))
 
     @operation("validate", event="datasets.version.checked")
     def attach(self, tx: Transaction, ref: Ref, *, report: str, reason: str = "") -> Evidence:

@@ -25,6 +25,24 @@ MOST: Final = 4000  # after which SQLite does so by itself in a commit
 FIRST: Final = 50  # commits before the first time, when it is not known how many pages one has
 BETWEEN: Final = (8, 1000)  # commits from one time to the next, at least and at most
 
+PATIENCE: Final = 1000  # milliseconds; writers wait as long for whoever reads from the log
+
+
+def emptied(path: str) -> bool:
+    """Bring the whole log into the database and cut it to nothing, with what it holds of rows that were deleted since.
+
+    False if somebody reads from it for longer than a second, or writes: then it is as it was.
+    """
+    try:
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=PATIENCE / 1000)) as connection:
+            for pragma in ("synchronous=FULL", "secure_delete=ON"):
+                connection.execute(f"PRAGMA {pragma}")
+            (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.Error as error:
+        logger.warning("The write-ahead log of %s could not be emptied: %s", path, error)
+        return False
+    return not busy
+
 
 class Checkpoints:
     """Of one database; `committed` is called by the one who writes, everything else by anybody."""

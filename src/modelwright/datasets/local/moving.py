@@ -181,12 +181,12 @@ class Moving(Content):
         which looks whether anything else does. With `plan` nothing is deleted. A version that comes to be kept while this
         goes on stays, and that is its reason.
         """
-        from modelwright.datasets.pruning import objects_of
-
         if last < 1:
             raise Invalid(f"At least one version is kept, not {last}.")
-        found = self.keeping(as_ref(ref).whole, last=last)
-        held = {each.ref: objects_of(self.blobs, [each]) for each in self.history(ref)}
+        whole = as_ref(ref).whole
+        found = self.keeping(whole, last=last)
+        sizes = {each.ref: each.objects for each in self.holdings(whole)}
+        held = {each: set(objects) for each, objects in sizes.items()}
         gone, kept = [each for each in found if not each.reasons], [each for each in found if each.reasons]
         for each in [] if plan else tuple(gone):
             try:
@@ -199,7 +199,8 @@ class Moving(Content):
         going = {each.ref for each in gone}
         free = set[str]().union(*(digests for each, digests in held.items() if each in going))
         free -= set[str]().union(*(digests for each, digests in held.items() if each not in going))
-        size = sum(self.blobs.size(digest) for digest in free if self.blobs.exists(digest))
+        known = {digest: size for objects in sizes.values() for digest, size in objects.items()}
+        size = sum(known[digest] for digest in free)
         return Pruned(gone=gone, kept=kept, objects=sorted(free), size=size, planned=plan)
 
     def _depot(self, place: str | Path) -> Depot:

@@ -189,6 +189,7 @@ class SqliteStore:
             connection.execute("DELETE FROM views WHERE view = ?", (str(view),))
             connection.execute(_CHANGED)
             self._forget(connection, view, but=-1)
+        self._connection().execute("PRAGMA wal_checkpoint(TRUNCATE)")  # where nobody reads; else it goes with what comes
 
     def close(self) -> None:
         """See `ports.OnlineStore`."""
@@ -257,7 +258,13 @@ class SqliteStore:
 
     def _connect(self) -> sqlite3.Connection:
         connection: Any = sqlite3.connect(self._path, isolation_level=None, timeout=30, check_same_thread=False)
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000", "mmap_size=1073741824"):
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "busy_timeout=30000",
+            "mmap_size=1073741824",
+            "secure_delete=ON",
+        ):
             connection.execute(f"PRAGMA {pragma}")
         connection.executescript(_SCHEMA)
         self._open.append(connection)

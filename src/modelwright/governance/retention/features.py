@@ -16,7 +16,13 @@ from modelwright.governance.retention.records import Covers, Due, Finished, Mark
 from modelwright.store import Transaction
 from modelwright.store.scopes import lies_under
 
-PAGES = "freed pages of the database, until it writes over them; backups"
+DEAD_ROWS = "dead rows and the log of PostgreSQL, until it vacuums and archives"
+ONLINE = "what the online store's server has not written over yet (dead rows, snapshots, its log)"
+
+
+def dead_rows(tx: Transaction) -> list[str]:
+    """What a deletion leaves in the database itself: nothing in SQLite, which overwrites it with zeros."""
+    return [] if tx.database.is_sqlite else [DEAD_ROWS]
 
 
 class OnlineKeeper:
@@ -59,7 +65,8 @@ class OnlineKeeper:
         state = self._state(due.ref)
         pieces = {} if state is None else {state.generation: digest_value(to_plain(state))}
         rows = 0 if state is None else state.rows
-        return Marked(pieces=pieces, count=rows, unreached=[f"predictions that were made of it; {PAGES}"])
+        unreached = ["predictions that were made of it; backups", *([] if self._store.near else [ONLINE])]
+        return Marked(pieces=pieces, count=rows, unreached=unreached)
 
     def finish(self, tx: Transaction, due: tuple[str, str], marked: Marked) -> Finished:
         """See `ports.Keeper`. What was published meanwhile is another generation, and stays."""
@@ -114,7 +121,8 @@ class PushKeeper:
         forget_pushes(tx, due.ref, [number for _, number, *_ in found])
         size = sum(len(data) for *_, data in found)
         count = sum(rows for *_, rows, _ in found)
-        return Marked(pieces=pieces, count=count, size=size, unreached=[f"rows that stand online of it; {PAGES}"])
+        unreached = ["rows that stand online of it; backups", *dead_rows(tx)]
+        return Marked(pieces=pieces, count=count, size=size, unreached=unreached)
 
     def finish(self, tx: Transaction, due: tuple[str, str], marked: Marked) -> Finished:
         """See `ports.Keeper`. They went with the transaction that marked them."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from modelwright.core.refs import Kind, Ref
 from modelwright.experiments import drop_files, files_of, overdue_files
-from modelwright.governance.retention.features import PAGES
+from modelwright.governance.retention.features import dead_rows
 from modelwright.governance.retention.objects import Shelf
 from modelwright.governance.retention.records import Covers, Due, Finished, Marked, RetentionClass
 from modelwright.store import Transaction
@@ -50,7 +50,7 @@ class TraceKeeper:
         pieces = body_digests(tx, ids)
         drop_bodies(tx, ids, deletion)
         size = sum(size for *_, size in traces)
-        unreached = [f"judgements of them, which stay; what was exported; {PAGES}"]
+        unreached = ["judgements of them, which stay; what was exported; backups", *dead_rows(tx)]
         return Marked(pieces=pieces, count=len(pieces), size=size, unreached=unreached)
 
     def finish(self, tx: Transaction, due: tuple[str, str], marked: Marked) -> Finished:

@@ -39,6 +39,7 @@ from modelwright.store import Evidence, Hold, Transaction, Verdict, catalog, evi
 from modelwright.store.scopes import lies_under
 
 MOST = 1000  # things in one plan
+_IN_DATABASE = frozenset({Covers.PUSHES, Covers.TRACES})  # what lies in rows of its own there
 
 
 class Places(NamedTuple):
@@ -69,6 +70,7 @@ class Retention(Room):
         self.settings = settings
         self._datasets = datasets
         self._places = places
+        self._scrubbed: set[str] = set()  # deletions since which the database's log was emptied
         self._named: dict[str, list[str]] = {}  # the digests in objects: they do not change, and each is read once
 
     # Classes
@@ -225,6 +227,7 @@ class Retention(Room):
             reason=reason or f"kept {found.keep} under {retention}, due since {due.due.date().isoformat()}",
         )
         queries.begin(tx, identity, due, marked)
+        self._scrub(tx, identity)
         return self._found(tx, identity)[0]
 
     @operation("audit.read", on="")
@@ -249,6 +252,9 @@ class Retention(Room):
             tx.unchanged()
             return known
         done = self._keepers()[known.covers].finish(tx, (str(known.ref), known.part), marked)
+        if known.covers in _IN_DATABASE and tx.database.is_sqlite and deletion not in self._scrubbed and not done.waits:
+            self._scrub(tx, deletion)
+            done = replace(done, waits="somebody reads from the database's write-ahead log, which holds it still")
         gone = sorted({*before.gone, *done.gone})
         done = replace(done, gone=gone, size=before.size + done.size)
         if done.waits:
@@ -257,6 +263,7 @@ class Retention(Room):
             return self._found(tx, deletion)[0]
         tx.note(resource=known.ref, after=checking.proof_of(known, marked, done))
         queries.finish(tx, deletion, done)
+        tx.committed.append(lambda: self._scrubbed.discard(deletion))
         return self._found(tx, deletion)[0]
 
     def carry_out(self, *, reason: str = "") -> Sequence[Deletion]:
@@ -326,6 +333,15 @@ class Retention(Room):
     def _shelf(self) -> Shelf:
         cache = None if self._places is None else self._places.cache
         return Shelf(self.blobs, cache, self.settings.grace, self._named)
+
+    def _scrub(self, tx: Transaction, deletion: str) -> None:
+        """Once this is committed, see that the database's log holds nothing of it either: before that nothing is proved."""
+
+        def scrub() -> None:
+            if tx.database.scrub():
+                self._scrubbed.add(deletion)
+
+        tx.committed.append(scrub)
 
     def _found(self, tx: Transaction, identity: str) -> tuple[Deletion, Marked, Finished]:
         found = queries.find(tx, identity)
