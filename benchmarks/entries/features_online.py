@@ -61,9 +61,12 @@ def _in_process(setting: Setting, place: str, address: str, table: Path, entitie
         yield from _put(workspace, peer, place, entities)
         reader = workspace.features.reader(REFS)
         if peer is not None:
-            assert _equal(reader.rows([{"entity": 7}])[0], peer.ask("read", keys=[[7]])["rows"])
+            assert _equal(reader.columns([{"entity": 7}]), peer.ask("read", keys=[[7]])["rows"])
 
-        def own(keys: Keys) -> dict[str, Any]:
+        def own(keys: Keys) -> dict[str, Any]:  # in the form of Feast's answer
+            return _each(lambda some: reader.columns([{"entity": each} for each in some]), keys)
+
+        def by_entity(keys: Keys) -> dict[str, Any]:
             return _each(lambda some: reader.rows([{"entity": each} for each in some]), keys)
 
         for number, times in BARS[place].items():
@@ -81,6 +84,13 @@ def _in_process(setting: Setting, place: str, address: str, table: Path, entitie
                     runs=5,
                     bar=bar if peer is not None else None,
                 )
+        yield Case(
+            label=f"{place}, in process, {_entities(100)}: by entity, not by feature",
+            unit=MILLISECONDS,
+            run=_told(by_entity, "each"),
+            before=lambda: [random.sample(range(entities), 100) for _ in range(setting.size(40, 10))],
+            runs=5,
+        )
         if not address:
             yield _pushing(setting, workspace, table, entities)
 
@@ -195,8 +205,8 @@ def _told(read: Callable[[Keys], dict[str, Any]], what: str) -> Callable[[Any], 
     return run
 
 
-def _equal(own: Mapping[str, Any], given: Mapping[str, Sequence[Any]]) -> bool:
-    return all(own[name] == given[name][0] for name in NAMES)
+def _equal(own: Mapping[str, Sequence[Any]], given: Mapping[str, Sequence[Any]]) -> bool:
+    return all(own[name] == given[name] for name in NAMES)
 
 
 def _write(path: Path, entities: int) -> None:

@@ -16,7 +16,7 @@ from modelwright.core.refs import Ref
 from modelwright.core.wire import to_plain
 from modelwright.evaluation import Plan
 from modelwright.features import FeatureView
-from modelwright.features.counts import ReadCounts
+from modelwright.features.counts import ReadCounts, Tally
 from modelwright.features.records import Order
 from modelwright.store.records import Verdict
 from modelwright.workspace import Workspace
@@ -165,8 +165,9 @@ def test_reads_are_counted_by_day_and_by_all_who_read(tmp_path: Path) -> None:
     one, other = (ReadCounts(tmp_path, 7, lambda: clock[0]) for _ in range(2))
 
     def read(counts: ReadCounts) -> None:
+        tally = Tally([view])
         for _ in range(500):
-            counts.add(view, 2)
+            counts.add(tally, 2)
 
     together = [threading.Thread(target=read, args=(each,)) for each in (one, one, other)]
     for each in together:
@@ -176,11 +177,11 @@ def test_reads_are_counted_by_day_and_by_all_who_read(tmp_path: Path) -> None:
     other.flush()
     assert one.per_day() == {view: 3000}
     clock[0] += timedelta(days=2)
-    one.add(view, 600)
+    one.add(Tally([view]), 600)
     assert one.per_day()[view] == pytest.approx(3600 / 3)
     (tmp_path / "2026-03-03.jsonl").open("ab").write(b'{"view":"feat')  # whoever wrote it was killed
     assert other.per_day()[view] == pytest.approx(3600 / 3)
     clock[0] += timedelta(days=9)
-    other.add(view, 1)
+    other.add(Tally([view]), 1)
     assert other.per_day() == {view: 1}
     assert [path.stem for path in tmp_path.iterdir()] == ["2026-03-12"]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelwright.features.materialise import timelines
-from modelwright.features.packing import MANY, Timeline, check, head_size, newest, pack, unpack
+from modelwright.features.packing import MANY, Plain, Timeline, check, head_size, newest, pack, side_by_side, unpack
 from modelwright.features.records import FeatureView, expression
 
 LEAST = -(1 << 63)
@@ -67,6 +67,36 @@ def test_many_rows_at_once_are_read_as_each_by_itself(rows: list[bytes | None], 
     found = newest(rows, head_bytes, [at] * len(rows), lifetime)
     assert found == alone
     assert [[type(value) for value in each or ()] for each in found] == [[type(v) for v in each or ()] for each in alone]
+
+
+@given(st.data(), st.lists(st.tuples(st.integers(-25, 25), st.none() | st.integers(1, 40)), min_size=1, max_size=3))
+def test_views_side_by_side_are_read_as_each_by_itself(data: Any, views: list[tuple[int, int | None]]) -> None:
+    columns, plain, alone = [], [], []
+    for at, lifetime in views:
+        rows = data.draw(singles())
+        first = next((each for each in rows if each is not None), b"\0" * 8)
+        plain.append(Plain(head_size(int.from_bytes(first[6:8], "little")), lifetime))
+        columns.append(rows)
+        alone.append(newest(rows, plain[-1].head_bytes, [at] * len(rows), lifetime))
+    found = side_by_side(plain, columns, [at for at, _ in views])
+    floats = [{_kinds(each) for each in rows if each is not None} == {(1, b"d")} for rows in columns]
+    heads = [len({each[:8] for each in rows if each is not None}) == 1 for rows in columns]
+    assert (found is not None) == (all(floats) and all(heads))
+    if found is not None:
+        widths = [int.from_bytes(next(each for each in rows if each is not None)[6:8], "little") for rows in columns]
+        rows = [
+            [value for each, width in zip(parts, widths, strict=True) for value in (each or [None] * width)]
+            for parts in zip(*alone, strict=True)
+        ]
+        assert found.rows() == rows
+        assert [found.row(place) for place in range(len(rows))] == rows
+        assert found.columns() == [list(column) for column in zip(*rows, strict=True)]
+
+
+def _kinds(packed: bytes) -> tuple[int, bytes]:
+    """How many rows it holds, and the kinds of its inputs, each once."""
+    inputs = int.from_bytes(packed[6:8], "little")
+    return int.from_bytes(packed[:4], "little"), bytes(sorted(set(packed[8 : 8 + inputs])))
 
 
 @given(held(), st.data())

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -26,6 +26,13 @@ class _Count(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
 
 
+class Tally:
+    """What one reader reads: some views at once."""
+
+    def __init__(self, views: Sequence[Ref]) -> None:
+        self.views = views
+
+
 class ReadCounts:
     """One file of JSON lines a day in UTC, kept for `days`; several processes may write into it."""
 
@@ -34,22 +41,25 @@ class ReadCounts:
         self._days = max(days, KNOWN)
         self._now = now
         self._lock = threading.Lock()
-        self._held: Counter[Ref] = Counter()
+        self._held: dict[Tally, int] = {}
         self._due = time.monotonic() + EVERY
 
-    def add(self, view: Ref, rows: int) -> None:
-        """Count rows of a view; on the hot path."""
+    def add(self, tally: Tally, rows: int) -> None:
+        """Count rows of each of its views; on the hot path."""
         with self._lock:
-            self._held[view] += rows
+            self._held[tally] = self._held.get(tally, 0) + rows
         if time.monotonic() >= self._due:
             self.flush()
 
     def flush(self) -> None:
         """Write what was counted."""
         with self._lock:
-            held, self._held, self._due = self._held, Counter(), time.monotonic() + EVERY
+            held, self._held, self._due = self._held, {}, time.monotonic() + EVERY
         if not held:
             return
+        total = Counter[Ref]()
+        for tally, rows in held.items():
+            total.update(dict.fromkeys(tally.views, rows))
         today = self._now().date()
         path = self._folder / f"{today.isoformat()}.jsonl"
         if not path.exists():
@@ -59,7 +69,7 @@ class ReadCounts:
                 if each.stem < oldest:
                     each.unlink(missing_ok=True)
         with path.open("ab") as file:  # one write: lines of several processes do not mix
-            file.write(b"".join(encode(_Count(view=view, rows=rows)) + b"\n" for view, rows in held.items()))
+            file.write(b"".join(encode(_Count(view=view, rows=rows)) + b"\n" for view, rows in total.items()))
 
     def per_day(self) -> dict[Ref, float]:
         """The mean over the last seven days, or since a view was first read, today counted as a whole day."""

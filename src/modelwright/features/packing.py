@@ -16,7 +16,7 @@ import struct
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
@@ -25,6 +25,7 @@ MISSING: Final = -(1 << 63)
 _MOST = 1 << 63
 _HEAD: Final = struct.Struct("<IBBH")
 _KEPT = 4096  # layouts that are remembered
+Rows = list[list[Any]]
 MANY = 24  # rows that are read all at once where they are alike
 
 pack_others = msgspec.msgpack.Encoder().encode
@@ -65,6 +66,9 @@ class Layout:
         self.single = (
             struct.Struct(f"<{self.begin + 8}x{'q' * self.first}{letters}").unpack_from if self.count == 1 else None
         )
+        self.nothing = b""  # of a single row, one that is seen at no time
+        if self.single is not None:
+            self.nothing = head + struct.pack("<qq", 0, _MOST - 1) + bytes(self.end - self.begin - 16)
 
     def check(self, packed: bytes) -> None:
         """Raise `ValueError` unless the bytes are as long as the head says."""
@@ -215,6 +219,81 @@ def single(packed: bytes, head_bytes: int, at: int, lifetime: int | None) -> lis
     values = list(found[layout.first :])
     total = sum(values)  # not a number where one of them is none, and seldom else
     return [None if each != each else each for each in values] if total != total else values
+
+
+class Plain(NamedTuple):
+    """Of a view whose features are what is packed of it: what `side_by_side` must know."""
+
+    head_bytes: int
+    lifetime: int | None
+
+
+class Wide:
+    """Floats of some entities, a row each, by feature; NaN where one is missing."""
+
+    def __init__(self, values: Any) -> None:
+        import numpy as np
+
+        self._values = values
+        missing = np.isnan(values)
+        self._missing = np.argwhere(missing).tolist() if _some(missing) else []
+
+    def row(self, place: int) -> list[float | None]:
+        """The features of one entity."""
+        return [None if each != each else each for each in self._values[place].tolist()]
+
+    def rows(self) -> Rows:
+        """The features of each entity."""
+        made: Rows = self._values.tolist()
+        for row, column in self._missing:
+            made[row][column] = None
+        return made
+
+    def columns(self) -> Rows:
+        """Each feature of all entities."""
+        made: Rows = self._values.T.tolist()
+        for row, column in self._missing:
+            made[column][row] = None
+        return made
+
+
+def side_by_side(views: Sequence[Plain], columns: Sequence[Sequence[bytes | None]], times: Sequence[int]) -> Wide | None:
+    """The newest values of some views of the same entities, one view's behind the other's; each view has its time.
+
+    None unless every row is the only one of its entity and holds nothing but floats: then it is done all at once.
+    """
+    import numpy as np
+
+    parts, gone = [], []
+    for (head_bytes, lifetime), rows, at in zip(views, columns, times, strict=True):
+        first = next((each for each in rows if each is not None), b"")[:head_bytes]
+        layout = layout_of(first) if first else None
+        if layout is None or not layout.floats or layout.single is None:
+            return None
+        together = b"".join([layout.nothing if each is None else each for each in rows] if None in rows else rows)  # type: ignore[arg-type]
+        if len(together) != layout.end * len(rows):
+            return None
+        numbers = np.frombuffer(together, "<i8").reshape(len(rows), layout.end // 8)
+        place = head_bytes // 8
+        if _some(numbers[:, :place] != numbers[0, :place]):  # where all heads are alike, the rows are as long
+            return None
+        late = numbers[:, place + 1] > at
+        if lifetime is not None:
+            late |= numbers[:, place + 2] <= at - lifetime
+        parts.append(numbers[:, place + 1 + layout.first :].view("<f8"))
+        gone.append(late)
+    values, begin = np.concatenate(parts, axis=1), 0
+    for part, late in zip(parts, gone, strict=True):
+        end = begin + part.shape[1]
+        if _some(late):
+            values[late, begin:end] = np.nan
+        begin = end
+    return Wide(values)
+
+
+def _some(mask: Any) -> bool:
+    """Whether any of a few is true: a tenth of the time of NumPy's own."""
+    return b"\1" in mask.tobytes()
 
 
 def _alike(rows: Sequence[bytes], head_bytes: int, at: int, lifetime: int | None) -> list[list[Any] | None] | None:

@@ -12,6 +12,7 @@ from modelwright.core.refs import Ref
 from modelwright.core.signature import DataType
 from modelwright.features.durations import microseconds, since_epoch
 from modelwright.features.keys import keys_of
+from modelwright.features.packing import MANY, Wide, side_by_side
 from modelwright.features.ports import Asked, Found, OnlineStore
 from modelwright.features.records import OnlineState, Value, ViewRecord
 from modelwright.features.timeline import Reading
@@ -19,8 +20,9 @@ from modelwright.features.timeline import Reading
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from modelwright.features.reads import Noticed
+
 Key = Mapping[str, Any]
-Noticed = Callable[[Ref, OnlineState, Sequence[Key], Sequence[int], Sequence[Sequence[Value]]], None]
 
 
 class OnlineReader:
@@ -50,7 +52,9 @@ class OnlineReader:
         ]
         self._alike = bool(views) and all(same == 0 for same in self._same[1:])
         self._demanded = [bool(record.view.on_demand) for _, record in views]
-        self._plain = not any(self._demanded) and not masks
+        self._stored = not any(self._demanded) and not masks
+        plain = [reading.plain for _, _, reading in self._views]
+        self._plain = [each for each in plain if each is not None] if self._stored and None not in plain else []
         self._now = now
         self._noticed = noticed
         self.views = [ref for ref, _ in views]
@@ -81,6 +85,16 @@ class OnlineReader:
             found.append(named)
         return found
 
+    def columns(
+        self, keys: Sequence[Key], *, now: datetime | Sequence[datetime] | None = None, max_age: str | None = None
+    ) -> dict[str, list[Value]]:
+        """Each feature by name with its values, one for each key: the quickest where there are many."""
+        found = self._read(keys, now, max_age)
+        if isinstance(found, Wide):
+            return dict(zip(self.names, found.columns(), strict=True))
+        columns = zip(*found, strict=True) if found else [()] * len(self.names)
+        return {name: [*column] for name, column in zip(self.names, columns, strict=True)}
+
     def table(
         self, keys: Sequence[Key], *, now: datetime | Sequence[datetime] | None = None, max_age: str | None = None
     ) -> pa.Table:
@@ -89,9 +103,9 @@ class OnlineReader:
 
         from modelwright.features.engine import arrow_type, moments_of
 
-        columns = [*zip(*self.values(keys, now=now, max_age=max_age), strict=True)] or [()] * len(self.names)
+        columns = self.columns(keys, now=now, max_age=max_age).values()
         kinds = [arrow_type(column) for _, record, _ in self._views for column in record.columns]
-        made = [moments_of(each) if pa.types.is_timestamp(kind) else list(each)
+        made = [moments_of(each) if pa.types.is_timestamp(kind) else each
                 for each, kind in zip(columns, kinds, strict=True)]  # fmt: skip
         return pa.table([pa.array(each, kind) for each, kind in zip(made, kinds, strict=True)], names=self.names)
 
@@ -99,6 +113,12 @@ class OnlineReader:
         self, keys: Sequence[Key], *, now: datetime | Sequence[datetime] | None = None, max_age: str | None = None
     ) -> list[list[Value]]:
         """The features of each key in the order of `names`."""
+        found = self._read(keys, now, max_age)
+        return found.rows() if isinstance(found, Wide) else found
+
+    def _read(
+        self, keys: Sequence[Key], now: datetime | Sequence[datetime] | None, max_age: str | None
+    ) -> list[list[Value]] | Wide:
         ticks = _ticks(keys, now)
         present = since_epoch(self._now()) if ticks is None else 0
         if self._alike:
@@ -106,27 +126,45 @@ class OnlineReader:
             asked = [Asked(ref, named) for ref in self.views]
         else:
             asked = [Asked(ref, each) for ref, each in zip(self.views, self._named(keys), strict=True)]
-        if ticks is None and max_age is None and len(keys) == 1 and self._plain:
-            return [self._newest(self._store.read(asked), keys, present)]
+        found = self._store.read(asked)
+        if ticks is None and max_age is None and self._stored:
+            if len(keys) == 1:
+                return [self._newest(found, keys, present)]
+            if len(keys) >= MANY and self._plain:
+                states, times = self._standing(found, present)
+                wide = side_by_side(self._plain, [each.rows for each in found], times)
+                if wide is not None:
+                    if self._noticed is not None:
+                        self._noticed(states, times, keys, wide.row)
+                    return wide
         answers: list[list[Value]] = [[] for _ in keys]
-        for place, found in enumerate(self._store.read(asked)):
-            for answer, row in zip(answers, self._one(place, found, keys, ticks, present, max_age), strict=True):
+        states, times = self._standing(found, present)
+        for place, (each, at) in enumerate(zip(found, times, strict=True)):
+            for answer, row in zip(answers, self._one(place, each, keys, ticks, at, max_age), strict=True):
                 answer += row
+        if ticks is None and self._noticed is not None:
+            self._noticed(states, times, keys, answers.__getitem__)
         return self._hidden(answers) if self._masked else answers
+
+    def _standing(self, found: Sequence[Found], present: int) -> tuple[list[OnlineState], list[int]]:
+        """What stands online of each view, and the present there: who pushed last may be a little ahead."""
+        states, times = [], []
+        for place, (state, _) in enumerate(found):
+            if state is None:
+                raise not_online(self.views[place])
+            since = self._since(place, state)
+            states.append(state)
+            times.append(present if present > since else since)
+        return states, times
 
     def _newest(self, found: Sequence[Found], keys: Sequence[Key], present: int) -> list[Value]:
         """The features of the one key that is read most often: of the present, as they lie there."""
         answer: list[Value] = []
-        for place, (ref, _, reading) in enumerate(self._views):
-            state, rows = found[place]
-            if state is None:
-                raise not_online(ref)
-            since = self._since(place, state)
-            at = present if present > since else since
-            row = reading.newest(rows[0], at)
-            if self._noticed is not None:
-                self._noticed(ref, state, keys, (at,), (row,))
-            answer += row
+        states, times = self._standing(found, present)
+        for (_, _, reading), (_, rows), at in zip(self._views, found, times, strict=True):
+            answer += reading.newest(rows[0], at)
+        if self._noticed is not None:
+            self._noticed(states, times, keys, (answer,).__getitem__)
         return answer
 
     def _since(self, place: int, state: OnlineState) -> int:
@@ -162,20 +200,12 @@ class OnlineReader:
         max_age: str | None,
     ) -> list[list[Value]]:
         ref, record, reading = self._views[place]
-        state = found.state
-        if state is None:
-            raise not_online(ref)
-        since, live = self._since(place, state), ticks is None
-        if ticks is None:  # the clock of whoever pushed last may be a little ahead of ours
-            ticks = [max(present, since)] * len(keys)
+        state = cast("OnlineState", found.state)
+        live, times = ticks is None, [present] * len(keys) if ticks is None else ticks
         if not live or max_age is not None:
-            _check(ref, state, since, ticks, max_age)
-        rows = reading.packed(found.rows, ticks)
-        if self._demanded[place]:
-            rows = _demanded(record, keys, rows)
-        if live and self._noticed is not None:
-            self._noticed(ref, state, keys, ticks, rows)
-        return rows
+            _check(ref, state, self._since(place, state), times, max_age)
+        rows = reading.packed(found.rows, times)
+        return _demanded(record, keys, rows) if self._demanded[place] else rows
 
 
 def not_online(view: Ref) -> Unavailable:

@@ -13,6 +13,7 @@ import threading
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date, datetime, timedelta
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,11 +23,12 @@ from modelwright.core.held import held, is_held
 from modelwright.core.refs import Ref
 from modelwright.core.sealing import seal, unseal
 from modelwright.core.wire import decoder, encode
-from modelwright.features.counts import ReadCounts
+from modelwright.features.counts import ReadCounts, Tally
 from modelwright.features.durations import from_epoch
 from modelwright.features.records import LoggedRead, OnlineState
 
-Noticed = Callable[[Ref, OnlineState, Sequence[Any], Sequence[int], Sequence[Sequence[Any]]], None]
+# the state of each view, the time at which it was read, the keys, and by place of a key the features of all views
+Noticed = Callable[[Sequence[OnlineState], Sequence[int], Sequence[Any], Callable[[int], Sequence[Any]]], None]
 BUFFER = 64 * 1024  # bytes that may be lost with the process
 MOST = 64 * 2**20  # bytes of a day; what is read after that is not logged
 
@@ -65,18 +67,29 @@ class ReadLog:
         self._gap = self._drawn()  # rows until the next that is logged: drawn once for many rows
         self._counts = ReadCounts(folder / "counts", days, now)
 
-    def noticing(self, personal: Collection[Ref]) -> Noticed:
-        """What logs each row of a read by chance, on the hot path; of views about people (by their name) sealed."""
+    def noticing(self, views: Sequence[tuple[Ref, int]], personal: Collection[Ref]) -> Noticed:
+        """What logs the rows of a read by chance, on the hot path; of views about people (by their name) sealed.
+
+        Each view is given with how many features it has.
+        """
         sealed = {each.name for each in personal}
+        tally, many = Tally([view for view, _ in views]), len(views)
+        ends = [*accumulate(width for _, width in views)]
 
         def noticed(
-            view: Ref, state: OnlineState, keys: Sequence[Any], ticks: Sequence[int], rows: Sequence[Sequence[Any]]
+            states: Sequence[OnlineState],
+            times: Sequence[int],
+            keys: Sequence[Any],
+            row_at: Callable[[int], Sequence[Any]],
         ) -> None:
-            place, number = self._gap, len(rows)
-            self._counts.add(view, number)
+            place, number = self._gap, len(keys) * many
+            self._counts.add(tally, len(keys))
             while place < number:
-                key, at, row = keys[place], ticks[place], rows[place]
-                read = LoggedRead(view=view, key=dict(key), at=from_epoch(at), values=list(row), fresh=state.fresh)
+                row, one = divmod(place, many)
+                view, width = views[one]
+                values = list(row_at(row)[ends[one] - width : ends[one]])
+                at, fresh = from_epoch(times[one]), states[one].fresh
+                read = LoggedRead(view=view, key=dict(keys[row]), at=at, values=values, fresh=fresh)
                 self._add(self._sealed(read) if view.name in sealed else encode(read))
                 place += 1 + self._drawn()
             self._gap = place - number  # two threads may draw the same: it is a sample

@@ -314,7 +314,8 @@ class Standing(Views):
         admitted: Admitted,
         purpose: str,
     ) -> OnlineReader:
-        noticed = None if self._log is None else self._log.noticing(admitted.personal)
+        known = [(ref, len(record.view.names)) for ref, record in views]
+        noticed = None if self._log is None else self._log.noticing(known, admitted.personal)
         secret = self._datasets.pseudonym_key(purpose) if admitted.masks else b""
         return OnlineReader(self._online(), views, now, noticed, admitted.masks, secret)
 

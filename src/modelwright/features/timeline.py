@@ -14,7 +14,7 @@ from typing import Any, cast
 from modelwright.core.clock import isoformat
 from modelwright.core.signature import DataType
 from modelwright.features.durations import from_epoch
-from modelwright.features.packing import NOTHING, Timeline, head_size, newest, pack, single, unpack
+from modelwright.features.packing import NOTHING, Plain, Timeline, head_size, newest, pack, single, unpack
 from modelwright.features.records import Aggregation, Feature, FeatureColumn, FeatureView, Value
 
 
@@ -33,11 +33,11 @@ class Reading:
         place = {sql: i for i, sql in enumerate(view.inputs)}
         self._windows = [(each, place.get(each.sql), each.span) for each in view.features] if self.windowed else []
         self._head = head_size(len(view.inputs))
-        self._bare = not self.windowed and not self._moments  # what is packed is what is told
+        self.plain = None if self.windowed or self._moments else Plain(self._head, self.lifetime)
 
     def newest(self, row: bytes | None, at: int) -> list[Any]:
         """The same as `packed` of one row."""
-        if row is not None and self._bare:
+        if row is not None and self.plain is not None:
             found = single(row, self._head, at, self.lifetime)
             if found is not None:
                 return found
