@@ -29,6 +29,14 @@ def test_version_and_an_unknown_command() -> None:
     assert wrong.returncode == 2 and "Did you mean promote" in wrong.stderr and wrong.stdout == ""
 
 
+def test_a_disk_that_is_full_is_told(project: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        told = subprocess.run(
+            [*MW, "list", "run", "-w", project], stdout=full, stderr=subprocess.PIPE, text=True, timeout=120
+        )
+    assert told.returncode == 8 and "The disk is full" in told.stderr and "Traceback" not in told.stderr
+
+
 def test_errors_are_told_on_the_error_stream_with_their_exit_code(project: Path) -> None:
     missing = mw("show", "model:nothing", "-w", project)
     assert missing.returncode == 3 and missing.stdout == "" and "mw list model" in missing.stderr

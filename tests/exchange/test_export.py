@@ -212,6 +212,17 @@ def test_what_no_export_has_made_is_not_written_into(there: str, store: Store, t
     assert (folder / there).read_bytes() == before
 
 
+def test_an_export_that_was_killed_while_its_tables_were_made_goes_on(original: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    (folder / ".mlflow.db.part").write_bytes(b"half a database")
+    (folder / ".mlflow.db.part-journal").write_bytes(b"and what it was about to do")
+
+    open_target(str(folder)).close()
+
+    assert [each.name for each in folder.iterdir()] == ["mlflow.db"]
+
+
 def test_where_nothing_can_be_exported_to_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(Invalid, match="Nothing can be written into"):

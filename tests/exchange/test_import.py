@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from modelwright.core.paging import Filter
 from modelwright.core.refs import Ref
 from modelwright.exchange import Bringing, Outcome, open_source
 from modelwright.exchange.sources.database import DatabaseSource
-from modelwright.experiments.intake import ForeignExperiment
+from modelwright.experiments.intake import ForeignExperiment, Series
 from modelwright.models import Stage
 from modelwright.store.records import EventFilter
 from modelwright.workspace import Workspace
@@ -167,6 +167,29 @@ def test_what_has_moved_on_there_is_brought_and_what_only_we_have_stays(store: S
     full = embedded.experiments.show(Ref.parse(f"run:{store.runs['full']}"))
     assert (full.tags["note"], full.tags["ours"]) == ("new", "kept")
     assert embedded.experiments.curve(full.ref, "loss").total == 500
+
+
+def test_what_comes_curve_by_curve_is_kept_as_it_comes(store: Store, embedded: Workspace) -> None:
+    """A server is asked for each curve, so a kill must not cost what the whole batch of runs has brought."""
+    at: list[tuple[str, int]] = []
+
+    class Watched(DatabaseSource):
+        """Says how many runs are here when the next curve is read."""
+
+        def series(self, runs: Sequence[str]) -> Iterator[tuple[str, Series]]:
+            for run in runs:
+                for name in range(100):
+                    at.append((run, len(embedded.experiments.list(Filter(state="all")).items)))
+                    yield run, Series(f"m{name}", [0], [1_700_000_000_000], [0.5])
+
+    source = Watched(store.uri, root=store.artifacts)
+    told: list[tuple[str, int, int]] = []
+    Bringing(source, embedded.intake, embedded.model_intake, told=lambda *each: told.append(each)).run()
+    source.close()
+
+    assert len({run for run, _ in at}) == 7
+    assert at[-1][1] > 0, "nothing is here before the last curve has come"
+    assert ("points", 700, 0) in told and ("runs", 1, 7) in told
 
 
 class Stopped(Exception):

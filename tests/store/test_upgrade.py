@@ -167,6 +167,15 @@ def test_postgresql_is_not_upgraded_without_a_way_to_back_it_up(postgres_url: st
     database.dispose()
 
 
+@pytest.mark.parametrize("url", ["postgresql+psycopg://nobody@127.0.0.1:9/none", "sqlite:///{}"])
+def test_a_database_that_cannot_be_used_is_named(url: str, tmp_path: Path):
+    database = Database(url.format(tmp_path), SystemClock())
+    with pytest.raises(Unavailable, match="cannot be used") as refused:
+        prepare(database, backups=tmp_path / "backups")
+    assert "try again" in refused.value.mend
+    database.dispose()
+
+
 def test_a_generated_revision_makes_the_difference_and_no_more(tmp_path: Path):
     """Both for a folder without revisions, and for one that lacks nothing."""
     folder = tmp_path / "migrations"

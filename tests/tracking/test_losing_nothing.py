@@ -175,6 +175,57 @@ def test_a_full_disk_stops_the_log_and_not_the_training(script, here: Workspace)
     assert "are lost" in err and "log.txt is not kept" in err
 
 
+def test_a_run_that_begins_on_a_full_disk_goes_on_and_is_kept_from_when_there_is_room(script, here: Workspace) -> None:
+    process = script(
+        """
+        import resource
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))  # as if the disk were full
+        run = mw.start_run("delay", name="begun", mode="offline")
+        mw.log_metric("loss", 0)
+        mw.log_text("x", "log.txt")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        mw.log_metric("after", 1)
+        mw.end_run()
+        print(run.id)
+        """
+    )
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert "training goes on" in err and "not captured" in err and "2 entries could not be written" in err
+    sync()
+    run = here.experiments.show(Ref(Kind.RUN, out.strip()))
+    assert (run.name, run.status, set(run.metrics)) == ("begun", RunStatus.FINISHED, {"after"})
+    assert list(Path(".modelwright/pending").iterdir()) == []
+
+
+def test_a_process_that_was_forked_off_on_a_full_disk_costs_no_more_than_its_own_words(script, here: Workspace) -> None:
+    process = script(
+        """
+        import os, resource
+        run = mw.start_run("delay", capture=False, mode="offline")
+        mw.log_metric("loss", 0)
+        if os.fork() == 0:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+            mw.log_metric("child", 0)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            mw.log_metric("child", 1)
+            os._exit(0)
+        os.wait()
+        mw.end_run()
+        print(run.id)
+        """
+    )
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    torn = next(Path(".modelwright/pending").glob("*/*-*.log"))
+    torn.with_stem(torn.stem + "0").write_bytes(b"0000")  # another one, stopped in its first line
+    (delivered,) = sync()
+    assert (delivered.state, delivered.delivered) == (State.DELIVERED, 4), delivered  # the start, two figures, the end
+    run = here.experiments.show(Ref(Kind.RUN, out.strip()))
+    assert run.status is RunStatus.FINISHED and run.metrics["child"].figure == 1
+    assert list(Path(".modelwright/pending").iterdir()) == []
+
+
 def test_a_process_that_ends_without_ending_its_run_ends_it_as_it_ended_itself(script, here: Workspace) -> None:
     calm = script("print(mw.start_run('delay', capture=False).id)")
     wild = script("print(mw.start_run('delay', capture=False).id, flush=True)\nraise ValueError('no rows')")

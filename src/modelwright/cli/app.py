@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import typer
 
 from modelwright.cli.registry import command, names
-from modelwright.core.errors import Invalid, ModelwrightError
+from modelwright.core.errors import Invalid, ModelwrightError, Unavailable
 
 
 class Usage(Invalid):
@@ -57,13 +58,30 @@ def invoke(arguments: list[str]) -> int:
     except Exception as error:
         shown = getattr(error, "format_message", None)  # the errors of the option parser know how to say themselves
         if shown is None:
-            raise
+            unwell = _unwell(error)
+            if unwell is None:
+                raise
+            return _told(unwell, arguments)
         message = str(shown())
         if type(error).__name__ == "NoArgsIsHelpError":  # a group without a subcommand: its message is its help
             sys.stderr.write(f"{message}\n")
             return Usage.exit_code
         path = getattr(getattr(error, "ctx", None), "command_path", f"mw {arguments[0]}")
         return _told(Usage(message, mend=f"See: {path} --help"), arguments)
+
+
+def _unwell(error: Exception) -> Unavailable | None:
+    """What is to be said of an error that is the disk's or the database's own; None of others."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        named = f" at {error.filename}" if error.filename else ""
+        return Unavailable(f"The disk is full{named}: {error.strerror}.", mend="Make room, then try again.")
+    if type(error).__module__ == "sqlalchemy.exc" and type(error).__name__ == "OperationalError":
+        said = str(getattr(error, "orig", error)).strip().partition("\n")[0]
+        return Unavailable(
+            f"The database does not do what is asked of it: {said}.",
+            mend="See with `mw doctor` whether its disk is full or it is unwell, then try again.",
+        )
+    return None
 
 
 def _narrow(app: typer.Typer, arguments: list[str]) -> None:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -212,13 +212,26 @@ def _bars() -> Iterator[Callable[[str, int, int], None]]:
 
     from modelwright.cli.output import console
 
-    columns = [rich.TextColumn("{task.description}"), rich.BarColumn(), rich.MofNCompleteColumn(), rich.TimeElapsedColumn()]
+    class Bar(rich.BarColumn):
+        """Nothing, where it is not known how much there is: then the count alone moves."""
+
+        def render(self, task: rich.Task) -> Any:
+            return super().render(task) if task.total else ""
+
+    columns = [
+        rich.TextColumn("{task.description}"),
+        Bar(),
+        rich.TextColumn("{task.fields[count]}", justify="right"),
+        rich.TimeElapsedColumn(),
+    ]
     with rich.Progress(*columns, console=console(error=True), transient=True) as bars:
         tasks: dict[str, rich.TaskID] = {}
 
         def told(what: str, done: int, total: int) -> None:
             if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total or None)
-            bars.update(tasks[what], completed=done)
+                tasks[what] = bars.add_task(what, total=total or None, count="")
+            total = max(total, done) if total else 0
+            count = f"{done:,}/{total:,}" if total else f"{done:,}"
+            bars.update(tasks[what], total=total or None, completed=done, count=count)
 
         yield told

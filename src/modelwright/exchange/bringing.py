@@ -40,6 +40,7 @@ Of = TypeVar("Of", ForeignRun, ForeignLoggedModel)
 Told = Callable[[str, int, int], None]  # what is being brought, how much of it is done, and of how much (0: unknown)
 RUNS = 200  # in one call
 POINTS = 50_000  # in one call
+CURVE = 250  # points that a curve counts as at least, for a server is asked for each: what waits is lost by a kill
 FILES = 500  # in one call
 COUNTED = 1000  # runs that are counted in one call
 
@@ -61,6 +62,7 @@ class Bringing:
         self._told = told
         self._added: dict[str, int] = {}
         self._same: dict[str, int] = {}
+        self._moved: dict[str, int] = {}
         self._remarks = Remarks()
         self._runs: dict[str, str] = {}  # where the files of each run lie, by its id
         self._logged: dict[str, str] = {}  # the same of logged models
@@ -114,9 +116,10 @@ class Bringing:
             self._count_up("runs", len(lacking), len(batch) - len(lacking))
             if not self.dry_run:
                 self._bring([each for each in batch if each.id in lacking], numbers)
-            self._files(batch)
-            done += len(batch)
-            self._told("runs", done, expected.runs)
+            for each, held in self._with_files(batch):
+                self._run_files(each, held)
+                done += 1
+                self._told("runs", done, expected.runs)
 
     def _bring(self, runs: Sequence[ForeignRun], numbers: Mapping[str, int]) -> None:
         by_id = {each.id: each for each in runs}
@@ -128,7 +131,8 @@ class Bringing:
             pending.setdefault(number, []).append(
                 Incoming(run=by_id[run], experiment=number, series=pieces[0] if pieces else [])
             )
-            held += sum(map(len, pieces[0])) if pieces else 0
+            held += sum(max(CURVE, len(each)) for each in pieces[0]) if pieces else 0
+            self._tell_on("points", sum(map(len, series)))
             if held >= POINTS or len(pieces) > 1:
                 self._send(pending)
                 held = 0
@@ -165,12 +169,15 @@ class Bringing:
 
     # Files
 
-    def _files(self, runs: Sequence[ForeignRun]) -> None:
+    def _with_files(self, runs: Sequence[ForeignRun]) -> Iterator[tuple[ForeignRun, Mapping[str, int]]]:
+        """Each run with the files that are held of it."""
         held = {} if self.dry_run else self.intake.files_of([each.id for each in runs])
-        for each in runs:
-            files = self._bring_files(Ref(Kind.RUN, each.id), each.location, held.get(each.id, {}))
-            self._there.artifacts += len(files)
-            self._there.artifact_bytes += sum(file.size for file in files)
+        yield from ((each, held.get(each.id, {})) for each in runs)
+
+    def _run_files(self, run: ForeignRun, held: Mapping[str, int]) -> None:
+        files = self._bring_files(Ref(Kind.RUN, run.id), run.location, held)
+        self._there.artifacts += len(files)
+        self._there.artifact_bytes += sum(file.size for file in files)
 
     def _bring_files(self, ref: Ref, location: str, held: Mapping[str, int]) -> list[File]:
         """Bring the files of a place that are not held in the same size; all that there are."""
@@ -207,6 +214,7 @@ class Bringing:
 
     def _stored(self, place: Place, file: File) -> Artifact:
         digest = self.blobs.put(place.read(file.path))
+        self._tell_on("files", 1)
         return Artifact(
             name=file.path,
             digest=digest,
@@ -317,6 +325,11 @@ class Bringing:
             if held_model is not None:
                 here += _counted(held_model, model, versions)
         return here
+
+    def _tell_on(self, what: str, more: int) -> None:
+        """Tell of so much more of what has no total."""
+        self._moved[what] = self._moved.get(what, 0) + more
+        self._told(what, self._moved[what], 0)
 
     def _count_up(self, what: str, added: int, same: int) -> None:
         self._added[what] = self._added.get(what, 0) + added

@@ -133,6 +133,7 @@ class Exporting:
             self._count_up("files", int(fresh), 1)
             if fresh and place is not None:
                 self.target.put(location, file.path, streamed(place.read(file.path)), file.size)
+                self._told("files", self._added["files"], 0)
         return files
 
     def _notes(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -10,7 +11,7 @@ import msgspec
 import sqlalchemy as sa
 
 from modelwright.core.clock import isoformat
-from modelwright.core.errors import Conflict
+from modelwright.core.errors import Conflict, Unavailable
 from modelwright.store import dump
 from modelwright.store.database import Database
 from modelwright.store.migrations import FOLDER, config, revisions
@@ -62,6 +63,17 @@ def prepare(database: Database, *, backups: Path, pg_dump: str | None = None, sc
     known = revisions(scripts)
     if _is_at(database, known[-1]):
         return Prepared(found=Standing.CURRENT, before=known[-1], after=known[-1])
+    try:
+        return _prepared(database, known, backups, pg_dump, scripts)
+    except sa.exc.OperationalError as error:
+        said = str(error.orig).strip().partition("\n")[0]
+        raise Unavailable(
+            f"The database {database.url.render_as_string()} cannot be used: {said}.",
+            mend=f"See {'whether its disk is full' if database.is_sqlite else 'whether its server runs'}, then try again.",
+        ) from error
+
+
+def _prepared(database: Database, known: Sequence[str], backups: Path, pg_dump: str | None, scripts: Path) -> Prepared:
     with database.engine.connect().execution_options(modelwright_write=True) as connection, connection.begin():
         if not database.is_sqlite:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))

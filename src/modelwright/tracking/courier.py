@@ -30,10 +30,11 @@ class Followed:
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
-        self.outbox = Outbox(journal.path, age=lambda: journal.age)
+        self.outbox = Outbox(journal.path, opening=journal.opening, age=lambda: journal.age)
         self.context = contextvars.copy_context()  # who is asking goes along
         self.told = 0  # refusals that were told
         self.ended = False
+        self.whole = True  # its end could be written
         self.arrived = False  # the last turn brought everything that there was
 
     def send(self, experiments: Experiments) -> None:
@@ -146,8 +147,10 @@ class Courier:
         with self._condition:
             self._followed.remove(followed)
         followed.journal.close()
-        if followed.arrived:
+        if followed.arrived and followed.whole:
             followed.outbox.discard()
+        elif not followed.journal.path.exists():  # there was never room for it
+            spool.remove(followed.journal.folder)
 
     def _keep_safe(self, followed: Followed) -> None:
         try:

@@ -26,7 +26,7 @@ from modelwright.tracking.active import active_run, enter, leave, needed
 from modelwright.tracking.courier import Courier, courier_for
 from modelwright.tracking.journal import Journal, Opening
 from modelwright.tracking.place import Place, place_of
-from modelwright.tracking.run import TrackedRun, outcome, refs
+from modelwright.tracking.run import LOG, TrackedRun, outcome, refs
 from modelwright.tracking.settings import Mode
 from modelwright.tracking.spool import Waiting
 
@@ -91,8 +91,11 @@ def start_run(
         if known is None:
             made_capture = Capture()
             if capture:
-                where = Waiting(journal.folder)
-                made_capture = capturing.capture(where, folder or Path.cwd(), seeds=seeds, position=position)
+                try:
+                    where = Waiting(journal.folder)
+                    made_capture = capturing.capture(where, folder or Path.cwd(), seeds=seeds, position=position)
+                except OSError as error:
+                    LOG.warning("%s: code and packages are not captured: %s", made.ref, error)
             journal.append(Started, name=made.name, capture=made_capture, parent=above_id, reason=reason)
         else:
             journal.append(Resumed, reason=reason)
@@ -209,6 +212,9 @@ def _made(place: Place, experiment: str, name: str, given: str | None, *, parent
             pid=os.getpid(),
         )
         journal = Journal(place.pending[0] / identity, opening)
+        if journal.failure:
+            told = "%s: nothing can be written to %s, so what is logged is lost until it can; training goes on. %s"
+            LOG.warning(told, Ref(Kind.RUN, identity), journal.folder, journal.failure)
     made = TrackedRun(id=identity, experiment=experiment, name=name, journal=journal, parent=parent)
     made.patience = place.settings.patience
     return made

@@ -74,7 +74,6 @@ class Journal:
     """The log of this process for one run. Safe to use from several threads; take `lock` for more than one step."""
 
     def __init__(self, folder: Path, opening: Opening) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.folder, self.opening = folder, opening
         self.path = folder / f"{opening.writer}{ENDING}"
         self.lock = threading.RLock()
@@ -84,7 +83,12 @@ class Journal:
         self._pid = os.getpid()
         self._fd: int | None = None
         self._torn = False
-        self._open()
+        self._owed: bytes | None = None  # the entry that begins the run, which nothing is without
+        self.failure = ""  # why it could not be begun
+        try:
+            self._open()
+        except OSError as error:
+            self.failure = str(error)
         _open_journals.add(self)
 
     @property
@@ -93,15 +97,25 @@ class Journal:
         return self._pid == os.getpid()
 
     def append(self, kind: type[Any], **fields: Any) -> bool:
-        """Write one entry; False where that was impossible. Nothing is raised: training goes on without its tracker."""
+        """Write one entry; False where that was impossible. Nothing is raised: training goes on without its tracker.
+
+        The entry that begins the run is written before the next one, where it could not be at once.
+        """
         with self.lock:
+            body = encode(kind(seq=self.seq + 1, elapsed=time.monotonic() - self._since, **fields))
             try:
                 if self._fd is None:
                     self._open()
-                body = encode(kind(seq=self.seq + 1, elapsed=time.monotonic() - self._since, **fields))
+                if self._owed is not None:
+                    self._write(self._owed)
+                    self._owed = None
                 self._write(body)
             except OSError:
-                self.lost += 1
+                if kind in (Started, Resumed):
+                    self._owed = body
+                    self.seq += 1
+                else:
+                    self.lost += 1
                 return False
             self.seq += 1
             return True
@@ -130,6 +144,7 @@ class Journal:
         path = self.path
         if not self.is_own:
             path = self.folder / f"{self.opening.writer}.{os.getpid()}-{time.monotonic_ns():x}{ENDING}"
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         opening = self.opening
@@ -138,7 +153,13 @@ class Journal:
             from modelwright.core.ids import new_id
 
             opening = msgspec.structs.replace(opening, writer=new_id(SystemClock().now()), owner=False, pid=os.getpid())
-        self._write(encode(opening))
+        try:
+            self._write(encode(opening))
+        except OSError:  # what does not begin with this cannot be read: begin again with the next entry
+            os.close(self._fd)
+            self._fd, self._torn = None, False
+            path.unlink(missing_ok=True)
+            raise
 
     def _write(self, body: bytes) -> None:
         line = b"%08x %b\n" % (zlib.crc32(body), body)
@@ -153,7 +174,7 @@ class Journal:
     def _forked(self) -> None:
         """In a child: the parent's file is the parent's, and so are its locks."""
         self.lock = threading.RLock()
-        self.seq, self._torn = 0, False
+        self.seq, self._torn, self._owed = 0, False, None
         if self._fd is not None:
             os.close(self._fd)
         self._fd = None

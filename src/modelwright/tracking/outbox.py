@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelwright.core.clock import SystemClock
-from modelwright.core.errors import NotFound
+from modelwright.core.errors import Corrupt, NotFound
 from modelwright.core.refs import Kind, Ref
 from modelwright.experiments.entries import Ended, Entry, Kept, Refusal, Started
 from modelwright.experiments.records import Artifact, RunStatus
 from modelwright.tracking import spool
-from modelwright.tracking.journal import ENDING, Spooled, append_to_dead, read, read_opening
+from modelwright.tracking.journal import ENDING, Opening, Spooled, append_to_dead, read, read_opening
 
 if TYPE_CHECKING:
     from modelwright.core.blobs import Blobs
@@ -26,10 +26,13 @@ BYTES = 1 << 20  # of the log, in one delivery
 class Outbox:
     """The entries of one writer that the workspace has not been told of. One at a time sends for a writer."""
 
-    def __init__(self, path: Path, *, age: Callable[[], float] | None = None) -> None:
-        """`age` says how long ago the writer began; without it, this machine's clock does."""
+    def __init__(self, path: Path, *, opening: Opening | None = None, age: Callable[[], float] | None = None) -> None:
+        """`age` says how long ago the writer began; without it, this machine's clock does.
+
+        A writer of this process gives its `opening`: it may not have been written yet, for want of room.
+        """
         self.path = path
-        self.opening = read_opening(path)
+        self.opening = opening or read_opening(path)
         self.ref = Ref(Kind.RUN, self.opening.run)
         self.refused: list[Refusal] = []
         self.delivered = 0  # entries, by this object
@@ -39,27 +42,32 @@ class Outbox:
 
     @property
     def waiting(self) -> int:
-        """How many bytes have not been delivered."""
+        """How many bytes have not been delivered, with those of processes that were forked off."""
         try:
-            return max(0, self.path.stat().st_size - self._offset)
+            own = max(0, self.path.stat().st_size - self._offset)
         except FileNotFoundError:
-            return 0
+            own = 0
+        return own + sum(child.waiting for child in self._children())
 
     def send(self, experiments: Experiments, told: Callable[[int], None] = lambda done: None) -> None:
         """Deliver all that there is, in portions; `told` is given the bytes of each. Raises what keeps it from arriving.
 
         What processes have written that were forked off from the writer goes along, before the end of the run does.
         """
-        children = [Outbox(path, age=self._age) for path in self._family()]
+        children = list(self._children())
         if children:
             self._send(experiments, told, end=False)
         for child in children:
             child.send(experiments, told)
             self.refused += child.refused
+            self.delivered += child.delivered
         self._send(experiments, told, end=True)
 
     def _send(self, experiments: Experiments, told: Callable[[int], None], *, end: bool) -> None:
-        size = self.path.stat().st_size  # what is added meanwhile is for the next time
+        try:
+            size = self.path.stat().st_size  # what is added meanwhile is for the next time
+        except FileNotFoundError:
+            return  # there was no room to begin it
         while (before := self._offset) < size and self._send_some(experiments, end=end):
             told(self._offset - before)
 
@@ -130,6 +138,14 @@ class Outbox:
         self.path.unlink(missing_ok=True)
         self._mark.unlink(missing_ok=True)
         spool.remove(self.path.parent)
+
+    def _children(self) -> Iterator[Outbox]:
+        """Those of processes that were forked off; one that was stopped before its first line was whole said nothing."""
+        for path in self._family():
+            try:
+                yield Outbox(path, age=self._age)
+            except (Corrupt, FileNotFoundError):
+                continue
 
     def _family(self) -> list[Path]:
         return sorted(self.path.parent.glob(f"{self.opening.writer}.*{ENDING}")) if self.opening.owner else []

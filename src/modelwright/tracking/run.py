@@ -217,12 +217,17 @@ class TrackedRun:
         self.status = status
         if journal is None or self._followed is None:
             return
-        written = journal.append(Ended, status=status, error=error[:2000])
-        self._followed.ended = True
+        ending = {"status": status, "error": error[:2000]}
+        written = journal.append(Ended, **ending)
+        if not written and self._courier is not None:  # what is delivered makes room
+            self._courier.flush(self._followed, self.patience, away=AWAY)
+            written = journal.append(Ended, **ending)
+            journal.lost -= written
+        self._followed.whole, self._followed.ended = written, True
         arrived = self._courier is not None and self._courier.flush(self._followed, self.patience, away=AWAY)
         if journal.lost or not written:
             LOG.warning("%s: %d entries could not be written to %s and are lost.", self.ref, journal.lost, journal.path)
-        if not arrived:
+        if not arrived and journal.path.exists():
             self._say_kept(journal)
 
     def _say_kept(self, journal: Journal) -> None:

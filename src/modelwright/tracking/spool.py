@@ -46,14 +46,23 @@ def logs(folder: Path) -> Iterator[Path]:
 def add_file(folder: Path, name: str, source: Path) -> None:
     """Copy a file into a run's folder."""
     target = _room(folder) / name
-    with source.open("rb") as read, target.open("xb") as written:
-        if not _cloned(written.fileno(), read.fileno()):
-            shutil.copyfileobj(read, written, 1 << 20)
+    try:
+        with source.open("rb") as read, target.open("xb") as written:
+            if not _cloned(written.fileno(), read.fileno()):
+                shutil.copyfileobj(read, written, 1 << 20)
+    except OSError:
+        target.unlink(missing_ok=True)  # half of it is of no use, and takes room
+        raise
 
 
 def add_bytes(folder: Path, name: str, content: bytes) -> None:
     """Keep bytes in a run's folder."""
-    (_room(folder) / name).write_bytes(content)
+    target = _room(folder) / name
+    try:
+        target.write_bytes(content)
+    except OSError:
+        target.unlink(missing_ok=True)
+        raise
 
 
 def file(folder: Path, name: str) -> Path:
@@ -68,7 +77,7 @@ def remove(folder: Path) -> None:
 
 
 def _room(folder: Path) -> Path:
-    (folder / "files").mkdir(exist_ok=True)
+    (folder / "files").mkdir(exist_ok=True, parents=True)
     return folder / "files"
 
 

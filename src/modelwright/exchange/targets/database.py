@@ -346,7 +346,8 @@ class DatabaseTarget:
         new = self.folder / f".{DATABASE}.part"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            new.unlink(missing_ok=True)
+            for left in self.folder.glob(f"{new.name}*"):  # of an export that was stopped, with SQLite's own files
+                left.unlink()
             held = next(self.folder.iterdir(), None)
         except OSError as error:
             raise Invalid(
