@@ -433,6 +433,35 @@ def test_versions_are_signed_and_verified(mw: Any, place: str, tmp_path: Path) -
     assert mw("verify-model", "model:late@1", "-w", place).code == 10  # nobody said that this key counts
 
 
+def test_a_signed_model_is_handed_over_and_verified_by_whoever_has_the_public_key(
+    mw: Any, place: str, tmp_path: Path
+) -> None:
+    import model_signing
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+    own, folder, bundle = ec.generate_private_key(ec.SECP256R1()), tmp_path / "late", tmp_path / "theirs.sig"
+    key, public = tmp_path / "key.pem", tmp_path / "public.pem"
+    key.write_bytes(own.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    public.write_bytes(own.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+
+    assert "1 file in" in mw("export", "model", "model:late@1", folder, "-w", place).out
+    signing = model_signing.signing.Config().use_elliptic_key_signer(private_key=key)
+    signing.sign(folder, bundle)  # where the key is
+    assert mw("sign", "model:late@1", "--bundle", bundle, "--key", public, "-w", place).code == 0
+    assert mw("verify-model", "model:late@1", "--key", public, "-w", place).code == 0
+
+    assert mw("export", "model", "model:late@1", folder, "-w", place).code == 4  # it holds something
+    told = mw("export", "model", "model:late@1", tmp_path / "again", "-w", place, "--json").json
+    assert [*told["files"]] == ["model.skops"] and told["signature"] == str(tmp_path / "again.sig")
+    offline = ["verify-model", tmp_path / "again", "--signature", tmp_path / "again.sig"]
+    assert "as it was signed: 1 file" in mw(*offline, "--key", public).out
+    assert mw(*offline).code == 2  # by whose key?
+    (tmp_path / "again" / "model.skops").write_bytes(b"other")
+    changed = mw(*offline, "--key", public)
+    assert changed.code == 7 and "model.skops" in changed.err
+
+
 def test_what_nothing_refers_to_is_shown_and_let_go_of(mw: Any, place: str) -> None:
     plan = mw("gc", "--plan", "--older-than", "0", "--json", "-w", place)
     assert plan.code == 0 and plan.json["kept"] > 0

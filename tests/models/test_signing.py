@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 from msgspec.structs import replace
 
 from modelwright.core.errors import Corrupt, Invalid, ModelwrightError, NotFound, Refused
 from modelwright.models import ModelVersion
-from modelwright.serving import Seal, load, private_key, sign, verify
+from modelwright.serving import Seal, load, private_key, public_key, sign, verify, verify_folder
 from modelwright.serving.seals import pem_of
 from modelwright.workspace import Settings, Workspace, WorkspaceSettings, open_workspace
 
@@ -162,6 +162,46 @@ def test_with_a_key_of_its_own_a_workspace_signs_what_is_registered(prepared: Pa
         assert not workspace.policy.gate(version.ref, "promote", environment="staging").passed
         workspace.models.delete(version.ref, reason="done")
         assert workspace.models.log("delay", estimator, example=flights).ref.version == 2
+
+
+def test_a_folder_is_verified_without_a_workspace(tmp_path: Path) -> None:
+    files, key = written(tmp_path / "model"), KEYS["P-256"]()
+    seal, bundle = sign("model", files, key), tmp_path / "model.sig"
+    bundle.write_text(seal.bundle)
+
+    assert verify_folder(tmp_path / "model", bundle, seal.key) == files
+    (tmp_path / "model" / "model.sig").write_text(seal.bundle)  # beside the files it is none of them
+    assert verify_folder(tmp_path / "model", tmp_path / "model" / "model.sig", seal.key) == files
+    (tmp_path / "model" / "model.sig").unlink()
+    with pytest.raises(Corrupt, match="another key"):
+        verify_folder(tmp_path / "model", bundle, pem_of(KEYS["P-256"]().public_key()))
+    (tmp_path / "model" / "b.txt").write_bytes(b"changed")
+    with pytest.raises(Corrupt, match=r"b\.txt"):
+        verify_folder(tmp_path / "model", bundle, seal.key)
+    (tmp_path / "model" / "b.txt").unlink()
+    with pytest.raises(Corrupt, match=r"b\.txt.*missing"):
+        verify_folder(tmp_path / "model", bundle, seal.key)
+    (tmp_path / "text").write_bytes(b"text")
+    (tmp_path / "model" / "b.txt").symlink_to(tmp_path / "text")
+    with pytest.raises(Corrupt, match="no plain file"):
+        verify_folder(tmp_path / "model", bundle, seal.key)
+    for folder, signature in ((tmp_path / "none", bundle), (tmp_path / "model", tmp_path / "none")):
+        with pytest.raises(NotFound, match="none"):
+            verify_folder(folder, signature, seal.key)
+
+
+def test_a_key_that_is_no_key_for_this_is_told_with_what_mends_it() -> None:
+    key = KEYS["P-256"]()
+    with pytest.raises(Invalid, match="is a public key"):
+        private_key(pem_of(key.public_key()).encode())
+    with pytest.raises(Invalid, match="is a private key") as refused:
+        public_key(pem(key).decode())
+    assert "openssl pkey" in refused.value.mend
+    locked = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"right"))
+    assert private_key(locked, b"right").private_numbers() == key.private_numbers()
+    for password in (b"wrong", None):
+        with pytest.raises(Invalid, match="cannot be opened with its password"):
+            private_key(locked, password)
 
 
 # OpenSSF's model-signing, unmodified

@@ -24,7 +24,7 @@ from modelwright.cli.options import (
     workspace,
 )
 from modelwright.cli.output import aside, print_json, say, section, table, when
-from modelwright.core.errors import Invalid
+from modelwright.core.errors import Invalid, NotFound
 from modelwright.core.refs import Kind, Ref
 
 if TYPE_CHECKING:
@@ -196,9 +196,18 @@ def retire(
 
 def sign(
     ref: RefArgument,
-    key: Annotated[Path, typer.Option("--key", metavar="FILE", help="A private key, in PEM: ECDSA or Ed25519.")],
+    key: Annotated[
+        Path,
+        typer.Option(
+            "--key", metavar="FILE", help="A private key, in PEM: ECDSA or Ed25519; with --bundle the public one."
+        ),
+    ],
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write the bundle there too.", show_default=False)
+    ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option("--bundle", metavar="FILE", help="A signature that was made elsewhere.", show_default=False),
     ] = None,
     reason: Reason = "",
     where: Where = None,
@@ -207,9 +216,13 @@ def sign(
     """Sign a model version with a key of yours.
 
     The key stays here; the signature goes on the record, and every load verifies it. If the key has a password, it is
-    asked for. The bundle is what OpenSSF's model-signing verifies.
+    asked for. The bundle is what OpenSSF's model-signing verifies. Where the key cannot come here, mw export model writes
+    the files, that program signs them, and --bundle brings its signature back.
     """
     parsed = parse_ref(ref, Kind.MODEL)
+    if bundle is not None:
+        _put_signature(parsed, bundle, key, reason=reason, where=where, as_json=as_json)
+        return
     password = None
     if b"ENCRYPTED" in key.read_bytes() if key.is_file() else False:
         password = typer.prompt("The key's password", hide_input=True, err=True)
@@ -220,27 +233,71 @@ def sign(
     if as_json:
         print_json(made)
     else:
-        say(f"{made.ref} is signed: {len(made.record.files)} file{'s' if len(made.record.files) > 1 else ''}.")
+        say(f"{made.ref} is signed: {_files(len(made.record.files))}.")
+
+
+def _put_signature(ref: Ref, bundle: Path, key: Path, *, reason: str, where: str | None, as_json: bool) -> None:
+    from modelwright.serving import Seal
+
+    seal = Seal(bundle=_read(bundle), key=_read(key))
+    with workspace(where) as rooms:
+        made = rooms.signatures.put(ref, seal, reason=reason)
+    print_json(made) if as_json else say(f"{made.ref} is signed: {_files(len(made.record.files))}.")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise NotFound(f"{path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise Invalid(f"{path} is neither a bundle nor a key in PEM: it is no text.") from None
+
+
+def _files(count: int) -> str:
+    return f"{count} file{'s' if count > 1 else ''}"
 
 
 @carries_out("signatures.verify")
 def verify_model(
-    ref: RefArgument,
+    ref: Annotated[
+        str, typer.Argument(metavar="REF", help="kind:name@selector; with --signature the folder that holds the files.")
+    ],
     key: Annotated[
         Path | None,
         typer.Option("--key", metavar="FILE", help="The public key that must have signed it.", show_default=False),
+    ] = None,
+    signature: Annotated[
+        Path | None,
+        typer.Option("--signature", metavar="FILE", help="Of files in a folder: needs no workspace.", show_default=False),
     ] = None,
     where: Where = None,
     as_json: AsJson = False,
 ) -> None:
     """Verify the signature over a version: every file, and that its key counts."""
+    if signature is not None:
+        _verify_folder(Path(ref), signature, key, as_json=as_json)
+        return
     parsed = parse_ref(ref, Kind.MODEL)
     with workspace(where) as rooms:
-        found = rooms.signatures.verify(parsed, key=key.read_text(encoding="utf-8") if key else "")
+        found = rooms.signatures.verify(parsed, key=_read(key) if key else "")
     if as_json:
         print_json(found)
     else:
-        say(f"{found.ref} is as it was signed: {len(found.record.files)} file{'s' if len(found.record.files) > 1 else ''}.")
+        say(f"{found.ref} is as it was signed: {_files(len(found.record.files))}.")
+
+
+def _verify_folder(folder: Path, signature: Path, key: Path | None, *, as_json: bool) -> None:
+    from modelwright.serving import verify_folder
+
+    if key is None:
+        raise Invalid(
+            "A signature says nothing without the key that must have made it.", mend="Name the public key: --key PUBLIC.pem"
+        )
+    files = verify_folder(folder, signature, _read(key))
+    print_json({"folder": folder, "files": files}) if as_json else say(
+        f"{folder} is as it was signed: {_files(len(files))}."
+    )
 
 
 @carries_out("policy.classify")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelwright.cli.explain import add_group
-from modelwright.cli.options import AsJson, Where, named, workspace
+from modelwright.cli.options import AsJson, RefArgument, Where, named, parse_ref, workspace
 from modelwright.cli.output import print_json, say, section, table
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ def register(app: typer.Typer) -> None:
     add_group(
         app,
         "export",
-        "Write what is here in the form of another program.",
-        {"mlflow": export_mlflow, "dvc": export_dvc, "openlineage": export_openlineage},
+        "Write what is here for other programs and for others.",
+        {"mlflow": export_mlflow, "dvc": export_dvc, "model": export_model, "openlineage": export_openlineage},
     )
 
 
@@ -146,6 +146,34 @@ def export_dvc(
         wanted = [named(name, Kind.DATASET) for name in names or []]
         outcome = ExportingDvc(rooms.datasets, folder, names=wanted, told=told).run(source=rooms.address)
     _tell(outcome, as_json=as_json, verb="written", sides=("here", "there"))
+
+
+def export_model(
+    ref: RefArgument,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new or an empty folder.")],
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the files of a model version into a folder, as they were registered; and its signature beside.
+
+    Where the version is signed, FOLDER.sig has the bundle: anybody verifies the two with the public key of whoever signed,
+    without a workspace, by mw verify-model FOLDER --signature FOLDER.sig, or by OpenSSF's model-signing.
+    """
+    from modelwright.core.refs import Kind
+
+    with workspace(where) as rooms:
+        version = rooms.models.fetch(parse_ref(ref, Kind.MODEL), folder)
+    seal, bundle = version.seal, folder.absolute().with_name(f"{folder.absolute().name}.sig")
+    if seal is not None:
+        bundle.write_text(seal.bundle, encoding="utf-8")
+    if as_json:
+        written = {path: folder / path for path in version.record.files}
+        print_json({"version": version, "files": written, "signature": bundle if seal is not None else None})
+        return
+    count = len(version.record.files)
+    say(f"{version.ref}: {count} file{'s' if count > 1 else ''} in {folder}.")
+    if seal is not None:
+        say(f"Its signature: {bundle}. To verify: mw verify-model {folder} --signature {bundle} --key PUBLIC.pem")
 
 
 def export_openlineage(

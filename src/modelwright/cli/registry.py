@@ -94,7 +94,7 @@ SECTIONS: Final[dict[str, dict[str, Command]]] = {
     },
     "Come and go": {
         "import": Command("exchange", "write", "Bring over what MLflow or DVC kept: runs, models, data."),
-        "export": Command("exchange", "read", "Write them into a store of MLflow's, or as OpenLineage events."),
+        "export": Command("exchange", "read", "Write them for MLflow, DVC, OpenLineage; or one model's files."),
     },
     "People": {
         "user": Command("account", "grant", "Create people and service accounts, grant and revoke roles."),

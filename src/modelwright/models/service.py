@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from modelwright.core.errors import Invalid, NotFound, Refused
+from modelwright.core.errors import Conflict, Invalid, NotFound, Refused
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import convert
+from modelwright.models.files import check_paths
 from modelwright.models.records import CHAMPION, ModelRecord, ModelVersion, Stage, check_parity
 from modelwright.models.versions import Versions
 from modelwright.serving import Format
@@ -187,6 +189,33 @@ class Models(Versions):
             arrays, metadata = tensors.read(files[tensors.PATH])
             return LoadedModel(version, None, content=arrays, metadata=metadata)
         return LoadedModel(version, load(version.manifest, files))
+
+    def fetch(self, ref: Ref | str, folder: Path | str) -> ModelVersion:
+        """Write the files of a version into a new or an empty folder, and nothing besides; each is verified first.
+
+        Nothing of them is read or run. `Refused` where a version is only an address, `Conflict` where the folder holds
+        something.
+        """
+        version, folder = self.show(convert(ref, Ref)), Path(folder)
+        if not version.record.files:
+            where = version.record.source or "its own record"
+            raise Refused(
+                f"{version.ref} has no files here: it is only {where}.",
+                mend="Fetch it with the program that registered it.",
+            )
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            held = next(folder.iterdir(), None)
+        except OSError as error:
+            raise Conflict(f"Nothing can be written into {folder}: {error.strerror}.", mend="Name a new folder.") from None
+        if held is not None:
+            raise Conflict(f"{folder} holds other things ({held.name}).", mend="Name a new or an empty folder.")
+        check_paths(version.record.files)
+        for path, digest in version.record.files.items():
+            target = folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self.blobs.fetch(digest, target)
+        return version
 
     def check_servable(self, version: ModelVersion) -> None:
         """`Refused`, with the reason, for a version that no server would load: before it is put live, not after."""

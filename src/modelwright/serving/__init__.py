@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     from modelwright.serving.mlmodel import MlModel, native, read_mlmodel
     from modelwright.serving.plane import Answer, Plane
     from modelwright.serving.predictions import LogSettings, PredictionLog
-    from modelwright.serving.seals import private_key, public_key, public_pem, same_key, sign, signed_files, verify
+    from modelwright.serving.seals import (
+        private_key,
+        public_key,
+        public_pem,
+        same_key,
+        sign,
+        signed_files,
+        verify,
+        verify_folder,
+    )
 
 _LAZY = {
     "check_batch": "checks",
@@ -38,7 +47,8 @@ _LAZY = {
     "MlModel": "mlmodel",
     "native": "mlmodel",
     "read_mlmodel": "mlmodel",
-    **dict.fromkeys(("private_key", "public_key", "public_pem", "same_key", "sign", "signed_files", "verify"), "seals"),
+    **dict.fromkeys(("private_key", "public_key", "public_pem", "same_key", "sign"), "seals"),
+    **dict.fromkeys(("signed_files", "verify", "verify_folder"), "seals"),
     "Answer": "plane",
     "Plane": "plane",
     "PREFIXES": "http",
@@ -91,6 +101,7 @@ __all__ = [
     "sign",
     "signed_files",
     "verify",
+    "verify_folder",
 ]
 
 

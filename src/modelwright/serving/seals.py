@@ -12,10 +12,10 @@ import binascii
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from modelwright.core.errors import Corrupt, Invalid
+from modelwright.core.errors import Corrupt, Invalid, NotFound
 from modelwright.serving.records import Seal
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ PAYLOAD = "application/vnd.in-toto+json"
 STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "https://model_signing/signature/v1.0"
 LARGEST = 16 << 20  # bytes of a bundle
+MAKE_KEY = "Make one: openssl ecparam -name prime256v1 -genkey -noout -out key.pem"
 
 
 def sign(name: str, files: Mapping[str, str], key: PrivateKey) -> Seal:
@@ -74,6 +75,33 @@ def verify(seal: Seal, files: Mapping[str, str]) -> None:
             )
 
 
+def verify_folder(folder: Path, bundle: Path, key: str) -> dict[str, str]:
+    """What `verify` does, of a package that lies in a folder; returns the SHA-256 of each file.
+
+    It needs no workspace and no network. Every file counts but the bundle itself; a link is no file of a package.
+    """
+    try:
+        text = bundle.read_text(encoding="utf-8")
+        paths = sorted(path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+        if not folder.is_dir():
+            raise NotFound(f"There is no folder {folder}.", mend="Name the folder with the files of the model.")
+        for path in paths:
+            if path.is_symlink() or not path.is_file():
+                raise Corrupt(f"{path} is no plain file, and cannot have been signed.", details={"file": str(path)})
+        files = {each.relative_to(folder).as_posix(): _sha256(each) for each in paths if not each.samefile(bundle)}
+    except UnicodeDecodeError:
+        raise Invalid(f"{bundle} is not a bundle: it is no text.") from None
+    except OSError as error:
+        raise NotFound(f"{error.filename or folder} cannot be read: {error.strerror}.") from None
+    verify(Seal(bundle=text, key=key), files)
+    return files
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def signed_files(seal: Seal) -> dict[str, str]:
     """The files that a seal speaks of, with the SHA-256 of each, once its signature has been verified with its key."""
     payload = _verified(seal)
@@ -104,7 +132,13 @@ def private_key(pem: bytes, password: bytes | None = None) -> PrivateKey:
     try:
         key = serialization.load_pem_private_key(pem, password)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise Invalid(f"That is not a private key in PEM that can be read: {error}.") from None
+        if "BEGIN" in str(error) and b"PUBLIC KEY" in pem:
+            raise Invalid("That is a public key, and only its private key signs.", mend="Name the private key.") from None
+        if isinstance(error, TypeError) or password is not None:
+            wrong = "none was given" if password is None else "it has none, or another one, than was given"
+            raise Invalid(f"The key cannot be opened with its password: {wrong}.", mend="Try again.") from None
+        said = str(error).partition(". ")[0].rstrip(".?")
+        raise Invalid(f"That is not a private key in PEM that can be read: {said}.", mend=MAKE_KEY) from None
     _check(key.public_key())
     return key  # type: ignore[return-value]
 
@@ -117,7 +151,12 @@ def public_key(pem: str) -> PublicKey:
     try:
         key = serialization.load_pem_public_key(pem.encode())
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise Invalid(f"That is not a public key in PEM: {error}.") from None
+        if "PRIVATE KEY" in pem:
+            raise Invalid(
+                "That is a private key, which is for signing alone.",
+                mend="Name its public key: openssl pkey -in KEY.pem -pubout -out PUBLIC.pem",
+            ) from None
+        raise Invalid(f"That is not a public key in PEM: {str(error).partition('. ')[0].rstrip('.?')}.") from None
     return _check(key)
 
 
@@ -208,9 +247,7 @@ def _check(key: Any) -> PublicKey:
         return key
     if isinstance(key, ed25519.Ed25519PublicKey):
         return key
-    raise Invalid(
-        "The key is neither ECDSA on P-256, P-384 or P-521 nor Ed25519.", mend="openssl genpkey -algorithm ed25519"
-    )
+    raise Invalid("The key is neither ECDSA on P-256, P-384 or P-521 nor Ed25519.", mend=MAKE_KEY)
 
 
 def _object(text: str | bytes, what: str) -> dict[str, Any]:
