@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -110,9 +111,12 @@ def test_jobs_and_datasets_are_told_of_by_themselves(embedded: Workspace) -> Non
 
 @pytest.mark.parametrize(
     "broken",
-    [b"[]", b"{", b"\xff", b'{"eventTime": "2026-05-01T10:00:00Z"}', json.dumps({**event(), "run": {}}).encode(),
-     json.dumps({**event(), "inputs": {}}).encode(), json.dumps({**event(), "eventTime": None}).encode(),
-     json.dumps({**event(), "job": {"namespace": "a\0b", "name": "c"}}).encode()],
+    [
+        b"[]", b"{", b"\xff", b'{"eventTime": "2026-05-01T10:00:00Z"}', json.dumps({**event(), "run": {}}).encode(),
+        *(json.dumps({**event(), "eventTime": time}).encode() for time in (None, "yesterday", "0001-01-01T00:00:00+09:00")),
+        json.dumps({**event(), "inputs": {}}).encode(),
+        json.dumps({**event(), "job": {"namespace": "a\0b", "name": "c"}}).encode(),
+    ],
 )  # fmt: skip
 def test_what_is_no_event_is_refused_and_nothing_is_kept(embedded: Workspace, broken: bytes) -> None:
     with pytest.raises(Invalid):
@@ -130,6 +134,61 @@ def test_a_name_of_anything_has_a_ref_of_its_own() -> None:
 def test_what_nobody_told_of_is_not_found(embedded: Workspace) -> None:
     with pytest.raises(NotFound, match="mw list external"):
         embedded.openlineage.show(ref(RAW))
+
+
+def test_a_run_that_has_ended_has_ended_however_late_its_other_events_come(embedded: Workspace) -> None:
+    run = sent(embedded, **event("START", time="2026-05-01T12:00:00.1+02:00"))
+    sent(embedded, **event("FAIL", time="2026-05-01T11:00:00Z"))
+    sent(embedded, **event("RUNNING", time="2026-05-01T11:00:00.5Z"))
+    assert embedded.openlineage.show(run).state == "FAIL"
+    other = event("COMPLETE", time="2026-05-01T10:00:00Z") | {"run": {"runId": "dbt"}}
+    started = {**other, "eventType": "START", "eventTime": "2026-05-01T12:00:00+02:00[Europe/Berlin]"}
+    run = sent(embedded, **other)
+    sent(embedded, **started)
+    assert embedded.openlineage.show(run).state == "COMPLETE"
+
+
+def test_of_a_job_that_runs_every_hour_the_newest_events_tell(embedded: Workspace) -> None:
+    runs = [{**event(time=f"2026-05-01T10:00:00.{number:06}Z"), "run": {"runId": str(number)}} for number in range(1010)]
+    for number, each in enumerate(runs):
+        each["job"] = {**each["job"], "facets": {"documentation": {"description": f"run {number}"}}}
+    batches = [json.dumps(runs[start : start + 505]).encode() for start in (0, 505)]
+    assert [embedded.openlineage.take_batch(each).failed for each in batches] == [[], []]
+    job = embedded.openlineage.show(external(PartyKind.JOB, "spark", "clean"))
+    assert (job.events, job.facets["documentation"]["description"]) == (1010, "run 1009")
+    assert len(embedded.openlineage.events(job.ref)) == 1000
+
+
+def test_facets_of_another_form_than_the_standards_are_passed_over_and_stand_in_nobodys_way(embedded: Workspace) -> None:
+    wrong: list[Any] = [[1], "x", 5, {"schema": "x", "columnLineage": [1]},
+        {"schema": {"fields": 5}, "lineage": {"entries": 5}},
+        {"columnLineage": {"fields": {"a": {"inputFields": 5}, "b": {"inputFields": [{"field": "x"}]}}, "dataset": 7}},
+        {"lineage": {"entries": [{"inputs": []}, {**dataset(CLEAN), "inputs": [{"name": "x"}]}]}}]  # fmt: skip
+    for number, facets in enumerate(wrong):
+        said = {"namespace": RAW[0], "name": RAW[1], "facets": facets}
+        sent(embedded, **event(time=f"2026-05-01T10:00:0{number}Z", inputs=[said], outputs=[said], job={
+            "namespace": "n", "name": "j", "facets": facets}))  # fmt: skip
+    good = dataset(
+        CLEAN, columnLineage={"fields": {"miles": {"inputFields": [{**dataset(RAW), "field": "km"}, {"field": "x"}]}}}
+    )
+    sent(embedded, **event("RUNNING", inputs=[dataset(RAW)], outputs=[good]))
+    assert embedded.openlineage.show(external(PartyKind.JOB, "n", "j")).events == len(wrong)
+    assert embedded.openlineage.show(ref(RAW)).columns == []
+    (edge,) = embedded.openlineage.columns(ref(CLEAN), "miles").edges
+    assert (edge.source.ref, edge.source.column) == (ref(RAW), "km")
+    assert embedded.openlineage.columns(ref(RAW), "km").edges == [edge]
+
+
+def test_what_others_told_of_is_found_by_words_and_by_path_and_page_by_page(workspace: Workspace) -> None:
+    sent(workspace, **event(inputs=[dataset(RAW), dataset(("s3://lake", "raw_old"))], outputs=[dataset(CLEAN)]))
+    listed = workspace.openlineage.list
+    assert {each.name for each in listed(text="TRIPS").items} == {RAW[1], CLEAN[1]}
+    assert {each.name for each in listed(under="dataset/s3/lake/raw").items} == {RAW[1]}
+    assert listed(text="%").items == []
+    first = listed(limit=2)
+    assert first.next is not None and " " not in first.next
+    rest = listed(after=first.next, limit=10)
+    assert len({each.ref for each in [*first.items, *rest.items]}) == 5
 
 
 @pytest.fixture
@@ -158,3 +217,30 @@ def test_openlineages_own_client_sends_here(embedded: Workspace, url: str) -> No
     client.close()
     assert ref(RAW) in embedded.record.lineage(ref(CLEAN), Direction.UP).nodes
     assert [each.name for each in embedded.openlineage.list(kind=PartyKind.JOB).items] == ["dag.task"]
+
+
+def test_a_body_may_come_packed_and_an_event_may_be_as_large_as_sparks(embedded: Workspace, url: str) -> None:
+    plan = event(outputs=[dataset(CLEAN, plan={"text": "x" * 5_000_000})])
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+
+    def post(content: bytes, **more: str) -> httpx.Response:
+        return httpx.post(f"{url}/api/v1/lineage", content=content, headers=headers | more)
+
+    packed = gzip.compress(json.dumps(plan).encode())
+    assert post(packed).status_code == 201
+    assert len(embedded.openlineage.show(ref(CLEAN)).facets["plan"]["text"]) == 5_000_000
+    for wrong in (packed[:-20], b"{}", gzip.compress(b" " * (65 * 2**20))):
+        assert post(wrong).status_code == 400
+    assert post(packed, **{"Content-Encoding": "br"}).status_code == 400
+    assert "spark.logicalPlan" in post(gzip.compress(json.dumps(event(x="x" * 9_000_000)).encode())).json()["error"]["mend"]
+
+
+def test_the_page_of_a_thing_of_others_tells_what_they_said(embedded: Workspace, url: str) -> None:
+    fields = [{"name": "km", "type": "double", "description": "as the crow flies"}, {"name": "<b>"}]
+    failed = event("FAIL", inputs=[dataset(RAW, schema={"fields": fields}, huge={"x": "y" * 60_000})])
+    failed["run"]["facets"] = {"errorMessage": {"message": "KeyError: 'km'"}}
+    run = sent(embedded, **failed)
+    page = httpx.get(f"{url}/record/{ref(RAW)}").text
+    assert "as the crow flies" in page and "&lt;b&gt;" in page and "huge (" in page and "yyyy" not in page
+    page = httpx.get(f"{url}/record/{run}").text
+    assert "KeyError" in page and "fail" in page

@@ -70,8 +70,7 @@ def _check(tx: Transaction, at: ColumnRef) -> None:
 def columns_of(tx: Transaction, ref: Ref) -> Sequence[str]:
     """The columns of a thing, as far as they are known."""
     if ref.kind is Kind.EXTERNAL:
-        facets = queries.shown(tx, ref).facets
-        listed = [each.get("name") for each in (facets.get("schema") or {}).get("fields") or [] if isinstance(each, dict)]
+        listed = [each.get("name") for each in queries.shown(tx, ref).columns]
         moved = [edge for body in queries.bodies(tx, ref) for edge in column_edges(body, "")]
         said = [end.column for edge in moved for end in (edge.source, edge.target) if end.ref == ref]
         return list(dict.fromkeys([*(str(each) for each in listed), *said]))

@@ -6,17 +6,22 @@ What is needed to know of whom it speaks must be there; everything else may be m
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
 
+from modelwright.core.clock import parse_time
 from modelwright.core.errors import Invalid
 from modelwright.core.refs import Ref
 from modelwright.openlineage.naming import external, own_ref
 from modelwright.openlineage.records import ColumnEdge, ColumnRef, PartyKind
 
-MOST = 1024 * 1024  # bytes of one event
+MOST = 8 * 1024 * 1024  # bytes of one event: Spark tells its whole plan in one
 MOST_NAMED = 1000  # datasets in one event
+TERMINAL = frozenset({"COMPLETE", "FAIL", "ABORT"})
+MOST_STATE = 40  # characters of the type of an event
 
 
 class Named(NamedTuple):
@@ -44,14 +49,20 @@ class Incoming(NamedTuple):
 def read(text: str | bytes, ours: str) -> Incoming:
     """Read an event; `ours` is the namespace of this workspace. `Invalid` says what makes it none."""
     if len(text) > MOST:
-        raise Invalid(f"The event has {len(text)} bytes; {MOST} is the most.")
+        raise Invalid(
+            f"The event has {len(text):,} bytes; {MOST:,} is the most.",
+            mend="Have its producer leave out the largest facet (of Spark: spark.logicalPlan).",
+        )
     try:
         event = msgspec.json.decode(text, type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Invalid(f"The event is no JSON object: {error}.") from None
     time = event.get("eventTime")
-    if not isinstance(time, str) or not time:
-        raise Invalid("The event has no eventTime.", mend="Send it as RFC 3339, with a time zone.")
+    if not isinstance(time, str) or moment(time) is None:
+        raise Invalid(
+            f"The event's eventTime is {_quoted(time)}, which is no time." if time else "The event has no eventTime.",
+            mend="Send it as RFC 3339, with a time zone: 2026-05-01T10:00:00Z.",
+        )
     inputs, outputs = list(_datasets(event, "inputs", ours)), list(_datasets(event, "outputs", ours))
     if "dataset" in event and "job" not in event:
         dataset = _dataset(event["dataset"], ours, foreign=True)
@@ -62,25 +73,39 @@ def read(text: str | bytes, ours: str) -> Incoming:
         return Incoming(job, job, "", time, inputs, outputs, stated)
     run = _object(event["run"], "run")
     identity = _text(run, "runId", "run")
-    named = Named(external(PartyKind.RUN, "", identity), PartyKind.RUN, job.namespace, identity, _facets(run))
-    return Incoming(named, job, str(event.get("eventType") or "OTHER").upper(), time, inputs, outputs, stated)
+    named = Named(external(PartyKind.RUN, "", identity), PartyKind.RUN, job.namespace, identity, facets_of(run))
+    return Incoming(named, job, state_of(event), time, inputs, outputs, stated)
+
+
+def moment(text: str) -> datetime | None:
+    """When an event happened, or None where its time says nothing. One without a zone is read as UTC."""
+    with suppress(Invalid, OverflowError):
+        return parse_time(text.partition("[")[0])  # Java writes 10:00+02:00[Europe/Berlin]
+    return None
+
+
+def state_of(event: dict[str, Any]) -> str:
+    """The type of a run's event, in capitals; where there is none that can be read, OTHER."""
+    given = event.get("eventType")
+    return given.upper()[:MOST_STATE] if isinstance(given, str) and given else "OTHER"
 
 
 def column_edges(body: bytes, ours: str) -> Iterator[ColumnEdge]:
     """What an event says of columns: the facet `columnLineage` of its datasets, in both forms that producers write."""
     event = msgspec.json.decode(body, type=dict[str, Any])
     for given in [event.get("dataset"), *(event.get("outputs") or [])]:
-        said = _facets(given).get("columnLineage") if isinstance(given, dict) else None
+        said = facets_of(given).get("columnLineage") if isinstance(given, dict) else None
         if not isinstance(said, dict):
             continue
         made, fields = _dataset(given, ours, foreign=True).ref, said.get("fields")
         for name, field in fields.items() if isinstance(fields, dict) else ():
             inputs = field.get("inputFields") if isinstance(field, dict) else None
             target = ColumnRef(ref=made, column=name)
-            for each in [*(inputs or []), *(said.get("dataset") or [])]:
+            for each in [*_list(inputs), *_list(said.get("dataset"))]:
                 if isinstance(each, dict) and isinstance(each.get("field"), str):
-                    source = ColumnRef(ref=_dataset(each, ours, foreign=False).ref, column=each["field"])
-                    yield ColumnEdge(source=source, target=target, use=_use(each))
+                    with suppress(Invalid):  # it names no dataset: what else the event says counts all the same
+                        source = ColumnRef(ref=_dataset(each, ours, foreign=False).ref, column=each["field"])
+                        yield ColumnEdge(source=source, target=target, use=_use(each))
 
 
 def _use(field: dict[str, Any]) -> str:
@@ -92,7 +117,7 @@ def _use(field: dict[str, Any]) -> str:
 def _job(given: Any) -> Named:
     job = _object(given, "job")
     namespace, name = _text(job, "namespace", "job"), _text(job, "name", "job")
-    return Named(external(PartyKind.JOB, namespace, name), PartyKind.JOB, namespace, name, _facets(job))
+    return Named(external(PartyKind.JOB, namespace, name), PartyKind.JOB, namespace, name, facets_of(job))
 
 
 def _datasets(event: dict[str, Any], side: str, ours: str) -> Iterator[Named]:
@@ -106,7 +131,7 @@ def _datasets(event: dict[str, Any], side: str, ours: str) -> Iterator[Named]:
 def _dataset(given: Any, ours: str, *, foreign: bool) -> Named:
     """A dataset. One of ours is the thing itself where it is read; that it was written, only its own room can say."""
     dataset = _object(given, "dataset")
-    namespace, name, found = _text(dataset, "namespace", "dataset"), _text(dataset, "name", "dataset"), _facets(dataset)
+    namespace, name, found = _text(dataset, "namespace", "dataset"), _text(dataset, "name", "dataset"), facets_of(dataset)
     if namespace == ours and not foreign:
         said = found.get("version")
         own = own_ref(name, str(said.get("datasetVersion", "")) if isinstance(said, dict) else "")
@@ -123,17 +148,19 @@ def _stated(job: dict[str, Any], outputs: Sequence[Named], ours: str) -> dict[Re
         if isinstance(said, dict) and isinstance(said.get("inputs"), list):
             stated[output.ref] = list(_inputs(said["inputs"], ours))
     said = job.get("lineage")
-    for entry in said.get("entries") or [] if isinstance(said, dict) else []:
+    for entry in _list(said.get("entries")) if isinstance(said, dict) else []:
         if isinstance(entry, dict) and entry.get("type", "DATASET") == "DATASET" and isinstance(entry.get("inputs"), list):
-            named = _dataset(entry, ours, foreign=True)
-            stated[named.ref] = list(_inputs(entry["inputs"], ours))
+            with suppress(Invalid):
+                named = _dataset(entry, ours, foreign=True)
+                stated[named.ref] = list(_inputs(entry["inputs"], ours))
     return stated
 
 
 def _inputs(given: Sequence[Any], ours: str) -> Iterator[Ref]:
     for each in given[:MOST_NAMED]:
         if isinstance(each, dict) and each.get("type", "DATASET") == "DATASET":
-            yield _dataset(each, ours, foreign=False).ref
+            with suppress(Invalid):
+                yield _dataset(each, ours, foreign=False).ref
 
 
 def _object(given: Any, what: str) -> dict[str, Any]:
@@ -149,6 +176,15 @@ def _text(given: dict[str, Any], key: str, what: str) -> str:
     return found
 
 
-def _facets(given: dict[str, Any]) -> dict[str, Any]:
+def _list(given: Any) -> list[Any]:
+    return given if isinstance(given, list) else []
+
+
+def _quoted(given: Any) -> str:
+    return repr(given if len(str(given)) <= 60 else f"{str(given)[:60]}...")
+
+
+def facets_of(given: dict[str, Any]) -> dict[str, Any]:
+    """The facets of a part of an event; whatever is none is passed over."""
     found = given.get("facets")
     return found if isinstance(found, dict) else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import msgspec
@@ -12,15 +13,17 @@ from modelwright.core.errors import Invalid, NotFound
 from modelwright.core.hashing import digest_bytes
 from modelwright.core.paging import MAX_LIMIT, Page
 from modelwright.core.refs import Kind, Ref
-from modelwright.openlineage.incoming import Named
+from modelwright.openlineage.incoming import TERMINAL, Named, facets_of, moment, state_of
 from modelwright.openlineage.records import Party, PartyKind
 from modelwright.openlineage.tables import mentions, parties, received, targets
 from modelwright.store import Event, Transaction, scopes
 from modelwright.store.queries import event_of
 from modelwright.store.tables import ledger_details, ledger_events
 
-MOST_SHOWN = 1000  # events that the facets of a party are gathered from
+MOST_SHOWN = 1000  # events that the facets of a party are gathered from, the newest
+MOST_READ = 64 * 1024 * 1024  # bytes of these
 _p, _m, _x = parties.c, mentions.c, received.c
+_NEVER = datetime(1, 1, 1, tzinfo=UTC)
 
 
 class Target(NamedTuple):
@@ -38,13 +41,15 @@ def keep(tx: Transaction, text: bytes, event_time: str, named: Iterable[Named]) 
     if tx.execute(sa.select(_x.digest).where(_x.digest == digest)).first() is not None:
         return False
     tx.execute(received.insert().values(digest=digest, at=tx.stamp, event_time=event_time[:60], body=text))
-    for each in {each.ref: each for each in named}.values():
-        tx.execute(mentions.insert().values(ref=str(each.ref), digest=digest))
-        if each.kind is None:
-            continue
-        row = {"ref": str(each.ref), "kind": each.kind.value, "namespace": each.namespace, "name": each.name}
-        new = tx.insert(parties).values(**row, seen_at=tx.stamp)
-        tx.execute(new.on_conflict_do_update(index_elements=[_p.ref], set_={"seen_at": tx.stamp}))
+    spoken = {str(each.ref): each for each in named}
+    tx.execute(mentions.insert(), [{"ref": ref, "digest": digest} for ref in spoken])
+    theirs = [
+        {"ref": ref, "kind": each.kind.value, "namespace": each.namespace, "name": each.name, "seen_at": tx.stamp}
+        for ref, each in spoken.items()
+        if each.kind is not None
+    ]
+    new = tx.insert(parties)
+    tx.execute(new.on_conflict_do_update(index_elements=[_p.ref], set_={"seen_at": new.excluded.seen_at}), theirs)
     return True
 
 
@@ -59,24 +64,38 @@ def shown(tx: Transaction, ref: Ref) -> Party:
     found = party(tx, ref)
     if found is None:
         raise NotFound(f"No event told of {ref}.", mend="See what there is: mw list external")
-    own = bodies(tx, ref)
-    told, state, facets = [msgspec.json.decode(body) for body in own], "", dict[str, Any]()
-    for event in sorted(told, key=lambda event: str(event.get("eventTime"))):
+    told, facets = [msgspec.json.decode(body) for body in bodies(tx, ref)], dict[str, Any]()
+    told.sort(key=lambda event: moment(str(event.get("eventTime"))) or _NEVER)
+    for event in told:
         for given in _about(event, found):
-            facets |= given.get("facets") or {}
-        if found.kind is PartyKind.RUN:
-            state = str(event.get("eventType") or state or "OTHER").upper()
+            facets |= facets_of(given)
+    states = [state_of(event) for event in told] if found.kind is PartyKind.RUN else []
+    ended = [state for state in states if state in TERMINAL]  # what comes behind its end is late and changes nothing
     kept = {key: value for key, value in facets.items() if not (isinstance(value, dict) and value.get("_deleted"))}
-    return msgspec.structs.replace(found, state=state, events=len(own), facets=kept)
+    count = tx.execute(sa.select(sa.func.count()).where(_m.ref == str(ref))).scalar_one()
+    return msgspec.structs.replace(found, state=(ended or states or [""])[-1], events=count, facets=kept)
 
 
 def bodies(tx: Transaction, ref: Ref) -> list[bytes]:
-    """The events that speak of something, as they came, the oldest first."""
-    query = sa.select(_x.body).join(mentions, _m.digest == _x.digest).where(_m.ref == str(ref))
-    return [bytes(row.body) for row in tx.execute(query.order_by(_x.at, _x.digest).limit(MOST_SHOWN))]
+    """The newest events that speak of something, as they came, the oldest of them first."""
+    sizes = sa.select(_x.digest, sa.func.length(_x.body).label("size")).join(mentions, _m.digest == _x.digest)
+    newest = sizes.where(_m.ref == str(ref)).order_by(_x.at.desc(), _x.digest.desc()).limit(MOST_SHOWN)
+    chosen, left = list[str](), MOST_READ
+    for row in tx.execute(newest):
+        left -= row.size
+        if left < 0 and chosen:
+            break
+        chosen.append(row.digest)
+    found: dict[str, bytes] = {}
+    for start in range(0, len(chosen), 500):
+        query = sa.select(_x.digest, _x.body).where(_x.digest.in_(chosen[start : start + 500]))
+        found |= {row.digest: bytes(row.body) for row in tx.execute(query)}
+    return [found[digest] for digest in reversed(chosen)]
 
 
-def list_parties(tx: Transaction, kind: PartyKind | None, limit: int, after: str | None) -> Page[Party]:
+def list_parties(
+    tx: Transaction, kind: PartyKind | None, text: str | None, under: str | None, limit: int, after: str | None
+) -> Page[Party]:
     """Those that the caller may read, the last heard of first."""
     if not 1 <= limit <= MAX_LIMIT:
         raise Invalid(f"A page holds 1 to {MAX_LIMIT}, not {limit}.")
@@ -84,12 +103,20 @@ def list_parties(tx: Transaction, kind: PartyKind | None, limit: int, after: str
     query = sa.select(parties).where(may)
     if kind is not None:
         query = query.where(_p.kind == kind.value)
+    if text:
+        wanted = text.casefold()
+        query = query.where(
+            sa.or_(*(sa.func.lower(each).contains(wanted, autoescape=True) for each in (_p.namespace, _p.name)))
+        )
+    if under:
+        whole = f"{Kind.EXTERNAL.value}:{under.strip('/')}"
+        query = query.where(sa.or_(_p.ref == whole, _p.ref.startswith(f"{whole}/", autoescape=True)))
     if after is not None:
-        stamp, _, ref = after.partition(" ")
+        stamp, _, ref = after.partition(",")
         query = query.where(sa.or_(_p.seen_at < stamp, sa.and_(_p.seen_at == stamp, _p.ref > ref)))
     rows = tx.execute(query.order_by(_p.seen_at.desc(), _p.ref).limit(limit + 1)).all()
     page = rows[:limit]
-    more = f"{page[-1].seen_at} {page[-1].ref}" if len(rows) > limit else None
+    more = f"{page[-1].seen_at},{page[-1].ref}" if len(rows) > limit else None
     return Page(items=[_party(row) for row in page], next=more)
 
 

@@ -29,6 +29,13 @@ class Party(msgspec.Struct, frozen=True, kw_only=True):
     events: int = 0
     facets: dict[str, Any] = {}  # of all its events together; a facet replaces the earlier one of its key
 
+    @property
+    def columns(self) -> list[dict[str, Any]]:
+        """The columns that the facet `schema` names, each as it says: `name`, perhaps `type` and `description`."""
+        schema = self.facets.get("schema")
+        fields = schema.get("fields") if isinstance(schema, dict) else None
+        return [each for each in fields if isinstance(each, dict)] if isinstance(fields, list) else []
+
 
 class ColumnRef(msgspec.Struct, frozen=True, kw_only=True):
     """One column of a thing."""

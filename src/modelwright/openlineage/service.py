@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from typing import ClassVar
 
 import msgspec
@@ -19,10 +20,11 @@ from modelwright.openlineage.records import BatchAnswer, ColumnLineage, Failure,
 from modelwright.openlineage.telling import told
 from modelwright.pipelines import Pipelines
 from modelwright.pipelines.records import Execution
-from modelwright.store import Direction, Transaction, Version, catalog
+from modelwright.store import Direction, Embedded, Transaction, Version, catalog
 
 MOST_TOLD = 1000  # events of the ledger in one stretch
 MOST_TOGETHER = 1000  # events in one batch
+TOGETHER = 50  # of these, in one transaction
 
 
 class OpenLineageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -108,16 +110,26 @@ class OpenLineage(Room):
 
     @operation("read")
     def events(self, tx: Transaction, ref: Ref) -> Sequence[str]:
-        """Show the events that speak of something, byte for byte as they came, the oldest first; 1000 at most."""
+        """Show the newest 1000 events that speak of something, byte for byte as they came, the oldest of them first."""
         queries.shown(tx, ref)
         return [body.decode() for body in queries.bodies(tx, ref)]
 
     @operation("read", on="")
     def list(
-        self, tx: Transaction, *, kind: PartyKind | None = None, limit: int = 100, after: str | None = None
+        self,
+        tx: Transaction,
+        *,
+        kind: PartyKind | None = None,
+        text: str | None = None,
+        under: str | None = None,
+        limit: int = 100,
+        after: str | None = None,
     ) -> Page[Party]:
-        """List datasets, jobs and runs of other systems, the last heard of first."""
-        return queries.list_parties(tx, kind, limit, after)
+        """List datasets, jobs and runs of other systems, the last heard of first.
+
+        `text` occurs in namespace or name, whatever the case; `under` is a path of refs: `dataset/s3/lake`.
+        """
+        return queries.list_parties(tx, kind, text, under, limit, after)
 
     # Columns
 
@@ -150,13 +162,31 @@ class OpenLineage(Room):
             raise Invalid(f"The batch is no JSON array: {error}.") from None
         if len(parts) > MOST_TOGETHER:
             raise Invalid(f"{len(parts)} events in one batch; it takes {MOST_TOGETHER} at most.", mend="Send several.")
-        failed = []
-        for index, part in enumerate(parts):
-            try:
-                self.take(bytes(part))
-            except ModelwrightError as error:
-                failed.append(Failure(index=index, reason=str(error), retriable=error.status >= 500))
+        failed, contents, start = list[Failure](), [bytes(part) for part in parts], 0
+        while start < len(contents):
+            some = contents[start : start + TOGETHER]
+            taken, refusal = self._taken(some)
+            if refusal is not None:
+                self._taken(some[:taken])  # those before it, which were taken back with it
+                failed.append(Failure(index=start + taken, reason=str(refusal), retriable=refusal.status >= 500))
+                taken += 1
+            start += taken
         return BatchAnswer(received=len(parts), failed=failed)
+
+    def _taken(self, contents: Sequence[bytes]) -> tuple[int, ModelwrightError | None]:
+        """Receive events, all of them in one transaction; how many were taken up to the one that was refused, and why.
+
+        Where one is refused, nothing of the others is kept.
+        """
+        done = 0
+        try:
+            with self.caller.transaction(write=True) if isinstance(self.caller, Embedded) else nullcontext():
+                for content in contents:
+                    self.take(content)
+                    done += 1
+        except ModelwrightError as error:
+            return done, error
+        return done, None
 
     def _known(self, tx: Transaction) -> Known:
         def run(ref: Ref) -> Run | None:

@@ -317,7 +317,7 @@ class ExternalFace(Face):
         section(["facet", "value"], [[key, encode_text(value)] for key, value in found.facets.items()])
 
     def list(self, rooms: Workspace, where: Filter) -> Page[Party]:
-        return rooms.openlineage.list(limit=where.limit, after=where.after)
+        return rooms.openlineage.list(text=where.text, under=where.under, limit=where.limit, after=where.after)
 
     def row(self, item: Party) -> Sequence[Any]:
         return [item.ref, item.kind.value, item.namespace, item.name]

@@ -11,6 +11,8 @@ from starlette.requests import Request
 from modelwright.core.clock import parse_time
 from modelwright.core.errors import NotFound
 from modelwright.core.refs import Kind, Ref
+from modelwright.core.sizes import size
+from modelwright.core.wire import encode
 from modelwright.server.pages.lineage import lineage_of
 from modelwright.server.pages.render import allowed, known, turning
 from modelwright.store import EventFilter, Evidence
@@ -51,6 +53,10 @@ def event(workspace: Workspace, request: Request) -> dict[str, Any]:
     return {"event": page.items[0], "proof": workspace.record.proof(seq)}
 
 
+SHOWN = 500  # columns of something of another system
+LARGE = 50_000  # bytes of a facet, from which on a page only names it
+
+
 def record(workspace: Workspace, request: Request) -> dict[str, Any]:
     """Everything that the record knows about any ref."""
     ref = Ref.parse(request.path_params["ref"])
@@ -61,6 +67,7 @@ def record(workspace: Workspace, request: Request) -> dict[str, Any]:
         "ref": ref,
         "version": version,
         "piece": _evidence(workspace, ref),
+        "party": _party(workspace, ref),
         "evidence": known(lambda: workspace.record.evidence(ref)) or [],
         "moves": (known(lambda: workspace.record.alias_history(ref.whole)) or []) if version is not None else [],
         "dependants": (known(lambda: workspace.record.dependants(ref)) or []) if version is not None else [],
@@ -68,6 +75,35 @@ def record(workspace: Workspace, request: Request) -> dict[str, Any]:
         "page": history,
         "turning": turning(request, history.next),
     }
+
+
+def _party(workspace: Workspace, ref: Ref) -> dict[str, Any] | None:
+    """What others said of a thing of theirs: its names, its columns, how a run ended, and all its facets."""
+    found = known(lambda: workspace.openlineage.show(ref)) if ref.kind is Kind.EXTERNAL else None
+    if found is None:
+        return None
+    facets = found.facets
+    return {
+        "party": found,
+        "about": _text(facets, "documentation", "description"),
+        "error": _text(facets, "errorMessage", "message"),
+        "sql": _text(facets, "sql", "query"),
+        "columns": [[_said(each, key) for key in ("name", "type", "description")] for each in found.columns[:SHOWN]],
+        "facets": {name: facets[name] for name in sorted(facets) if len(encode(facets[name])) <= LARGE},
+        "large": [
+            f"{name} ({size(len(encode(facets[name])))})" for name in sorted(facets) if len(encode(facets[name])) > LARGE
+        ],
+    }
+
+
+def _text(facets: dict[str, Any], name: str, key: str) -> str:
+    facet = facets.get(name)
+    return _said(facet, key) if isinstance(facet, dict) else ""
+
+
+def _said(facet: dict[str, Any], key: str) -> str:
+    said = facet.get(key)
+    return said[:2000] if isinstance(said, str) else ""
 
 
 def _evidence(workspace: Workspace, ref: Ref) -> Evidence | None:
