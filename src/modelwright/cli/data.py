@@ -92,6 +92,9 @@ def add(
     tag: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A tag; may be repeated.")] = None,
     as_files: Annotated[bool, typer.Option("--files", help="Keep CSV and Parquet as the files they are.")] = False,
     verify: folders.Verify = False,
+    link: Annotated[
+        bool, typer.Option("--link", help="Link large files into the store instead of copying them: they become read-only.")
+    ] = False,
     reason: Reason = "",
     where: Where = None,
     as_json: AsJson = False,
@@ -102,6 +105,10 @@ def add(
     rows, too, unless --files is given, and only what changed there is fetched. delta:FOLDER@3 and
     iceberg:s3://bucket/TABLE@SNAPSHOT are tables of a lake: their rows are copied, or with --in-place registered where they
     are and verified whenever they are read.
+
+    With --link files from 4 MiB that are kept as they are become the store's without a copy: a later version of one costs
+    all of its size, and whoever makes it writable and changes it damages what is stored, which every reading notices. What
+    cannot be linked is copied, and told.
 
     A broken row is told with its file, line and column, and nothing is loaded. Key, time column, types and personal columns
     are those of the version before where they are not given.
@@ -124,8 +131,12 @@ def add(
         if len(files) > 1 or key or time_column or type_ or personal or missing or checks:
             raise Invalid("Files have no columns and no checks.", mend="Name one folder or file, without such options.")
         told = {"description": description, "tags": pairs(tag, option="--tag"), "reason": reason, "parent": parent}
-        folders.add_files(name, files[0], verify=verify, inputs=inputs, about=told, where=where, as_json=as_json)
+        folders.add_files(name, files[0], verify=verify, link=link, inputs=inputs, about=told, where=where, as_json=as_json)
         return
+    if link:
+        raise Invalid(
+            "Rows are written anew, so there is nothing to link.", mend="Keep them as the files they are: --files."
+        )
     form = CsvFormat(delimiter=delimiter, missing=tuple(missing) if missing else CsvFormat().missing)
     about: dict[str, Any] = {
         "key": key,

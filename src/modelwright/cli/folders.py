@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -17,6 +17,9 @@ from modelwright.core.folders import Indexes, Standing, glance, real
 from modelwright.core.paging import Filter
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.sizes import size
+
+if TYPE_CHECKING:
+    from modelwright.datasets.folderwork import Linked
 
 SHOWN: Final = 100  # files that are listed to a person
 
@@ -38,20 +41,40 @@ def add_files(
     source: str,
     *,
     verify: bool,
+    link: bool,
     inputs: list[Ref],
     about: Mapping[str, Any],
     where: str | None,
     as_json: bool,
 ) -> None:
     """What `mw data add` does with a folder, or a file of any kind."""
+    found: list[Linked] = []
     total = folder_size(Path(source)) if Path(source).is_dir() and sys.stderr.isatty() else None
     with workspace(where) as rooms, progress(f"adding {name}", total, bytes_=True) as told:
-        version = rooms.datasets.add_files(name, source, verify=verify, inputs=inputs, told=told, **about)
+        version = rooms.datasets.add_files(
+            name, source, verify=verify, link=link, inputs=inputs, told=told, linked=found.append, **about
+        )
     if as_json:
-        print_json({"version": version})
+        print_json({"version": version, "linked": found[0]} if found else {"version": version})
     else:
         new = f", of which {size(version.stored)} had to be stored" if version.stored is not None else ""
         say(f"{version.ref}: {counted(version.files, 'file')}, {size(version.bytes)}{new}")
+        for each in found:
+            _tell_linked(each)
+
+
+def _tell_linked(found: Linked) -> None:
+    """What became of files that were to be linked, and what that means for whoever has them."""
+    if found.linked:
+        say(
+            f"{counted(found.linked, 'file')} linked and read-only from now on, {size(found.bytes)}: a change of one would "
+            "change what is stored. To work on it, put a copy in its place."
+        )
+    if found.cloned:
+        say(f"{counted(found.cloned, 'file')} shared with the store, {size(found.bytes)}: nothing was copied.")
+    if found.copied:
+        others = f", as {counted(found.copied - 1, 'other file')}" if found.copied > 1 else ""
+        say(f"{found.first} was copied{others}: {found.why}.")
 
 
 def log(

@@ -53,6 +53,8 @@ def _begin(arguments: list[str]) -> None:
     given = [each for each in arguments[2:] if not each.startswith("-")]
     if {each for each in arguments[2:] if each.startswith("-")} - _FLAGS:
         return
+    if arguments[1] == "add" and "--link" in arguments:  # which changes files: not before the command has the right to
+        return
     if arguments[1] == "add" and len(given) == 2 and _is_files(given[1], arguments):
         ref = None
     elif arguments[1] == "checkout" and len(given) >= 2:

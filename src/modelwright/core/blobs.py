@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol, runtime_checkable
+
+from modelwright.core.folders import Seen
+
+How = Literal["linked", "cloned", "there"]  # how a file became an object: "there" means that one of our own is it already
 
 
 class Blobs(Protocol):
@@ -38,4 +42,25 @@ class Blobs(Protocol):
 
     def size(self, digest: str) -> int:
         """Bytes."""
+        ...
+
+
+@runtime_checkable
+class Adopting(Protocol):
+    """What objects can besides where they lie in a folder of this machine: files become objects without a copy."""
+
+    def refusal(self, path: Path) -> str:
+        """Why a file cannot be taken over, to be read after its name; empty where nothing is in the way of trying."""
+        ...
+
+    def adopt(self, path: Path, digest: str, seen: Seen) -> How | None:
+        """Make a file the object of that digest, which it had when it was `seen`. It is read-only from then on, if linked.
+
+        `Conflict` where it changed since; None where the file system takes no link to it. What it has returned survives a
+        crash. Reading verifies it like any object: whoever makes the file writable and changes it damages the object.
+        """
+        ...
+
+    def adopted(self, digest: str) -> Path | None:
+        """The file of an object that was taken over, to be linked to and never written; None for any other object."""
         ...

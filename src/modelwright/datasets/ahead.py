@@ -37,6 +37,7 @@ _HEAD: Final = 4  # bytes that say how long a message is
 class _Add(msgspec.Struct, frozen=True, tag=True):
     newest: Listing | None
     verify: bool
+    link: bool
 
 
 class _Remember(msgspec.Struct, frozen=True, tag=True):
@@ -85,10 +86,10 @@ class Beside:
         self._alone = alone
         return self
 
-    def add(self, newest: Listing | None, *, verify: bool, told: Told) -> Added:
+    def add(self, newest: Listing | None, *, verify: bool, link: bool, told: Told) -> Added:
         """See `FolderWork`."""
-        found = self._wish(_Add(newest, verify), Added, told)
-        return found or self._mine().add(newest, verify=verify, told=told)
+        found = self._wish(_Add(newest, verify, link), Added, told)
+        return found or self._mine().add(newest, verify=verify, link=link, told=told)
 
     def remember(self, version: Listing) -> None:
         """See `FolderWork`."""
@@ -207,15 +208,15 @@ def _work(asked: IO[bytes], heard: IO[bytes], root: Path, home: Path, ref: str |
     guess, ready = _guess(work, ref), None
     if ref is None and (guess is not None or not work.index.ref):
         with suppress(Exception):  # whoever asks is told so, or does it without mistake
-            ready = work.add(guess, verify=verify, told=tell)
+            ready = work.add(guess, verify=verify, link=False, told=tell)
     elif ref is not None and root.is_dir():
         with suppress(Exception):
             work.expect(guess)
     while (wish := _received(asked, _Wish)) is not None:
         try:
             if isinstance(wish, _Add):
-                if ready is None or (wish.newest, wish.verify) != (guess, verify):
-                    ready = work.add(wish.newest, verify=wish.verify, told=tell)
+                if ready is None or (wish.newest, wish.verify, wish.link) != (guess, verify, False):
+                    ready = work.add(wish.newest, verify=wish.verify, link=wish.link, told=tell)
                 answer: Any = ready
             elif isinstance(wish, _Checkout):
                 answer = work.checkout(wish.version, wish.patterns, share=wish.share, force=wish.force, told=tell)

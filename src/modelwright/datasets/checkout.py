@@ -16,13 +16,14 @@ from pathlib import Path
 import msgspec
 
 from modelwright.core.blobs import Blobs
-from modelwright.core.errors import Conflict, Invalid, NotFound, Refused
+from modelwright.core.errors import Conflict, Corrupt, Invalid, NotFound, Refused
 from modelwright.core.folders import Index, Remembered, Seen, folders_of, scan
 from modelwright.datasets.chunks import by_place, read_chunks
+from modelwright.datasets.linking import damaged
 from modelwright.datasets.links import Links
 from modelwright.datasets.manifest import Entry
 from modelwright.datasets.objects import Writer, read_entry
-from modelwright.datasets.trees import Told, learn
+from modelwright.datasets.trees import Told, known_digest, learn
 
 
 class CheckedOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,6 +152,8 @@ def _bring(
             except IsADirectoryError:
                 _clear(Path(target))
                 how, seen = _put(blobs, entry, None, target, links, writer, replaces=False)
+            except Corrupt as error:
+                raise damaged(blobs, ordered, error) from None
             yield path, entry, how, seen
     finally:
         if links is not None:
@@ -215,7 +218,10 @@ def _compare(
         if seen is None:
             continue
         known = files.get(path)
-        digest = known.digest if known is not None and known.sure and known.seen == seen else learn(root, path, seen, index)
+        if known is not None and known.sure and known.seen == seen and known.digest == entry.digest:
+            digest = entry.digest
+        else:
+            digest = known_digest(root, path, seen, index, entry) or learn(root, path, seen, index, entry)
         if digest == entry.digest and seen.executable == entry.executable:
             good.add(path)
         elif digest not in (entry.digest, put.get(path)):

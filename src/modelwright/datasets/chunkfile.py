@@ -13,7 +13,9 @@ import pyarrow as pa
 import pyarrow.dataset as pds
 
 from modelwright.core.blobs import Blobs
+from modelwright.core.errors import Corrupt
 from modelwright.datasets.chunks import Chunk, read_into
+from modelwright.datasets.linking import damaged
 from modelwright.datasets.manifest import Entry
 
 _KEPT: Final = 32 << 20  # bytes of blocks in memory
@@ -35,6 +37,7 @@ class ChunkFile(io.RawIOBase):
         """Up to so many bytes, or what was read last, are kept for who reads on."""
         self._blobs = blobs
         self._most = kept
+        self._entry = entry
         self._chunks = entry.chunks
         self._starts = [0]
         for chunk in entry.chunks:
@@ -103,7 +106,10 @@ class ChunkFile(io.RawIOBase):
         for _, group in groupby(enumerate(missing), lambda each: each[1] - each[0]):
             run = [number for _, number in group]
             begin, end = self._starts[run[0]], self._starts[run[-1] + 1]
-            read_into(self._blobs, [self._chunks[number] for number in run], room[begin - start : end - start])
+            try:
+                read_into(self._blobs, [self._chunks[number] for number in run], room[begin - start : end - start])
+            except Corrupt as error:
+                raise damaged(self._blobs, [self._entry], error) from None
         made = _Block(first, last, start, room.toreadonly())
         self._keep(made)
         return made

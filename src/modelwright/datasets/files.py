@@ -10,6 +10,8 @@ from modelwright.core.blobs import Blobs
 from modelwright.core.errors import Corrupt
 from modelwright.core.folders import Index, Seen, glance
 from modelwright.datasets.chunks import KnownChunks, Packer, digest_of
+from modelwright.datasets.folderwork import Linked
+from modelwright.datasets.linking import Linking
 from modelwright.datasets.manifest import (
     Entry,
     Manifest,
@@ -28,11 +30,12 @@ if TYPE_CHECKING:
 
 
 class Prepared(NamedTuple):
-    """The manifest of files that are stored, and the bytes that were for it."""
+    """The manifest of files that are stored, the bytes that were for it, and what was linked."""
 
     digest: str
     manifest: Manifest
     stored: int
+    linked: Linked | None
 
 
 def unchanged(blobs: Blobs, index: Index, found: Mapping[str, Seen], newest: Listing) -> bool:
@@ -54,13 +57,16 @@ def prepare_files(
     found: Mapping[str, Seen],
     before: Sequence[Page],
     verify: bool,
+    link: bool,
     told: Told,
 ) -> Prepared:
-    """Store what a folder (or a single file) holds, as it was `found`."""
+    """Store what a folder (or a single file) holds, as it was `found`; with `link` large files are taken over."""
+    linking = Linking(blobs) if link else None
     with Packer(blobs, known) as packer:
-        entries = store(root, packer, index, before, found=found, verify=verify, told=told)
+        entries = store(root, packer, index, before, found=found, verify=verify, linking=linking, told=told)
         digest, manifest = write_manifest(blobs, packer, entries, before=before)
-    return Prepared(digest, manifest, packer.stored)
+    linked = linking.done if linking is not None else None
+    return Prepared(digest, manifest, packer.stored + (linked.bytes if linked else 0), linked)
 
 
 def prepare_listed(

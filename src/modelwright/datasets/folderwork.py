@@ -32,6 +32,17 @@ class Listing(msgspec.Struct, frozen=True):
     manifest: str
 
 
+class Linked(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the large files of a version that was to be made of links."""
+
+    linked: int = 0  # files that are the store's, too, and read-only
+    cloned: int = 0  # files that share their blocks with the store, and may be written to
+    bytes: int = 0  # of both
+    copied: int = 0  # files that could not be taken over, and were stored as any other
+    first: str = ""  # one of them, and why
+    why: str = ""
+
+
 class Added(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a folder: what a record says of its files, and the version that it was of before."""
 
@@ -43,12 +54,13 @@ class Added(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int = 0
     stored: int = 0
     source: str = ""
+    linked: Linked | None = None  # what became of large files, where they were to be linked
 
 
 class FolderWork(Protocol):
     """The work on one folder."""
 
-    def add(self, newest: Listing | None, *, verify: bool, told: Told) -> Added:
+    def add(self, newest: Listing | None, *, verify: bool, link: bool, told: Told) -> Added:
         """Store what the folder, or single file, holds and `newest` does not; see `Datasets.add_files`."""
         ...
 
@@ -82,7 +94,7 @@ class Here:
         """What lies there."""
         return scan(self._root)
 
-    def add(self, newest: Listing | None, *, verify: bool, told: Told) -> Added:
+    def add(self, newest: Listing | None, *, verify: bool, link: bool, told: Told) -> Added:
         from modelwright.datasets.chunks import KnownChunks
         from modelwright.datasets.files import prepare_files, unchanged
         from modelwright.datasets.manifest import read_manifest, read_pages
@@ -95,7 +107,15 @@ class Here:
         with closing(KnownChunks(chunks and chunks / "chunks.db")) as known:
             known.meet(chunk for page in pages for entry in page.entries for chunk in entry.chunks)
             made = prepare_files(
-                self._blobs, self._root, known=known, index=index, found=self.found, before=pages, verify=verify, told=told
+                self._blobs,
+                self._root,
+                known=known,
+                index=index,
+                found=self.found,
+                before=pages,
+                verify=verify,
+                link=link,
+                told=told,
             )
         return Added(
             begun=begun,
@@ -105,6 +125,7 @@ class Here:
             bytes=made.manifest.bytes,
             stored=made.stored,
             source=f"{self._root.name}/" if self._root.is_dir() else self._root.name,
+            linked=made.linked,
         )
 
     def remember(self, version: Listing) -> None:
@@ -126,7 +147,9 @@ class Here:
                 self.index,
                 ref=version.ref,
                 found=self.found if self._root.is_dir() else None,
-                links=Links(self._place / "files", small=share == "all") if linked and self._place is not None else None,
+                links=Links(self._place / "files", self._blobs, small=share == "all")
+                if linked and self._place is not None
+                else None,
                 partial=bool(patterns),
                 force=force,
                 told=told,

@@ -2,6 +2,7 @@
 
 A checkout gets a copy of one that shares its blocks where the file system can do that, else a hard link to it. How each
 was found when it was written is remembered: one that somebody wrote to since, through any link, is not handed out again.
+A file that the store took over (`linking`) is shared from there; how it was found when it was read through is remembered.
 """
 
 from __future__ import annotations
@@ -15,21 +16,27 @@ from typing import Final
 
 import msgspec
 
+from modelwright.core.blobs import Blobs
+from modelwright.core.errors import Corrupt
 from modelwright.core.folders import Seen
+from modelwright.datasets.linking import Own, damaged, is_content, own_file
 from modelwright.datasets.manifest import Entry
 from modelwright.datasets.objects import Writer
 
 LINKED: Final = 1 << 20  # bytes; a shorter file is as quickly written as linked for the first time
 _CLONE: Final = 0x40049409  # FICLONE
 _REMEMBERED: Final = "seen"
+_STORED: Final = "="  # after the name of a content: its file is the store's
 
 
 class Links:
     """The folder, for one checkout. Contents lie in 256 folders by their digest, each with a file of what is remembered."""
 
-    def __init__(self, place: Path, *, small: bool) -> None:
+    def __init__(self, place: Path, blobs: Blobs, *, small: bool) -> None:
         """`small`: files below `LINKED` are linked too."""
         self._place = str(place)
+        self._blobs = blobs
+        self._owned: dict[str, Own] = {}  # by name: contents that are shared from the store
         self._least = 1 if small else LINKED
         self._known: dict[str, dict[str, Seen]] = {}  # by folder: names, and how they were found
         self._changed: set[str] = set()
@@ -42,8 +49,10 @@ class Links:
         return self._works and entry.size >= self._least
 
     def holds(self, entry: Entry) -> bool:
-        """Whether its content lies here, as it was written."""
+        """Whether its content lies here, as it was written; `Corrupt` if the store's own file is another than it was."""
         name = _name(entry)
+        if (own := own_file(self._blobs, entry)) is not None:
+            return self._sound(entry, name, own)
         seen = self._of(name[:2]).get(name)
         if seen is None:
             return False
@@ -51,6 +60,18 @@ class Links:
             return Seen.of(os.stat(f"{self._place}/{name[:2]}/{name}")) == seen  # noqa: PTH116 - one of many
         except OSError:
             return False
+
+    def _sound(self, entry: Entry, name: str, own: Own) -> bool:
+        known, stored = self._of(name[:2]), f"{name}{_STORED}"
+        if known.get(stored) != own.seen:
+            if not is_content(entry, Path(own.path)):
+                wrong = Corrupt("It has another content.", details={"digest": entry.chunks[0].pack.hex()})
+                raise damaged(self._blobs, [entry], wrong)
+            os.makedirs(f"{self._place}/{name[:2]}", exist_ok=True)  # noqa: PTH103
+            known[stored] = own.seen
+            self._changed.add(name[:2])
+        self._owned[name] = own
+        return True
 
     def fill(self, entry: Entry, pieces: Iterable[bytes]) -> None:
         """Put its content here."""
@@ -68,7 +89,8 @@ class Links:
         `IsADirectoryError` if a folder is in its place.
         """
         name = _name(entry)
-        source = f"{self._place}/{name[:2]}/{name}"
+        own = self._owned.get(name)
+        source = own.path if own is not None else f"{self._place}/{name[:2]}/{name}"
         if self._clones:
             seen = self._clone(source, target, 0o755 if entry.executable else 0o644)
             if seen is not None:
@@ -84,7 +106,7 @@ class Links:
         except OSError as error:  # gone this moment, as many links as a file can have; or another disk, one without links
             self._works = error.errno in (errno.ENOENT, errno.EMLINK)
             return None
-        return "linked", self._known[name[:2]][name]
+        return "linked", own.seen if own is not None else self._known[name[:2]][name]
 
     def save(self) -> None:
         """Remember what was put here. What is not, after a crash, is written anew."""

@@ -13,12 +13,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from blake3 import blake3
-
 from modelwright.core.blobs import Blobs
+from modelwright.core.errors import Corrupt
 from modelwright.core.folders import Seen
 from modelwright.core.hashing import digest_file
 from modelwright.datasets.chunks import read_chunks
+from modelwright.datasets.linking import damaged, is_content
 from modelwright.datasets.manifest import Entry
 
 _AGE: Final = 5_000_000_000  # nanoseconds; more than the coarsest file system rounds by
@@ -58,7 +58,7 @@ class ObjectCache:
             path = self._place() / f"{digest}.parquet"
             if digest in self._verified and path.exists():
                 return path
-            if not (path.exists() and _consists_of(path, entry)):
+            if not (path.exists() and is_content(entry, path)):
                 assemble(self._blobs, entry, path)
             self._verified.add(digest)
             return path
@@ -72,8 +72,12 @@ class ObjectCache:
 
 
 def read_entry(blobs: Blobs, entry: Entry) -> Iterator[bytes]:
-    """The content of an entry, chunk by chunk."""
-    return (data for _, data in read_chunks(blobs, entry.chunks))
+    """The content of an entry, chunk by chunk; `Corrupt` names its file."""
+    try:
+        for _, data in read_chunks(blobs, entry.chunks):
+            yield data
+    except Corrupt as error:
+        raise damaged(blobs, [entry], error) from None
 
 
 def assemble(blobs: Blobs, entry: Entry, path: Path, *, mode: int = 0o600) -> None:
@@ -121,8 +125,3 @@ class Writer:
                 os.unlink(partial)  # noqa: PTH108
             raise
         return Seen.of(found)
-
-
-def _consists_of(path: Path, entry: Entry) -> bool:
-    with path.open("rb") as file:
-        return all(blake3(file.read(chunk.size)).digest() == chunk.digest for chunk in entry.chunks) and not file.read(1)

@@ -16,6 +16,7 @@ from modelwright.datasets.ancestry import ancestors
 from modelwright.datasets.chunks import Chunk, KnownChunks, Packer, read_chunks
 from modelwright.datasets.classes import Status, passed_on
 from modelwright.datasets.lakes.access import refuse_in_place
+from modelwright.datasets.linking import damaged
 from modelwright.datasets.manifest import Entry, entries_of, read_manifest, write_manifest
 from modelwright.datasets.records import DatasetRecord, DatasetVersion, Profile
 
@@ -131,10 +132,13 @@ def _bring(
         missing = {chunk.digest: chunk for entry in entries for chunk in entry.chunks if not packer.has(chunk.digest)}
         done -= sum(chunk.size for chunk in missing.values())
         ordered = sorted(missing.values(), key=lambda chunk: (chunk.pack, chunk.start))
-        for chunk, content in read_chunks(source, ordered):
-            packer.add(content)
-            done += chunk.size
-            told(done)
+        try:
+            for chunk, content in read_chunks(source, ordered):
+                packer.add(content)
+                done += chunk.size
+                told(done)
+        except Corrupt as error:
+            raise damaged(source, entries, error) from None
         packer.flush()
         manifest, _ = write_manifest(target, packer, [_placed(entry, packer) for entry in entries])
     return replace(record, manifest=manifest, stored=packer.stored), packer.stored

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,7 @@ from modelwright.core.errors import Conflict, Invalid
 from modelwright.core.folders import Index, Remembered, Seen, Standing, scan
 from modelwright.datasets.chunks import Packer, digest_of
 from modelwright.datasets.cutting import LEAST, borders, pieces
+from modelwright.datasets.linking import WHOLE, Linking, is_content, is_whole
 from modelwright.datasets.manifest import Entry, Page
 
 FRESH: Final = 50_000_000  # nanoseconds within which a file system may give two changes the same time
@@ -32,12 +33,13 @@ def store(
     *,
     found: Mapping[str, Seen] | None = None,
     verify: bool = False,
+    linking: Linking | None = None,
     told: Told = lambda done: None,
 ) -> list[Entry]:
     """Store the files of a folder and give the entries; the index is brought up to date, but not saved.
 
     A file that is as the index says, and whose content `before` knows by its digest, is not read, unless `verify` is set.
-    `found` is what lies there, where somebody has looked already.
+    `found` is what lies there, where somebody has looked already. With `linking` large files are taken over by the store.
     """
     if found is None:
         found = scan(root)
@@ -45,6 +47,7 @@ def store(
         raise Invalid(f"{root} holds no files.")
     held = _held(packer, before)
     by_digest = {entry.digest: entry for entry in held.values()}
+    alike = _alike(held.values(), whole=linking is None)
     ready: dict[str, Entry] = {}
     ahead: dict[str, list[bytes]] = {}
     remembered: dict[str, Remembered] = {}
@@ -62,10 +65,18 @@ def store(
             ready[path] = entry
             remembered[path] = known
         else:
-            looked = time.time_ns()
-            digests = _add(packer, f"{top}{path}" if top else str(root), seen)
-            ahead[path] = digests
-            remembered[path] = Remembered(seen, digest_of(digests), _sure(seen, looked))
+            looked, file = time.time_ns(), f"{top}{path}" if top else str(root)
+            if seen.size >= WHOLE:
+                entry = _known(path, file, seen, alike)
+                if entry is None and linking is not None:
+                    entry = linking.entry(path, file, seen)
+            if entry is not None:
+                ready[path] = entry
+                remembered[path] = Remembered(seen, entry.digest, _sure(seen, looked))
+            else:
+                digests = _add(packer, file, seen)
+                ahead[path] = digests
+                remembered[path] = Remembered(seen, digest_of(digests), _sure(seen, looked))
         done += seen.size
         told(done)
     packer.flush()
@@ -85,6 +96,27 @@ def _held(packer: Packer, before: Sequence[Page]) -> dict[str, Entry]:
         whole = packer.holds(chunk for entry in page.entries for chunk in entry.chunks)
         found.update({entry.path: entry for entry in page.entries if whole or packer.holds(entry.chunks)})
     return found
+
+
+def _alike(entries: Iterable[Entry], *, whole: bool) -> dict[int, list[Entry]]:
+    """By size the entries with which a large file is compared: those that were taken over, where it is to be cut, and else
+    the others. The same content would have another digest if it were stored the other way.
+    """
+    found: dict[int, list[Entry]] = {}
+    for entry in entries:
+        if entry.size >= WHOLE and is_whole(entry) == whole:
+            found.setdefault(entry.size, []).append(entry)
+    return found
+
+
+def _known(path: str, file: str, seen: Seen, alike: Mapping[int, Sequence[Entry]]) -> Entry | None:
+    """The entry for a file whose content one of the same size has; that of the same path is looked at first."""
+    for entry in sorted(alike.get(seen.size, ()), key=lambda each: each.path != path):
+        if is_content(entry, Path(file)):
+            if Seen.of(Path(file).stat()) != seen:
+                raise _changed(file)
+            return Entry(path, seen.size, entry.digest, seen.executable, entry.chunks)
+    return None
 
 
 def _add(packer: Packer, file: str, seen: Seen) -> list[bytes]:
@@ -118,10 +150,10 @@ def stand(
         if seen.size != entry.size or seen.executable != entry.executable:
             changed.append(path)
             continue
-        digest = None if verify else index.digest(path, seen)
+        digest = None if verify else known_digest(root, path, seen, index, entry)
         if digest is None:
             read += 1
-            digest = learn(root, path, seen, index)
+            digest = learn(root, path, seen, index, entry)
         if digest != entry.digest:
             changed.append(path)
     added, removed = sorted(found.keys() - entries.keys()), sorted(entries.keys() - found.keys())
@@ -136,13 +168,26 @@ def stand(
     )
 
 
-def learn(root: Path, path: str, seen: Seen, index: Index) -> bytes:
-    """Read a file for its digest, and remember it."""
+def known_digest(root: Path, path: str, seen: Seen, index: Index, entry: Entry) -> bytes | None:
+    """The digest of a file as the index knows it; that of `entry` if it has the same content, stored otherwise."""
+    known = index.digest(path, seen)
+    if known is None or known == entry.digest or not seen.size == entry.size >= WHOLE:
+        return known
+    return entry.digest if is_content(entry, root if root.is_file() else root / path) else known
+
+
+def learn(root: Path, path: str, seen: Seen, index: Index, entry: Entry | None = None) -> bytes:
+    """Read a file for its digest, and remember it: that of `entry` if it has the same content, however that is stored."""
     from blake3 import blake3
 
     file = root if root.is_file() else root / path
     looked = time.time_ns()
-    digest = digest_of([blake3(piece).digest() for piece in content(str(file), seen)])
+    if entry is not None and seen.size == entry.size >= WHOLE and is_content(entry, file):
+        digest = entry.digest
+        if Seen.of(file.stat()) != seen:
+            raise _changed(str(file))
+    else:
+        digest = digest_of([blake3(piece).digest() for piece in content(str(file), seen)])
     index.files[path] = Remembered(seen, digest, _sure(seen, looked))
     return digest
 

@@ -22,8 +22,11 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from modelwright.core.blobs import How
 from modelwright.core.errors import Corrupt, Invalid, NotFound, Unavailable
+from modelwright.core.folders import Seen
 from modelwright.core.hashing import CHUNK, digest_bytes, digest_file
+from modelwright.store import adopting
 from modelwright.store.direct import LEAST, write_past_cache
 
 if TYPE_CHECKING:
@@ -157,6 +160,9 @@ class Objects:
         """Every object with its size and the time when it was last stored, in no order."""
         import obstore
 
+        if self._folder is not None:
+            yield from filter(None, map(self.stored, self.list()))
+            return
         with _trouble(self.location):
             for batch in obstore.list(self._store, chunk_size=1000):
                 for found in batch:
@@ -170,6 +176,9 @@ class Objects:
 
         with _trouble(self.location):
             try:
+                if self._folder is not None:
+                    there = (self._folder / _key(digest)).stat()
+                    return Stored(digest=digest, size=there.st_size, at=adopting.stored_at(there))
                 found = obstore.head(self._store, _key(digest))
             except FileNotFoundError:
                 return None
@@ -194,6 +203,45 @@ class Objects:
         for _ in self.stream(digest):
             pass
 
+    # Files of others
+
+    def refusal(self, path: Path) -> str:
+        """See `Adopting.refusal`."""
+        return "the objects lie in a bucket" if self._folder is None else adopting.refusal(path, self._folder)
+
+    def adopt(self, path: Path, digest: str, seen: Seen) -> How | None:
+        """See `Adopting.adopt`. An object that was taken over before gives way: its file may have been written to since."""
+        if self._folder is None:
+            return None
+        if self.adopted(digest) is None and self._has(digest, seen.size):
+            return "there"
+        partial = self._folder / _INCOMING / secrets.token_hex(16)
+        with _trouble(self.location):
+            try:
+                how = adopting.take(path, partial, seen)
+                if how is not None:
+                    self._keep(partial, digest, seen.size)
+            finally:
+                partial.unlink(missing_ok=True)  # it stays where both names were the same file already
+        return how
+
+    def adopted(self, digest: str) -> Path | None:
+        """See `Adopting.adopted`."""
+        if self._folder is None:
+            return None
+        path = self._folder / _key(digest)
+        try:
+            return path if adopting.is_adopted(path.stat()) else None
+        except FileNotFoundError:
+            return None
+
+    def tidy(self, before: float) -> int:
+        """Remove from a folder what was begun, never finished and not touched since a moment; how many files it was."""
+        if self._folder is None:
+            return 0
+        with _trouble(self.location):
+            return adopting.tidy(self._folder / _INCOMING, before)
+
     # Writing
 
     def _has(self, digest: str, size: int) -> bool:
@@ -212,7 +260,7 @@ class Objects:
         """
         if self._folder is not None:
             try:
-                os.utime(self._folder / _key(digest))
+                adopting.renew(self._folder / _key(digest))
             except FileNotFoundError:  # collected this very moment
                 return False
             return True
@@ -322,9 +370,12 @@ class Objects:
             except FileNotFoundError:
                 raise self._not_found(digest) from None
         if hasher.hexdigest() != digest:
+            linked = self.adopted(digest) is not None
             raise Corrupt(
-                f"The object {digest} in {self.location} has another content: its digest is {hasher.hexdigest()}.",
-                mend="Restore it from a backup: mw restore. What else is damaged: mw doctor.",
+                f"The object {digest} in {self.location} has another content: its digest is {hasher.hexdigest()}."
+                + (" It is a link to a file (mw data add --link), which somebody has written to." if linked else ""),
+                mend=("Add the right file again with --link, or restore it" if linked else "Restore it")
+                + " from a backup: mw restore. What else is damaged: mw doctor.",
                 details={"digest": digest, "found": hasher.hexdigest()},
             )
 

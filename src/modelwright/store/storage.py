@@ -61,13 +61,12 @@ class Storage(Room):
     def collect(self, *, grace: float = GRACE, reason: str = "") -> Collected:
         """Let go of everything that nothing refers to and that is older than `grace` seconds, step by step.
 
-        It is found while others work, and looked for once more, with nobody writing, before it goes.
+        It is found while others work, and looked for once more, with nobody writing, before it goes. What somebody began
+        to store and left, because the process was killed, goes after a day.
         """
         gone = Collected()
         while True:
             found = self.unreachable(grace=grace, limit=BATCH)
-            if not found.objects:
-                return gone
             step = self.remove([each.digest for each in found.objects], grace=grace, reason=reason)
             gone = Collected(count=gone.count + step.count, size=gone.size + step.size, spared=gone.spared + step.spared)
             if step.count == 0:
@@ -100,7 +99,8 @@ class Storage(Room):
         if len(digests) > BATCH:
             raise Invalid(f"At most {BATCH:,} objects are removed in one step, not {len(digests):,}.")
         objects, now = self._objects(grace), time.time()
-        kept = self._reached(tx.connection, set(digests), objects, whole=True)
+        objects.tidy(now - max(grace, GRACE))
+        kept = self._reached(tx.connection, set(digests), objects, whole=True) if digests else set()
         if tx.tentative:  # what writers before it in this commit took away may yet come back; an object would not
             with tx.database.engine.connect() as settled:
                 kept |= self._reached(settled, set(digests), objects, whole=True)

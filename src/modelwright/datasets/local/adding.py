@@ -13,7 +13,7 @@ from modelwright.core.errors import Denied, Invalid, NotFound
 from modelwright.core.folders import real
 from modelwright.core.refs import Kind, Ref, as_ref
 from modelwright.datasets.checks import Check, load_checks
-from modelwright.datasets.folderwork import Listing
+from modelwright.datasets.folderwork import Linked, Listing
 from modelwright.datasets.lakes.access import refuse_in_place
 from modelwright.datasets.local.fetching import Fetching
 from modelwright.datasets.records import CsvFormat, DatasetMerge, DatasetRecord, DatasetVersion
@@ -115,12 +115,14 @@ class Adding(Fetching):
         source: Path | str,
         *,
         verify: bool = False,
+        link: bool = False,
         parent: Ref | str | None = None,
         inputs: Sequence[Ref] = (),
         description: str = "",
         tags: Mapping[str, str] | None = None,
         reason: str = "",
         told: Callable[[float], None] = lambda done: None,
+        linked: Callable[[Linked], None] = lambda found: None,
     ) -> DatasetVersion:
         """Make a version of all files below a folder or `s3://bucket/prefix/`, or of one file, whatever they are.
 
@@ -130,10 +132,19 @@ class Adding(Fetching):
         nothing is added. `parent` is the version that it was made from: by default the one that was checked out there or
         added from there last, else the newest.
         `told` is called with the bytes that are done.
+
+        With `link` the store takes over files from 4 MiB that are new to it instead of copying them: they share their
+        blocks with it where the file system can do that, else they are hard links to it, and *read-only* from then on. A
+        later version of such a file costs all of its size, as nothing of it is cut; and whoever makes one writable and
+        changes it damages the version, which every reading notices by its digest (`Corrupt`). What cannot be linked (on
+        another file system, of another owner, into a bucket or to a server) is copied; `linked` is called with what became
+        of them.
         """
         newest = self._newest(name)
         if newest is not None and newest.is_table:
             raise Invalid(f"{newest.ref} is a table, not a folder of files.", mend="Choose another name.")
+        if link and isinstance(source, str) and source.startswith("s3://"):
+            raise Invalid(f"{source} is fetched, so there is nothing to link.", mend="Leave out link, or --link.")
         about: dict[str, Any] = {"inputs": [*inputs], "description": description, "tags": dict(tags or {})}
         about["reason"] = reason
         if isinstance(source, str) and source.startswith("s3://"):
@@ -143,7 +154,7 @@ class Adding(Fetching):
             return self.register(name, record=record, **about)
         work = self._work(real(source))
         last = Listing(str(newest.ref), newest.manifest) if newest is not None and newest.manifest is not None else None
-        added = work.add(last, verify=verify, told=told)
+        added = work.add(last, verify=verify, link=link, told=told)
         if added.same and newest is not None:
             record = DatasetRecord(**{field: getattr(newest, field) for field in DatasetRecord.__struct_fields__})
         else:
@@ -159,6 +170,8 @@ class Adding(Fetching):
         version = self.register(name, record=record, **about)
         if version.manifest is not None:
             work.remember(Listing(str(version.ref), version.manifest))
+        if added.linked is not None:
+            linked(added.linked)
         return version
 
     def add_listed(
