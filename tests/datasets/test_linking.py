@@ -19,7 +19,7 @@ from modelwright.core.blobs import Adopting
 from modelwright.core.errors import Conflict, Corrupt, Invalid
 from modelwright.core.folders import Seen
 from modelwright.datasets import linking
-from modelwright.datasets.folderwork import Linked
+from modelwright.datasets.linked import Linked
 from modelwright.datasets.linking import STRETCH, WHOLE, hash_whole, is_whole
 from modelwright.store import backup
 from modelwright.workspace import Settings, open_workspace

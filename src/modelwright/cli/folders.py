@@ -19,7 +19,7 @@ from modelwright.core.refs import Kind, Ref
 from modelwright.core.sizes import size
 
 if TYPE_CHECKING:
-    from modelwright.datasets.folderwork import Linked
+    from modelwright.datasets.linked import Linked
 
 SHOWN: Final = 100  # files that are listed to a person
 

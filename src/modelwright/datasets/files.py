@@ -10,7 +10,7 @@ from modelwright.core.blobs import Blobs
 from modelwright.core.errors import Corrupt
 from modelwright.core.folders import Index, Seen, glance
 from modelwright.datasets.chunks import KnownChunks, Packer, digest_of
-from modelwright.datasets.folderwork import Linked
+from modelwright.datasets.linked import Linked
 from modelwright.datasets.linking import Linking
 from modelwright.datasets.manifest import (
     Entry,

@@ -15,6 +15,7 @@ import msgspec
 
 from modelwright.core.blobs import Blobs
 from modelwright.core.folders import Index, Indexes, Seen, scan
+from modelwright.datasets.linked import Linked
 
 if TYPE_CHECKING:
     from modelwright.datasets.checkout import CheckedOut
@@ -30,17 +31,6 @@ class Listing(msgspec.Struct, frozen=True):
 
     ref: str
     manifest: str
-
-
-class Linked(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the large files of a version that was to be made of links."""
-
-    linked: int = 0  # files that are the store's, too, and read-only
-    cloned: int = 0  # files that share their blocks with the store, and may be written to
-    bytes: int = 0  # of both
-    copied: int = 0  # files that could not be taken over, and were stored as any other
-    first: str = ""  # one of them, and why
-    why: str = ""
 
 
 class Added(msgspec.Struct, frozen=True, kw_only=True):

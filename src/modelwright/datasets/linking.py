@@ -19,7 +19,7 @@ from modelwright.core.blobs import Adopting, Blobs, How
 from modelwright.core.errors import Corrupt
 from modelwright.core.folders import Seen
 from modelwright.datasets.chunks import Chunk, digest_of
-from modelwright.datasets.folderwork import Linked
+from modelwright.datasets.linked import Linked
 from modelwright.datasets.manifest import Entry
 
 WHOLE: Final = 4 << 20  # bytes from which a file is taken over; a shorter one is as quickly copied into a pack

@@ -13,8 +13,9 @@ from modelwright.core.errors import Denied, Invalid, NotFound
 from modelwright.core.folders import real
 from modelwright.core.refs import Kind, Ref, as_ref
 from modelwright.datasets.checks import Check, load_checks
-from modelwright.datasets.folderwork import Linked, Listing
+from modelwright.datasets.folderwork import Listing
 from modelwright.datasets.lakes.access import refuse_in_place
+from modelwright.datasets.linked import Linked
 from modelwright.datasets.local.fetching import Fetching
 from modelwright.datasets.records import CsvFormat, DatasetMerge, DatasetRecord, DatasetVersion
 from modelwright.datasets.scans import is_scan
