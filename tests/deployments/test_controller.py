@@ -83,6 +83,18 @@ def test_the_plane_comes_back_by_itself(world: World, trained, tmp_path: Path) -
     assert {unit: reborn.ask(unit) for unit in sides} == sides
 
 
+def test_what_ends_begins_to_load_nothing_more(world: World, trained, tmp_path: Path) -> None:
+    workspace = world.workspace
+    workspace.deployments.deploy("delay", trained(1), "production")
+    world.turn()
+    files = sorted(path for path in (tmp_path / "cache").rglob("*") if path.is_file())
+    late = Controller(workspace.deployments, Plane(), tmp_path / "cache")
+    late.stop()
+    late.sync()
+    assert not late.ready()
+    assert sorted(path for path in (tmp_path / "cache").rglob("*") if path.is_file()) == files
+
+
 def test_what_the_plane_sees_decides_the_rollout(world: World, trained) -> None:
     first, second = trained(1), trained(2)
     world.workspace.deployments.deploy("delay", first, "production")

@@ -65,6 +65,40 @@ def test_the_champion_is_not_dropped_while_a_deployment_serves_it(workspace: Wor
     assert workspace.models.champion("delay") is None
 
 
+def test_the_champion_is_what_a_deployment_serves_and_moves_with_it_alone(workspace: Workspace, versions) -> None:
+    first, second = versions(2)
+    workspace.deployments.deploy("delay", first, "production")
+    with pytest.raises(InUse, match="since deployment:delay serves it") as refused:
+        workspace.models.make_champion(second, promote=True, reason="by hand")
+    assert f"mw deploy delay {second} production" in refused.value.mend
+    with pytest.raises(InUse):
+        workspace.models.alias(second, "champion", reason="by hand")
+    workspace.deployments.deploy("delay", second, "production", strategy="all_at_once")
+    assert workspace.models.champion("delay").ref == second
+    workspace.deployments.rollback("delay", "production", reason="worse")
+    assert workspace.models.champion("delay").ref == first
+
+
+def test_the_champion_stays_while_another_deployment_serves_it(workspace: Workspace, versions) -> None:
+    (ref,) = versions(1)
+    workspace.deployments.create("again", description="The same for others")
+    for name in ("delay", "again"):
+        workspace.deployments.deploy(name, ref, "production")
+    workspace.deployments.retire("again", reason="out of use")
+    assert workspace.models.champion("delay").ref == ref
+    with pytest.raises(InUse, match="which deployment:delay serves"):
+        workspace.models.drop_champion(ref.whole, reason="by mistake")
+    workspace.deployments.retire("delay", reason="out of use")
+    assert workspace.models.champion("delay") is None
+
+
+def test_what_serves_in_staging_holds_no_champion(workspace: Workspace, versions) -> None:
+    first, second = versions(2)
+    workspace.models.make_champion(first, reason="no deployment serves it")
+    workspace.deployments.deploy("delay", first, "staging")
+    assert workspace.models.make_champion(second, reason="better").aliases == ["champion"]
+
+
 def test_a_live_version_and_the_way_back_cannot_be_deleted_or_retired(workspace: Workspace, versions) -> None:
     first, second = versions(2)
     workspace.deployments.deploy("delay", first, "production")

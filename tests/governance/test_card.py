@@ -93,7 +93,7 @@ def test_the_statement_is_the_event_it_points_at(governance, replayed, register)
 
 def test_completeness_is_the_verdict_of_the_evidence(governance, replayed, register):
     ref = register().ref
-    bare = governance.attach_card(ref)
+    bare = governance.publish_card(ref)
     assert bare.figures["completeness"] == governance.card(ref).completeness
     assert "metrics" in bare.figures["missing"]
     for name in DECLARABLE:

@@ -132,7 +132,7 @@ def eventually(holds: Callable[[], bool], within: float = 60.0) -> None:
 @pytest.mark.usefixtures("deployed")
 def test_a_stop_finishes_what_is_under_way_seals_the_ledger_and_converts_the_log(up: Any, project: Path) -> None:
     server = up()
-    answers = [httpx.post(f"{server.url}/v2/models/late/infer", json=ANSWER).status_code for _ in range(5)]
+    answers = [httpx.post(f"{server.url}/v2/models/late/infer", json=ANSWER, timeout=60).status_code for _ in range(5)]
     assert answers == [200] * 5
 
     parts = urlsplit(server.url)

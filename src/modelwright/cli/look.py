@@ -251,6 +251,9 @@ def card(
         if attach:
             piece = rooms.governance.publish_card(parsed)
             aside(f"Attached as {piece.ref}: {piece.verdict.value}. {piece.summary}.")
+            if not html and not as_json and piece.report is not None:  # what was attached, and not built once more
+                typer.echo(rooms.caller.blobs.read(piece.report).decode())
+                return
         if as_json:
             print_json(rooms.governance.card(parsed))
         else:

@@ -96,9 +96,8 @@ def runs_(
         name = run.name if line.found else f"({run.name})"
         shown = [*(run.metrics[each] for each in named if each in run.metrics), *run.metrics.values()]
         figures = ", ".join(f"{m.name} {number(m.figure)}" for m in [*dict.fromkeys(shown)][:FIGURES])
-        rows.append(
-            [f"{INDENT * line.depth}{name}", run.id, run.experiment, run.status.value, when(run.started_at), figures]
-        )
+        experiment = run.experiment_title or run.experiment
+        rows.append([f"{INDENT * line.depth}{name}", run.id, experiment, run.status.value, when(run.started_at), figures])
     table(["run", "id", "experiment", "status", "began", "figures"], rows, copied=("id",))
     if page.next:
         aside(f"There are more: --after {page.next}")

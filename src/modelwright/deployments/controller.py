@@ -43,6 +43,10 @@ class Controller:
         with self._lock, acting_as(OPERATOR):
             return self._sync(self._wanted())
 
+    def stop(self) -> None:
+        """Begin to load no further model: the process is about to end."""
+        self._packages.stopped = True
+
     def report(self) -> list[Rollout]:
         """Tell every rollout under way what this plane has seen since the last report; the rollouts as they stand now."""
         with self._lock, acting_as(OPERATOR):
@@ -132,6 +136,7 @@ class Packages:
         self._cache = cache
         self.loaded: dict[str, Predictor] = {}
         self.broken: dict[str, str] = {}  # those that never will load, and why
+        self.stopped = False  # begin to load no more
         self._troubles: dict[str, str] = {}
 
     def keep(self, releases: Sequence[Release]) -> list[str]:
@@ -141,7 +146,7 @@ class Packages:
             del self.loaded[digest]
         said = []
         for digest, release in wanted.items():
-            if digest in self.loaded:
+            if digest in self.loaded or self.stopped:
                 continue
             trouble = self._load(release)
             if not trouble or trouble != self._troubles.get(digest):
@@ -165,6 +170,8 @@ class Packages:
 
     def forget_others(self, former: Sequence[Release]) -> None:
         """Delete the files of models that are neither in memory nor a way back."""
+        if self.stopped:
+            return  # what was not loaded any more is wanted by the next process
         kept = self.loaded.keys() | self.broken.keys() | {release.digest for release in former}
         for folder in self._cache.iterdir() if self._cache.is_dir() else ():
             if folder.name not in kept:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from modelwright.core.errors import Conflict, Refused
-from modelwright.core.refs import Ref
+from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import to_plain
 from modelwright.deployments import tables, verdict
 from modelwright.deployments.queries import GONE, LIVE
@@ -223,7 +223,7 @@ class Mover:
             environment=placement.environment,
         )
         if placement.environment == PRODUCTION:
-            catalog.set_alias(tx, model, CHAMPION, reason=f"live as {placement.endpoint}")
+            catalog.set_alias(tx, model, CHAMPION, reason=f"live as {placement.endpoint}", holder=deployment.ref)
 
     def gone(self, tx: Transaction, deployment: Deployment, placement: Placement, *, reason: str) -> None:
         """Nothing is live there any more."""
@@ -236,9 +236,22 @@ class Mover:
             reason=reason,
             environment=placement.environment,
         )
-        holds = catalog.get(tx, model).aliases
-        if placement.environment == PRODUCTION and CHAMPION in holds:
+        if placement.environment != PRODUCTION or catalog.holder(tx, model, CHAMPION) != deployment.ref:
+            return
+        if (other := self._serves_too(tx, deployment, model)) is not None:
+            catalog.set_alias(tx, model, CHAMPION, reason=f"live as {other.name}", holder=other)
+        else:
             catalog.drop_alias(tx, model, CHAMPION, reason=reason)
+
+    def _serves_too(self, tx: Transaction, deployment: Deployment, model: Ref) -> Ref | None:
+        """Another deployment that has the same version live in production."""
+        for ref in catalog.dependants(tx, model):
+            if ref.kind is not Kind.DEPLOYMENT or ref == deployment.ref:
+                continue
+            for each in tables.get_deployment(tx, ref.name).placements:
+                if each.environment == PRODUCTION and each.stable.model == model:
+                    return ref
+        return None
 
     def _put(self, tx: Transaction, deployment: Deployment, placement: Placement) -> None:
         """Write a placement, and what it cannot do without: no model it may still need can be deleted."""

@@ -192,18 +192,18 @@ def run_identified(tx: Transaction, identity: str) -> Any | None:
     return _RUN.first(tx.connection, identity=identity)
 
 
-def _rows() -> Any:
-    return sa.select(runs, _e.name.label("experiment_name"), _e.deleted.label("experiment_deleted")).join(
-        experiments, _e.id == _r.experiment
-    )
+def run_rows() -> Any:
+    """The query for rows of runs, with what is needed of their experiments."""
+    of = (_e.name.label("experiment_name"), _e.title.label("experiment_title"), _e.deleted.label("experiment_deleted"))
+    return sa.select(runs, *of).join(experiments, _e.id == _r.experiment)
 
 
-_RUN = Prepared(_rows().where(_r.id == sa.bindparam("identity")), "identity")
+_RUN = Prepared(run_rows().where(_r.id == sa.bindparam("identity")), "identity")
 
 
 def runs_keyed(tx: Transaction, keys: Sequence[int]) -> list[Any]:
     """The rows of runs by their numbers, in that order."""
-    found = {row.key: row for row in tx.execute(_rows().where(_r.key.in_(list(keys))))}
+    found = {row.key: row for row in tx.execute(run_rows().where(_r.key.in_(list(keys))))}
     return [found[key] for key in keys]
 
 
@@ -215,7 +215,7 @@ def run(tx: Transaction, ref: Ref) -> Run:
 def list_runs(tx: Transaction, where: Filter, experiment: str | None) -> Page[Run]:
     """The runs that the caller may see, newest first; discarded ones only where `where.state` says deleted or all."""
     state = where.state if where.state in ("deleted", "all") else "active"
-    query = _rows().where(visible(tx, _e.name), alive(_r.deleted, state))
+    query = run_rows().where(visible(tx, _e.name), alive(_r.deleted, state))
     if experiment is not None:
         number = tx.execute(sa.select(_e.id).where(_e.name == experiment)).scalar()
         query = query.where(_r.experiment == (-1 if number is None else number))
@@ -279,6 +279,7 @@ def runs_of(tx: Transaction, rows: Sequence[Any]) -> list[Run]:
         Run(
             id=row.id,
             experiment=row.experiment_name,
+            experiment_title=row.experiment_title,
             experiment_id=row.experiment,
             name=row.name,
             status=RunStatus(row.status),

@@ -170,6 +170,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     experiment: str
+    experiment_title: str = ""
     experiment_id: int
     name: str
     status: RunStatus
@@ -203,6 +204,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     def seconds(self) -> float | None:
         """How long it took, or None while it runs."""
         return None if self.ended_at is None else (self.ended_at - self.started_at).total_seconds()
+
+    @property
+    def heard_at(self) -> datetime:
+        """When it was last heard of: its newest figure's time, or its beginning. A run that is killed says nothing more."""
+        return max([self.started_at, *(metric.time for metric in self.metrics.values())])
 
     @property
     def digest(self) -> str:

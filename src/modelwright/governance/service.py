@@ -82,13 +82,13 @@ class Governance(Room):
         return card.build(self._facts(tx, self._models.show(ref)), tx.now)
 
     @operation("evaluate", event="governance.card.attached")
-    def attach_card(self, tx: Transaction, ref: Ref, *, report: str | None = None, reason: str = "") -> Evidence:
-        """Attach the card of a version to it as evidence `model-card`.
+    def publish_card(self, tx: Transaction, ref: Ref, *, reason: str = "") -> Evidence:
+        """Write the card of a version as Markdown, store it, and attach it as evidence `model-card`.
 
-        The verdict is its completeness: pass from 80 %, warn from 50 %, else fail. `report` is the digest of the rendered
-        card, where it was stored; `publish_card` does both.
+        The verdict is its completeness: pass from 80 %, warn from 50 %, else fail.
         """
         found = card.build(self._facts(tx, self._models.show(ref)), tx.now)
+        report = self.blobs.put(rendering.to_markdown(found).encode())
         gaps = [field.name for field in found.missing]
         verdict = verdict_of(found.completeness)
         tx.note(resource=found.ref, inputs=[found.ref], after={"completeness": found.completeness, "missing": gaps})
@@ -104,12 +104,6 @@ class Governance(Room):
             report=report,
             inputs=[found.ref],
         )
-
-    def publish_card(self, ref: Ref, *, reason: str = "") -> Evidence:
-        """Write the card of a version as Markdown, store it, and attach it as evidence."""
-        found = self.card(ref)
-        report = self.blobs.put(rendering.to_markdown(found).encode())
-        return self.attach_card(found.ref, report=report, reason=reason)
 
     def markdown(self, ref: Ref) -> str:
         """The model card as Markdown, with the metadata header that Hugging Face reads."""

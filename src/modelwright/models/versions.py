@@ -238,9 +238,17 @@ class Versions(Room):
 
         `Refused` unless it is on the stage `production`, which it can only have reached through the gate; so going back to
         an earlier champion is instant, and nothing that no gate let through is ever live. With `promote` it is brought
-        there first, if the gates on the way let it.
+        there first, if the gates on the way let it. `InUse` while a deployment serves another version: the champion is
+        what answers, so it moves with the deployment.
         """
         version = self._version(tx, catalog.get(tx, ref))
+        serving = catalog.holder(tx, version.ref, CHAMPION)
+        if serving is not None and CHAMPION not in version.aliases:
+            champion = catalog.get(tx, version.ref.at(CHAMPION)).ref
+            raise InUse(
+                f"{champion} is the champion, since {serving} serves it in production.",
+                mend=f"Put the other live, and it is the champion: mw deploy {serving.name} {version.ref} production",
+            )
         if promote and version.stage is not Stage.PRODUCTION:
             version = self.place(version.ref, Stage.PRODUCTION, reason=reason)
         if version.stage is not Stage.PRODUCTION:
@@ -259,10 +267,11 @@ class Versions(Room):
     def drop_champion(self, tx: Transaction, ref: Ref, *, reason: str) -> ModelVersion:
         """Leave a model without a champion, when it goes out of use altogether; `InUse` while a deployment serves it."""
         version = catalog.get(tx, ref.at(CHAMPION))
-        if live := [str(each) for each in catalog.dependants(tx, version.ref) if each.kind is Kind.DEPLOYMENT]:
+        serving = catalog.holder(tx, ref, CHAMPION)
+        if serving is not None:
             raise InUse(
-                f"{version.ref} is the champion, which {', '.join(live)} serves.",
-                mend=f"Deploy another version there, or take it out of use first: mw retire {live[0]}",
+                f"{version.ref} is the champion, which {serving} serves.",
+                mend=f"Deploy another version there, or take it out of use first: mw retire {serving}",
             )
         catalog.drop_alias(tx, ref, CHAMPION, reason=reason)
         tx.note(resource=version.ref, before={"champion": version.ref.version})

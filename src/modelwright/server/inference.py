@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
-import anyio
 from starlette.requests import Request
 
 from modelwright.core.errors import BadRef, Gone, NotFound
@@ -18,7 +18,6 @@ from modelwright.serving.http import PREFIXES, HttpSettings, create_app
 
 VERB = "serve.invoke"
 HEALTH = ("/ping", "/v2/health/")
-SHORTLY = 0.02  # seconds until a request that waits looks again
 
 
 def serves(path: str) -> bool:
@@ -40,8 +39,9 @@ class Patient:
         self._process, self._app = process, app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        while self._process.loading and not scope["path"].startswith(HEALTH):
-            await anyio.sleep(SHORTLY)
+        loaded = self._process.loaded
+        if not loaded.done() and not scope["path"].startswith(HEALTH):
+            await asyncio.shield(asyncio.wrap_future(loaded))  # who goes away while waiting takes nobody along
         await self._app(scope, receive, send)
 
 

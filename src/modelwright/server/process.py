@@ -8,6 +8,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Sequence
+from concurrent.futures import Future
 from datetime import datetime
 
 from modelwright.core.principals import OPERATOR
@@ -47,7 +48,7 @@ class Process:
         self.serving = ServingMetrics()
         self.plane = Plane([self.log, self.serving])
         self.controller = Controller(workspace.deployments, self.plane, self.home.folder / "cache" / "models")
-        self._loaded = threading.Event()
+        self.loaded: Future[None] = Future()  # done when what was live when the process began is loaded
         self._loader = threading.Thread(target=self._load, name="modelwright-loader", daemon=True)
         self.runner = ProjectRunner(self.home.project)
         holder = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
@@ -76,7 +77,8 @@ class Process:
         self._loader.start()
 
     def end(self) -> None:
-        """Finish what is under way, seal the ledger, and stop."""
+        """Finish what is under way, seal the ledger, and stop. Models that wait to be loaded wait no more."""
+        self.controller.stop()
         self._loader.join()
         self.home.wakers.remove(self.operator.wake)
         self.operator.stop()
@@ -86,18 +88,13 @@ class Process:
         self.log.stop()
         self.workspace.record.checkpoint()
 
-    @property
-    def loading(self) -> bool:
-        """Whether what was live when the process began is still being loaded."""
-        return not self._loaded.is_set()
-
     def _load(self) -> None:
         try:
             self.controller.sync()
         except Exception:
             logger.exception("what is live could not be loaded; the operator tries again")
         finally:
-            self._loaded.set()
+            self.loaded.set_result(None)
             self.operator.start()  # and not before: it would take the processor from those who wait for a model
 
     def troubles(self) -> dict[str, str]:

@@ -167,18 +167,29 @@ def list_versions(tx: Transaction, ref: Ref, where: Filter = Filter()) -> Page[V
     return Page(items=_version(tx, rows[:limit]), next=str(rows[limit - 1].version) if len(rows) > limit else None)
 
 
-def set_alias(tx: Transaction, ref: Ref, alias: str, *, reason: str = "") -> AliasMove:
-    """Point an alias at the version that `ref` stands for; leaves its own event and its line in the alias's history."""
-    pinned = resolve(tx, ref)
+def holder(tx: Transaction, ref: Ref, alias: str) -> Ref | None:
+    """What holds an alias where it is, because it serves that version; None where nothing does."""
+    key = (_a.kind == ref.kind, _a.name == ref.name, _a.alias == alias)
+    held = tx.execute(sa.select(_a.holder).where(*key)).scalar()
+    return None if held is None else Ref.parse(held)
+
+
+def set_alias(tx: Transaction, ref: Ref, alias: str, *, reason: str = "", holder: Ref | None = None) -> AliasMove:
+    """Point an alias at the version that `ref` stands for; leaves its own event and its line in the alias's history.
+
+    `holder` is what has it there: see `holder`. Whether it may be moved away from that is for the caller to ask.
+    """
+    pinned, by = resolve(tx, ref), None if holder is None else str(holder)
     Ref(pinned.kind, pinned.name, alias)  # the grammar decides whether it is an alias
     if alias == LATEST:
         raise Invalid("`latest` always points at the newest version and cannot be set.")
     key = (_a.kind == ref.kind, _a.name == ref.name, _a.alias == alias)
     held = tx.execute(sa.select(_a.version).where(*key)).scalar()
     if held is None:
-        tx.execute(catalog_aliases.insert().values(kind=ref.kind, name=ref.name, alias=alias, version=pinned.version))
+        row = {"kind": ref.kind, "name": ref.name, "alias": alias}
+        tx.execute(catalog_aliases.insert().values(**row, version=pinned.version, holder=by))
     else:
-        tx.execute(catalog_aliases.update().where(*key).values(version=pinned.version))
+        tx.execute(catalog_aliases.update().where(*key).values(version=pinned.version, holder=by))
     return _moved(tx, pinned.whole, alias, held, pinned.version, reason)
 
 

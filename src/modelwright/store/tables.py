@@ -128,6 +128,7 @@ catalog_aliases = sa.Table(
     sa.Column("name", sa.String(200), primary_key=True),
     sa.Column("alias", sa.String(255), primary_key=True),
     sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("holder", sa.String(300)),  # what set it because it serves that version, and alone moves it; else NULL
 )
 
 catalog_alias_moves = sa.Table(

@@ -69,6 +69,11 @@ def _read(dataset: DatasetRead) -> str:
     return f"{dataset.name} ({', '.join(each for each in said if each)})"
 
 
+def _titled(name: str, title: str) -> str:
+    """An experiment by its title, with its name where that is another."""
+    return name if title in ("", name) else f"{title} (experiment:{name})"
+
+
 class RunFace(Face):
     """Runs of experiments."""
 
@@ -84,11 +89,12 @@ class RunFace(Face):
             str(found.ref),
             {
                 "name": found.name,
-                "experiment": found.experiment,
+                "experiment": _titled(found.experiment, found.experiment_title),
                 "part of": f"run:{found.parent}" if found.parent else None,
                 "status": found.status.value if found.lifecycle == "active" else f"{found.status.value}, deleted",
                 "began": f"{when(found.started_at)} by {found.created_by}",
                 "took": span(found.seconds),
+                "last heard": when(found.heard_at) if found.ended_at is None else None,
                 "inputs": "\n".join(map(str, found.inputs)),
                 "read besides": "\n".join(map(_read, found.datasets)),
                 "outputs": "\n".join(map(str, found.outputs)),
@@ -115,7 +121,8 @@ class RunFace(Face):
 
     def row(self, item: Run) -> Sequence[Any]:
         shown = [f"{m.name} {number(m.figure)}" for m in list(item.metrics.values())[:3]]
-        return [item.id, item.name, item.experiment, item.status.value, when(item.started_at), "\n".join(shown)]
+        experiment = item.experiment_title or item.experiment
+        return [item.id, item.name, experiment, item.status.value, when(item.started_at), "\n".join(shown)]
 
     def diff(self, rooms: Workspace, before: Ref, after: Ref) -> Comparison:
         return rooms.experiments.compare([before, after])

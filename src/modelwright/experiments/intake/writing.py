@@ -260,9 +260,7 @@ def _columns(run: ForeignRun, gone: int | None) -> dict[str, Any]:
 
 def rows_of(tx: Transaction, ids: Sequence[str]) -> dict[str, Any]:
     """The rows of those runs that are here, by id, with the names of their experiments."""
-    query = sa.select(runs, experiments.c.name.label("experiment_name"), experiments.c.deleted.label("experiment_deleted"))
-    query = query.join(experiments, experiments.c.id == runs.c.experiment).where(runs.c.id.in_(ids))
-    return {row.id: row for row in tx.execute(query)}
+    return {row.id: row for row in tx.execute(queries.run_rows().where(runs.c.id.in_(ids)))}
 
 
 def points_of(tx: Transaction, keys: Sequence[int]) -> dict[int, int]:

@@ -34,6 +34,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("alias", sa.String(length=255), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("holder", sa.String(length=300), nullable=True),
         sa.PrimaryKeyConstraint("kind", "name", "alias", name=op.f("pk_catalog_aliases")),
     )
     op.create_table(
