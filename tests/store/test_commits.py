@@ -255,6 +255,26 @@ def test_submitted_work_shares_commits_with_everybody(database: Database, commit
     assert len(commits) <= 2 and events(database) == 7
 
 
+def test_who_closes_the_database_commits_what_a_writer_left_to_it(database: Database):
+    closing, errors = threading.Thread(target=database.dispose), list[BaseException]()
+
+    def write() -> None:
+        try:
+            with database.transaction(ADA, write=True) as tx:
+                put(tx, "last")
+                closing.start()
+                while not database._writers._waiting:
+                    time.sleep(0.001)
+        except BaseException as error:  # looked at below
+            errors.append(error)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    for each in (writer, closing):
+        each.join(20)
+    assert errors == [] and names(database) == {"last"} and events(database) == 1
+
+
 def test_an_error_of_submitted_work_is_its_own(database: Database):
     told: list[str] = []
 

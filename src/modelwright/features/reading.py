@@ -92,6 +92,8 @@ class OnlineReader:
         found = self._read(keys, now, max_age)
         if isinstance(found, Wide):
             return dict(zip(self.names, found.columns(), strict=True))
+        if len(found) == 1:
+            return {name: [value] for name, value in zip(self.names, found[0], strict=True)}
         columns = zip(*found, strict=True) if found else [()] * len(self.names)
         return {name: [*column] for name, column in zip(self.names, columns, strict=True)}
 

@@ -190,6 +190,12 @@ class Writers:
         """Whether whoever holds the turn may add to the group that is open."""
         return self._group is None or self._group.has_room(self.lasts)
 
+    def settle(self) -> None:
+        """Commit what was handed on; whoever does so holds the turn."""
+        group, self._group = self._group, None
+        if group is not None and group.open:
+            group.commit()
+
     def leave(self) -> None:
         """Hand the turn on, with the open transaction if there is one; commit it if nobody waits, or if it is full."""
         while True:

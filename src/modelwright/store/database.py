@@ -169,6 +169,7 @@ class Database:
             worker.join()
         self._writers.take()
         try:
+            self._writers.settle()  # a writer that was done while this waited for its turn has left its commit to it
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
