@@ -124,6 +124,12 @@ def test_a_bucket_that_does_not_answer_is_unavailable():
         Objects.open("s3://nowhere", nowhere).put(b"x")
 
 
+def test_a_bucket_that_is_not_there_is_told(s3_server: S3Settings):
+    with pytest.raises(Unavailable, match="no such bucket") as refused:
+        Objects.open("s3://not-made-yet/prefix", s3_server).put(b"x")
+    assert "Make the bucket" in refused.value.mend
+
+
 def test_an_address_that_is_neither_a_folder_nor_a_bucket_is_refused():
     with pytest.raises(Invalid, match="ftp"):
         Objects.open("ftp://host/folder")

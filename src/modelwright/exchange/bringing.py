@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -42,6 +43,8 @@ RUNS = 200  # in one call
 POINTS = 50_000  # in one call
 CURVE = 250  # points that a curve counts as at least, for a server is asked for each: what waits is lost by a kill
 FILES = 500  # in one call
+AT_ONCE = 16  # runs whose files are on their way together
+HANDS = 8  # files that are on their way at once
 COUNTED = 1000  # runs that are counted in one call
 
 
@@ -78,8 +81,13 @@ class Bringing:
         versions = list(self.source.versions())
         models = list(self.source.models())
         numbers = self._experiments(expected)
-        self._all_runs(numbers, expected)
-        self._all_logged(numbers, expected)
+        with ThreadPoolExecutor(HANDS, thread_name_prefix="modelwright-import") as self._hands:
+            try:
+                self._all_runs(numbers, expected)
+                self._all_logged(numbers, expected)
+            except BaseException:
+                self._hands.shutdown(wait=False, cancel_futures=True)
+                raise
         self._registry(models, versions, expected)
         here = Counts() if self.dry_run else self._count()
         there = self.source.counts() + self._there
@@ -116,10 +124,14 @@ class Bringing:
             self._count_up("runs", len(lacking), len(batch) - len(lacking))
             if not self.dry_run:
                 self._bring([each for each in batch if each.id in lacking], numbers)
-            for each, held in self._with_files(batch):
-                self._run_files(each, held)
-                done += 1
-                self._told("runs", done, expected.runs)
+            held = {} if self.dry_run else self.intake.files_of([each.id for each in batch])
+            for some in batches(batch, AT_ONCE):
+                places = [(Ref(Kind.RUN, each.id), each.location, held.get(each.id, {})) for each in some]
+                for files in self._bring_files(places):
+                    self._there.artifacts += len(files)
+                    self._there.artifact_bytes += sum(file.size for file in files)
+                    done += 1
+                    self._told("runs", done, expected.runs)
 
     def _bring(self, runs: Sequence[ForeignRun], numbers: Mapping[str, int]) -> None:
         by_id = {each.id: each for each in runs}
@@ -162,32 +174,35 @@ class Bringing:
                 new = [each for each in batch if each.id in lacking]
                 self.intake.logged_models(new, numbers, source=self.source.name)
             held = {} if self.dry_run else self.intake.logged_files_of([each.id for each in batch])
-            for each in batch:
-                files = self._bring_files(Ref(Kind.LOGGED_MODEL, each.id), each.location, held.get(each.id, {}))
-                self._there.logged_files += len(files)
+            for some in batches(batch, AT_ONCE):
+                places = [(Ref(Kind.LOGGED_MODEL, each.id), each.location, held.get(each.id, {})) for each in some]
+                self._there.logged_files += sum(map(len, self._bring_files(places)))
             self._told("logged models", len(self._logged), expected.logged_models)
 
     # Files
 
-    def _with_files(self, runs: Sequence[ForeignRun]) -> Iterator[tuple[ForeignRun, Mapping[str, int]]]:
-        """Each run with the files that are held of it."""
-        held = {} if self.dry_run else self.intake.files_of([each.id for each in runs])
-        yield from ((each, held.get(each.id, {})) for each in runs)
+    def _bring_files(self, places: Sequence[tuple[Ref, str, Mapping[str, int]]]) -> Iterator[list[File]]:
+        """Bring the files that are not held in the same size, of each place all that there are.
 
-    def _run_files(self, run: ForeignRun, held: Mapping[str, int]) -> None:
-        files = self._bring_files(Ref(Kind.RUN, run.id), run.location, held)
-        self._there.artifacts += len(files)
-        self._there.artifact_bytes += sum(file.size for file in files)
+        Those of several places are on their way at once: where either side is a bucket or a server, each of them waits
+        for it most of the time.
+        """
+        begun: list[tuple[Ref, list[File], list[Future[Artifact]]]] = []
+        for ref, location, held in places:
+            files, place = self._listed(location, str(ref))
+            lacking = [file for file in files if held.get(file.path) != file.size]
+            self._count_up("files", len(lacking), len(files) - len(lacking))
+            named = [] if place is None or self.dry_run else [f for f in lacking if self._can_be_named(f, str(ref))]
+            begun.append((ref, files, [self._hands.submit(self._stored, place, file) for file in named if place]))
+        for ref, files, coming in begun:
+            for batch in batches(coming, FILES):
+                self.intake.files(ref, [self._arrived(each) for each in batch], source=self.source.name)
+            yield files
 
-    def _bring_files(self, ref: Ref, location: str, held: Mapping[str, int]) -> list[File]:
-        """Bring the files of a place that are not held in the same size; all that there are."""
-        files, place = self._listed(location, str(ref))
-        lacking = [file for file in files if held.get(file.path) != file.size]
-        self._count_up("files", len(lacking), len(files) - len(lacking))
-        if place is not None and lacking and not self.dry_run:
-            for batch in batches([file for file in lacking if self._can_be_named(file, str(ref))], FILES):
-                self.intake.files(ref, [self._stored(place, file) for file in batch], source=self.source.name)
-        return files
+    def _arrived(self, file: Future[Artifact]) -> Artifact:
+        found = file.result()
+        self._tell_on("files", 1)
+        return found
 
     def _listed(self, location: str, whose: str) -> tuple[list[File], Place | None]:
         """The files of a location; where they cannot be had, that is remarked."""
@@ -214,7 +229,6 @@ class Bringing:
 
     def _stored(self, place: Place, file: File) -> Artifact:
         digest = self.blobs.put(place.read(file.path))
-        self._tell_on("files", 1)
         return Artifact(
             name=file.path,
             digest=digest,

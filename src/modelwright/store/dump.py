@@ -109,5 +109,8 @@ def _run(command: list[str], url: sa.URL) -> str:
     secret = {"PGPASSWORD": str(url.password)} if url.password else {}  # not as an argument, which everybody can see
     done = subprocess.run(command, capture_output=True, text=True, env=secret)  # noqa: S603
     if done.returncode:
-        raise Unavailable(f"{Path(command[0]).name} failed: {done.stderr.strip()[:500]}")
+        said = done.stderr.strip()[:500]
+        older = "version mismatch" in said
+        mend = "Install the client programs of the server's version, and put them first on the path." if older else ""
+        raise Unavailable(f"{Path(command[0]).name} failed: {said}", mend=mend)
     return done.stdout

@@ -326,7 +326,14 @@ class Objects:
         import obstore
 
         part = max(_PART, -(-size // _MAX_PARTS))
-        obstore.put(self._store, _key(digest), data, chunk_size=part, max_concurrency=_PARALLEL)
+        try:
+            with _trouble(self.location):
+                obstore.put(self._store, _key(digest), data, chunk_size=part, max_concurrency=_PARALLEL)
+        except FileNotFoundError as error:
+            raise Unavailable(
+                f"Nothing can be stored at {self.location}: there is no such bucket.",
+                mend="Make the bucket, or name another as objects in [workspace].",
+            ) from error
 
     # Reading
 
