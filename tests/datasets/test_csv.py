@@ -179,3 +179,37 @@ def test_a_column_without_values_takes_its_type_from_the_first_version_that_has_
 def test_notes_that_hold_a_few_times_are_text(write):
     path = write("a.csv", "id,note\n1,2026-01-01T00:00:00Z\n2,2026-01-01T00:00:00\n3,later\n4,\n")
     assert pa.types.is_string(read_csv(path, NO_TYPES, CsvFormat())["note"].type)
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ('id,name\n1,"a\n2,b\n3,c\n', 2),  # to the end of the file
+        ('id,name\n1,a\n2,"b', 3),  # cut off
+        ('id,name\n1,a\n2,"b\n3,c\n4,"d"\n5,e\n', 3),  # to the next quotation mark, which seems to close it
+        ('id,name\n1,"' + "x" * 200_000 + "\n2,b\n", 2),
+    ],
+)
+def test_a_quotation_mark_that_nothing_closes_swallows_no_rows(write, content, line):
+    error = broken(write("a.csv", content))
+    assert f"line {line}: a quotation mark opens" in error.message
+    assert len(error.message) < 400
+
+
+def test_values_over_several_lines_and_with_quotation_marks_are_read(write):
+    file = write("a.csv", 'id,name\n1,"a\nb"\n2,"say ""no"""\n3,5" pipe\n')
+    assert read_csv(file, NO_TYPES, CsvFormat())["name"].to_pylist() == ["a\nb", 'say "no"', '5" pipe']
+
+
+@pytest.mark.parametrize("other", [";", "\t", "|"])
+def test_what_separates_fields_instead_of_the_comma_is_told(write, other):
+    for rows in (("id", "price"), ("1", "15"), ("2", "25")), (("id", "price"), ("1", "1,5"), ("2", "2,5")):
+        error = broken(write("a.csv", "".join(f"{other.join(row)}\n" for row in rows)))
+        assert f"seem to be separated by {other!r}" in error.message and "--delimiter" in error.mend
+    assert read_csv(write("b.csv", "text\none; two\nthree\n"), NO_TYPES, CsvFormat()).num_rows == 2
+
+
+def test_text_of_two_bytes_a_letter_is_told(tmp_path):
+    (tmp_path / "a.csv").write_bytes("id,name\n1,Müller\n".encode("utf-16"))
+    error = broken(tmp_path / "a.csv")
+    assert "UTF-16" in error.message and "iconv -f utf-16" in error.mend

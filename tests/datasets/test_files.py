@@ -641,3 +641,23 @@ def test_an_unchanged_folder_is_registered_without_its_entries_being_read(embedd
     assert embedded.datasets.add_files("pictures", pictures).ref == first.ref
     (pictures / "cats/000.png").unlink()
     assert not unchanged(embedded.datasets.blobs, index, scan(pictures), last)
+
+
+def test_what_was_not_asked_for_in_a_checkout_is_not_missed(embedded, pictures, tmp_path):
+    first = embedded.datasets.add_files("pictures", pictures).ref
+    names = [each.path for each in embedded.datasets.files(first)]
+    some, folder = names[0], tmp_path / "some"
+    embedded.datasets.checkout(first, folder, [some])
+    standing = embedded.datasets.status(folder)
+    assert standing.clean and standing.beyond == len(names) - 1
+    assert "as far as it was checked out" in standing.told
+    assert len(embedded.datasets.status(folder, first).removed) == len(names) - 1
+    embedded.datasets.checkout(first, folder, [names[1]])
+    (folder / names[1]).unlink()
+    standing = embedded.datasets.status(folder)
+    assert (standing.removed, standing.beyond) == ([names[1]], len(names) - 2)
+    embedded.datasets.checkout(first, folder)
+    assert embedded.datasets.status(folder).told.endswith(f"is {first}.")
+    (folder / some).unlink()
+    embedded.datasets.checkout(first, folder, [names[1]])
+    assert embedded.datasets.status(folder).removed == [some]  # all of it was here

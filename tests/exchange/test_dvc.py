@@ -85,6 +85,19 @@ def test_each_state_of_each_path_becomes_a_version_once(workspace, making, tmp_p
     assert bring(workspace, making, under="old").added == {"versions": 1}
 
 
+def test_a_state_of_a_side_branch_counts_though_the_merge_kept_nothing_of_it(embedded, making):
+    making.git("branch", "main-line")
+    making.git("checkout", "-q", "-b", "side", "HEAD~1")
+    making.add("data/pics", making.folder({"side.txt": b"four"}))
+    making.commit("On a side")
+    making.git("checkout", "-q", "main-line")
+    making.git("merge", "-q", "-s", "ours", "side", "-m", "Merged")
+    found = bring(embedded, making)
+    assert found.agrees
+    said = [each.description for each in embedded.datasets.history("dataset:data/pics")]
+    assert sorted(said) == ["Another", "First pictures", "On a side"]
+
+
 def test_what_the_cache_lacks_is_named_and_counted(embedded, making):
     lost = hashlib.md5(b"three").hexdigest()
     (making.cache / lost[:2] / lost[2:]).unlink()

@@ -129,7 +129,11 @@ def add(
         )
     if as_files or any(folders.holds_files(Path(file)) for file in files if "://" not in file):
         if len(files) > 1 or key or time_column or type_ or personal or missing or checks:
-            raise Invalid("Files have no columns and no checks.", mend="Name one folder or file, without such options.")
+            packed = [each for each in files if each.endswith((".csv.gz", ".csv.zst", ".csv.bz2", ".csv.zip"))]
+            mend = f"Unpack {packed[0]} first, to have it as a table." if packed else ""
+            raise Invalid(
+                "Files have no columns and no checks.", mend=mend or "Name one folder or file, without such options."
+            )
         told = {"description": description, "tags": pairs(tag, option="--tag"), "reason": reason, "parent": parent}
         folders.add_files(name, files[0], verify=verify, link=link, inputs=inputs, about=told, where=where, as_json=as_json)
         return

@@ -49,6 +49,7 @@ def add_files(
 ) -> None:
     """What `mw data add` does with a folder, or a file of any kind."""
     found: list[Linked] = []
+    known = Indexes(folder_indexes(where)).load(real(Path(source)))
     total = folder_size(Path(source)) if Path(source).is_dir() and sys.stderr.isatty() else None
     with workspace(where) as rooms, progress(f"adding {name}", total, bytes_=True) as told:
         version = rooms.datasets.add_files(
@@ -61,6 +62,10 @@ def add_files(
         say(f"{version.ref}: {counted(version.files, 'file')}, {size(version.bytes)}{new}")
         for each in found:
             _tell_linked(each)
+        if known.chosen:
+            aside(
+                f"Of {known.ref} only {', '.join(known.chosen)} was checked out here: what else that holds, this does not."
+            )
 
 
 def _tell_linked(found: Linked) -> None:

@@ -69,6 +69,7 @@ class Index(msgspec.Struct, kw_only=True):
     put: dict[str, bytes] = {}  # digests of what was added or checked out: it can be had again
     whole: str = ""  # the version that `put` is all of
     executable: list[str] = []  # which files of that version are
+    chosen: list[str] = []  # the paths and patterns that alone were checked out of it; none: all of it
     manifests: dict[str, str] = {}  # of versions that it was of lately: the digest of the list of their files
 
     def digest(self, path: str, seen: Seen) -> bytes | None:
@@ -181,6 +182,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     changed: list[str] = []
     same: int = 0
     read: int = 0  # files that had to be read to tell
+    beyond: int = 0  # files of the version that were not asked for when it was checked out
 
     @property
     def clean(self) -> bool:
@@ -191,7 +193,9 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     def told(self) -> str:
         """The same in a sentence."""
         count = len(self.added) + len(self.removed) + len(self.changed)
-        return f"{self.folder} is {self.ref}" + (f", but for {count:,} file{'s' if count > 1 else ''}." if count else ".")
+        parts = f"{self.folder} is {self.ref}", f" as far as it was checked out ({self.beyond:,} files were not)"
+        but = f", but for {count:,} file{'s' if count > 1 else ''}"
+        return f"{parts[0]}{parts[1] if self.beyond else ''}{but if count else ''}."
 
 
 def glance(index: Index, found: Mapping[str, Seen] | None = None) -> Standing | None:

@@ -68,18 +68,19 @@ def check_out(
     ref: str,
     links: Links | None,
     found: Mapping[str, Seen] | None = None,
-    partial: bool = False,
+    chosen: Sequence[str] = (),
     force: bool = False,
     told: Told = lambda done: None,
 ) -> CheckedOut:
     """Bring a folder to the entries; the index learns of it, but is not saved.
 
-    Files that a version put there, which are not among the entries, go (not if `partial`); files of nobody stay. `Conflict`
-    names files that were changed since, or are in the way, and then nothing was done, unless `force`.
-    `links` are what files may be linked to; without it all are written. `found` is what lies there, where somebody has
-    looked already.
+    Files that a version put there, which are not among the entries, go (not where only `chosen` ones are brought); files
+    of nobody stay. `Conflict` names files that were changed since, or are in the way, and then nothing was done, unless
+    `force`. `links` are what files may be linked to; without it all are written. `found` is what lies there, where
+    somebody has looked already.
     """
     _no_link(root)
+    partial = bool(chosen)
     if found is None:
         found = scan(root) if root.is_dir() else {}
     if root.exists() and not root.is_dir():
@@ -122,8 +123,11 @@ def check_out(
     if not partial:
         index.put = {}
     index.put |= {path: entry.digest for path, entry in wanted.items()}
+    if partial and (not index.ref or (index.ref == ref and index.chosen)):
+        index.chosen = sorted({*index.chosen, *chosen})
     index.ref = index.ref if partial and index.ref else ref
     if not partial:
+        index.chosen = []
         index.whole, index.executable = ref, [entry.path for entry in entries if entry.executable]
     return CheckedOut(ref=ref, folder=str(root), removed=len(gone), kept=len(good), **counts)
 

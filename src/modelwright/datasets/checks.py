@@ -15,7 +15,7 @@ from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -227,5 +227,8 @@ def load_checks(path: Path) -> list[Check]:
         try:
             found.append(convert(table, Declared))
         except Invalid as error:
-            raise Invalid(f"{path}, check {number}: {error.message}") from None
+            kinds = sorted(str(each.__struct_config__.tag) for each in get_args(Declared))
+            unknown = isinstance(table, dict) and table.get("kind") not in kinds
+            mend = f"The kinds are {', '.join(kinds)}." if unknown else ""
+            raise Invalid(f"{path}, check {number}: {error.message}", mend=mend) from None
     return found

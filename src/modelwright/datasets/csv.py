@@ -7,6 +7,10 @@ a few stray values is taken to be broken, rather than quietly made text; so is o
 from __future__ import annotations
 
 import re
+import shlex
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +27,8 @@ SHOWN = 120  # characters of a broken row that a message quotes
 LINES = 5  # that a message names
 SAMPLED = 1000  # values that are looked at first
 LIKELY = 0.8  # of them, where all of the column may be within the share of strays
+OTHERS = ";\t|"  # what separates fields where it is no comma
+HEADS = 20  # lines that are looked at for that
 
 _NUMBER = r"^\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*$"
 _DAY, _CLOCK = r"^\d{4}-\d{2}-\d{2}", r"[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?"
@@ -34,11 +40,15 @@ _UNCONVERTIBLE = re.compile(r"In CSV column #(\d+): Row #(\d+): CSV conversion e
 
 def read_csv(path: Path, plan: TypePlan, form: CsvFormat) -> Any:
     """Read one file into an Arrow table, or raise `Invalid` with the file, the line, the column and the row."""
+    _refuse_wide(path)
     try:
         table = _parse(path, plan, form, threads=True)
     except pa.ArrowInvalid as error:
-        raise _broken(path, plan, form, error) from None
+        raise _otherwise(path, form) or _broken(path, plan, form, error) from None
+    if table.num_columns == 1 and (other := _otherwise(path, form)):
+        raise other
     check_names(table.column_names, plan.declared, str(path))
+    _refuse_open_quotes(path, table, form)
     for name in table.column_names:
         if name in plan.for_text:
             continue
@@ -62,6 +72,81 @@ def _parse(path: Path, plan: TypePlan, form: CsvFormat, *, threads: bool) -> Any
             decimal_point=form.decimal_point,
         ),
     )
+
+
+def _refuse_wide(path: Path) -> None:
+    """`Invalid` for text of two bytes a letter, which Arrow would take apart at its zeros."""
+    with path.open("rb") as file:
+        if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
+            raise Invalid(
+                f"{path} is UTF-16, not UTF-8.", mend=f"Convert it first: iconv -f utf-16 -t utf-8 {shlex.quote(str(path))}"
+            )
+
+
+def _otherwise(path: Path, form: CsvFormat) -> Invalid | None:
+    """The error of a file whose first lines another character separates, each into as many fields."""
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        lines = [line for line, _ in zip(file, range(HEADS), strict=False) if line.strip()]
+    if not lines or form.delimiter in lines[0]:
+        return None
+    counts = {other: {line.count(other) for line in lines} for other in OTHERS if other != form.delimiter}
+    found = Counter({other: min(each) for other, each in counts.items() if len(each) == 1 and min(each)}).most_common(1)
+    if not found:
+        return None
+    shown = repr(found[0][0])
+    return Invalid(
+        f"{path} has no {form.delimiter!r} in its header; its fields seem to be separated by {shown}.",
+        mend=f"Say so: --delimiter ${shown}, csv=CsvFormat(delimiter={shown}); nothing was loaded.",
+        details={"file": str(path), "line": 1},
+    )
+
+
+def _refuse_open_quotes(path: Path, table: Any, form: CsvFormat) -> None:
+    """`Invalid` where a quotation mark opens a field and none closes it: all that follows would be the text of that field.
+
+    Looked for where the file has an odd number of them, or a value goes over several lines; else it cannot be.
+    """
+    import csv as standard
+
+    texts = [table[name] for name in table.column_names if pa.types.is_string(table.schema.field(name).type)]
+    if not _odd_quotes(path) and not any(pc.any(pc.match_substring(text, "\n")).as_py() for text in texts):
+        return
+    begins = 1
+    with _fields(path, form, strict=True) as reader:
+        try:
+            for _ in reader:
+                begins = reader.line_num + 1
+        except standard.Error as error:
+            open_to_the_end = "unexpected end" in str(error)
+            last = reader.line_num
+        else:
+            return
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        text = next((line.rstrip("\r\n") for number, line in enumerate(file, 1) if number == begins), "")
+    what = (
+        "a quotation mark opens a field and none closes it"
+        if open_to_the_end
+        else f"a quotation mark opens a field, and what closes it in line {last} has text behind it"
+    )
+    raise _invalid(path, begins, "", what, text, f"Close it in line {begins}, or write it twice; nothing was loaded.")
+
+
+def _odd_quotes(path: Path) -> bool:
+    with path.open("rb") as file:
+        return bool(sum(block.count(b'"') for block in iter(lambda: file.read(1 << 20), b"")) % 2)
+
+
+@contextmanager
+def _fields(path: Path, form: CsvFormat, *, strict: bool = False) -> Iterator[Any]:
+    """The rows of a file as lists of fields, of any length, by the standard library: it knows in which line it is."""
+    import csv as standard
+
+    limit = standard.field_size_limit(2**31 - 1)
+    try:
+        with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+            yield standard.reader(file, delimiter=form.delimiter, strict=strict)
+    finally:
+        standard.field_size_limit(limit)
 
 
 def _broken(path: Path, plan: TypePlan, form: CsvFormat, error: Exception) -> Invalid:
@@ -88,7 +173,8 @@ def _broken(path: Path, plan: TypePlan, form: CsvFormat, error: Exception) -> In
         column = _row(path, form, 1)[1][position]
         because = f" ({plan.reason(column)})" if plan.reason(column) else ""
         what = f"column {column!r} holds {fields[position]!r}, which is not {_article(unconvertible[3])}{because}"
-        mend = f"Mend line {line}, or declare the column otherwise: types={{{column!r}: 'text'}}; nothing was loaded."
+        mend = f"Mend line {line}, or declare the column otherwise: types={{{column!r}: 'text'}}, "
+        mend += f"--type {shlex.quote(column + '=text')}; nothing was loaded."
         return _invalid(path, line, column, what, text, mend)
     return Invalid(f"{path} cannot be read as CSV: {error}.", details={"file": str(path)})
 
@@ -154,10 +240,7 @@ def _refuse_few(path: Path, table: Any, name: str, form: CsvFormat, fitting: Any
 
 def _row(path: Path, form: CsvFormat, number: int) -> tuple[int, list[str], str]:
     """Row `number` (the header is 1, empty lines do not count): the line it begins on, its fields, its text."""
-    import csv as standard
-
-    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        reader = standard.reader(file, delimiter=form.delimiter)
+    with _fields(path, form) as reader:
         seen, begins = 0, 1
         for fields in reader:
             if fields:

@@ -120,6 +120,7 @@ class Here:
 
     def remember(self, version: Listing) -> None:
         self.index.ref = self.index.whole = version.ref
+        self.index.chosen = []
         self._learn(version)
         self._indexes.save(self.index)
 
@@ -140,7 +141,7 @@ class Here:
                 links=Links(self._place / "files", self._blobs, small=share == "all")
                 if linked and self._place is not None
                 else None,
-                partial=bool(patterns),
+                chosen=patterns,
                 force=force,
                 told=told,
             )

@@ -119,10 +119,13 @@ class Project:
         return [tool, "-C", str(self.root)] if asked.returncode == 0 else []
 
     def _states(self) -> Iterator[tuple[Commit, Mapping[str, str]]]:
-        """Each commit that touched a .dvc file or a dvc.lock, with all of their texts then; then the folder itself."""
+        """Each commit that touched a .dvc file or a dvc.lock, with all of their texts then; then the folder itself.
+
+        Commits of side branches count, too, where a merge kept nothing of them.
+        """
         if self._git:
             form = _BETWEEN.join(["%H", "%aI", "%an", "%s"])
-            told = self._ask("log", "--reverse", f"--format={form}", "--", "*.dvc", _LOCK, f"*/{_LOCK}")
+            told = self._ask("log", "--full-history", "--reverse", f"--format={form}", "--", "*.dvc", _LOCK, f"*/{_LOCK}")
             for line in told.splitlines():
                 id_, at, author, subject = line.split(_BETWEEN, 3)
                 yield Commit(id=id_, at=at, author=author, subject=subject), self._texts(id_)

@@ -57,7 +57,7 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
             raise Invalid(
-                f"{self.name!r} cannot name a feature: a name has letters, digits and _, and begins with no digit.",
+                f"{self.name!r} cannot name a feature: letters (a to z), digits and _ do, with no digit first.",
                 mend='Give it another one: expression("x_y", \'"x y"\').',
             )
         if (self.aggregation is None) != (self.window is None):
@@ -152,7 +152,10 @@ class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
             raise Invalid(f"{what} needs at least one entity column and one feature.")
         for name in self.entity:
             if not NAME.fullmatch(name):
-                raise Invalid(f"{what}: {name!r} cannot name an entity column.", mend="Rename it with `select`.")
+                raise Invalid(
+                    f"{what}: {name!r} cannot name an entity column: a name has letters (a to z), digits and _.",
+                    mend="Rename it with `select`.",
+                )
         twice = [name for name, times in Counter([*self.entity, *self.names, *self.request]).items() if times > 1]
         if twice:
             raise Invalid(f"{what} gives the name {twice[0]!r} twice.", mend="Give the feature another with name=...")

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from modelwright.core.blobs import Blobs
 from modelwright.core.errors import ModelwrightError, NotFound
+from modelwright.core.sizes import size
 from modelwright.store import leases
 from modelwright.store.audit import checkpoints
 from modelwright.store.audit.checkpoints import LedgerSettings
@@ -177,7 +178,7 @@ def objects_readable(subject: Subject) -> Check:
 def disk_space(subject: Subject) -> Check:
     """There is room to write."""
     free = shutil.disk_usage(subject.folder).free
-    what = f"{free / 2**30:.1f} GiB are free under {subject.folder}."
+    what = f"{size(free)} are free under {subject.folder}."
     return (
         _good("disk", what) if free >= LOW_SPACE else _warn("disk", what, "Free some space: a full disk stops all writing.")
     )

@@ -65,8 +65,10 @@ class Moving(Content):
     ) -> Standing:
         """How a folder stands to a version; by default to the one that was added from it or checked out into it last.
 
+        Where only some files of that were checked out, the others are not missed; of a version that is named all are.
         Files are told apart by size, time and inode, and read where that does not suffice; all of them with `verify`.
         """
+        from modelwright.datasets.checkout import choose as chosen
         from modelwright.datasets.manifest import by_path
         from modelwright.datasets.trees import stand
 
@@ -78,6 +80,10 @@ class Moving(Content):
         version = self._holding_files(self.show(as_ref(ref or index.ref)))
         entries = by_path(self._entries(version))
         standing = stand(root, entries, index, ref=str(version.ref), verify=verify, told=told)
+        if ref is None and index.chosen:
+            asked = {entry.path for entry in chosen(list(entries.values()), index.chosen)}
+            missed = [path for path in standing.removed if path in asked]
+            standing = replace(standing, removed=missed, beyond=len(standing.removed) - len(missed))
         if self._indexes.mark(root) == mark:  # else somebody checked out there meanwhile, or added: that is worth more
             self._indexes.save(index)
         return standing
