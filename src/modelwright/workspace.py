@@ -117,6 +117,14 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     position: int = 0  # MODELWRIGHT_POSITION: and after how many of the process it comes
     reproduces: str = ""  # MODELWRIGHT_REPRODUCES: the run that is done again
     pins: list[str] = []  # MODELWRIGHT_PINS: versions to read of what is asked for without one, apart by spaces
+    stand_in: str = ""  # MODELWRIGHT_STAND_IN: a checkout of the project of `workspace`, in which that is meant
+
+    def meant(self, where: str | Path | None) -> str | Path | None:
+        """The workspace that a caller means who names one, or none."""
+        if where is None:
+            return self.workspace or None
+        stands_in = bool(self.stand_in) and not str(where).startswith(("http://", "https://"))
+        return self.workspace if stands_in and Path(where).resolve() == Path(self.stand_in).resolve() else where
 
 
 def surroundings() -> Surroundings:
@@ -644,7 +652,7 @@ def open_workspace(
 
     `NotFound` where there is no project; `settings` stand in for its `modelwright.toml`.
     """
-    project = (folder or config.find_project(Path.cwd()) or Path.cwd()).absolute()
+    project = (folder or config.find_project(Path.cwd()) or Path.cwd()).resolve()  # one address, whatever led here
     if settings is None:
         settings = config.load(project / config.PROJECT_FILE, Settings)
     home = Home(project / config.HOME, project, settings, principal or operating_system_user())

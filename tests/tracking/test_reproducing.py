@@ -32,7 +32,7 @@ import time
 import modelwright as mw
 
 SLOPE = 1.0
-workspace = mw.connect()
+workspace = mw.connect(".." if "--by-path" in sys.argv else None)
 rows = workspace.datasets.read("dataset:flights").to_pydict()["delay"]
 if "--warm-up" in sys.argv:
     with mw.start_run("warm-up", capture=False):
@@ -90,6 +90,13 @@ def test_what_was_changed_since_does_not_matter_and_the_outcome_is_evidence(repo
     assert (piece.verdict, piece.inputs, piece.figures["metrics"]) == (Verdict.PASS, [again.ref], 1)
     assert piece.subject_digest == here.experiments.show(ref).digest
     assert subprocess.run(["git", "worktree", "list"], cwd=repository, capture_output=True).stdout.count(b"\n") == 1
+
+
+def test_a_script_that_names_its_project_by_path_finds_the_workspace_of_the_run(repository: Path, here: Workspace) -> None:
+    ref = train(repository, "--by-path")
+    found = reproduce(here, ref, use_current=True)
+    assert found.verdict is Verdict.PASS, (found.summary, found.rows)
+    assert here.experiments.show(found.report.again).inputs == [Ref.parse("dataset:flights@1")]
 
 
 def test_the_command_tells_a_difference_by_its_exit_code(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:

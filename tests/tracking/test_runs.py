@@ -173,6 +173,18 @@ def test_threads_log_to_a_run_by_its_methods_and_each_has_an_active_run_of_its_o
     assert "carried" in here.experiments.show(run.ref).metrics
 
 
+def test_what_is_read_counts_whatever_path_led_to_the_project(here: Workspace, project: Path, tmp_path: Path) -> None:
+    here.datasets.add("flights", pa.table({"delay": [1.0]}))
+    (tmp_path / "link").symlink_to(project)
+    (project / "code").mkdir()
+    for path in (".", "code/..", tmp_path / "link"):
+        with mw.start_run("delay", **NONE) as run:
+            with mw.connect(path) as workspace:
+                workspace.datasets.read("dataset:flights")
+            assert run.flush()
+        assert here.experiments.show(run.ref).inputs == [Ref.parse("dataset:flights@1")], path
+
+
 def test_a_process_that_was_forked_off_logs_to_the_same_run(here: Workspace, told) -> None:
     with mw.start_run("delay", **NONE) as run:
         mw.log_metric("loss", 1.0)

@@ -18,7 +18,7 @@ def connect(where: str | Path | None = None, *, token: str | None = None) -> Wor
     """
     around = surroundings()
     reading.pin([Ref.parse(text) for text in around.pins])
-    where = where if where is not None else around.workspace or None
+    where = around.meant(where)
     if isinstance(where, str) and where.startswith(("http://", "https://")):
         from modelwright.client.credentials import stored_token
         from modelwright.client.remote import Remote

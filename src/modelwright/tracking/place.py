@@ -29,7 +29,7 @@ class Place(NamedTuple):
 def place_of(workspace: Workspace | Path | str | None, mode: Mode | None) -> Place:
     """Find it, from what the caller, the environment and the project say, in this order."""
     around = surroundings()
-    given = workspace if workspace is not None else around.workspace or None
+    given = workspace if isinstance(workspace, Workspace) else around.meant(workspace)
     project = _project(given)
     settings = TrackingSettings() if project is None else _settings(project)
     chosen = _mode(mode or around.mode or settings.mode)
@@ -51,7 +51,7 @@ def _project(given: Workspace | Path | str | None) -> Path | None:
         return given.home.project if given.home is not None else find_project(Path.cwd())
     if given is None or _is_url(given):
         return find_project(Path.cwd())
-    folder = Path(given).absolute()
+    folder = Path(given).resolve()
     if not (folder / PROJECT_FILE).is_file():
         raise NotFound(f"There is no project in {folder}.", mend="Make one with `mw init FOLDER`.")
     return folder

@@ -85,6 +85,8 @@ def reproduce(
         python, different = _environment(workspace, capture, Path(scratch) / "environment", use_current=use_current)
         told(Step.RUN)
         variables = _variables(workspace, original, again, use_current=use_current)
+        if Path(workspace.address).is_relative_to(top):  # what the script calls its project is a checkout of it
+            variables["MODELWRIGHT_STAND_IN"] = str(code / Path(workspace.address).relative_to(top))
         status = _run(_moved(words, top, code, python), code / capture.folder, variables, output)
         told(Step.COMPARE)
     try:

@@ -122,7 +122,7 @@ def ended(run: Run) -> bool:
 def _metric(name: str, original: Run, again: Run, tolerance: float) -> Row:
     before, after = original.metrics.get(name), again.metrics.get(name)
     if before is None or after is None:
-        shown = ["" if each is None else f"{each.figure:.17g}" for each in (before, after)]
+        shown = ["" if each is None else _exact(each.figure) for each in (before, after)]
         return Row(part=Part.METRIC, name=name, before=shown[0], after=shown[1], verdict=Verdict.FAIL)
     one, two = before.figure, after.figure
     apart = _apart(one, two)
@@ -132,8 +132,8 @@ def _metric(name: str, original: Run, again: Run, tolerance: float) -> Row:
     return Row(
         part=Part.METRIC,
         name=name,
-        before=f"{one:.17g}{steps[0]}",
-        after=f"{two:.17g}{steps[1]}",
+        before=f"{_exact(one)}{steps[0]}",
+        after=f"{_exact(two)}{steps[1]}",
         verdict=Verdict.PASS if same else Verdict.FAIL,
         apart=apart,
     )
@@ -160,3 +160,8 @@ def _texts(params: Mapping[str, Any]) -> dict[str, str]:
     return {
         name: value if isinstance(value, str) else msgspec.json.encode(value).decode() for name, value in params.items()
     }
+
+
+def _exact(figure: float) -> str:
+    """The shortest text that is read as that very number."""
+    return repr(figure).removesuffix(".0")
