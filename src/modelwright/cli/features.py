@@ -76,27 +76,33 @@ def apply(
 
 
 def materialise(
-    refs: Annotated[list[str], typer.Argument(metavar="REF...", help="Feature views.")],
+    refs: Annotated[list[str] | None, typer.Argument(metavar="REF...", help="Feature views.")] = None,
     since: Annotated[str | None, typer.Option(metavar="TIME", help="From; by default now.", show_default=False)] = None,
     until: Annotated[str | None, typer.Option(metavar="TIME", help="Up to; by default now.", show_default=False)] = None,
     source: Annotated[
         str | None, typer.Option(metavar="REF", help="Another version of the source.", show_default=False)
     ] = None,
     whole: Annotated[bool, typer.Option("--whole", help="Compute every entity, not those alone that changed.")] = False,
+    lost: Annotated[
+        bool, typer.Option("--lost", help="All that stood online and is not there any more, as far back as it went.")
+    ] = False,
     reason: Reason = "",
     where: Where = None,
     as_json: AsJson = False,
 ) -> None:
     """Compute views and put them online, to be read at times from --since to --until."""
-    made = []
+    if bool(refs) == lost:
+        raise Invalid("Views are named, or --lost finds them.", mend="Name some: mw features find shows which there are.")
+    made, begin = [], parse_moment(since)
     with workspace(where) as rooms:
-        for text in refs:
-            ref = parse_ref(text, Kind.FEATURES)
+        gone = {each.view: each for each in rooms.pushes.lost()} if lost else {}
+        for ref in [*gone, *(parse_ref(text, Kind.FEATURES) for text in refs or [])]:
+            back = gone[ref].since if ref in gone and gone[ref].since < gone[ref].until else None
             with progress(f"materialising {ref}, entities sent") as told:
                 state = _telling(rooms, told).materialise(
                     ref,
                     parse_moment(until),
-                    since=parse_moment(since),
+                    since=begin or back,
                     source=Ref.parse(source) if source else None,
                     whole=whole,
                     reason=reason,
@@ -104,6 +110,8 @@ def materialise(
             made.append(state)
     if as_json:
         print_json(made)
+    elif not made:
+        say("Nothing is lost: all that was put online is there.")
     else:
         rows = [[str(s.view), s.rows, str(s.source), when(s.since), when(s.until)] for s in made]
         table(["view", "entities", "from", "since", "until"], rows, right=("entities",))
@@ -207,6 +215,8 @@ def push(
     if as_json:
         print_json(made)
     else:
+        if made.ahead:
+            aside(f"{counted(made.ahead, 'row')} of them will be seen by no read before their time: is a clock ahead?")
         again = ", as before" if made.repeated else ""
         say(f"{counted(made.rows, 'row')} {'is' if made.rows == 1 else 'are'} push {made.number}{again}.")
 

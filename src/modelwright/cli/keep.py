@@ -342,15 +342,31 @@ def _examine(rooms: Workspace) -> list[Check]:
     if rooms.home is None:
         return _examine_server(rooms)
     home = rooms.home
-    return examine(
-        Subject(
-            database=home.database,
-            objects=home.objects,
-            folder=home.folder,
-            ledger=rooms.ledger,
-            now=rooms.workspace.status().now,
-        )
+    subject = Subject(
+        database=home.database,
+        objects=home.objects,
+        folder=home.folder,
+        ledger=rooms.ledger,
+        now=rooms.workspace.status().now,
     )
+    return [*examine(subject), *_online(rooms)]
+
+
+def _online(rooms: Workspace) -> list[Check]:
+    """Whether what was put online is there."""
+    from modelwright.store.doctor import Check
+    from modelwright.store.records import Verdict
+
+    try:
+        lost, standing = rooms.pushes.lost(), rooms.features.standing()
+    except ModelwrightError as error:
+        return [Check(name="features", verdict=Verdict.FAIL, what=error.message, mend=error.mend)]
+    if lost:
+        names = ", ".join(str(each.view) for each in lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
+        what = f"{names} stood online and {'is' if len(lost) == 1 else 'are'} not in the online store any more."
+        return [Check(name="features", verdict=Verdict.FAIL, what=what, mend="Put back: mw features materialise --lost")]
+    what = f"{len(standing)} {'view stands' if len(standing) == 1 else 'views stand'} online, as the record says."
+    return [Check(name="features", verdict=Verdict.PASS, what=what)] if standing else []
 
 
 def _examine_server(rooms: Workspace) -> list[Check]:

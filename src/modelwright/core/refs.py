@@ -13,6 +13,7 @@ out of a folder, and no two spellings of one name exist through encoding.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, Final
 
@@ -236,3 +237,8 @@ def of_kind(ref: Ref, kind: Kind) -> Ref:
 def as_ref(ref: Ref | str) -> Ref:
     """A ref, however it was given; `BadRef` for text that is none."""
     return Ref.parse(ref) if isinstance(ref, str) else ref
+
+
+def as_refs(refs: Sequence[Ref | str] | Ref | str) -> list[Ref]:
+    """Refs, however they were given: one by itself is a list of one."""
+    return [as_ref(refs)] if isinstance(refs, Ref | str) else [as_ref(each) for each in refs]

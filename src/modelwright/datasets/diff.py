@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,10 @@ from modelwright.datasets.kinds import finite, is_number, present
 from modelwright.datasets.records import ColumnChange, DatasetColumn, DatasetDiff, DatasetVersion, DistributionChange
 from modelwright.datasets.rowdiff import compare_rows
 from modelwright.datasets.scans import Rows
+
+SIDES = ("before", "after")
+TOGETHER = 2_000_000  # values that are counted in one query, of as many columns as have no more
+COLUMNS = 50  # at most
 
 
 def compare(before: DatasetVersion, old: Rows, after: DatasetVersion, new: Rows) -> DatasetDiff:
@@ -28,66 +33,77 @@ def compare(before: DatasetVersion, old: Rows, after: DatasetVersion, new: Rows)
         columns_removed=[column for column in before.columns if column.name not in after.names],
         columns_changed=[ColumnChange(name=a.name, before=a.type, after=b.type) for a, b in shared if a.type != b.type],
         rows=compare_rows(connection, before, after),
-        distributions=_distributions(connection, shared, after.key),
+        distributions=_distributions(connection, shared, after.key, before.rows + after.rows),
         time_before=before.time_range,
         time_after=after.time_range,
     )
 
 
 def _distributions(
-    connection: Any, shared: Sequence[tuple[DatasetColumn, DatasetColumn]], key: list[str]
+    connection: Any, shared: Sequence[tuple[DatasetColumn, DatasetColumn]], key: list[str], rows: int
 ) -> list[DistributionChange]:
-    """Of every column of numbers or categories that both have; a column that names the rows has no distribution."""
-    found = [
-        _distribution(connection, a, b)
-        for a, b in shared
-        if [a.name] != key and ((is_number(a.type) and is_number(b.type)) or a.type == b.type in ("string", "bool"))
-    ]
-    changes = [change for change in found if change is not None]
-    return sorted(changes, key=lambda change: (-change.psi, change.name))
+    """Of every column of numbers or categories that both have; a column that names the rows has no distribution.
+
+    `rows` are those of both sides: of few rows, many columns are looked at in one query.
+    """
+    numbers = [(a, b) for a, b in shared if is_number(a.type) and is_number(b.type) and [a.name] != key]
+    found: list[DistributionChange] = []
+    together = min(max(TOGETHER // max(rows, 1), 1), COLUMNS)
+    for kind in ("string", "bool", ""):
+        some = [(a, b) for a, b in shared if a.type == b.type == kind and [a.name] != key] if kind else numbers
+        for start in range(0, len(some), together):
+            columns = some[start : start + together]
+            sides = [_figures(connection, side, each) for side, each in zip(SIDES, zip(*columns, strict=True), strict=True)]
+            for at, counts in enumerate(_counts(connection, columns)):
+                made = _distribution(columns[at][0], *counts, *(side[at] for side in sides))
+                found += [] if made is None else [made]
+    return sorted(found, key=lambda change: (-change.psi, change.name))
 
 
-def _distribution(connection: Any, a: DatasetColumn, b: DatasetColumn) -> DistributionChange | None:
-    number = is_number(a.type)
-    before, after = _counts(connection, a, b)
+def _distribution(
+    column: DatasetColumn, before: Any, after: Any, was: tuple[float, float | None], now: tuple[float, float | None]
+) -> DistributionChange | None:
     if not (before.sum() and after.sum()):
         return None  # nothing but missing values on one side: their shares are in the profiles
+    number = is_number(column.type)
     together = distances.into_deciles if number else distances.into_categories
     measure = distances.kolmogorov_smirnov if number else distances.total_variation
     bins = together(before, after)
     index = distances.noise_free_psi(*bins)
-    sides = _sides(connection, a, b)
     return DistributionChange(
-        name=a.name,
+        name=column.name,
         psi=index,
         psi_raw=distances.psi(*bins),
         distance=measure(before, after),
         measure="ks" if number else "tv",
         level=distances.level(index),
-        **sides,
+        missing_before=was[0],
+        missing_after=now[0],
+        mean_before=was[1],
+        mean_after=now[1],
     )
 
 
-def _counts(connection: Any, a: DatasetColumn, b: DatasetColumn) -> tuple[Any, Any]:
-    """How often each value occurs before and after, in order of the values."""
-    value = finite if is_number(a.type) else present
-    found = connection.sql(f"""
-        SELECT count(*) FILTER (WHERE side = 0) AS before, count(*) FILTER (WHERE side = 1) AS after
-        FROM (SELECT {value(a)} AS value, 0 AS side FROM before
-              UNION ALL SELECT {value(b)} AS value, 1 AS side FROM after)
-        WHERE value IS NOT NULL GROUP BY value ORDER BY value""").to_arrow_table()
-    return found["before"].to_numpy().astype(np.float64), found["after"].to_numpy().astype(np.float64)
+def _counts(connection: Any, columns: Sequence[tuple[DatasetColumn, DatasetColumn]]) -> list[tuple[Any, Any]]:
+    """How often each value of each column occurs before and after, in order of the values. The columns are of one kind."""
+    value = finite if is_number(columns[0][0].type) else present
+    each = " UNION ALL ".join(
+        f"""(SELECT {at} AS place, value,
+            count(*) FILTER (WHERE side = 0) AS before, count(*) FILTER (WHERE side = 1) AS after
+        FROM (SELECT {value(a)} AS value, 0 AS side FROM before UNION ALL SELECT {value(b)} AS value, 1 AS side FROM after)
+        WHERE value IS NOT NULL GROUP BY value)"""
+        for at, (a, b) in enumerate(columns)
+    )
+    found = connection.sql(f"SELECT place, before, after FROM ({each}) ORDER BY place, value").to_arrow_table()
+    ends = np.searchsorted(found["place"].to_numpy(), np.arange(len(columns) + 1))
+    counts = [found[side].to_numpy().astype(np.float64) for side in SIDES]
+    return [(counts[0][begin:end], counts[1][begin:end]) for begin, end in pairwise(ends)]
 
 
-def _sides(connection: Any, a: DatasetColumn, b: DatasetColumn) -> dict[str, Any]:
-    """Shares of missing values, and means of numbers, on both sides."""
-    found: dict[str, Any] = {}
-    for side, column in (("before", a), ("after", b)):
-        mean = f"avg({finite(column)})" if is_number(column.type) else "NULL::DOUBLE"
-        figures = row(
-            connection,
-            f"SELECT count(*) AS rows, count({present(column)}) AS filled, {mean} AS mean FROM {identifier(side)}",
-        )
-        found[f"missing_{side}"] = 1 - figures["filled"] / figures["rows"] if figures["rows"] else 0.0
-        found[f"mean_{side}"] = figures["mean"]
-    return found
+def _figures(connection: Any, side: str, columns: Sequence[DatasetColumn]) -> list[tuple[float, float | None]]:
+    """The share of missing values of each column, and the mean of numbers, on one side."""
+    means = [f"avg({finite(column)})" if is_number(column.type) else "NULL::DOUBLE" for column in columns]
+    asked = ", ".join(f"count({present(column)}) AS f{at}, {means[at]} AS m{at}" for at, column in enumerate(columns))
+    found = row(connection, f"SELECT count(*) AS rows, {asked} FROM {identifier(side)}")
+    whole = found["rows"]
+    return [(1 - found[f"f{at}"] / whole if whole else 0.0, found[f"m{at}"]) for at in range(len(columns))]

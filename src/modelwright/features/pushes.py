@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from msgspec.structs import replace
@@ -21,7 +21,7 @@ from modelwright.datasets.records import DatasetRecord
 from modelwright.features import queries
 from modelwright.features.durations import since_epoch
 from modelwright.features.ports import Asked, OnlineStore
-from modelwright.features.records import Basis, FeatureView, Freshness, OnlineState, Push, PushedRows, ViewRecord
+from modelwright.features.records import Basis, FeatureView, Freshness, Lost, OnlineState, Push, PushedRows, ViewRecord
 from modelwright.store import Transaction, acting_as, catalog, scopes
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from modelwright.features.timeline import Arrival
 
 ATTEMPTS = 20  # at a view whose rows others are changing too
+AHEAD = timedelta(minutes=1)  # of our clock, from which on a row's time is told to be in the future
 
 
 class Pushes(Room):
@@ -73,7 +74,8 @@ class Pushes(Room):
             raise Invalid(f"The rows have not the columns of {source}.", mend="Send them with `push`.")
         number, repeated = queries.add(tx, source, id, table.num_rows, rows)
         tx.committed.append(lambda: self._follow(source))
-        return Push(number=number, id=id, rows=table.num_rows, pushed_at=tx.now, repeated=repeated)
+        ahead = _ahead(table, record.time_column, tx.now)
+        return Push(number=number, id=id, rows=table.num_rows, pushed_at=tx.now, repeated=repeated, ahead=ahead)
 
     @operation("write", on="source", data=True)
     def follow(self, tx: Transaction, source: Ref) -> int:
@@ -146,6 +148,15 @@ class Pushes(Room):
             unfolded=unfolded,
         )
 
+    @operation("read", on="")
+    def lost(self, tx: Transaction) -> Sequence[Lost]:
+        """What should stand online and does not: the record says that it was put there, and nothing that it was taken away.
+
+        The store was emptied, or another one is named in the settings. Materialised with these bounds it is there again.
+        """
+        states, may = self._online().states(), scopes.may_read(tx, Kind.FEATURES)
+        return [each for each in queries.put_online(tx) if each.view not in states and may(each.view.name)]
+
     @operation("read", on="source")
     def settled(self, tx: Transaction, source: Ref) -> bool:
         """Whether the newest version of a dataset holds everything that was pushed, or never can, as a table in place."""
@@ -214,12 +225,15 @@ class Pushes(Room):
     # Inside, where the workspace is
 
     def _state(self, view: Ref) -> OnlineState:
-        if self.online is None:
-            raise RuntimeError("the body of an operation runs where the workspace is")
-        (found,) = self.online.read([Asked(view, ())])
+        (found,) = self._online().read([Asked(view, ())])
         if found.state is None:
             raise Unavailable(f"{view} does not stand in the online store.", mend=f"mw features materialise {view}")
         return found.state
+
+    def _online(self) -> OnlineStore:
+        if self.online is None:
+            raise RuntimeError("the body of an operation runs where the workspace is")
+        return self.online
 
     def _follow(self, source: Ref) -> None:
         """Bring the views of a dataset up to date: for the pusher, but with nobody's rights to the views."""
@@ -357,3 +371,17 @@ def _together(streams: Sequence[str]) -> pa.Table:
     import pyarrow as pa
 
     return pa.concat_tables(_opened(b64decode(each)) for each in streams)
+
+
+def _ahead(table: pa.Table, column: str | None, now: datetime) -> int:
+    """How many rows have a time that is still to come, by the dataset's time column."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if (
+        column is None
+        or not pa.types.is_timestamp(table.schema.field(column).type)
+        or not table.schema.field(column).type.tz
+    ):
+        return 0
+    return pc.sum(pc.greater(table[column], pa.scalar(now + AHEAD, table.schema.field(column).type))).as_py() or 0

@@ -9,10 +9,13 @@ import sqlalchemy as sa
 
 from modelwright.core.clock import parse_time
 from modelwright.core.refs import Kind, Ref
-from modelwright.features.records import Joining, Push
+from modelwright.features.records import Joining, Lost, Push
 from modelwright.features.tables import folds, joins, pushes
-from modelwright.store import Transaction, scopes
+from modelwright.store import State, Transaction, catalog, scopes
+from modelwright.store.queries import event_of
+from modelwright.store.tables import ledger_events, ledger_refs
 
+MATERIALISED, DELETED = "features.view.materialised", "retention.deletion.begun"  # what puts online, and takes away
 REMEMBERED = 100_000  # ids of folded pushes that are known again, for each dataset
 
 
@@ -117,3 +120,24 @@ def joined(tx: Transaction, view: Ref) -> Joining | None:
 
 def _push(row: Any) -> Push:
     return Push(number=row.number, id=row.id, rows=row.rows, pushed_at=parse_time(row.pushed_at))
+
+
+def put_online(tx: Transaction) -> Sequence[Lost]:
+    """What was put online of view versions in use, and was not deleted there since: by the last event that did so."""
+    e, r = ledger_events.c, ledger_refs.c
+    newest: dict[str, dict[str, int]] = {}
+    for action in (MATERIALISED, DELETED):
+        query = sa.select(r.ref, sa.func.max(r.seq).label("seq")).join(ledger_events, e.seq == r.seq)
+        of_views = r.ref.startswith(f"{Kind.FEATURES.value}:")
+        query = query.where(e.action == action, r.role == "subject", of_views).group_by(r.ref)
+        newest[action] = {row.ref: row.seq for row in tx.execute(query)}
+    found = []
+    for text, seq in sorted(newest[MATERIALISED].items()):
+        version = catalog.find(tx, Ref.parse(text))
+        if version is None or version.state is State.RETIRED or newest[DELETED].get(text, -1) > seq:
+            continue
+        event = event_of(tx.execute(sa.select(e.body).where(e.seq == seq)).scalar_one())
+        since, until = (parse_time(event.after[name]) for name in ("since", "until"))
+        source, rows = Ref.parse(event.after["source"]), event.after["rows"]
+        found.append(Lost(view=version.ref, source=source, since=since, until=until, rows=rows, at=event.ts))
+    return found

@@ -409,6 +409,17 @@ class OnlineRows(msgspec.Struct, frozen=True, kw_only=True):
         return sum(len(key.encode()) for key in self.keys) + sum(self.sizes)
 
 
+class Lost(msgspec.Struct, frozen=True, kw_only=True):
+    """What was put online of a view version and is not there: its bounds and rows, and when it was put there last."""
+
+    view: Ref
+    source: Ref
+    since: datetime
+    until: datetime
+    rows: int
+    at: datetime
+
+
 class Push(msgspec.Struct, frozen=True, kw_only=True):
     """A batch of rows that was pushed, by its number in the journal of its dataset."""
 
@@ -417,6 +428,7 @@ class Push(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     pushed_at: datetime
     repeated: bool = False  # it was there already, and nothing was written
+    ahead: int = 0  # rows whose time is more than a minute in the future: until then no read sees them
 
 
 class PushedRows(msgspec.Struct, frozen=True, kw_only=True):

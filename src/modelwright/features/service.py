@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from modelwright.core.errors import Conflict, Denied, Invalid, Unavailable
 from modelwright.core.operations import Caller
-from modelwright.core.refs import Ref, as_ref
+from modelwright.core.refs import Ref, as_ref, as_refs
 from modelwright.core.wire import encode
 from modelwright.datasets.records import DatasetVersion
 from modelwright.features import sql
@@ -57,7 +57,7 @@ class Features(Standing):
     def training(
         self,
         entities: Any,
-        views: Sequence[Ref | str],
+        views: Sequence[Ref | str] | Ref,
         *,
         timestamp: str = TIMESTAMP,
         sources: Sequence[Ref] = (),
@@ -104,7 +104,7 @@ class Features(Standing):
 
     def plan_sql(
         self,
-        views: Sequence[Ref | str],
+        views: Sequence[Ref | str] | Ref,
         *,
         dialect: str = "spark",
         tables: Mapping[str, str] | None = None,
@@ -120,7 +120,7 @@ class Features(Standing):
         """
         from modelwright.features import engine, portable
 
-        chosen, named = [self.show(as_ref(each)) for each in views], dict(tables or {})
+        chosen, named = [self.show(each) for each in as_refs(views)], dict(tables or {})
         if unknown := sorted(set(named) - {each.view.source.name for each in chosen}):
             raise Invalid(f"No view of these is computed from dataset {unknown[0]!r}.", mend="Name its dataset.")
         computed = []
@@ -177,7 +177,9 @@ class Features(Standing):
                 self.amend(state.view, generation=standing.generation, rows=batch)
             took = time.perf_counter() - began
             state = replace(state, generation=standing.generation, seconds=took)
-            return self.advance(state.view, state=state, reason=reason)
+            return self._unless_overtaken(
+                state, until is None, lambda: self.advance(state.view, state=state, reason=reason)
+            )
         packed = batched()
         rows = size = 0
         for batch in packed:
@@ -186,11 +188,14 @@ class Features(Standing):
             if rows > arrived:
                 self.load(state.view, generation=state.generation, rows=batch)
         took = time.perf_counter() - began
-        return self.publish(state.view, state=replace(state, rows=rows, bytes=size, seconds=took), reason=reason)
+        whole_of_it = replace(state, rows=rows, bytes=size, seconds=took)
+        return self._unless_overtaken(
+            state, until is None, lambda: self.publish(state.view, state=whole_of_it, reason=reason)
+        )
 
     def verify(
         self,
-        views: Sequence[Ref | str],
+        views: Sequence[Ref | str] | Ref,
         sample: pa.Table | int = 200,
         *,
         timestamp: str = TIMESTAMP,
@@ -207,12 +212,12 @@ class Features(Standing):
         from modelwright.features import training
 
         sample = sample if isinstance(sample, int) else training.as_table(sample)
-        versions = [self.show(as_ref(each)) for each in views]
+        versions = [self.show(each) for each in as_refs(views)]
         compared = [self._compared(each, sample, timestamp, purpose) for each in versions]
         return [self.attest(each.view, report=self.blobs.put(encode(each)), reason=reason) for each in compared]
 
     def replay(
-        self, views: Sequence[Ref | str] = (), *, after: datetime | None = None, reason: str = ""
+        self, views: Sequence[Ref | str] | Ref = (), *, after: datetime | None = None, reason: str = ""
     ) -> Sequence[Comparison]:
         """Hold logged online reads against what a training set says today of the same keys at the same times.
 
@@ -222,7 +227,7 @@ class Features(Standing):
         """
         from modelwright.features import training, verify
 
-        refs = [self.show(as_ref(each)).ref for each in views] or [state.view for state in self.standing()]
+        refs = [self.show(each).ref for each in as_refs(views)] or [state.view for state in self.standing()]
         compared = []
         for ref in refs:
             reads = self.logged(ref, after=after)
@@ -249,7 +254,7 @@ class Features(Standing):
             now=self._now,
         )
 
-    def reader(self, views: Sequence[Ref | str], *, purpose: str = "") -> OnlineReader:
+    def reader(self, views: Sequence[Ref | str] | Ref, *, purpose: str = "") -> OnlineReader:
         """Something that reads these views online again and again, in this process and past the record: the hot path.
 
         Versions, the right to read, what is masked and the purpose are settled here, once. `Unavailable` at a distance:
@@ -258,7 +263,7 @@ class Features(Standing):
         if self._store is None:
             raise Unavailable("The online store is not here.", mend="Use features.online, or POST /features/online.")
         refuse_no_view(views)
-        versions = [self.show(as_ref(each)) for each in views]
+        versions = [self.show(each) for each in as_refs(views)]
         pinned = [version.ref for version in versions]
         admitted = self._uses.admit(pinned, sources=self._standing_on(pinned), purpose=purpose)
         return self._reader([(version.ref, version) for version in versions], self._now, admitted, purpose)
@@ -267,6 +272,16 @@ class Features(Standing):
         """Write what the log of reads still holds."""
         if self._log is not None:
             self._log.flush()
+
+    def _unless_overtaken(self, state: OnlineState, present: bool, publish: Callable[[], OnlineState]) -> OnlineState:
+        """Put a materialisation of the present online; where another of a later present stands there by now, that one."""
+        try:
+            return publish()
+        except Conflict:
+            standing = self.materialised(state.view) if present else None
+            if standing is None or standing.until <= state.until or standing.since > state.since != state.until:
+                raise
+            return standing
 
     def _compared(self, version: ViewVersion, sample: pa.Table | int, timestamp: str, purpose: str) -> Comparison:
         """One comparison of online with offline rows, between whose two readings nothing was put online.
@@ -309,11 +324,11 @@ class Features(Standing):
         online = self.online([version.ref], keys, now=[row[timestamp] for row in rows], purpose=purpose)
         return verify.unquoted(verify.compare(version.view, state, offline, online, timestamp), version.people)
 
-    def _chosen(self, views: Sequence[Ref | str], sources: Sequence[Ref]) -> Sequence[Chosen]:
+    def _chosen(self, views: Sequence[Ref | str] | Ref, sources: Sequence[Ref]) -> Sequence[Chosen]:
         """Views with the dataset versions that they are computed from now."""
         pins, chosen = {source.whole: source for source in sources}, []
-        for each in views:
-            version = self.show(as_ref(each))
+        for each in as_refs(views):
+            version = self.show(each)
             wanted = pins.get(version.view.source.whole, version.view.source)
             self._settle(wanted)
             chosen.append((version, self._datasets.show(wanted)))

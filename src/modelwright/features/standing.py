@@ -37,7 +37,7 @@ from modelwright.store import State, Transaction, Verdict, Version, catalog, evi
 REPLAYED = 5000  # logged reads in one comparison
 
 
-def refuse_no_view(views: Sequence[Ref | str]) -> None:
+def refuse_no_view(views: Sequence[Ref | str] | Ref) -> None:
     """`Invalid` where there is none to read."""
     if not views:
         raise Invalid("No view is named.", mend="Name some; mw features find shows which there are.")
@@ -259,12 +259,14 @@ class Standing(Views):
         unused: bool = False,
         order: Order = Order.CHANGED,
         only: Ref | None = None,
+        limit: int | None = None,
     ) -> Sequence[ViewUse]:
         """Find views by words in their names, features, entities, sources, owners, tags or descriptions; all must occur.
 
         Each with who uses it, how much it matters to them, what it costs, how fresh it stands online, and whether that
         agrees with offline. `unused` leaves those of which at least one feature is taken by nothing that the caller may
-        see: data that is perhaps not needed. `only` looks at one version of a view, whatever its words.
+        see: data that is perhaps not needed. `only` looks at one version of a view, whatever its words; `limit` are how
+        many are told at most.
         """
         known, found = self._surroundings(), list[ViewUse]()
         chosen = discovery.views(tx, text) if only is None else [catalog.get(tx, self._pin(tx, only))]
@@ -272,7 +274,10 @@ class Standing(Views):
             use = self._use(tx, version, *known)
             if use.unused or not unused:
                 found.append(use)
-        return found if order is Order.CHANGED else sorted(found, key=lambda use: -use.weight(order))
+            if len(found) == limit and order is Order.CHANGED:
+                break
+        ordered = found if order is Order.CHANGED else sorted(found, key=lambda use: -use.weight(order))
+        return ordered[:limit]
 
     def _surroundings(self) -> tuple[Mapping[Ref, OnlineState], Mapping[Ref, Parity], Mapping[Ref, float]]:
         """What is known of all views at once: how they stand online, whether they agree with offline, how they are read."""

@@ -19,6 +19,7 @@ from modelwright.workspace import Workspace
 
 EARLIER = 20  # versions listed on a page
 FILES = 100  # files listed on a page
+COLUMNS = 100  # columns, unless all of them are asked for
 
 
 def index(workspace: Workspace, request: Request) -> dict[str, Any]:
@@ -41,12 +42,17 @@ def version(workspace: Workspace, request: Request) -> dict[str, Any]:
     against, other = (request.query_params.get(name, "") for name in ("against", "merge"))
     versions = workspace.datasets.versions(found.ref.whole, Filter(limit=EARLIER)).items
     profile = known(lambda: workspace.datasets.profile(found.ref))
+    most = len(found.columns) + len(found.classes) if request.query_params.get("columns") == "all" else COLUMNS
     diff = workspace.datasets.diff(Ref.parse(f"dataset:{found.ref.name}@{against}"), found.ref) if against else None
     return {
         "version": found,
         "permits": workspace.privacy.permits(found.ref) if found.is_table else [],
         "largest": _largest(workspace, found),
         "profile": profile,
+        "profiles": {each.name: each for each in profile.columns} if profile else {},
+        "most": most,
+        "columns": found.columns[:most],
+        "classes": found.classes[:most],
         "checks": checks,
         "report": _report(workspace, checks[0].report) if checks and checks[0].report else None,
         "contract": workspace.contracts.of(found.ref),

@@ -12,11 +12,13 @@ from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import convert
 from modelwright.features import Columns
 from modelwright.features.records import Order
-from modelwright.server.pages.datasets import EARLIER
+from modelwright.server.pages.datasets import COLUMNS, EARLIER
 from modelwright.server.pages.feature_use import drift_of, live_of, matters
 from modelwright.server.pages.lineage import lineage_of
-from modelwright.server.pages.render import PER_PAGE, named
+from modelwright.server.pages.render import PER_PAGE, known, named
 from modelwright.workspace import Workspace
+
+NAMES = 12  # features of a view that its line in the list names
 
 ORDERS = {
     Order.CHANGED: "newest",
@@ -31,10 +33,20 @@ def index(workspace: Workspace, request: Request) -> dict[str, Any]:
     """Every view by its latest version: who uses it, how it stands online, and which of its features nobody takes."""
     asked = request.query_params
     order: Order = convert(asked.get("sort") or Order.CHANGED, Order)
-    uses = workspace.features.find(asked.get("q", ""), unused=asked.get("unused") == "yes", order=order)
+    unused = asked.get("unused") == "yes"
+    uses = workspace.features.find(asked.get("q", ""), unused=unused, order=order, limit=PER_PAGE + 1)
     shown = uses[:PER_PAGE]
     live = live_of(workspace, shown)
-    return {"uses": shown, "live": live, "more": len(uses) > PER_PAGE, "query": asked, "order": order, "orders": ORDERS}
+    return {
+        "uses": shown,
+        "live": live,
+        "more": len(uses) > PER_PAGE,
+        "query": asked,
+        "order": order,
+        "orders": ORDERS,
+        "names": NAMES,
+        "lost": known(workspace.pushes.lost) or [],
+    }
 
 
 def version(workspace: Workspace, request: Request) -> dict[str, Any]:
@@ -43,7 +55,9 @@ def version(workspace: Workspace, request: Request) -> dict[str, Any]:
     number = found.ref.version or 1
     (use,) = workspace.features.find(only=found.ref)
     live = live_of(workspace, [use])
+    whole = request.query_params.get("columns") == "all"
     return {
+        "most": len(found.view.names) if whole else COLUMNS,
         "version": found,
         "use": use,
         "matters": matters(use),

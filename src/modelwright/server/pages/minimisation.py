@@ -9,6 +9,9 @@ from starlette.requests import Request
 from modelwright.governance.minimisation import Concern
 from modelwright.workspace import Workspace
 
+MOST = 50  # findings of one kind on the page
+NAMES = 12  # columns or features that one of them names
+
 TITLES = {
     Concern.PERSONAL_INPUT: "About people, and in a live model",
     Concern.WEIGHTLESS: "In a live model, and of no weight",
@@ -22,4 +25,4 @@ TITLES = {
 def index(workspace: Workspace, request: Request) -> dict[str, Any]:
     """The report, for who has the right to audit."""
     report = workspace.minimisation.report(under=request.query_params.get("under", ""))
-    return {"report": report, "titles": TITLES, "query": request.query_params}
+    return {"report": report, "titles": TITLES, "query": request.query_params, "most": MOST, "names": NAMES}

@@ -14,6 +14,7 @@ from modelwright.server.pages.words import figure, percent
 BINS = 24
 VALUES = 12  # categories that are drawn, the most frequent of both sides
 WIDTH, HEIGHT = 180, 36
+FIRST_STRONG, POPPED = "\u2068", "\u2069"  # what stands between reads in its own direction, whatever is beside it
 
 Shares = list[float]  # of the rows of one side, a bin or a value each
 
@@ -40,7 +41,7 @@ def shape(before: ColumnProfile, after: ColumnProfile) -> Markup | None:
         was, now = _shares(before), _shares(after)
         names = sorted({*was, *now}, key=lambda name: (-was.get(name, 0.0), -now.get(name, 0.0), name))[:VALUES]
         moved = max(names, key=lambda name: abs(now.get(name, 0.0) - was.get(name, 0.0)))
-        said = f"{moved} {percent(was.get(moved, 0.0))} → {percent(now.get(moved, 0.0))}"
+        said = f"{FIRST_STRONG}{moved}{POPPED} {percent(was.get(moved, 0.0))} → {percent(now.get(moved, 0.0))}"
         return _drawn([was.get(n, 0.0) for n in names], [now.get(n, 0.0) for n in names], said, before.name)
     return None
 
