@@ -85,3 +85,21 @@ def test_an_event_that_is_called_wrong_keeps_no_other_back(told: Workspace, rece
     add(told, "two")
     turn(told, ManualClock(BEGIN))
     assert names(receiver) == ["dataset/one", "dataset/two"]
+
+
+def test_it_is_told_how_far_a_receiver_is_and_why_not_further(told: Workspace, receiver: Receiver) -> None:
+    clock = ManualClock(BEGIN)
+    receiver.answers += [(503, {}, b"")]
+    add(told, "one")
+    turn(told, clock)
+    found = told.openlineage.delivery()
+    assert found is not None and found.due is not None
+    assert (found.told, found.failures, found.error) == (0, 1, "it answered 503")
+    clock.advance(BEGIN + timedelta(seconds=2))
+    turn(told, clock)
+    found = told.openlineage.delivery()
+    assert found is not None and (found.told, found.failures) == (found.events, 0)
+
+
+def test_where_nobody_is_told_there_is_nothing_to_tell(embedded: Workspace) -> None:
+    assert embedded.openlineage.delivery() is None

@@ -6,6 +6,7 @@ import gzip
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -244,3 +245,23 @@ def test_the_page_of_a_thing_of_others_tells_what_they_said(embedded: Workspace,
     assert "as the crow flies" in page and "&lt;b&gt;" in page and "huge (" in page and "yyyy" not in page
     page = httpx.get(f"{url}/record/{run}").text
     assert "KeyError" in page and "fail" in page
+
+
+def test_events_in_a_file_are_taken_once_and_lines_that_are_none_are_named(
+    embedded: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from modelwright.cli.entry import run as command
+
+    Path(embedded.address, "modelwright.toml").write_text('[workspace]\nname = "test"\n')
+    lines = [json.dumps({**event(inputs=[dataset(RAW)]), "run": {"runId": str(number)}}) for number in range(60)]
+    file = tmp_path / "events.jsonl"
+    file.write_text("\n".join([*lines[:30], "{", "", *lines[30:], '{"eventTime": "soon"}']) + "\n")
+    at = ["--workspace", str(embedded.address)]
+    assert command(["import", "openlineage", str(file), *at, "--json"]) == 4
+    said = json.loads(capsys.readouterr().out)
+    assert (said["taken"], said["here"], [each["line"] for each in said["wrong"]]) == (60, 0, [31, 63])
+    file.write_text("\n".join(lines))
+    assert command(["import", "openlineage", str(file), *at]) == 0
+    assert "60" in capsys.readouterr().out
+    assert embedded.openlineage.show(ref(RAW)).events == 60
+    assert command(["import", "openlineage", str(tmp_path / "none"), *at]) == 3

@@ -18,11 +18,18 @@ if TYPE_CHECKING:
     from modelwright.exchange import Outcome
 
 DIFFERS = 4  # the exit code where both sides do not count the same
+LINES = 500  # events that are taken at a time
+SHOWN = 20  # lines that are named
 
 
 def register(app: typer.Typer) -> None:
     """Add the groups."""
-    add_group(app, "import", "Bring over what was kept elsewhere.", {"mlflow": import_mlflow, "dvc": import_dvc})
+    add_group(
+        app,
+        "import",
+        "Bring over what was kept elsewhere.",
+        {"mlflow": import_mlflow, "dvc": import_dvc, "openlineage": import_openlineage},
+    )
     add_group(
         app,
         "export",
@@ -88,6 +95,53 @@ def import_dvc(
         bringing = BringingDvc(read, rooms.datasets, under=under, dry_run=dry_run, told=told)
         outcome = bringing.run(target=rooms.address)
     _tell(outcome, as_json=as_json)
+
+
+def import_openlineage(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Events, one to a line; - reads standard input.")],
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take OpenLineage events that another program wrote into a file: what its clients' file transport leaves.
+
+    They become part of lineage as if they had been sent to the server, byte for byte. What is here already is left alone.
+    Lines that are no events are named, with what is wrong, and the others are taken; exit code 4 where there are any.
+    """
+    from itertools import islice
+
+    from modelwright.core.errors import NotFound
+
+    if file != "-" and not Path(file).is_file():
+        raise NotFound(f"There is no file {file}.", mend="Name one with an event to a line, or - for standard input.")
+    taken = again = done = 0
+    wrong: list[dict[str, Any]] = []
+    with workspace(where) as rooms, _lines(file) as lines:
+        numbered = ((number, line.strip()) for number, line in enumerate(lines, 1))
+        events = ((number, line) for number, line in numbered if line)
+        while some := list(islice(events, LINES)):
+            answer = rooms.openlineage.take_each([line for _, line in some])
+            wrong += [{"line": some[each.index][0], "why": each.reason} for each in answer.failed]
+            again += answer.repeated
+            done += len(some)
+        taken = done - again - len(wrong)
+    if as_json:
+        print_json({"taken": taken, "here": again, "wrong": wrong})
+    else:
+        table(["what", "taken", "here already", "wrong"], [["events", taken, again, len(wrong)]])
+        section(["line", "what is wrong"], [[each["line"], each["why"]] for each in wrong[:SHOWN]])
+        if len(wrong) > SHOWN:
+            say(f"{len(wrong) - SHOWN:,} more: --json has them all.")
+    if wrong:
+        raise typer.Exit(DIFFERS)
+
+
+@contextmanager
+def _lines(file: str) -> Iterator[Iterator[bytes]]:
+    if file == "-":
+        yield iter(sys.stdin.buffer)
+        return
+    with Path(file).open("rb") as opened:
+        yield iter(opened)
 
 
 def export_mlflow(

@@ -349,7 +349,7 @@ def _examine(rooms: Workspace) -> list[Check]:
         ledger=rooms.ledger,
         now=rooms.workspace.status().now,
     )
-    return [*examine(subject), *_online(rooms)]
+    return [*examine(subject), *_online(rooms), *_lineage(rooms)]
 
 
 def _online(rooms: Workspace) -> list[Check]:
@@ -367,6 +367,23 @@ def _online(rooms: Workspace) -> list[Check]:
         return [Check(name="features", verdict=Verdict.FAIL, what=what, mend="Put back: mw features materialise --lost")]
     what = f"{len(standing)} {'view stands' if len(standing) == 1 else 'views stand'} online, as the record says."
     return [Check(name="features", verdict=Verdict.PASS, what=what)] if standing else []
+
+
+def _lineage(rooms: Workspace) -> list[Check]:
+    """Whether the receiver of lineage, where one is named, has been told."""
+    from modelwright.store.doctor import Check
+    from modelwright.store.records import Verdict
+
+    found = rooms.openlineage.delivery()
+    if found is None:
+        return []
+    what = f"{found.url} was told of {found.told:,} of {found.events:,} events."
+    if not found.failures:
+        return [Check(name="lineage", verdict=Verdict.PASS, what=what)]
+    tries = "1 attempt" if found.failures == 1 else f"{found.failures:,} attempts"
+    what = f"{what} {tries} in a row failed: {found.error}"
+    mend = f"See that it answers. Nothing is lost: a running server tries again at {when(found.due)}, and goes on there."
+    return [Check(name="lineage", verdict=Verdict.WARN, what=what, mend=mend)]
 
 
 def _examine_server(rooms: Workspace) -> list[Check]:

@@ -93,7 +93,7 @@ SECTIONS: Final[dict[str, dict[str, Command]]] = {
         "restore": Command("keep", LOCAL, "Restore a backup into an empty folder, verified."),
     },
     "Come and go": {
-        "import": Command("exchange", "write", "Bring over what MLflow or DVC kept: runs, models, data."),
+        "import": Command("exchange", "write", "Bring over what MLflow, DVC, OpenLineage kept."),
         "export": Command("exchange", "read", "Write them for MLflow, DVC, OpenLineage; or one model's files."),
     },
     "People": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -80,6 +81,18 @@ class BatchAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     received: int
     failed: list[Failure] = []
+    repeated: int = 0  # that were there already
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a receiver has been told of the ledger."""
+
+    url: str
+    told: int  # of its events, those that are behind it
+    events: int
+    failures: int  # attempts in a row that did not get through
+    error: str
+    due: datetime | None  # when it is tried again
 
 
 class Stretch(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableSequence, Sequence
 from contextlib import nullcontext
 from typing import ClassVar
 
 import msgspec
 
+from modelwright.core.clock import parse_time
 from modelwright.core.errors import Invalid, ModelwrightError
 from modelwright.core.operations import Caller, Room, operation
 from modelwright.core.paging import Page
@@ -16,7 +17,16 @@ from modelwright.experiments import Experiments, Run
 from modelwright.features import Columns
 from modelwright.openlineage import columns, incoming, queries
 from modelwright.openlineage.datasets import Known
-from modelwright.openlineage.records import BatchAnswer, ColumnLineage, Failure, Party, PartyKind, Received, Stretch
+from modelwright.openlineage.records import (
+    BatchAnswer,
+    ColumnLineage,
+    Delivery,
+    Failure,
+    Party,
+    PartyKind,
+    Received,
+    Stretch,
+)
 from modelwright.openlineage.telling import told
 from modelwright.pipelines import Pipelines
 from modelwright.pipelines.records import Execution
@@ -35,6 +45,11 @@ class OpenLineageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     endpoint: str = "api/v1/lineage"  # below that URL
     api_key: str = ""  # sent as a bearer token
     timeout: float = 10.0  # seconds for one request
+
+    @property
+    def receiver(self) -> str:
+        """The whole address that events are sent to; empty where nobody is told."""
+        return f"{self.url.rstrip('/')}/{self.endpoint.lstrip('/')}" if self.url else ""
 
 
 class OpenLineage(Room):
@@ -71,6 +86,22 @@ class OpenLineage(Room):
             found = self.told(start=start)
             yield from found.events
             start = found.next
+
+    @operation("audit.read", on="")
+    def delivery(self, tx: Transaction) -> Delivery | None:
+        """How far the receiver that the settings name has been told, and what went wrong last; None where none is named."""
+        url, head = self.settings.receiver, tx.head
+        if not url:
+            return None
+        held = queries.target(tx, url)
+        return Delivery(
+            url=url,
+            told=held.seen,
+            events=0 if head is None else head.size,
+            failures=held.failures,
+            error=held.error,
+            due=parse_time(held.due_at) if held.due_at else None,
+        )
 
     # In
 
@@ -162,28 +193,29 @@ class OpenLineage(Room):
             raise Invalid(f"The batch is no JSON array: {error}.") from None
         if len(parts) > MOST_TOGETHER:
             raise Invalid(f"{len(parts)} events in one batch; it takes {MOST_TOGETHER} at most.", mend="Send several.")
-        failed, contents, start = list[Failure](), [bytes(part) for part in parts], 0
+        return self.take_each([bytes(part) for part in parts])
+
+    def take_each(self, contents: Sequence[bytes]) -> BatchAnswer:
+        """Receive events, some at a time in one transaction; one that is refused keeps no other from being taken."""
+        failed, start, repeated = list[Failure](), 0, 0
         while start < len(contents):
             some = contents[start : start + TOGETHER]
             taken, refusal = self._taken(some)
             if refusal is not None:
-                self._taken(some[:taken])  # those before it, which were taken back with it
-                failed.append(Failure(index=start + taken, reason=str(refusal), retriable=refusal.status >= 500))
-                taken += 1
-            start += taken
-        return BatchAnswer(received=len(parts), failed=failed)
+                place = start + len(taken)
+                failed.append(Failure(index=place, reason=str(refusal), retriable=refusal.status >= 500))
+                taken, _ = self._taken(some[: len(taken)])  # those before it, which were taken back with it
+            repeated += sum(each.repeated for each in taken)
+            start += len(taken) + (refusal is not None)
+        return BatchAnswer(received=len(contents), failed=failed, repeated=repeated)
 
-    def _taken(self, contents: Sequence[bytes]) -> tuple[int, ModelwrightError | None]:
-        """Receive events, all of them in one transaction; how many were taken up to the one that was refused, and why.
-
-        Where one is refused, nothing of the others is kept.
-        """
-        done = 0
+    def _taken(self, contents: Sequence[bytes]) -> tuple[Sequence[Received], ModelwrightError | None]:
+        """Receive events in one transaction, up to the one that is refused, and why; then nothing of the others is kept."""
+        done: MutableSequence[Received] = []
         try:
             with self.caller.transaction(write=True) if isinstance(self.caller, Embedded) else nullcontext():
                 for content in contents:
-                    self.take(content)
-                    done += 1
+                    done.append(self.take(content))
         except ModelwrightError as error:
             return done, error
         return done, None

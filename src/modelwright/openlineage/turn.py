@@ -41,8 +41,7 @@ class LineageTurn:
         self._busy = threading.Lock()
         self._stopping = threading.Event()
         self._pool: ThreadPoolExecutor | None = None
-        settings = lineage.settings
-        self._url = f"{settings.url.rstrip('/')}/{settings.endpoint.lstrip('/')}" if settings.url else ""
+        self._url = lineage.settings.receiver
 
     def turn(self, now: datetime) -> Sequence[str]:
         """See that the receiver is being told, if there is something new and it is time to."""
