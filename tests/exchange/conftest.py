@@ -158,6 +158,7 @@ def _fill(folder: Path) -> dict[str, str]:
     runs["in deleted"] = client.create_run(old, run_name="ancient").info.run_id
     client.log_metric(runs["in deleted"], "loss", 2.0)
     client.delete_experiment(old)
+    _trace(mlflow, client, churn, runs)
 
     runs["long"] = client.create_run(churn, run_name="long").info.run_id
     with sqlite3.connect(folder / "mlflow.db") as connection:
@@ -172,6 +173,35 @@ def _fill(folder: Path) -> dict[str, str]:
 
     _models(mlflow, client, churn, runs)
     return runs
+
+
+def _trace(mlflow: Any, client: Any, experiment: str, runs: dict[str, str]) -> None:
+    """Two traces: one of two steps, which was judged and is linked to a run; and one that failed."""
+    from mlflow.entities import AssessmentSource
+
+    @mlflow.trace(name="look up")
+    def look_up(question: str) -> dict[str, Any]:
+        return {"found": [1, 2.5, None], "question": question}
+
+    @mlflow.trace(name="answer", attributes={"temperature": 0.5})
+    def answer(question: str) -> str:
+        mlflow.update_current_trace(tags={"team": "growth"})
+        found = look_up(question)["found"]
+        if question == "fail":
+            raise ValueError("no idea")
+        return f"{len(found)} things"
+
+    mlflow.set_experiment(experiment_id=experiment)
+    answer("why?")
+    runs["trace"] = mlflow.get_last_active_trace_id()
+    with suppress(ValueError):
+        answer("fail")
+    runs["failed trace"] = mlflow.get_last_active_trace_id()
+    mlflow.flush_trace_async_logging()
+    human = AssessmentSource(source_type="HUMAN", source_id="ada")
+    mlflow.log_feedback(trace_id=runs["trace"], name="helpful", value=True, rationale="short", source=human)
+    mlflow.log_expectation(trace_id=runs["trace"], name="expected", value={"things": 3}, source=human)
+    client.link_traces_to_run([runs["trace"]], runs["full"])
 
 
 def _models(mlflow: Any, client: Any, experiment: str, runs: dict[str, str]) -> None:

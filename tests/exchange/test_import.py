@@ -22,7 +22,7 @@ from tests.exchange.conftest import LONG, Store
 def bring(store: Store, rooms: Workspace, *, uri: str = "", **how: Any) -> Outcome:
     source = open_source(uri or store.uri, artifacts=store.artifacts)
     try:
-        return Bringing(source, rooms.intake, rooms.model_intake, **how).run()
+        return Bringing(source, rooms.intake, rooms.model_intake, rooms.traces, **how).run()
     finally:
         source.close()
 
@@ -67,6 +67,49 @@ def test_a_run_is_what_it_was(store: Store, embedded: Workspace) -> None:
     assert math.isnan(run.metrics["only nan"].figure)
     curve = embedded.experiments.curve(run.ref, "loss")
     assert (curve.total, curve.values[0], curve.steps[-1]) == (500, 1.0, 499)
+
+
+def test_traces_come_with_their_steps_what_was_judged_and_the_runs_that_they_belong_to(
+    store: Store, embedded: Workspace
+) -> None:
+    outcome = bring(store, embedded)
+
+    counted = {line.what: line.here for line in outcome.check}
+    assert (counted["traces"], counted["spans"], counted["assessments"]) == (2, 4, 2)
+    found = embedded.traces.show(Ref.parse(f"trace:{store.runs['trace']}"))
+    info = found.info
+    assert (info.name, info.state, info.experiment_id, info.tags["team"]) == ("answer", "ok", 1, "growth")
+    assert (info.request, info.response) == ('{"question": "why?"}', '"3 things"')
+    assert "mlflow.artifactLocation" not in info.tags
+    root, step = found.spans
+    assert (root.name, root.parent, step.name, step.parent) == ("answer", None, "look up", root.id)
+    assert step.attributes["mlflow.spanOutputs"] == {"found": [1, 2.5, None], "question": "why?"}
+    assert root.attributes["temperature"] == 0.5 and root.end is not None and root.end >= step.start
+    judged = {each.name: (each.kind, each.value, each.rationale, each.source_id) for each in info.assessments}
+    assert judged == {
+        "helpful": ("feedback", True, "short", "ada"),
+        "expected": ("expectation", {"things": 3}, "", "ada"),
+    }
+    home = embedded.experiments.show(Ref.parse(f"run:{store.runs['full']}")).experiment
+    linked = embedded.traces.search([Ref.parse(f"experiment:{home}")], where=f"run_id = '{store.runs['full']}'").items
+    assert [each.id for each in linked] == [store.runs["trace"]]
+    failed = embedded.traces.show(Ref.parse(f"trace:{store.runs['failed trace']}"))
+    assert failed.info.state == "error" and [event.name for event in failed.spans[0].events] == ["exception"]
+
+
+def test_a_trace_that_was_judged_since_is_brought_again_and_one_whose_steps_are_damaged_without_them(
+    store: Store, embedded: Workspace
+) -> None:
+    store.sql("UPDATE spans SET content = '{' WHERE trace_id = ?", store.runs["failed trace"])
+    first = bring(store, embedded)
+    assert first.added["traces"] == 2 and not first.agrees
+    assert any("comes without its steps" in note for note in first.notes)
+    store.sql("UPDATE assessments SET value = 'false', last_updated_timestamp = last_updated_timestamp + 1")
+
+    assert bring(store, embedded).added["traces"] == 1
+
+    info = embedded.traces.info(Ref.parse(f"trace:{store.runs['trace']}"))
+    assert [each.value for each in info.assessments] == [False, False]
 
 
 def test_what_was_deleted_is_deleted_and_can_be_restored(store: Store, embedded: Workspace) -> None:
@@ -131,7 +174,7 @@ def test_what_is_made_there_while_it_is_brought_waits_for_the_next_import(store:
             self.listed = True
 
     source = Busy(store.uri, root=store.artifacts)
-    outcome = Bringing(source, embedded.intake, embedded.model_intake).run()
+    outcome = Bringing(source, embedded.intake, embedded.model_intake, embedded.traces).run()
     source.close()
     assert outcome.added["runs"] == 6 and not outcome.agrees
     (note,) = [each for each in outcome.notes if "run the same command again" in each]
@@ -184,7 +227,7 @@ def test_what_comes_curve_by_curve_is_kept_as_it_comes(store: Store, embedded: W
 
     source = Watched(store.uri, root=store.artifacts)
     told: list[tuple[str, int, int]] = []
-    Bringing(source, embedded.intake, embedded.model_intake, told=lambda *each: told.append(each)).run()
+    Bringing(source, embedded.intake, embedded.model_intake, embedded.traces, told=lambda *each: told.append(each)).run()
     source.close()
 
     assert len({run for run, _ in at}) == 7
@@ -216,9 +259,10 @@ def test_an_import_that_was_stopped_goes_on(store: Store, embedded: Workspace, a
     source = open_source(store.uri, artifacts=store.artifacts)
     stopping = Stopping()
     with pytest.raises(Stopped):
-        Bringing(source, type(embedded.intake)(stopping), type(embedded.model_intake)(stopping)).run()
+        traces = type(embedded.traces)(stopping, experiments=embedded.experiments)
+        Bringing(source, type(embedded.intake)(stopping), type(embedded.model_intake)(stopping), traces).run()
 
-    outcome = Bringing(source, embedded.intake, embedded.model_intake).run()
+    outcome = Bringing(source, embedded.intake, embedded.model_intake, embedded.traces).run()
     source.close()
 
     assert outcome.agrees, [line for line in outcome.check if line.verdict != "pass"]

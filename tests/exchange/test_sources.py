@@ -48,7 +48,8 @@ def _copy(one: str, other: str) -> None:
             copied = table.to_metadata(sa.MetaData())
             copied.constraints -= {each for each in copied.constraints if isinstance(each, sa.CheckConstraint)}
             writing.execute(sa.schema.CreateTable(copied, include_foreign_key_constraints=[]))
-            rows = [dict(row._mapping) for row in reading.execute(sa.select(table))]
+            columns = [column for column in table.columns if column.computed is None]
+            rows = [dict(row._mapping) for row in reading.execute(sa.select(*columns))]
             if rows:
                 writing.execute(table.insert(), rows)
     there.dispose()
@@ -114,7 +115,7 @@ def test_a_folder_of_files_comes_over(folder: tuple[Path, dict[str, str]], embed
     top, ids = folder
     source = open_source(str(top))
 
-    outcome = Bringing(source, embedded.intake, embedded.model_intake).run()
+    outcome = Bringing(source, embedded.intake, embedded.model_intake, embedded.traces).run()
 
     assert outcome.agrees, [line for line in outcome.check if line.verdict != "pass"]
     run = embedded.experiments.show(Ref.parse(f"run:{ids['first']}"))
@@ -127,7 +128,7 @@ def test_a_folder_of_files_comes_over(folder: tuple[Path, dict[str, str]], embed
     assert embedded.experiments.experiment(Ref.parse("experiment:old")).lifecycle == "deleted"
     logged = embedded.logged_models.show(Ref.parse(f"logged-model:{ids['model']}"))
     assert (logged.name, logged.params, logged.tags["k"]) == ("m", {"C": "1"}, "v")
-    again = Bringing(source, embedded.intake, embedded.model_intake).run()
+    again = Bringing(source, embedded.intake, embedded.model_intake, embedded.traces).run()
     assert set(again.added.values()) == {0}
 
 
@@ -142,7 +143,7 @@ def test_a_running_server_comes_over_and_files_come_through_its_proxy(
     api.put(f"/mlflow-artifacts/artifacts/{path}/deep/er/a.txt", content=b"through the proxy").raise_for_status()
     source = open_source(served)
 
-    outcome = Bringing(source, embedded.intake, embedded.model_intake).run()
+    outcome = Bringing(source, embedded.intake, embedded.model_intake, embedded.traces).run()
 
     assert outcome.agrees, [line for line in outcome.check if line.verdict != "pass"]
     counted = {line.what: line.here for line in outcome.check}
@@ -150,10 +151,10 @@ def test_a_running_server_comes_over_and_files_come_through_its_proxy(
     brought = embedded.experiments.show(Ref.parse(f"run:{run['run_id']}"))
     file = brought.artifacts[0]
     assert (file.name, embedded.intake.blobs.read(file.digest)) == ("deep/er/a.txt", b"through the proxy")
-    again = Bringing(source, embedded.intake, embedded.model_intake).run()
+    again = Bringing(source, embedded.intake, embedded.model_intake, embedded.traces).run()
     assert set(again.added.values()) == {0}
-    database = bring(store, embedded)  # and the database behind it has nothing more to give
-    assert set(database.added.values()) == {0}
+    database = bring(store, embedded)  # and the database behind it has nothing more to give, but its traces
+    assert {what for what, number in database.added.items() if number} == {"traces"}
 
 
 def test_what_is_no_store_is_said_to_be_none(tmp_path: Path) -> None:

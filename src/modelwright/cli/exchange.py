@@ -59,14 +59,14 @@ def import_mlflow(
 
     A database and a folder are read as they lie, and never written; MLflow need not be installed. What is here already is
     left alone, so an import that was stopped goes on when it is started again, and a second one brings only what has
-    changed there. In the end both sides are counted; exit code 4 where they differ. Traces stay where they are.
+    changed there. In the end both sides are counted; exit code 4 where they differ. Traces come from a database.
     """
     from modelwright.exchange import Bringing, open_source
 
     source = open_source(uri, artifacts=artifacts, token=token)
     try:
         with workspace(where) as rooms, _bars() as told:
-            bringing = Bringing(source, rooms.intake, rooms.model_intake, told=told, dry_run=dry_run)
+            bringing = Bringing(source, rooms.intake, rooms.model_intake, rooms.traces, told=told, dry_run=dry_run)
             outcome = bringing.run(target=rooms.address)
     finally:
         source.close()

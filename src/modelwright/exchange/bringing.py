@@ -16,6 +16,7 @@ import numpy as np
 from modelwright.core.blobs import Blobs
 from modelwright.core.errors import Conflict, Unavailable
 from modelwright.core.refs import Kind, Ref
+from modelwright.exchange.bringing_traces import BringingTraces
 from modelwright.exchange.files import File, Place, Within
 from modelwright.exchange.records import Counts, Outcome, compared
 from modelwright.exchange.remarks import Remarks
@@ -35,6 +36,7 @@ from modelwright.models.records import PROMPT_TAG
 
 if TYPE_CHECKING:
     from modelwright.exchange.sources import Source
+    from modelwright.traces import Traces
 
 T = TypeVar("T")
 Of = TypeVar("Of", ForeignRun, ForeignLoggedModel)
@@ -43,6 +45,7 @@ RUNS = 200  # in one call
 POINTS = 50_000  # in one call
 CURVE = 250  # points that a curve counts as at least, for a server is asked for each: what waits is lost by a kill
 FILES = 500  # in one call
+TRACES = 50  # in one call
 AT_ONCE = 16  # runs whose files are on their way together
 HANDS = 8  # files that are on their way at once
 COUNTED = 1000  # runs that are counted in one call
@@ -56,11 +59,13 @@ class Bringing:
         source: Source,
         intake: Intake,
         models: ModelIntake,
+        traces: Traces,
         *,
         told: Told = lambda what, done, total: None,
         dry_run: bool = False,
     ) -> None:
         self.source, self.intake, self.models, self.dry_run = source, intake, models, dry_run
+        self._room_of_traces = traces
         self.blobs: Blobs = intake.blobs
         self._told = told
         self._added: dict[str, int] = {}
@@ -88,6 +93,7 @@ class Bringing:
             except BaseException:
                 self._hands.shutdown(wait=False, cancel_futures=True)
                 raise
+        self._all_traces()
         self._registry(models, versions, expected)
         here = Counts() if self.dry_run else self._count()
         there = self.source.counts() + self._there
@@ -236,6 +242,15 @@ class Bringing:
             media_type=media_type_of(file.path),
         )
 
+    # Traces
+
+    def _all_traces(self) -> None:
+        self._traces = BringingTraces(self._room_of_traces, self._titles, self._remarks)
+        for batch in batches(self.source.traces(), TRACES):
+            known = [each for each in batch if each.experiment in self._titles]
+            lacking = self._traces.bring(known, dry_run=self.dry_run, told=lambda done: self._told("traces", done, 0))
+            self._count_up("traces", lacking, len(known) - lacking)
+
     # The registry
 
     def _registry(self, models: Sequence[ForeignModel], all_versions: Sequence[ForeignVersion], expected: Counts) -> None:
@@ -338,7 +353,7 @@ class Bringing:
             held_model = self.models.here(name)
             if held_model is not None:
                 here += _counted(held_model, model, versions)
-        return here
+        return here + self._traces.count()
 
     def _tell_on(self, what: str, more: int) -> None:
         """Tell of so much more of what has no total."""

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from modelwright.core.errors import Invalid, NotFound, Unavailable
 from modelwright.exchange.files import Place, Roots
 from modelwright.exchange.records import Counts
+from modelwright.exchange.sources import traces
 from modelwright.experiments.intake import ForeignExperiment, ForeignFigure, ForeignLoggedModel, ForeignRun, Series
 from modelwright.experiments.records import NAME_TAG, DatasetRead, ModelRole, ModelUse, Number, RunStatus
 from modelwright.models.intake import ForeignModel, ForeignVersion
@@ -43,7 +44,7 @@ TABLES = (
     "registered_model_aliases",
     "model_versions",
     "model_version_tags",
-    "trace_info",
+    *traces.TABLES,
 )
 NEEDED = ("experiments", "runs", "params", "tags", "metrics", "latest_metrics")
 
@@ -63,6 +64,7 @@ class DatabaseSource:
                 f"{self.name} cannot be read: {str(error).splitlines()[0][:300]}",
                 mend="See that it is there, and that this address and this password are right.",
             ) from None
+        self._traces = traces.TracesThere(self._metadata.tables, self._rows, self._here, self.place)
         if missing := [name for name in NEEDED if name not in present]:
             raise Invalid(
                 f"{self.name} is no database of MLflow's: it has no table {missing[0]!r}.",
@@ -77,11 +79,12 @@ class DatabaseSource:
     def notes(self) -> list[str]:
         """What is in the database and is not brought."""
         found = []
-        if (traces := self._table("trace_info")) is not None:
-            number = self._one(sa.select(sa.func.count()).select_from(traces))
-            if number:
-                found.append(f"{number} traces stay where they are: traces are not brought.")
         experiments = self._metadata.tables["experiments"]
+        if (table := self._table("trace_info")) is not None:
+            both = table.join(experiments, experiments.c.experiment_id == table.c.experiment_id)
+            of_deleted = sa.select(sa.func.count()).select_from(both).where(experiments.c.lifecycle_stage == "deleted")
+            if number := self._one(self._here(of_deleted, experiments)):
+                found.append(f"{number} traces of deleted experiments stay where they are.")
         if "workspace" in experiments.c:
             others = sa.select(sa.func.count(sa.distinct(experiments.c.workspace)))
             number = self._one(others.where(experiments.c.workspace != DEFAULT_WORKSPACE))
@@ -311,6 +314,10 @@ class DatabaseSource:
                 tags=tags.get((row.name, row.version), {}),
             )
 
+    def traces(self) -> Iterator[traces.ForeignTrace]:
+        """Every trace of an experiment that is not deleted, in order of its id."""
+        yield from self._traces.all()
+
     def _names_of_logged(self) -> Iterator[Any]:
         table = self._table("logged_models")
         if table is not None:
@@ -361,6 +368,7 @@ class DatabaseSource:
                     e,
                 )
             )
+        self._traces.count(found)
         self._count_registry(found)
         return found
 

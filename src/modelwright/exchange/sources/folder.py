@@ -9,6 +9,7 @@ from typing import Any
 from modelwright.core.errors import Corrupt, Invalid, NotFound
 from modelwright.exchange.files import Place, Roots
 from modelwright.exchange.records import Counts
+from modelwright.exchange.sources.traces import ForeignTrace
 from modelwright.experiments.intake import ForeignExperiment, ForeignFigure, ForeignLoggedModel, ForeignRun, Series
 from modelwright.experiments.records import NAME_TAG, DatasetRead, ModelRole, ModelUse, RunStatus, number
 from modelwright.models.intake import ForeignModel, ForeignVersion
@@ -111,6 +112,10 @@ class FolderSource:
                     tags=_texts(model / "tags"),
                     figures=list(_figures(model / "metrics")),
                 )
+
+    def traces(self) -> Iterator[ForeignTrace]:
+        """None: see `notes`."""
+        return iter(())
 
     def models(self) -> Iterator[ForeignModel]:
         """Every registered model."""

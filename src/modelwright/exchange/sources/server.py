@@ -13,6 +13,7 @@ from modelwright.core.errors import Denied, Invalid, Unauthenticated, Unavailabl
 from modelwright.exchange.files import PROXY, File, Place, Roots
 from modelwright.exchange.records import Counts
 from modelwright.exchange.sources.folder import counted, counted_logged, found_with_versions
+from modelwright.exchange.sources.traces import ForeignTrace
 from modelwright.experiments.intake import ForeignExperiment, ForeignFigure, ForeignLoggedModel, ForeignRun, Series
 from modelwright.experiments.records import NAME_TAG, DatasetRead, ModelRole, ModelUse, RunStatus
 from modelwright.models.intake import ForeignModel, ForeignVersion
@@ -126,7 +127,7 @@ class ServerSource:
     @property
     def notes(self) -> list[str]:
         """What is not brought, as far as a server tells."""
-        return ["Traces are not brought."]
+        return ["Traces are not brought: they come from a database, so name that where you can reach it."]
 
     def sizes(self) -> Counts:
         """A server does not tell without giving everything."""
@@ -208,6 +209,10 @@ class ServerSource:
                 tags=_tags(info),
                 figures=[_figure(each) for each in data.get("metrics", ())],
             )
+
+    def traces(self) -> Iterator[ForeignTrace]:
+        """None: see `notes`."""
+        return iter(())
 
     def models(self) -> Iterator[ForeignModel]:
         """Every registered model, prompts too."""

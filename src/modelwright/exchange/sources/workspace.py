@@ -17,6 +17,7 @@ from modelwright.core.wire import encode_text
 from modelwright.exchange.files import File, Place
 from modelwright.exchange.records import Counts
 from modelwright.exchange.remarks import Remarks
+from modelwright.exchange.sources.traces import ForeignTrace
 from modelwright.experiments import Artifacts, Experiments, LoggedModel, Run
 from modelwright.experiments.intake import (
     ForeignExperiment,
@@ -58,7 +59,8 @@ class WorkspaceSource:
         for ref, name in self._renamed.items():
             renamed.add("has another name there, since MLflow takes no slash", f"{ref}: {name}")
         stays = "Datasets, features, pipelines, policies, evidence and the ledger have no place in MLflow and stay here."
-        return [stays, *renamed.lines()]
+        traces = "Traces are not written."
+        return [stays, traces, *renamed.lines()]
 
     def sizes(self) -> Counts:
         """How much there is, as far as it is known at once."""
@@ -97,6 +99,10 @@ class WorkspaceSource:
         while page := self._intake.every_logged(after=after, limit=PAGE):
             yield from map(_logged, page)
             after = page[-1].id
+
+    def traces(self) -> Iterator[ForeignTrace]:
+        """None: see `notes`."""
+        return iter(())
 
     def models(self) -> Iterator[ForeignModel]:
         """Every model that the caller may read. MLflow takes no slash in a name: it becomes a dot."""
