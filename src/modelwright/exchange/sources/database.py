@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from modelwright.core.errors import Invalid, NotFound, Unavailable
 from modelwright.exchange.files import Place, Roots
 from modelwright.exchange.records import Counts
-from modelwright.exchange.sources import traces
+from modelwright.exchange.sources import database_traces
+from modelwright.exchange.sources.traces import ForeignTrace
 from modelwright.experiments.intake import ForeignExperiment, ForeignFigure, ForeignLoggedModel, ForeignRun, Series
 from modelwright.experiments.records import NAME_TAG, DatasetRead, ModelRole, ModelUse, Number, RunStatus
 from modelwright.models.intake import ForeignModel, ForeignVersion
@@ -44,7 +45,7 @@ TABLES = (
     "registered_model_aliases",
     "model_versions",
     "model_version_tags",
-    *traces.TABLES,
+    *database_traces.TABLES,
 )
 NEEDED = ("experiments", "runs", "params", "tags", "metrics", "latest_metrics")
 
@@ -64,7 +65,7 @@ class DatabaseSource:
                 f"{self.name} cannot be read: {str(error).splitlines()[0][:300]}",
                 mend="See that it is there, and that this address and this password are right.",
             ) from None
-        self._traces = traces.TracesThere(self._metadata.tables, self._rows, self._here, self.place)
+        self._traces = database_traces.TracesThere(self._metadata.tables, self._rows, self._here, self.place)
         if missing := [name for name in NEEDED if name not in present]:
             raise Invalid(
                 f"{self.name} is no database of MLflow's: it has no table {missing[0]!r}.",
@@ -314,7 +315,7 @@ class DatabaseSource:
                 tags=tags.get((row.name, row.version), {}),
             )
 
-    def traces(self) -> Iterator[traces.ForeignTrace]:
+    def traces(self) -> Iterator[ForeignTrace]:
         """Every trace of an experiment that is not deleted, in order of its id."""
         yield from self._traces.all()
 
