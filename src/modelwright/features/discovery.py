@@ -73,15 +73,29 @@ def importance(tx: Transaction, model: Ref, names: Sequence[str]) -> dict[str, M
     return found
 
 
-def cost(tx: Transaction, view: FeatureView, ref: Ref, state: OnlineState | None, reads: float | None) -> Cost:
-    """What a view version costs, by what is online and the newest version of its dataset that may be used."""
-    try:
-        source = catalog.get(tx, state.source if state is not None else view.source).record
-    except NotFound:  # retired and gone meanwhile
-        source = {}
+def cost(
+    tx: Transaction,
+    view: FeatureView,
+    ref: Ref,
+    state: OnlineState | None,
+    reads: float | None,
+    known: dict[Ref, tuple[int, int]],
+) -> Cost:
+    """What a view version costs, by what is online and the newest version of its dataset that may be used.
+
+    `known` are rows and bytes of datasets that were looked at: many views have one.
+    """
+    wanted = state.source if state is not None else view.source
+    if wanted not in known:
+        try:
+            source = catalog.get(tx, wanted).record
+        except NotFound:  # retired and gone meanwhile
+            source = {}
+        known[wanted] = int(source.get("rows") or 0), int(source.get("bytes") or 0)
+    source_rows, source_bytes = known[wanted]
     return Cost(
-        source_rows=int(source.get("rows") or 0),
-        source_bytes=int(source.get("bytes") or 0),
+        source_rows=source_rows,
+        source_bytes=source_bytes,
         online_rows=None if state is None else state.rows,
         online_bytes=None if state is None else state.bytes,
         materialised=None if state is None else state.seconds,

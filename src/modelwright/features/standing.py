@@ -268,10 +268,10 @@ class Standing(Views):
         see: data that is perhaps not needed. `only` looks at one version of a view, whatever its words; `limit` are how
         many are told at most.
         """
-        known, found = self._surroundings(), list[ViewUse]()
+        known, found, sizes = self._surroundings(), list[ViewUse](), dict[Ref, tuple[int, int]]()
         chosen = discovery.views(tx, text) if only is None else [catalog.get(tx, self._pin(tx, only))]
         for version in chosen:
-            use = self._use(tx, version, *known)
+            use = self._use(tx, version, *known, sizes)
             if use.unused or not unused:
                 found.append(use)
             if len(found) == limit and order is Order.CHANGED:
@@ -291,6 +291,7 @@ class Standing(Views):
         states: Mapping[Ref, OnlineState],
         parities: Mapping[Ref, Parity],
         daily: Mapping[Ref, float],
+        sizes: dict[Ref, tuple[int, int]],
     ) -> ViewUse:
         known, state = version_of(version), states.get(version.ref)
         consumers = discovery.consumers(tx, version.ref, known.view.names)
@@ -304,7 +305,7 @@ class Standing(Views):
             behind=0 if state is None else max(0, queries.last(tx, state.source.whole) - state.pushed),
             parity=parities.get(version.ref),
             importance=max((each.share for each in consumers if each.share is not None), default=None),
-            cost=discovery.cost(tx, known.view, version.ref, state, daily.get(version.ref)),
+            cost=discovery.cost(tx, known.view, version.ref, state, daily.get(version.ref), sizes),
         )
 
     def _standing_on(self, views: Sequence[Ref]) -> Sequence[Ref]:

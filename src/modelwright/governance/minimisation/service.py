@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from modelwright.core.errors import Invalid
@@ -119,6 +120,7 @@ class Minimisation(Room):
         self, tx: Transaction, views: Sequence[tuple[Ref, ViewRecord]], live: Mapping[Ref, Sequence[str]]
     ) -> list[MinimisationFinding]:
         found, online = [], {each.view for each in self._features.standing()}
+        sources: dict[Ref, DatasetVersion] = {}
         for ref, record in views:
             names = record.view.names
             by_model = gathering.taken(tx, ref.whole, names)
@@ -129,7 +131,8 @@ class Minimisation(Room):
             others = may_name(tx, sorted(model for model, taken in by_model.items() if taken & set(left)))
             why = f"no live model takes it; {', '.join(others)} would" if others else "no model takes it"
             why += "; it is served online" if ref in online else ""
-            known = self._datasets.known(tx, record.source)
+            known = sources.get(record.source) or self._datasets.known(tx, record.source)
+            sources[record.source] = known
             behind = {column for name in left for column in record.origins.get(name, [])}
             found.append(
                 MinimisationFinding(
@@ -146,15 +149,16 @@ class Minimisation(Room):
     def _of_tables(
         self, tx: Transaction, tables: Sequence[DatasetVersion], views: Sequence[tuple[Ref, ViewRecord]]
     ) -> list[MinimisationFinding]:
-        found = []
+        found, by_source = [], defaultdict[Ref, list[ViewRecord]](list)
+        for _, record in views:
+            by_source[record.view.source.whole].append(record)
         for table in (each for each in tables if each.is_table):
             used = {*table.key, *([table.time_column] if table.time_column else [])}
             for permit in self._datasets.consents(tx, table.ref, table.names):
                 used |= {permit.consent, permit.subject}
-            for _, record in views:
-                if record.view.source.whole == table.ref.whole:
-                    used |= {column for behind in record.origins.values() for column in behind}
-                    used |= {name for name in (record.view.event_time, record.view.created_time) if name}
+            for record in by_source[table.ref.whole]:
+                used |= {column for behind in record.origins.values() for column in behind}
+                used |= {name for name in (record.view.event_time, record.view.created_time) if name}
             for taken in gathering.taken(tx, table.ref.whole, table.names).values():
                 used |= taken
             left = [name for name in table.names if name not in used]
