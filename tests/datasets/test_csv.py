@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from modelwright.core.errors import Invalid, NotFound
 from modelwright.datasets.csv import read_csv
 from modelwright.datasets.records import CsvFormat
-from modelwright.datasets.sources import read_source
+from modelwright.datasets.sources import open_source
 from modelwright.datasets.types import TypePlan
 
 NO_TYPES = TypePlan({}, {}, "")
@@ -20,7 +20,7 @@ NO_TYPES = TypePlan({}, {}, "")
 
 def broken(path: Path, plan: TypePlan = NO_TYPES, form: CsvFormat = CsvFormat()) -> Invalid:
     with pytest.raises(Invalid) as caught:
-        read_source(path, plan, form)
+        open_source(path, plan, form, path.parent)
     return caught.value
 
 
@@ -95,21 +95,21 @@ def test_text_that_is_not_utf8_is_refused(tmp_path):
 def test_files_of_one_list_have_the_same_columns(write):
     one, two = write("a.csv", "id,age\n1,2\n"), write("b.csv", "id,size\n1,2\n")
     with pytest.raises(Invalid, match="do not have the same columns: age, size"):
-        read_source([one, two], NO_TYPES, CsvFormat())
+        open_source([one, two], NO_TYPES, CsvFormat(), one.parent)
 
 
 def test_types_are_agreed_on_over_all_files(write):
     one, two = write("a.csv", "id,size\n1,2\n"), write("b.csv", "size,id\n2.5,1\n")
-    tables, _ = read_source([one, two], NO_TYPES, CsvFormat())
+    tables, _ = open_source([one, two], NO_TYPES, CsvFormat(), one.parent)
     assert {table.schema.field("size").type for table in tables} == {pa.float64()}
-    assert tables[1].column_names == ["id", "size"]
+    assert tables[1].schema.names == ["id", "size"]
 
 
 def test_what_is_no_source_is_refused(tmp_path):
     with pytest.raises(NotFound, match=r"no file .*nowhere\.csv"):
-        read_source(tmp_path / "nowhere.csv", NO_TYPES, CsvFormat())
+        open_source(tmp_path / "nowhere.csv", NO_TYPES, CsvFormat(), tmp_path)
     with pytest.raises(Invalid, match="int is no source of rows"):
-        read_source(7, NO_TYPES, CsvFormat())
+        open_source(7, NO_TYPES, CsvFormat(), tmp_path)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from modelwright.datasets.detecting import scan
 from modelwright.datasets.engine import EPOCH
 from modelwright.datasets.manifest import Entry, write_manifest
 from modelwright.datasets.pages import page_borders
-from modelwright.datasets.parts import write_parts
+from modelwright.datasets.parts import write_parts, write_rows
 from modelwright.datasets.profile import profile_of
 from modelwright.datasets.records import (
     CsvFormat,
@@ -37,8 +38,10 @@ from modelwright.datasets.records import (
     TimeRange,
 )
 from modelwright.datasets.segments import Sketching, TableSketch, sketch_files
-from modelwright.datasets.sources import read_source
-from modelwright.datasets.types import TypePlan
+from modelwright.datasets.sources import open_source
+from modelwright.datasets.streams import ahead
+from modelwright.datasets.surveying import Survey
+from modelwright.datasets.types import TypePlan, readable
 
 Sketched = tuple[TableSketch, list[Segment]]
 MERGED_ROWS = 100_000  # a part of more rows is never written again
@@ -62,34 +65,54 @@ def prepare(
     those of the version before.
     """
     plan = TypePlan.of(types, before)
-    tables, label = read_source(source, plan, form)
-    names = tables[0].column_names
-    if before is not None:
-        key = key or before.key
-        time_column = time_column or before.time_column
-        personal = personal or [name for name in names if name in before.declared]
-    for name in (*key, *personal, *([time_column] if time_column else [])):
-        if name not in names:
-            raise Invalid(f"{label} has no column {name!r}.", mend=f"It has {', '.join(names)}.")
-    columns, findings = _columns(tables, personal), scan(tables)
-    by = key or [name for name in (before.grouped_by if before else []) if name in names] or names
-    time_range = time_range_of(tables, time_column) if time_column else None
     with tempfile.TemporaryDirectory(prefix="modelwright-add-") as folder:
-        about = DatasetRecord(
-            columns=columns,
-            bytes=0,
-            grouped_by=by,
-            key=key,
-            time_column=time_column,
-            time_range=time_range,
-            source=label,
-            findings=findings,
-            untyped=plan.untyped(tables),
-        )
-        with Sketching(blobs, quoted(columns, findings, before), _known(blobs, before)) as sketching:
-            files = list(write_parts(tables, Path(folder), by, sketching))
-            del tables
-            return described(blobs, files, about, known=known, before=before, sketched=sketching.result)
+        streams, label = open_source(source, plan, form, Path(folder))
+        names = streams[0].schema.names
+        if before is not None:
+            key = key or before.key
+            time_column = time_column or before.time_column
+            personal = personal or [name for name in names if name in before.declared]
+        for name in (*key, *personal, *([time_column] if time_column else [])):
+            if name not in names:
+                raise Invalid(f"{label} has no column {name!r}.", mend=f"It has {', '.join(names)}.")
+        if time_column:
+            time_range_of([streams[0].schema.empty_table()], time_column)  # says at once what holds no times
+        looked = Survey(streams[0].schema)
+        for stream in streams:
+            deque(looked.part(ahead(stream.some())), maxlen=0)
+        findings, by = looked.findings(), key or [name for name in (before.grouped_by if before else []) if name in names]
+        nan, schema = looked.nan, readable(streams[0].schema, looked.missing)
+        while True:
+            columns = [DatasetColumn(name=f.name, type=str(f.type), personal=f.name in personal) for f in schema]
+            seen, files = Survey(schema, sampling=False), []
+            spans: list[TimeRange | None] = [None]
+            with Sketching(blobs, quoted(columns, findings, before), _known(blobs, before)) as sketching:
+                for number, stream in enumerate(streams):
+                    path, rows = Path(folder) / f"{number}.parquet", seen.part(stream.cast(schema))
+                    rows = _timed(rows, time_column, spans) if time_column else rows
+                    files.append((path, write_rows(ahead(rows), schema, path, by or names, sketching, nan=nan[number])))
+                found = seen.nan, readable(schema, seen.missing)
+                if found == (nan, schema):
+                    about = DatasetRecord(
+                        columns=[replace(each, nullable=each.name in seen.missing) for each in columns],
+                        bytes=0,
+                        grouped_by=by or names,
+                        key=key,
+                        time_column=time_column,
+                        time_range=spans[0],
+                        source=label,
+                        findings=findings,
+                        untyped=plan.untyped(schema, seen.empty),
+                    )
+                    return described(blobs, files, about, known=known, before=before, sketched=sketching.result)
+            nan, schema = found  # some of the rows hold what others did not: now it is known
+
+
+def _timed(tables: Iterable[Any], name: str, spans: list[TimeRange | None]) -> Iterator[Any]:
+    """Hand tables on; the first of `spans` becomes the range of the times of all of them and of itself."""
+    for table in tables:
+        spans[0] = joined_range([spans[0], time_range_of([table], name)])
+        yield table
 
 
 def described(
@@ -243,18 +266,6 @@ def _entries(packer: Packer, files: Sequence[Path], digests: Sequence[list[bytes
     ]
 
 
-def _columns(tables: Sequence[Any], personal: Sequence[str]) -> list[DatasetColumn]:
-    return [
-        DatasetColumn(
-            name=field.name,
-            type=str(field.type),
-            nullable=any(table[field.name].null_count for table in tables),
-            personal=field.name in personal,
-        )
-        for field in tables[0].schema
-    ]
-
-
 def time_range_of(tables: Sequence[Any], name: str) -> TimeRange | None:
     """First and last event time, or None where there is none; `Invalid` if the column holds no times."""
     kind = tables[0].schema.field(name).type
@@ -263,7 +274,8 @@ def time_range_of(tables: Sequence[Any], name: str) -> TimeRange | None:
             f"The time column {name!r} holds {kind}, not times.",
             mend=f"Declare it: types={{{name!r}: 'time'}}, or add a column made of its parts.",
         )
-    moments = pa.chunked_array([chunk for table in tables for chunk in table[name].cast(pa.timestamp("us")).chunks])
+    chunks = [chunk for table in tables for chunk in table[name].cast(pa.timestamp("us")).chunks]
+    moments = pa.chunked_array(chunks, pa.timestamp("us"))
     extremes = pc.min_max(moments.cast(pa.int64())).as_py()
     if extremes["min"] is None:
         return None

@@ -5,7 +5,8 @@ Row groups and pages end where the content says so: rows put in or taken out cha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -63,33 +64,51 @@ def write_parquet(table: Any, path: Path, by: Sequence[str] = (), watching: Watc
             f"{', '.join(lost)}: arrays of one length of which some are missing cannot be read back from Parquet.",
             mend="Make them lists of any length: column.cast(pyarrow.list_(pyarrow.float32())).",
         )
-    sound = [field.name for field in plain.schema if not _holds_nan(plain[field.name])]
-    listed = [field.name for field in plain.schema if _is_text(field.type) or _are_few(plain[field.name])]
-    steps = {field.name for field in plain.schema if _has_steps(field.type)} - set(listed)
+    nan = {field.name for field in plain.schema if _holds_nan(plain[field.name])}
+    write_rows([plain], plain.schema, path, by, watching, nan=nan)
+
+
+def write_rows(
+    tables: Iterable[Any],
+    schema: Any,
+    path: Path,
+    by: Sequence[str] = (),
+    watching: Watching | None = None,
+    *,
+    nan: Container[str],
+) -> int:
+    """The same of rows that come table by table; gives their number. Memory: a row group, whatever the number of rows.
+
+    `nan` are the columns that hold NaN; arrays of one length are all there.
+    """
+    groups = row_groups(tables, schema, by)
+    first = next(groups)
+    sound = [name for name in schema.names if name not in nan]
+    listed = [field.name for field in schema if _is_text(field.type) or _are_few(first[field.name])]
+    steps = {field.name for field in schema if _has_steps(field.type)} - set(listed)
+    rows = 0
     try:
         with (
             pa.OSFile(str(path), "wb") as sink,
             path.open("rb", buffering=0) as file,
             pq.ParquetWriter(
                 sink,
-                plain.schema,
+                schema,
                 compression="zstd",
                 compression_level=3,
                 version="2.6",
-                write_statistics=True if len(sound) == plain.num_columns else sound,
-                use_dictionary=True if len(listed) == plain.num_columns else listed,
+                write_statistics=True if len(sound) == len(schema) else sound,
+                use_dictionary=True if len(listed) == len(schema) else listed,
                 column_encoding=dict.fromkeys(steps, "DELTA_BINARY_PACKED") or None,
                 use_content_defined_chunking=_PAGES,
             ) as writer,
         ):
-            start = 0
-            for end in group_ends(plain, by):
-                group = plain.slice(start, end - start).combine_chunks()  # all at once would take as much memory again
+            for group in chain([first], groups):
                 begin = sink.tell()
-                writer.write_table(group, row_group_size=max(1, end - start))
+                writer.write_table(group, row_group_size=max(1, group.num_rows))
+                rows += group.num_rows
                 if watching is not None:
                     watching.group(group, file, begin, sink.tell())
-                start = end
             if watching is not None:
                 watching.end()
     except OSError as error:
@@ -97,28 +116,43 @@ def write_parquet(table: Any, path: Path, by: Sequence[str] = (), watching: Watc
             f"The rows could not be written to {path.parent}: {error.strerror or error}",
             mend="Free some space on that disk, or name a folder on another one: TMPDIR.",
         ) from error
+    return rows
 
 
 def group_ends(table: Any, by: Sequence[str] = ()) -> list[int]:
-    """After which rows a row group ends: after one whose values in the columns `by` pick it, or at `MOST_ROWS`.
+    """After which rows a row group of a table ends; see `row_groups`."""
+    return list(accumulate(group.num_rows for group in row_groups([table], table.schema, by)))
 
-    Without `by` it is all columns; then a column more moves every end. Between two ends lie at least `LEAST_ROWS`.
+
+def row_groups(tables: Iterable[Any], schema: Any, by: Sequence[str] = ()) -> Iterator[Any]:
+    """Rows as row groups, each in one piece: one at least, which may be empty.
+
+    One ends after a row whose values in the columns `by` pick it, or at `MOST_ROWS`, however the rows come. Without `by` it
+    is all columns; then a column more moves every end. Between two ends lie at least `LEAST_ROWS`.
     """
-    rows = table.num_rows
-    if rows <= LEAST_ROWS:
-        return [rows]
-    names = [name for name in by if name in table.column_names] or table.column_names
-    picked = np.concatenate([place + _picked(table.select(names).slice(place, _BLOCK)) for place in range(0, rows, _BLOCK)])
-    ends: list[int] = []
-    start = 0
-    while rows - start > LEAST_ROWS:
-        at = int(np.searchsorted(picked, start + LEAST_ROWS))
-        end = min(int(picked[at]) if at < len(picked) else rows, start + MOST_ROWS, rows)
-        ends.append(end)
-        start = end
-    if start < rows:
-        ends.append(rows)
-    return ends
+    names = [name for name in by if name in schema.names] or schema.names
+    held: list[Any] = []
+    picked: list[int] = []  # rows after which a group may end, from the first that is held
+    rows, done = 0, False
+    for table in tables:
+        for place in range(0, table.num_rows, _BLOCK):
+            block = table.slice(place, _BLOCK)
+            picked += [rows + each for each in _picked(block.select(names)).tolist()]
+            held.append(block)
+            rows += block.num_rows
+            while (end := next((each for each in picked if each >= LEAST_ROWS), MOST_ROWS)) <= rows:
+                end, done = min(end, MOST_ROWS), True
+                group, held = _split(held, end)
+                yield group
+                picked, rows = [each - end for each in picked if each > end], rows - end
+    if rows or not done:
+        yield pa.concat_tables([*held, schema.empty_table()]).combine_chunks()
+
+
+def _split(held: Sequence[Any], end: int) -> tuple[Any, list[Any]]:
+    """The first rows of some tables as one in one piece, and the rest of them."""
+    joined = pa.concat_tables(held)
+    return joined.slice(0, end).combine_chunks(), [joined.slice(end)] if joined.num_rows > end else []
 
 
 def _picked(rows: Any) -> Any:

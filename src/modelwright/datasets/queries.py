@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Iterator, Sequence, Set
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,12 +47,11 @@ def _uses(tx: Transaction, ref: Ref, own: Set[Ref]) -> list[str]:
     return told + ([f"used by {more} more"] if more else [])
 
 
-def read_query(query: Query) -> Any:
-    """The rows as an Arrow table, read batch by batch in a transaction that is taken back.
+def query_rows(query: Query) -> Iterator[Any]:
+    """The rows as Arrow tables, each with the types of its own values, read in a transaction that is taken back.
 
     `Invalid` carries the database's words about the statement, `Unavailable` says that it does not answer.
     """
-    import pyarrow as pa
 
     try:
         engine = sa.create_engine(query.database)
@@ -68,10 +67,11 @@ def read_query(query: Query) -> Any:
             try:
                 result = connection.execution_options(stream_results=True).exec_driver_sql(query.sql)
                 names = list(result.keys())
-                columns: list[list[Any]] = [[] for _ in names]
+                if len(set(names)) < len(names):
+                    raise Invalid("The query gives two columns one name.", mend="Name them apart: SELECT a.id AS a_id, ...")
+                yield _table(names, [])
                 for batch in result.partitions(ROWS):
-                    for values, column in zip(zip(*batch, strict=True), columns, strict=True):
-                        column.extend(values)
+                    yield _table(names, batch)
             except sa.exc.ResourceClosedError:
                 raise Invalid("The statement answers with no rows.", mend="Give a SELECT.") from None
             except sa.exc.StatementError as error:
@@ -85,12 +85,30 @@ def read_query(query: Query) -> Any:
         raise Unavailable(f"The database does not answer: {_said(error.orig or error)}") from None
     finally:
         engine.dispose()
-    if len(set(names)) < len(names):
-        raise Invalid("The query gives two columns one name.", mend="Name them apart: SELECT a.id AS a_id, ...")
+
+
+def agreed(schemas: Sequence[Any]) -> Any:
+    """The types that hold the values of all tables of a query."""
+    import pyarrow as pa
+
+    try:
+        return pa.unify_schemas(schemas, promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise _mixed(error) from None
+
+
+def _table(names: Sequence[str], rows: Sequence[Any]) -> Any:
+    import pyarrow as pa
+
+    columns = list(zip(*rows, strict=True)) or [()] * len(names)
     try:
         return pa.table({name: pa.array(column) for name, column in zip(names, columns, strict=True)})
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
-        raise Invalid(f"The rows have no types of one kind: {_said(error)}", mend="Cast the column in the query.") from None
+        raise _mixed(error) from None
+
+
+def _mixed(error: Exception) -> Invalid:
+    return Invalid(f"The rows have no types of one kind: {_said(error)}", mend="Cast the column in the query.")
 
 
 def _said(error: BaseException) -> str:

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Generic, NamedTuple, TypeVar
@@ -34,7 +35,8 @@ _CODED: Final = 4  # bytes: a column of text with fewer for each value has a dic
 _THREADS: Final = min(4, os.cpu_count() or 1)  # more than cores take turns at Python's lock, and longer
 
 
-_WAITING: Final = 2  # stretches that are held in memory until the thread that profiles them has time
+_WAITING: Final = 3  # row groups, or stretches, that are held in memory until the thread that profiles them has time
+_HELD: Final = 64 << 20  # bytes of a stretch that are held until it is known whether it has to be looked at
 T = TypeVar("T")
 
 
@@ -141,13 +143,16 @@ class Sketching:
             ...  # `group` for each row group that was written, `end` after each file
             whole, segments = sketching.result()
 
-    Memory: the stretch that is written, and those few that wait for the thread.
+    Memory: some row groups; of a stretch that may be one of the version before also what is held of it, up to `_HELD`.
     """
 
     def __init__(self, blobs: Blobs, columns: Sequence[DatasetColumn], before: Profile | None) -> None:
         self._columns = columns
         self._made = _Sketched(blobs, columns, before)
-        self._forming = _Forming[Any](columns)
+        self._forming = _Forming[None](columns)
+        self._next = _Making(columns)
+        self._held: list[Any] = []  # row groups of the stretch that is written, of which nothing is known yet
+        self._waits = bool(before and before.segments)  # it may turn out to be known, so that it need not be looked at
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="modelwright-profile")
         self._waiting = deque[Future[None]]()
 
@@ -159,7 +164,12 @@ class Sketching:
 
     def group(self, rows: Any, file: Any, start: int, end: int) -> None:
         """A row group was written: a table in one piece, and where in the file that is open for reading its bytes lie."""
-        self._take(self._forming.add(rows, _digest(file, (start, end)), rows.num_rows))
+        self._held.append(rows)
+        stretch = self._forming.add(None, _digest(file, (start, end)), rows.num_rows)
+        if stretch is None and (not self._waits or sum(each.nbytes for each in self._held) > _HELD):
+            held, self._held = self._held, []
+            self._beside(partial(self._next.add, held))
+        self._take(stretch)
 
     def end(self) -> None:
         """The file has ended."""
@@ -171,23 +181,37 @@ class Sketching:
             self._waiting.popleft().result()
         return self._made.whole, self._made.segments
 
-    def _take(self, stretch: _Stretch[Any] | None) -> None:
-        if stretch is None:
-            return
+    def _take(self, stretch: _Stretch[None] | None) -> None:
+        if stretch is not None:
+            making, held = self._next, self._held
+            self._next, self._held = _Making(self._columns), []
+            self._beside(lambda: self._made.take(stretch, lambda: making.add(held)))
+
+    def _beside(self, work: Callable[[], object]) -> None:
+        """Have something done by the thread, after what it was given before."""
         if len(self._waiting) == _WAITING:
             self._waiting.popleft().result()
-        self._waiting.append(
-            self._thread.submit(copy_context().run, self._made.take, stretch, lambda: self._of(stretch.groups))
-        )
+        self._waiting.append(self._thread.submit(copy_context().run, work))  # type: ignore[arg-type]
 
-    def _of(self, groups: Sequence[Any]) -> TableSketch:
-        made, coded = TableSketch(self._columns), [c.name for c in self._columns if _repeats(groups[0], c)]
+
+class _Making:
+    """The sketch of a stretch, row group by row group."""
+
+    def __init__(self, columns: Sequence[DatasetColumn]) -> None:
+        self._columns = columns
+        self._sketch = TableSketch(columns)
+        self._coded: list[str] | None = None  # columns of text that repeats, by the first of its rows
+
+    def add(self, groups: Sequence[Any]) -> TableSketch:
+        """Take in the next ones; what it is so far."""
         for group in groups:
-            for name in coded:
+            if self._coded is None:
+                self._coded = [column.name for column in self._columns if _repeats(group, column)]
+            for name in self._coded:
                 place = group.column_names.index(name)
                 group = group.set_column(place, name, group.column(place).dictionary_encode())
-            made.add(group)
-        return made
+            self._sketch.add(group)
+        return self._sketch
 
 
 def _repeats(group: Any, column: DatasetColumn) -> bool:

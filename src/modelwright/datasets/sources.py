@@ -2,81 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from modelwright.core.errors import Invalid, NotFound
 from modelwright.datasets.csv import read_csv
 from modelwright.datasets.records import CSV, PARQUET, CsvFormat, Query
-from modelwright.datasets.types import TypePlan, stored_form
+from modelwright.datasets.streams import Kept, ParquetRows, Room, Stream, unified
+from modelwright.datasets.types import TypePlan, stored_schema
+
+_TABLES: Final = ("pyarrow", "pandas", "polars")  # whose tables are in memory already, to be read again and again
 
 
 class Brought(NamedTuple):
-    """A table that was brought from elsewhere, and from where."""
+    """Rows that are brought from elsewhere (a reader of Arrow's record batches), and from where."""
 
-    table: Any
+    rows: Any
     label: str
 
 
-def read_source(source: Any, plan: TypePlan, form: CsvFormat) -> tuple[list[Any], str]:
-    """The tables that a source consists of, all of one schema and in the stored form, and what to call the source.
+def open_source(source: Any, plan: TypePlan, form: CsvFormat, folder: Path) -> tuple[list[Stream], str]:
+    """The parts that a source consists of, all of one schema and in the stored form, and what to call the source.
 
-    Files keep their order; each is a table of its own. `Invalid` names the file (and for CSV the line) that does not fit.
+    Files keep their order; each is a part of its own. `Invalid` names the file (and for CSV the line) that does not fit,
+    now or when it is read. `folder` is for what can be read only once.
     """
+    room = Room()
     if isinstance(source, str | Path):
         source = [source]
     if isinstance(source, Sequence) and all(isinstance(each, str | Path) for each in source):
         paths = [Path(each) for each in source]
         if not paths:
             raise Invalid("The list of files is empty.")
-        tables = [_read_file(path, plan, form) for path in paths]
-        return _one_schema(tables, paths), ", ".join(path.name for path in paths)
+        streams = [_file(path, plan, form, folder, room) for path in paths]
+        return unified(streams), ", ".join(path.name for path in paths)
     if isinstance(source, Query):
-        from modelwright.datasets.queries import read_query
+        from modelwright.datasets.queries import agreed, query_rows
 
-        return [stored_form(read_query(source), plan.declared, source.label)], source.label
+        kept = Kept(query_rows(source), folder, room).all()
+        return [_stream(agreed(kept.schemas), kept, plan, source.label)], source.label
     if isinstance(source, Brought):
-        return [stored_form(source.table, plan.declared, source.label)], source.label
+        return [_once(source.rows, plan, source.label, folder, room)], source.label
     if hasattr(source, "__arrow_c_stream__"):
-        label = f"{type(source).__module__.partition('.')[0]}.{type(source).__name__}"
-        return [stored_form(pa.table(source), plan.declared, label)], label
+        maker = type(source).__module__.partition(".")[0]
+        label = f"{maker}.{type(source).__name__}"
+        if maker in _TABLES and not isinstance(source, pa.RecordBatchReader):
+            return [_table(pa.table(source), plan, label)], label
+        return [_once(pa.RecordBatchReader.from_stream(source), plan, label, folder, room)], label
     raise Invalid(
         f"A {type(source).__name__} is no source of rows.",
         mend="Give a path of a CSV or Parquet file, a list of paths, a Query, a Lake, or a table with the Arrow C stream.",
     )
 
 
-def _read_file(path: Path, plan: TypePlan, form: CsvFormat) -> Any:
+def _file(path: Path, plan: TypePlan, form: CsvFormat, folder: Path, room: Room) -> Stream:
     if not path.is_file():
         raise NotFound(f"There is no file {path}.")
     if path.suffix.lower() in PARQUET:
-        try:
-            return stored_form(pq.read_table(path, page_checksum_verification=True), plan.declared, str(path))
-        except (pa.ArrowException, OSError) as error:  # Arrow says OSError of pages that it cannot unpack
-            raise Invalid(
-                f"{path} is not a readable Parquet file: {str(error).rstrip('.')}.",
-                mend="Write it again; what was there before is as it was.",
-            ) from None
+        rows = ParquetRows(path)
+        if room.takes(rows.size):
+            return _table(rows.whole(), plan, str(path))
+        return _stream(rows.schema, rows, plan, str(path), rows.some)
     if path.suffix.lower() in CSV:
         if path.stat().st_size == 0:
             raise Invalid(f"{path} is empty: not even a header.")
-        return stored_form(read_csv(path, plan, form), plan.declared, str(path))
+        kept = Kept([read_csv(path, plan, form)], folder, room).all()
+        return _stream(kept.schemas[0], kept, plan, str(path))
     raise Invalid(f"{path}: {path.suffix or 'no'} extension is known.", mend=f"Known are {', '.join(CSV + PARQUET)}.")
 
 
-def _one_schema(tables: list[Any], paths: list[Path]) -> list[Any]:
-    first = tables[0].schema
-    for table, path in zip(tables[1:], paths[1:], strict=True):
-        if set(table.schema.names) != set(first.names):
-            differing = sorted(set(table.schema.names) ^ set(first.names))
-            raise Invalid(f"{path} and {paths[0]} do not have the same columns: {', '.join(differing)}.")
-    ordered = [table.select(first.names) for table in tables]
-    try:
-        schema = pa.unify_schemas([table.schema for table in ordered], promote_options="permissive")
-        return [table.cast(schema) for table in ordered]
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise Invalid(f"The files do not agree on the types of their columns: {error}", mend="Declare types.") from None
+def _table(table: Any, plan: TypePlan, origin: str) -> Stream:
+    return _stream(table.schema, lambda: [table], plan, origin)
+
+
+def _once(reader: Any, plan: TypePlan, origin: str, folder: Path, room: Room) -> Stream:
+    """Rows that a reader gives once."""
+
+    def tables() -> Iterator[Any]:
+        for batch in reader:
+            yield pa.Table.from_batches([batch])
+
+    return _stream(reader.schema, Kept(tables(), folder, room), plan, origin)
+
+
+def _stream(schema: Any, read: Any, plan: TypePlan, origin: str, some: Any = None) -> Stream:
+    return Stream(stored_schema(schema, plan.declared, origin), read, origin, some)

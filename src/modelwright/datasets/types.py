@@ -6,7 +6,7 @@ microsecond and, where they have a zone, in UTC. So equal tables have equal byte
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -67,26 +67,45 @@ def stored_type(kind: Any) -> Any:
     return kind
 
 
-def stored_form(table: Any, types: dict[str, str], origin: str) -> Any:
-    """The table in the form in which it is stored, with the types that were asked for.
+def stored_schema(schema: Any, types: Mapping[str, str], origin: str) -> Any:
+    """The columns of some rows in the form in which they are stored, with the types that were asked for.
 
-    `Invalid` names the column where a value does not survive the change of type, or that is not there at all.
+    `Invalid` names a column that is not there, or that cannot be told from another.
     """
-    check_names(table.column_names, types, origin)
-    fields, columns = [], []
-    for field, column in zip(table.schema, table.columns, strict=True):
-        wanted = arrow_type(types[field.name]) if field.name in types else stored_type(field.type)
+    check_names(schema.names, types, origin)
+    return pa.schema(
+        [
+            pa.field(each.name, arrow_type(types[each.name]) if each.name in types else stored_type(each.type))
+            for each in schema
+        ]
+    )
+
+
+def cast_rows(table: Any, schema: Any, origin: str) -> Any:
+    """The columns of a schema out of a table, with its types; `Invalid` names one where a value does not survive that."""
+    columns = []
+    for field in schema:
+        column = table[field.name]
         try:
-            if lacks_arrays(wanted, column):
-                wanted = pa.list_(pa.field("element", wanted.value_type))
-            columns.append(column.cast(wanted) if column.type != wanted else column)
+            columns.append(column.cast(field.type) if column.type != field.type else column)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise Invalid(
-                f"{origin}, column {field.name!r}: {field.type} does not become {wanted}: {error}",
+                f"{origin}, column {field.name!r}: {column.type} does not become {field.type}: {error}",
                 mend=f"Declare another type: types={{{field.name!r}: ...}}",
             ) from None
-        fields.append(pa.field(field.name, wanted))
-    return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def readable(schema: Any, missing: Container[str]) -> Any:
+    """The same schema, with lists of any length for arrays of one length where values are `missing`; see `lacks_arrays`."""
+    return pa.schema(
+        [
+            pa.field(each.name, pa.list_(pa.field("element", each.type.value_type)))
+            if pa.types.is_fixed_size_list(each.type) and each.name in missing
+            else each
+            for each in schema
+        ]
+    )
 
 
 def lacks_arrays(kind: Any, column: Any) -> bool:
@@ -94,7 +113,7 @@ def lacks_arrays(kind: Any, column: Any) -> bool:
     return bool(pa.types.is_fixed_size_list(kind) and column.null_count)
 
 
-def check_names(names: list[str], types: dict[str, str], origin: str) -> None:
+def check_names(names: list[str], types: Mapping[str, str], origin: str) -> None:
     """`Invalid` unless every column has a name of its own (SQL does not tell case apart) and every type its column."""
     if not names:
         raise Invalid(f"{origin} has no columns.")
@@ -135,14 +154,12 @@ class TypePlan:
         """Types for columns whose values are text that has yet to be read."""
         return {**self._inherited, **self.declared}
 
-    def untyped(self, tables: Sequence[Any]) -> list[str]:
-        """The columns of some tables that are text because there is no value in them, and nobody said what they are."""
+    def untyped(self, schema: Any, empty: Container[str]) -> list[str]:
+        """The columns that are text because there is no value in them (they are `empty`), and nobody said what they are."""
         return [
             field.name
-            for field in tables[0].schema
-            if field.name not in self.for_text
-            and pa.types.is_string(field.type)
-            and all(table[field.name].null_count == table.num_rows for table in tables)
+            for field in schema
+            if field.name not in self.for_text and pa.types.is_string(field.type) and field.name in empty
         ]
 
     def reason(self, column: str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec.structs import replace
@@ -37,6 +38,11 @@ def scan(tables: Sequence[pa.Table]) -> list[Finding]:
     if not tables:
         return []
     return [finding for name in tables[0].column_names for finding in _of_column(name, tables)]
+
+
+def scan_columns(columns: Mapping[str, Any]) -> list[Finding]:
+    """The same of columns by name, which need not be of one length: samples of what a table holds."""
+    return [finding for name, column in columns.items() for finding in _of_column(name, [pa.table({name: column})])]
 
 
 def _of_column(name: str, tables: Sequence[pa.Table]) -> list[Finding]:
@@ -91,12 +97,18 @@ def _distinct(name: str, tables: Sequence[pa.Table]) -> Any:
         column = column.drop_null()
     if len(column) > ROWS:
         step = len(column) / ROWS
-        column = column.take(pa.array([int(place * step) for place in range(ROWS)], pa.int64()))
+        column = column.take(places(0, ROWS, 1, step))
     found = pc.unique(column)
     if len(found) > SAMPLE:
         step = len(found) / SAMPLE
-        found = found.take(pa.array([int(place * step) for place in range(SAMPLE)], pa.int64()))
+        found = found.take(places(0, SAMPLE, 1, step))
     return found.dictionary_decode() if pa.types.is_dictionary(found.type) else found
+
+
+def places(first: int, end: int, step: int, times: float = 1.0) -> Any:
+    """Whole numbers from one up to another, in steps, `times` a factor: as an array of Arrow, and no object for each."""
+    found = (np.arange(first, end, step) * times).astype(np.int64)
+    return pa.Array.from_buffers(pa.int64(), len(found), [None, pa.py_buffer(found)])
 
 
 def _texts(values: Any) -> list[str]:

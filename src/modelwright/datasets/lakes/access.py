@@ -60,14 +60,14 @@ class InPlace:
         return verified_rows(self._blobs, lake, place_of(lake.address, self._s3))
 
     def copied(self, lake: Lake) -> Brought:
-        """The rows of a version of a table, in memory, to be a source as any other."""
+        """The rows of a version of a table, to be a source as any other."""
         from modelwright.datasets.lakes.reading import dataset_of, open_table, stamped
         from modelwright.datasets.sources import Brought
 
         place, file = self._place(lake)
         state = open_table(lake.form, place, lake.version, file)
         stamped(state, place)
-        rows = dataset_of(state.files, state.schema, place).to_table()
+        rows = dataset_of(state.files, state.schema, place).scanner(use_threads=True).to_reader()
         return Brought(rows, f"{lake.form}:{place.root}@{state.version}")
 
     def prepare(
