@@ -48,6 +48,13 @@ def test_what_was_lost_is_named_and_put_back_as_far_as_it_went(embedded: Workspa
     assert embedded.features.online([ref], KEY) == [{"hops": 1}]
 
 
+def test_nothing_is_lost_that_stands_there_whatever_the_door(workspace: Workspace) -> None:
+    ref = view(workspace, "hops")
+    workspace.features.materialise(ref)
+    assert workspace.pushes.lost() == []
+    assert workspace.features.find("hops", limit=1)[0].cost.source_rows == 2
+
+
 def test_the_command_puts_it_back_and_the_doctor_tells_of_it(
     embedded: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
