@@ -17,6 +17,7 @@ from modelwright.core.principals import Principal
 from modelwright.core.refs import Ref
 from modelwright.datasets.manifest import packs_of, read_manifest
 from modelwright.store import acting_as
+from modelwright.store.records import EventFilter
 from modelwright.workspace import Workspace
 from tests.server.conftest import Locked
 
@@ -261,3 +262,41 @@ def test_whoever_may_not_see_what_checks_have_to_see_adds_nothing(locked: Locked
     assert [each.ref for each in locked.here.datasets.versions(people.whole).items] == before
     file.write_text("day,amount\n1,2\n")
     assert val.datasets.add("plain", file, checks=[Pattern(column="day", regex=".*")]).rows == 1
+
+
+def test_tokens_of_a_vault_are_asked_back_with_a_reason_that_goes_on_the_record(locked: Locked, people: Ref) -> None:
+    eve = locked.workspace(locked.token("eve", ("scientist", "*")))
+    steward = locked.workspace(locked.token("sam", ("data_steward", "*")))
+    steward.privacy.classify(people, "email", "pii.email", mask="vault")
+    read = eve.datasets.read(people, purpose="fraud")["email"].to_pylist()
+    assert eve.datasets.read(people, purpose="fraud")["email"].to_pylist() == read and read[0] == read[4]
+    assert not set(read) & set(eve.datasets.read(people, purpose="marketing")["email"].to_pylist())
+    assert steward.privacy.lookup("fraud", ["ada@example.org"])[0].drawn == [read[1]]
+    with pytest.raises(Denied):
+        eve.privacy.reveal("fraud", read[:1], reason="curious")
+    found = steward.privacy.reveal("fraud", [read[1], "0" * 32], reason="case 17")
+    assert [each.value for each in found] == ["ada@example.org", None]
+    said = locked.here.record.history(Ref.parse("dataset:fraud"), EventFilter(action="privacy.tokens.revealed")).items
+    assert [each.reason for each in said] == ["case 17"] and read[1] in texts(said) and "ada@" not in texts(said)
+    assert steward.privacy.forget("fraud", values=["ada@example.org"], reason="she asked us to") == 1
+    assert steward.privacy.forget("fraud", tokens=[read[2]], reason="so did they") == 1
+    assert steward.privacy.forget("fraud", values=["ada@example.org"], reason="again") == 0
+    after = eve.datasets.read(people, purpose="fraud")["email"].to_pylist()
+    assert [one == other for one, other in zip(after, read, strict=True)] == [True, False, False, True, True]
+    assert [each.value for each in steward.privacy.reveal("fraud", [read[1], after[1]], reason="case 17")] == [
+        None,
+        "ada@example.org",
+    ]
+
+
+def test_a_token_of_a_special_class_takes_the_right_to_read_it(locked: Locked, people: Ref) -> None:
+    locked.here.privacy.classify(people, "email", "special.health", mask="vault")
+    locked.here.privacy.classify(people, "email", "pii.email", mask="vault")
+    eve = locked.workspace(locked.token("eve", ("scientist", "*")))
+    token = eve.datasets.read(people, purpose="care")["email"][1].as_py()
+    locked.here.access.define_role("clerk", ["read", "reveal.pii"])
+    clerk = locked.workspace(locked.token("cleo", ("clerk", "*")))
+    with pytest.raises(Denied, match="special"):
+        clerk.privacy.reveal("care", [token], reason="case 18")
+    steward = locked.workspace(locked.token("sam", ("data_steward", "*")))
+    assert steward.privacy.reveal("care", [token], reason="case 18")[0].value == "ada@example.org"

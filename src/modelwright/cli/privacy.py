@@ -10,6 +10,7 @@ import typer
 from modelwright.cli.options import AsJson, Reason, RefArgument, Where, parse_ref, workspace
 from modelwright.cli.output import aside, print_json, say, section, table
 from modelwright.core.refs import Kind
+from modelwright.core.wire import to_plain
 
 if TYPE_CHECKING:
     from modelwright.datasets.classes import ColumnClass
@@ -57,7 +58,7 @@ def classify(
     reject: Annotated[bool, typer.Option("--reject", help="It is not of this class.")] = False,
     mask: Annotated[
         str,
-        typer.Option(help="How it is masked: drop, token, truncate:4, truncate:year, bucket:10, shift:30."),
+        typer.Option(help="How it is masked: drop, vault, token, truncate:4, truncate:year, bucket:10, shift:30."),
     ] = "",
     reason: Reason = "",
     where: Where = None,
@@ -135,12 +136,49 @@ def pseudonyms(
     with workspace(where) as rooms:
         found = rooms.privacy.lookup(purpose, values)
     if as_json:
-        print_json(
-            [{"value": v, "tokens": each.tokens, "numbers": each.numbers} for v, each in zip(values, found, strict=True)]
-        )
+        print_json([{"value": v, **to_plain(each)} for v, each in zip(values, found, strict=True)])
     else:
-        rows = [[v, str(made)] for v, each in zip(values, found, strict=True) for made in (*each.tokens, *each.numbers)]
-        table(["value", "pseudonym"], rows)
+        rows = []
+        for value, each in zip(values, found, strict=True):
+            rows += [[value, str(made), "key"] for made in (*each.tokens, *each.numbers)]
+            rows += [[value, made, "vault"] for made in each.drawn]
+        table(["value", "pseudonym", "by"], rows)
+
+
+def reveal(
+    purpose: Annotated[str, typer.Argument(metavar="PURPOSE", help="The purpose whose vault drew them.")],
+    tokens: Annotated[list[str], typer.Argument(metavar="TOKEN...", help="Tokens of columns masked with vault.")],
+    reason: Annotated[str, typer.Option("--reason", "-m", help="Why somebody has to know: it goes on the record.")],
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what tokens stand for: who asked for which, and why, goes on the record."""
+    with workspace(where) as rooms:
+        found = rooms.privacy.reveal(purpose, tokens, reason=reason)
+    if as_json:
+        print_json(found)
+    else:
+        table(["token", "value"], [[each.token, "nobody's" if each.value is None else each.value] for each in found])
+
+
+def forget(
+    purpose: Annotated[str, typer.Argument(metavar="PURPOSE", help="The purpose whose vault drew their tokens.")],
+    reason: Annotated[str, typer.Option("--reason", "-m", help="Why: it goes on the record.")],
+    values: Annotated[list[str] | None, typer.Argument(metavar="VALUE...", help="Values in clear.")] = None,
+    token: Annotated[list[str] | None, typer.Option(help="A token, where the value is not known.")] = None,
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take values out of a vault: what was handed out under their tokens is nobody's from then on, for good."""
+    with workspace(where) as rooms:
+        count = rooms.privacy.forget(purpose, values=values or [], tokens=token or [], reason=reason)
+    if as_json:
+        print_json({"purpose": purpose, "count": count})
+    elif count:
+        what = "1 value is forgotten: its token" if count == 1 else f"{count} values are forgotten: their tokens"
+        say(f"{what} for {purpose} lead{'s' if count == 1 else ''} nowhere from now on.")
+    else:
+        say(f"The vault of {purpose} has none of them.")
 
 
 def rotate(
@@ -164,5 +202,7 @@ COMMANDS: Final[Mapping[str, Callable[..., None]]] = {
     "permit": permit,
     "permits": permits,
     "pseudonyms": pseudonyms,
+    "reveal": reveal,
+    "forget": forget,
     "rotate": rotate,
 }

@@ -88,7 +88,7 @@ class ColumnMask(msgspec.Struct, frozen=True, kw_only=True):
     """How one column is masked for somebody."""
 
     column: str
-    mask: str
+    mask: str  # `vault` with the families that may be asked back: vault:pii
     tags: list[str]  # the classes that ask for it
 
 
@@ -101,9 +101,10 @@ _DEFAULTS: Final = {
     "pii.address": "drop",
     "special": "drop",
 }
-_STRENGTH: Final = ("drop", "token", "shift", "bucket", "truncate")  # what hides most comes first
+_STRENGTH: Final = ("drop", "vault", "token", "shift", "bucket", "truncate")  # what hides most comes first
 _FORMS: Final = {
     "drop": re.compile(r"drop"),
+    "vault": re.compile(r"vault"),
     "token": re.compile(r"token"),
     "truncate": re.compile(r"truncate:(year|month|net|[0-9]{1,2})"),
     "bucket": re.compile(r"bucket:(?=[0-9.]*[1-9])[0-9]+(\.[0-9]+)?"),
@@ -124,7 +125,8 @@ def check_mask(mask: str) -> str:
     if form is None or not form.fullmatch(mask):
         raise Invalid(
             f"{mask!r} is no mask.",
-            mend="Write drop, token, truncate:<characters, decimals, year, month or net>, bucket:<width> or shift:<days>.",
+            mend="Write drop, vault, token, truncate:<characters, decimals, year, month or net>, bucket:<width> "
+            "or shift:<days>.",
         )
     return mask
 
@@ -141,10 +143,12 @@ def masks_for(classes: list[ColumnClass], revealed: set[str]) -> list[ColumnMask
         if each.masked and each.family not in revealed:
             wanted.setdefault(each.column, []).append(each)
     return [
-        ColumnMask(
-            column=column,
-            mask=min((c.mask or default_mask(c.tag) for c in found), key=lambda m: _STRENGTH.index(m.partition(":")[0])),
-            tags=sorted(c.tag for c in found),
-        )
-        for column, found in wanted.items()
+        ColumnMask(column=column, mask=_hiding_most(each), tags=sorted(c.tag for c in each))
+        for column, each in wanted.items()
     ]
+
+
+def _hiding_most(classes: list[ColumnClass]) -> str:
+    masks = [each.mask or default_mask(each.tag) for each in classes]
+    found = min(masks, key=lambda mask: _STRENGTH.index(mask.partition(":")[0]))
+    return f"vault:{'+'.join(sorted({each.family for each in classes}))}" if found == "vault" else found

@@ -17,7 +17,7 @@ from modelwright.core.wire import decode
 from modelwright.datasets.admission import check_consistent, check_stored
 from modelwright.datasets.identity import content_digest
 from modelwright.datasets.lakes.access import DatasetSettings, InPlace
-from modelwright.datasets.privacy import DEFAULT_PURPOSE, Permit, Privacy
+from modelwright.datasets.privacy import DEFAULT_PURPOSE, Permit, Privacy, Pseudonymizer
 from modelwright.datasets.privacy.purposes import reasons_against
 from modelwright.datasets.privacy.queries import inherited, permit_for, permitted, protect_version, shown
 from modelwright.datasets.privacy.service import refuse_withheld
@@ -248,9 +248,9 @@ class Versions(Room):
         """What a column of a dataset may be used for, where anybody said so."""
         return permit_for(permitted(tx, ref.name), column)
 
-    def pseudonym_key(self, purpose: str) -> bytes:
-        """The secret that pseudonyms of a purpose are made with, where the workspace is."""
-        return self._privacy.key(purpose or DEFAULT_PURPOSE)[1]
+    def pseudonymizer(self, purpose: str) -> Pseudonymizer:
+        """What pseudonyms of a purpose are made with, where the workspace is."""
+        return self._privacy.making(purpose or DEFAULT_PURPOSE)[1]
 
 
 def _within(tx: Transaction, whole: Ref, ref: Ref | None) -> Ref | None:

@@ -20,6 +20,7 @@ from modelwright.features.timeline import Reading
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from modelwright.datasets.privacy import Pseudonymizer
     from modelwright.features.reads import Noticed
 
 Key = Mapping[str, Any]
@@ -41,9 +42,9 @@ class OnlineReader:
         now: Callable[[], datetime],
         noticed: Noticed | None = None,
         masks: Mapping[str, str] | None = None,
-        secret: bytes = b"",
+        pseudonymizer: Pseudonymizer | None = None,
     ) -> None:
-        """`masks` says which features are masked for whoever reads, and `secret` is the key of their pseudonyms."""
+        """`masks` says which features are masked for whoever reads, and `pseudonymizer` makes their pseudonyms."""
         self._store = store
         self._views = [(ref, record, Reading(record.view, record.columns)) for ref, record in views]
         self._same = [  # the first view with the same keys
@@ -66,7 +67,7 @@ class OnlineReader:
             for place, column in enumerate(columns)
             if masks and column.name in masks
         ]
-        self._secret = secret
+        self._pseudonymizer = pseudonymizer
         self._begins: list[tuple[datetime, int] | None] = [None] * len(views)
 
     @property
@@ -185,11 +186,13 @@ class OnlineReader:
 
     def _hidden(self, answers: list[list[Value]]) -> list[list[Value]]:
         """The answers with what is masked for whoever reads."""
-        from modelwright.datasets.privacy import mask_value
+        from modelwright.datasets.privacy import mask_values
 
-        for row in answers:
-            for place, mask, moment in self._masked:
-                row[place] = cast("Value", mask_value(row[place], mask, self._secret, moment=moment))
+        made = cast("Pseudonymizer", self._pseudonymizer)
+        for place, mask, moment in self._masked:
+            values = mask_values([row[place] for row in answers], mask, made, moment=moment)
+            for row, value in zip(answers, values, strict=True):
+                row[place] = cast("Value", value)
         return answers
 
     def _one(

@@ -322,8 +322,8 @@ class Standing(Views):
     ) -> OnlineReader:
         known = [(ref, len(record.view.names)) for ref, record in views]
         noticed = None if self._log is None else self._log.noticing(known, admitted.personal)
-        secret = self._datasets.pseudonym_key(purpose) if admitted.masks else b""
-        return OnlineReader(self._online(), views, now, noticed, admitted.masks, secret)
+        made = self._datasets.pseudonymizer(purpose) if admitted.masks else None
+        return OnlineReader(self._online(), views, now, noticed, admitted.masks, made)
 
     def _packed(self, view: Ref, rows: OnlineRows) -> Sequence[tuple[str, bytes]]:
         definition, packed, begin = self._records[view].view, list[tuple[str, bytes]](), 0

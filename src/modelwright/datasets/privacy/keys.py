@@ -1,7 +1,7 @@
 """The keys of pseudonyms: one file for each purpose, outside of database and objects: those alone link nothing.
 
 A line is a key: its number and 32 bytes in base64. The last is the present one; the others are kept so that what was made
-with them can still be found. To throw a file away makes its pseudonyms nobody's for good.
+with them can still be found. To throw a file away makes its pseudonyms nobody's for good, and its vault unreadable.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 from modelwright.core.errors import Corrupt
 from modelwright.datasets.privacy.records import check_purpose
+from modelwright.datasets.privacy.vault import Vault
 
 BYTES: Final = 32
 
@@ -25,6 +26,13 @@ class Key(NamedTuple):
 
     number: int
     secret: bytes
+
+
+class Pseudonymizer(NamedTuple):
+    """What pseudonyms of a purpose are made with: its present key, and its vault."""
+
+    secret: bytes
+    vault: Vault
 
 
 class PurposeKeys:
@@ -58,6 +66,15 @@ class PurposeKeys:
         """Make a new present key; those before it stay."""
         self.present(purpose)
         return self._add(purpose)
+
+    def secrets(self, purpose: str) -> list[bytes]:
+        """The secrets of a purpose, the present one first."""
+        present = self.present(purpose)
+        return [present.secret, *(key.secret for key in reversed(self.all(purpose)) if key.number != present.number)]
+
+    def vault(self, purpose: str) -> Vault:
+        """The random tokens of a purpose."""
+        return Vault(self._path(purpose).with_suffix(".vault"), lambda: self.secrets(purpose))
 
     def _add(self, purpose: str) -> Key:
         """Append a key. Two that do so at once make two: the later is the present one for both."""

@@ -45,15 +45,16 @@ class Masking:
 
         if purpose:
             refuse_purpose(tx, version.ref.name, [mask.column for mask in masks], purpose)
-        number, secret = self._privacy.key(purpose or DEFAULT_PURPOSE)
-        which = (version.digest, version.ref, tuple((m.column, m.mask) for m in masks), purpose, number)
+        number, made_with = self._privacy.making(purpose or DEFAULT_PURPOSE)
+        forgotten = made_with.vault.changes if any(m.mask.startswith("vault") for m in masks) else 0
+        which = (version.digest, version.ref, tuple((m.column, m.mask) for m in masks), purpose, number, forgotten)
         if (held := self._made.get(which)) is not None and all(self._blobs.exists(digest) for digest in held):
             return held
         subject = version.key[0] if version.key else None
         made = []
         with tempfile.TemporaryDirectory(prefix="modelwright-masked-") as folder:
             for table in tables_of(files(), ROWS):
-                masked = mask_table(table, masks, secret, subject)
+                masked = mask_table(table, masks, made_with, subject)
                 target = Path(folder) / "part.parquet"
                 pq.write_table(masked, target, compression="zstd")
                 made.append(self._blobs.put(target))

@@ -2,7 +2,8 @@
 
 `token` is HMAC-SHA-256 (RFC 2104) under the key of a purpose, cut to its first 128 bits, as 32 hexadecimal characters:
 equal values have equal tokens in every table of one purpose, and unrelated ones in another. A column of 64-bit whole
-numbers takes 62 bits. What a mask cannot be applied to, is missing afterwards: nothing passes because it was unexpected.
+numbers takes 62 bits. `vault` is a token of the same form that was drawn (see `vault`). What a mask cannot be applied to,
+is missing afterwards: nothing passes because it was unexpected.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from typing import Any, Final
 import pyarrow as pa
 
 from modelwright.datasets.classes import ColumnMask
-from modelwright.datasets.privacy.keys import number_of, token_of
+from modelwright.datasets.privacy.keys import Pseudonymizer, number_of, token_of
 
 _YEAR: Final = re.compile(r"(?<!\d)(1[89]\d\d|20\d\d)(?!\d)")
 _MONTH: Final = re.compile(r"((?:1[89]|20)\d\d)-(\d\d)-\d\d")
 
 
-def mask_table(table: pa.Table, masks: Sequence[ColumnMask], secret: bytes, subject: str | None = None) -> pa.Table:
+def mask_table(table: pa.Table, masks: Sequence[ColumnMask], made: Pseudonymizer, subject: str | None = None) -> pa.Table:
     """A table with some of its columns masked. Dates shift by as many days as the row's `subject` says, all alike."""
     masked = table
     for each in masks:
@@ -33,46 +34,68 @@ def mask_table(table: pa.Table, masks: Sequence[ColumnMask], secret: bytes, subj
         name, _, how = each.mask.partition(":")
         if name == "shift":
             by = table[subject] if subject is not None and subject in table.column_names else None
-            column = _shifted(table[each.column], by, secret, int(how))
+            column = _shifted(table[each.column], by, made.secret, int(how))
         else:
-            column = mask_column(table[each.column], each.mask, secret)
+            column = mask_column(table[each.column], each.mask, made)
         masked = masked.set_column(place, table.schema.field(place).with_type(column.type), column)
     return masked
 
 
-def mask_column(column: Any, mask: str, secret: bytes) -> Any:
+def mask_column(column: Any, mask: str, made: Pseudonymizer) -> Any:
     """One column masked; see `ColumnMask` for what masks there are."""
     kind = column.type
-    one = _masker(kind, mask, secret)
-    if one is None:
+    each = _masker(kind, mask, made)
+    if each is None:
         if pa.types.is_fixed_size_list(kind):  # of which Parquet gives no missing one back
             kind = pa.list_(kind.value_type)
         return pa.chunked_array([pa.nulls(len(column), kind)])
     encoded = column.combine_chunks().dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.combine_chunks()
-    different = pa.array([None if value is None else one(value) for value in encoded.dictionary.to_pylist()], kind)
+    different = pa.array(each(encoded.dictionary.to_pylist()), kind)
     return pa.chunked_array([different.take(encoded.indices)])
 
 
-def mask_value(value: Any, mask: str, secret: bytes) -> Any:
-    """One value masked, as `mask_column` would."""
-    if value is None:
-        return None
-    kind = pa.infer_type([value])
-    one = _masker(kind, mask, secret)
-    return None if one is None else one(value)
+def mask_values(values: Sequence[Any], mask: str, made: Pseudonymizer) -> list[Any]:
+    """Some values of one type masked, as `mask_column` would."""
+    kind = pa.infer_type(values)
+    each = _masker(kind, mask, made)
+    return [None] * len(values) if each is None else each(values)
 
 
-def _masker(kind: Any, mask: str, secret: bytes) -> Callable[[Any], Any] | None:
-    """What is done to each value of a type; None where nothing of it may be left."""
+def _masker(kind: Any, mask: str, made: Pseudonymizer) -> Callable[[Sequence[Any]], list[Any]] | None:
+    """What is done to values of a type, missing ones among them; None where nothing of them may be left."""
     name, _, how = mask.partition(":")
-    text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    whole, day = pa.types.is_integer(kind), pa.types.is_date(kind) or pa.types.is_timestamp(kind)
+    if name == "vault":
+        if not (_is_text(kind) or _is_long(kind)):
+            return None
+        return lambda values: _vaulted(values, made, frozenset(how.split("+")))
+    one = _single(kind, name, how, made.secret)
+    return None if one is None else lambda values: [None if value is None else one(value) for value in values]
+
+
+def _vaulted(values: Sequence[Any], made: Pseudonymizer, families: frozenset[str]) -> list[Any]:
+    there = [value for value in values if value is not None]
+    tokens = iter(made.vault.issue(there, families) if there else ())
+    return [None if value is None else next(tokens) for value in values]
+
+
+def _is_text(kind: Any) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _is_long(kind: Any) -> bool:
+    return bool(pa.types.is_integer(kind) and kind.bit_width == 64)
+
+
+def _single(kind: Any, name: str, how: str, secret: bytes) -> Callable[[Any], Any] | None:
+    """What is done to one value of a type by a mask that needs no other."""
+    text, whole = _is_text(kind), pa.types.is_integer(kind)
+    day = pa.types.is_date(kind) or pa.types.is_timestamp(kind)
     number = whole or pa.types.is_floating(kind)
     if name == "token" and text:
         return lambda value: token_of(secret, value)
-    if name == "token" and whole and kind.bit_width == 64:
+    if name == "token" and _is_long(kind):
         return lambda value: number_of(secret, value)
     if name == "bucket" and number:
         width = float(how)

@@ -42,6 +42,14 @@ class Pseudonyms(msgspec.Struct, frozen=True, kw_only=True):
 
     tokens: list[str]
     numbers: list[int] = []  # of a whole number: the same as columns of 64-bit numbers have them
+    drawn: list[str] = []  # those of the vault, where it has the value
+
+
+class Revealed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a token of a vault stands for; None where it is nobody's, or nobody's any more."""
+
+    token: str
+    value: str | None
 
 
 def check_purpose(purpose: str) -> str:

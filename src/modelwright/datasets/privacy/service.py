@@ -6,13 +6,21 @@ import re
 from collections.abc import Sequence
 
 from modelwright.core.errors import Denied, Invalid, NotFound
-from modelwright.core.operations import Caller, Room, operation
+from modelwright.core.operations import Caller, Resource, Room, operation
 from modelwright.core.paging import Filter
 from modelwright.core.refs import Kind, Ref
 from modelwright.datasets.classes import ColumnClass, ColumnMask, Status, check_mask, check_tag, masks_for
 from modelwright.datasets.privacy import queries
-from modelwright.datasets.privacy.keys import PurposeKeys, number_of, token_of
-from modelwright.datasets.privacy.records import ALL, BASES, Permit, PrivacySettings, Pseudonyms, check_purpose
+from modelwright.datasets.privacy.keys import Pseudonymizer, PurposeKeys, number_of, token_of
+from modelwright.datasets.privacy.records import (
+    ALL,
+    BASES,
+    Permit,
+    PrivacySettings,
+    Pseudonyms,
+    Revealed,
+    check_purpose,
+)
 from modelwright.datasets.records import DatasetRecord, DatasetVersion
 from modelwright.store import Transaction, catalog, scopes
 
@@ -139,45 +147,87 @@ class Privacy(Room):
 
     @operation("erase", event="privacy.key.rotated", on="")
     def rotate(self, tx: Transaction, purpose: str, *, reason: str) -> int:
-        """Make a new key for the pseudonyms of a purpose, and return its number; the old ones are kept for `lookup`."""
+        """Make a new key for the pseudonyms of a purpose, and return its number; the old ones are kept for `lookup`.
+
+        Tokens of the vault stay as they are: they were drawn, and are sealed anew.
+        """
         keys = self._here()
         before = keys.present(purpose).number
         made = keys.rotate(purpose).number
+        keys.vault(purpose).renew()
         tx.note(resource=Ref(Kind.DATASET, purpose), before={"key": before}, after={"key": made, "purpose": purpose})
         return made
 
     @operation("reveal.pii", on="")
     def lookup(self, tx: Transaction, purpose: str, values: Sequence[str]) -> Sequence[Pseudonyms]:
-        """The pseudonyms of some values under a purpose: with the present key, and with each that it had before.
+        """The pseudonyms of some values under a purpose: with the present key, with each that it had before, and drawn.
 
         A whole number has two of each: one as text, and one as columns of numbers have it.
         """
-        if len(values) > MOST_VALUES:
-            raise Invalid(f"{len(values)} values at once; it takes {MOST_VALUES} at most.", mend="Ask several times.")
-        secrets = self.secrets(purpose)
+        _check_number("values", values)
+        secrets, vault = self.secrets(purpose), self._here().vault(purpose)
         return [
             Pseudonyms(
                 tokens=[token_of(secret, value) for secret in secrets],
                 numbers=[number_of(secret, int(value)) for secret in secrets] if _WHOLE.fullmatch(value) else [],
+                drawn=vault.find(_kinds(value)),
             )
             for value in values
         ]
+
+    @operation("reveal.pii", event="privacy.tokens.revealed", on="")
+    def reveal(self, tx: Transaction, purpose: str, tokens: Sequence[str], *, reason: str) -> Sequence[Revealed]:
+        """Say what tokens of a purpose's vault stand for, with the reason why somebody had to know.
+
+        The ledger holds who asked for which tokens and why, and no value. A token that was drawn for a column of a special
+        class takes the right to read these as well: without it, all is `Denied`. From pseudonyms that a key made there is
+        no way back: `lookup` goes the other way.
+        """
+        _check_number("tokens", tokens)
+        found = self._here().vault(check_purpose(purpose)).open(tokens)
+        for family in sorted({family for each in found if each is not None for family in each.families}):
+            if not tx.allowed(f"reveal.{family}", Resource(Kind.DATASET)):
+                raise Denied(
+                    f"{tx.principal.id} may not read {family} in clear, which some of these tokens stand for.",
+                    mend=f"See who may: mw who-can reveal.{family} dataset:*",
+                )
+        tx.note(resource=Ref(Kind.DATASET, purpose), after={"purpose": purpose, "tokens": list(tokens)})
+        return [Revealed(token=token, value=each and each.value) for token, each in zip(tokens, found, strict=True)]
+
+    @operation("erase", event="privacy.tokens.forgotten", on="")
+    def forget(
+        self, tx: Transaction, purpose: str, *, values: Sequence[str] = (), tokens: Sequence[str] = (), reason: str
+    ) -> int:
+        """Take values out of the vault of a purpose, named themselves or by their tokens; how many there were.
+
+        What was handed out under their tokens is nobody's from then on, for good. Rows that are read later have others.
+        """
+        _check_number("values and tokens", [*values, *tokens])
+        if not values and not tokens:
+            raise Invalid("Nothing is named that should be forgotten.", mend="Name values, or their tokens.")
+        vault = self._here().vault(check_purpose(purpose))
+        meant = [*values, *(each.value for each in vault.open(tokens) if each is not None)]
+        count = vault.forget([kind for value in meant for kind in _kinds(value)])
+        if not count:
+            tx.unchanged()
+        else:
+            tx.note(resource=Ref(Kind.DATASET, purpose), after={"purpose": purpose, "count": count})
+        return count
 
     @operation("read", on="")
     def admit(self, tx: Transaction, digest: str) -> None:
         """Let an object pass, unless it holds columns that are masked for the caller: then it is `Denied`."""
         refuse_withheld(tx, [digest])
 
-    def key(self, purpose: str) -> tuple[int, bytes]:
-        """The number and the secret of the present key, where the workspace is."""
-        found = self._here().present(purpose)
-        return found.number, found.secret
+    def making(self, purpose: str) -> tuple[int, Pseudonymizer]:
+        """The number of the present key, and what pseudonyms are made with, where the workspace is."""
+        keys = self._here()
+        found = keys.present(purpose)
+        return found.number, Pseudonymizer(found.secret, keys.vault(purpose))
 
     def secrets(self, purpose: str) -> Sequence[bytes]:
         """The secrets of a purpose, the present one first, where the workspace is."""
-        keys = self._here()
-        present = keys.present(purpose)
-        return [present.secret, *(key.secret for key in reversed(keys.all(purpose)) if key.number != present.number)]
+        return self._here().secrets(purpose)
 
     def _here(self) -> PurposeKeys:
         if self._keys is None:
@@ -185,15 +235,24 @@ class Privacy(Room):
         return self._keys
 
 
-def mask_value(value: object, mask: str, secret: bytes, *, moment: bool = False) -> object:
-    """One value masked as a column of them would be; `moment` for a time that travels as RFC 3339 text."""
+def _check_number(what: str, given: Sequence[str]) -> None:
+    if len(given) > MOST_VALUES:
+        raise Invalid(f"{len(given)} {what} at once; it takes {MOST_VALUES} at most.", mend="Ask several times.")
+
+
+def _kinds(value: str) -> list[str | int]:
+    """A value as text, and as a whole number where it is one."""
+    return [value, int(value)] if _WHOLE.fullmatch(value) else [value]
+
+
+def mask_values(values: Sequence[object], mask: str, made: Pseudonymizer, *, moment: bool = False) -> Sequence[object]:
+    """Values masked as a column of them would be; `moment` for times that travel as RFC 3339 text."""
     from modelwright.datasets.privacy import masks
 
-    if not moment or not isinstance(value, str):
-        return masks.mask_value(value, mask, secret)
-    if mask == "truncate:year":
-        return f"{value[:4]}-01-01T00:00:00Z"
-    return f"{value[:7]}-01T00:00:00Z" if mask == "truncate:month" else None
+    if not moment:
+        return masks.mask_values(values, mask, made)
+    cut = {"truncate:year": (4, "-01-01T00:00:00Z"), "truncate:month": (7, "-01T00:00:00Z")}.get(mask)
+    return [f"{each[: cut[0]]}{cut[1]}" if cut is not None and isinstance(each, str) else None for each in values]
 
 
 def refuse_withheld(tx: Transaction, digests: Sequence[str], *, unless: str = "") -> None:
