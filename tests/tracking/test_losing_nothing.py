@@ -297,6 +297,8 @@ def test_the_command_delivers_lists_and_throws_away(here: Workspace, capsys: pyt
     assert run_command(["sync", "--list"]) == 0
     listed = capsys.readouterr().out
     assert all(each.id in listed for each in runs), listed
+    run_command(["runs"])
+    assert "2 runs have left something on this machine that has not arrived: mw sync" in capsys.readouterr().err
     assert run_command(["sync", "--discard", str(runs[1].ref), "--yes"]) == 0
     assert run_command(["sync", "--json"]) == 0
     assert '"state": "delivered"' in capsys.readouterr().out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlencode
 
@@ -78,6 +79,8 @@ def runs_(
         )
         lines = [NestedRun(run=run) for run in page.items] if flat or order else rooms.experiments.tree(page.items)
         if experiment is not None and not lines:
+            if not as_json:
+                _say_waiting()
             rooms.experiments.experiment(Ref(Kind.EXPERIMENT, path_for(experiment_of(experiment))))  # or there is no such
         if save is not None and experiment is not None:
             name = path_for(experiment_of(experiment))
@@ -87,6 +90,8 @@ def runs_(
     if as_json:
         print_json({"items": lines, "next": page.next})
         return
+    if lines or experiment is None:
+        _say_waiting()
     if not lines:
         aside("There is none.")
         return
@@ -101,6 +106,16 @@ def runs_(
     table(["run", "id", "experiment", "status", "began", "figures"], rows, copied=("id",))
     if page.next:
         aside(f"There are more: --after {page.next}")
+
+
+def _say_waiting() -> None:
+    """Say what runs have left on this machine whose processes are gone: the list shows of them what had arrived."""
+    from modelwright.tracking import spool, syncing
+
+    waiting = {each.run for _, each in syncing.pending(spool.pending_folders(Path.cwd())) if each.state == "waiting"}
+    if waiting:
+        have = "1 run has" if len(waiting) == 1 else f"{len(waiting)} runs have"
+        aside(f"{have} left something on this machine that has not arrived: mw sync")
 
 
 def compare(
