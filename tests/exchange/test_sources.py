@@ -153,8 +153,12 @@ def test_a_running_server_comes_over_and_files_come_through_its_proxy(
     assert (file.name, embedded.intake.blobs.read(file.digest)) == ("deep/er/a.txt", b"through the proxy")
     again = Bringing(source, embedded.intake, embedded.model_intake, embedded.traces).run()
     assert set(again.added.values()) == {0}
-    database = bring(store, embedded)  # and the database behind it has nothing more to give, but its traces
-    assert {what for what, number in database.added.items() if number} == {"traces"}
+    trace = embedded.traces.show(Ref.parse(f"trace:{store.runs['trace']}"))
+    assert [each.name for each in trace.spans] == ["answer", "look up"]
+    assert trace.spans[1].attributes["mlflow.spanOutputs"] == {"found": [1, 2.5, None], "question": "why?"}
+    assert {each.name: each.value for each in trace.info.assessments} == {"helpful": True, "expected": {"things": 3}}
+    database = bring(store, embedded)  # and the database behind it has nothing more to give
+    assert set(database.added.values()) == {0}
 
 
 def test_what_is_no_store_is_said_to_be_none(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def import_mlflow(
 
     A database and a folder are read as they lie, and never written; MLflow need not be installed. What is here already is
     left alone, so an import that was stopped goes on when it is started again, and a second one brings only what has
-    changed there. In the end both sides are counted; exit code 4 where they differ. Traces come from a database.
+    changed there. In the end both sides are counted; exit code 4 where they differ.
     """
     from modelwright.exchange import Bringing, open_source
 

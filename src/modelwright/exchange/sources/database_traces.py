@@ -11,13 +11,12 @@ import sqlalchemy as sa
 
 from modelwright.exchange.files import Place
 from modelwright.exchange.records import Counts
-from modelwright.exchange.sources.traces import ForeignTrace, span_of, value_of
-from modelwright.traces import Assessment, AssessmentKind, Span, TraceGiven, TraceState
+from modelwright.exchange.sources.traces import PLACE_TAG, ForeignTrace, span_of, state_of, value_of
+from modelwright.traces import Assessment, AssessmentKind, Span, TraceGiven
 from modelwright.traces.records import NAME_TAG
 
 TABLES = ("trace_info", "trace_tags", "trace_request_metadata", "spans", "assessments", "entity_associations")
 PAGE = 200  # traces whose spans are read in one go
-PLACE_TAG = "mlflow.artifactLocation"  # a path there, which says nothing here
 INPUTS, OUTPUTS = "mlflow.traceInputs", "mlflow.traceOutputs"
 FILE = "traces.json"  # of the spans, where they are not in the database
 
@@ -76,7 +75,7 @@ class TracesThere:
             name = getattr(row, "trace_name", None)
             given = TraceGiven(
                 id=identity,
-                state=_state(row.status),
+                state=state_of(row.status),
                 started=row.timestamp_ms,
                 milliseconds=row.execution_time_ms,
                 client_request_id=getattr(row, "client_request_id", None),
@@ -129,13 +128,6 @@ def _filed(place: Place) -> list[Any]:
     found = place.read(FILE)
     text = found.read_bytes() if hasattr(found, "read_bytes") else b"".join(found)
     return list(json.loads(text)["spans"])
-
-
-def _state(text: str) -> TraceState:
-    try:
-        return TraceState(text.lower())
-    except ValueError:
-        return TraceState.UNSPECIFIED
 
 
 def _assessment(row: Any) -> Assessment:

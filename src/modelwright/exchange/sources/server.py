@@ -13,6 +13,7 @@ from modelwright.core.errors import Denied, Invalid, Unauthenticated, Unavailabl
 from modelwright.exchange.files import PROXY, File, Place, Roots
 from modelwright.exchange.records import Counts
 from modelwright.exchange.sources.folder import counted, counted_logged, found_with_versions
+from modelwright.exchange.sources.server_traces import TracesOfServer
 from modelwright.exchange.sources.traces import ForeignTrace
 from modelwright.experiments.intake import ForeignExperiment, ForeignFigure, ForeignLoggedModel, ForeignRun, Series
 from modelwright.experiments.records import NAME_TAG, DatasetRead, ModelRole, ModelUse, RunStatus
@@ -97,6 +98,7 @@ def check(answer: httpx.Response, address: str) -> None:
         raise Denied(f"{address} does not allow it: {said}")
     raise Invalid(
         f"{address} answered {answer.request.method} {answer.request.url.path} with {answer.status_code}: {said}",
+        details={"unknown": answer.status_code in (404, 405, 501)},
         mend="" if is_mlflow else "Is it a server of MLflow's, version 2.0 or later?",
     )
 
@@ -118,6 +120,8 @@ class ServerSource:
         self.name = self._api.address
         self._roots = Roots(root)
         self._has_root = root is not None
+        self._older = False
+        self._traces = TracesOfServer(lambda method, path, **how: self._api.send(method, path, **how).json())
         self._lengths: dict[tuple[str, str], int] = {}  # of curves that were read
 
     def close(self) -> None:
@@ -127,7 +131,7 @@ class ServerSource:
     @property
     def notes(self) -> list[str]:
         """What is not brought, as far as a server tells."""
-        return ["Traces are not brought: they come from a database, so name that where you can reach it."]
+        return ["Traces are not brought: the server is older than version 3."] if self._older else []
 
     def sizes(self) -> Counts:
         """A server does not tell without giving everything."""
@@ -211,8 +215,14 @@ class ServerSource:
             )
 
     def traces(self) -> Iterator[ForeignTrace]:
-        """None: see `notes`."""
-        return iter(())
+        """Every trace of an experiment that is not deleted; none where the server is older than 3."""
+        experiments = [each.id for each in self.experiments() if not each.deleted]
+        try:
+            yield from self._traces.all(experiments)
+        except Invalid as error:
+            if not error.details.get("unknown"):
+                raise
+            self._older = True
 
     def models(self) -> Iterator[ForeignModel]:
         """Every registered model, prompts too."""
@@ -242,8 +252,8 @@ class ServerSource:
         return sorted(map(_version, found), key=lambda each: each.number)
 
     def counts(self) -> Counts:
-        """How much there is, asked anew; of curves that were read already, as it was then."""
-        found = Counts()
+        """How much there is, asked anew; of curves and traces that were read already, as it was then."""
+        found = Counts() + self._traces.counted
         for experiment in self.experiments():
             found += Counts(
                 experiments=1, experiments_deleted=int(experiment.deleted), experiment_tags=len(experiment.tags)

@@ -8,9 +8,10 @@ from typing import Any
 
 import msgspec
 
-from modelwright.traces import Span, SpanEvent, SpanLink, SpanStatus, TraceGiven
+from modelwright.traces import Span, SpanEvent, SpanLink, SpanStatus, TraceGiven, TraceState
 from modelwright.traces.records import PREFIX
 
+PLACE_TAG = "mlflow.artifactLocation"  # a path there, which says nothing here
 STATUSES = {"STATUS_CODE_OK": SpanStatus.OK, "STATUS_CODE_ERROR": SpanStatus.ERROR}
 
 
@@ -30,9 +31,9 @@ def span_of(content: str) -> Span:
     parent = said.get("parent_span_id")
     status = said.get("status") or {}
     return Span(
-        trace=_hex(said["trace_id"]),
-        id=_hex(said["span_id"]),
-        parent=_hex(parent) if parent else None,
+        trace=hex_of(said["trace_id"]),
+        id=hex_of(said["span_id"]),
+        parent=hex_of(parent) if parent else None,
         name=said.get("name") or "",
         start=int(said["start_time_unix_nano"]),
         end=None if said.get("end_time_unix_nano") is None else int(said["end_time_unix_nano"]),
@@ -45,8 +46,8 @@ def span_of(content: str) -> Span:
         ],
         links=[
             SpanLink(
-                trace=_hex(each["trace_id"].removeprefix(PREFIX)),
-                span=_hex(each["span_id"]),
+                trace=hex_of(each["trace_id"].removeprefix(PREFIX)),
+                span=hex_of(each["span_id"]),
                 attributes=each.get("attributes") or {},
             )
             for each in said.get("links") or ()
@@ -54,7 +55,7 @@ def span_of(content: str) -> Span:
     )
 
 
-def _hex(text: str) -> str:
+def hex_of(text: str) -> str:
     """An id in hexadecimal digits, as it is or from Base64."""
     if len(text) in (16, 32) and all(letter in "0123456789abcdef" for letter in text):
         return text
@@ -67,3 +68,11 @@ def value_of(text: Any) -> Any:
         return json.loads(text)
     except (ValueError, TypeError):
         return text
+
+
+def state_of(text: str) -> TraceState:
+    """How a trace stands; words that are not known say nothing."""
+    try:
+        return TraceState(text.lower())
+    except ValueError:
+        return TraceState.UNSPECIFIED
