@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from modelwright.core.errors import Conflict, Invalid, Unavailable
 from modelwright.core.refs import Ref
 from modelwright.features.backends import open_store
-from modelwright.features.ports import Asked, OnlineStore
+from modelwright.features.ports import Asked, OnlineStore, put_together
 from modelwright.features.records import OnlineState
 
 VIEW, OTHER = Ref.parse("features:weather@1"), Ref.parse("features:delays/carriers@2")
@@ -226,3 +226,33 @@ def test_what_is_loaded_meanwhile_by_another_changes_nothing_that_is_read(tmp_pa
     assert one.read([Asked(VIEW, ["a"])])[0].state is None
     one.close()
     other.close()
+
+
+def test_views_that_are_read_together_tell_what_each_tells_by_itself_whatever_changed_in_between(
+    store: OnlineStore,
+) -> None:
+    def agree(*views: Ref) -> None:
+        for keys in (["a"], ["z"], [None], [], ["a", "b", None, "z"], [*"abcdefgh"]):
+            for _ in range(2):  # what was found out at one read is taken for granted by the next
+                found = put_together(store.read([Asked(view, keys) for view in views]))
+                told = store.together(views, keys)
+                assert [*told.states] == [*found.states]
+                assert [[*rows] for rows in told.rows] == [[*rows] for rows in found.rows]
+
+    agree(VIEW)
+    store.load(VIEW, "one", [(key, key.encode()) for key in "abcd"])
+    store.publish(state("one", 4))
+    agree(VIEW)
+    agree(VIEW, OTHER)
+    store.load(OTHER, "two", [(key, key.upper().encode()) for key in "ax"])
+    store.publish(state("two", 2, view=OTHER))
+    agree(VIEW, OTHER)
+    store.update(state("one", 4, pushed=1), ["a", "e"], lambda key, row: (row or b"") + b"+")
+    agree(VIEW, OTHER)
+    assert store.together((VIEW, OTHER), ["a"]).rows[0][0] == b"a+"
+    store.load(VIEW, "three", [("a", b"newer")])
+    store.publish(state("three", 1, day=2))
+    agree(VIEW, OTHER)
+    store.drop(OTHER)
+    agree(VIEW, OTHER)
+    agree(VIEW)

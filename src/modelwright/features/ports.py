@@ -27,6 +27,13 @@ class Found(NamedTuple):
     rows: Sequence[bytes | None]
 
 
+class Together(NamedTuple):
+    """The same of several views, asked for the same keys."""
+
+    states: Sequence[OnlineState | None]
+    rows: Sequence[Sequence[bytes | None]]
+
+
 class OnlineStore(Protocol):
     """A dictionary of packed rows by view version and key, whose rows belong to generations.
 
@@ -66,6 +73,10 @@ class OnlineStore(Protocol):
         """Rows of several views in one trip."""
         ...
 
+    def together(self, views: Sequence[Ref], keys: Sequence[str | None]) -> Together:
+        """`read` of the same keys of several views."""
+        ...
+
     def states(self) -> Mapping[Ref, OnlineState]:
         """Everything that stands online."""
         ...
@@ -77,6 +88,11 @@ class OnlineStore(Protocol):
     def close(self) -> None:
         """Give connections back; no thread may be using one."""
         ...
+
+
+def put_together(found: Sequence[Found]) -> Together:
+    """What `read` gave, as `together` gives it."""
+    return Together([each.state for each in found], [each.rows for each in found])
 
 
 def refuse_older(current: OnlineState | None, state: OnlineState) -> None:

@@ -13,7 +13,7 @@ from modelwright.core.signature import DataType
 from modelwright.features.durations import microseconds, since_epoch
 from modelwright.features.keys import keys_of
 from modelwright.features.packing import MANY, Wide, side_by_side
-from modelwright.features.ports import Asked, Found, OnlineStore
+from modelwright.features.ports import Asked, OnlineStore, put_together
 from modelwright.features.records import OnlineState, Value, ViewRecord
 from modelwright.features.timeline import Reading
 
@@ -24,6 +24,15 @@ if TYPE_CHECKING:
     from modelwright.features.reads import Noticed
 
 Key = Mapping[str, Any]
+
+
+class _Seen:
+    """What stood online of some views at a read, and since when it can be read, in microseconds since 1970."""
+
+    def __init__(self, states: Sequence[OnlineState], since: Sequence[int]) -> None:
+        self.states = states
+        self.since = since
+        self.latest = max(since, default=0)
 
 
 class OnlineReader:
@@ -68,7 +77,7 @@ class OnlineReader:
             if masks and column.name in masks
         ]
         self._pseudonymizer = pseudonymizer
-        self._begins: list[tuple[datetime, int] | None] = [None] * len(views)
+        self._seen: _Seen | None = None
 
     @property
     def near(self) -> bool:
@@ -125,57 +134,51 @@ class OnlineReader:
         ticks = _ticks(keys, now)
         present = since_epoch(self._now()) if ticks is None else 0
         if self._alike:
-            named = keys_of(self._views[0][1].keys, keys)
-            asked = [Asked(ref, named) for ref in self.views]
+            states, rows = self._store.together(self.views, keys_of(self._views[0][1].keys, keys))
         else:
             asked = [Asked(ref, each) for ref, each in zip(self.views, self._named(keys), strict=True)]
-        found = self._store.read(asked)
+            states, rows = put_together(self._store.read(asked))
+        standing, times = self._standing(states, present)
         if ticks is None and max_age is None and self._stored:
             if len(keys) == 1:
-                return [self._newest(found, keys, present)]
+                answer = self._newest(rows, times)
+                if self._noticed is not None:
+                    self._noticed(standing, times, keys, (answer,).__getitem__)
+                return [answer]
             if len(keys) >= MANY and self._plain:
-                states, times = self._standing(found, present)
-                wide = side_by_side(self._plain, [each.rows for each in found], times)
+                wide = side_by_side(self._plain, rows, times)
                 if wide is not None:
                     if self._noticed is not None:
-                        self._noticed(states, times, keys, wide.row)
+                        self._noticed(standing, times, keys, wide.row)
                     return wide
         answers: list[list[Value]] = [[] for _ in keys]
-        states, times = self._standing(found, present)
-        for place, (each, at) in enumerate(zip(found, times, strict=True)):
-            for answer, row in zip(answers, self._one(place, each, keys, ticks, at, max_age), strict=True):
+        for place, (state, found, at) in enumerate(zip(standing, rows, times, strict=True)):
+            for answer, row in zip(answers, self._one(place, state, found, keys, ticks, at, max_age), strict=True):
                 answer += row
         if ticks is None and self._noticed is not None:
-            self._noticed(states, times, keys, answers.__getitem__)
+            self._noticed(standing, times, keys, answers.__getitem__)
         return self._hidden(answers) if self._masked else answers
 
-    def _standing(self, found: Sequence[Found], present: int) -> tuple[list[OnlineState], list[int]]:
+    def _standing(self, states: Sequence[OnlineState | None], present: int) -> tuple[Sequence[OnlineState], Sequence[int]]:
         """What stands online of each view, and the present there: who pushed last may be a little ahead."""
-        states, times = [], []
-        for place, (state, _) in enumerate(found):
-            if state is None:
-                raise not_online(self.views[place])
-            since = self._since(place, state)
-            states.append(state)
-            times.append(present if present > since else since)
-        return states, times
+        held = self._seen
+        if held is None or held.states != states:  # they are the same from one read to the next
+            standing = []
+            for view, state in zip(self.views, states, strict=True):
+                if state is None:
+                    raise not_online(view)
+                standing.append(state)
+            held = self._seen = _Seen(standing, [since_epoch(state.since) for state in standing])
+        if present > held.latest:
+            return held.states, [present] * len(states)
+        return held.states, [max(present, since) for since in held.since]
 
-    def _newest(self, found: Sequence[Found], keys: Sequence[Key], present: int) -> list[Value]:
+    def _newest(self, rows: Sequence[Sequence[bytes | None]], times: Sequence[int]) -> list[Value]:
         """The features of the one key that is read most often: of the present, as they lie there."""
         answer: list[Value] = []
-        states, times = self._standing(found, present)
-        for (_, _, reading), (_, rows), at in zip(self._views, found, times, strict=True):
-            answer += reading.newest(rows[0], at)
-        if self._noticed is not None:
-            self._noticed(states, times, keys, (answer,).__getitem__)
+        for (_, _, reading), (row,), at in zip(self._views, rows, times, strict=True):
+            answer += reading.newest(row, at)
         return answer
-
-    def _since(self, place: int, state: OnlineState) -> int:
-        """From when on the state of a view can be read: it is the same from one read to the next."""
-        held = self._begins[place]
-        if held is None or held[0] is not state.since:
-            held = self._begins[place] = state.since, since_epoch(state.since)
-        return held[1]
 
     def _named(self, keys: Sequence[Key]) -> list[list[str | None]]:
         """The keys as each view knows them: written once for all views of the same entity."""
@@ -198,18 +201,18 @@ class OnlineReader:
     def _one(
         self,
         place: int,
-        found: Found,
+        state: OnlineState,
+        found: Sequence[bytes | None],
         keys: Sequence[Key],
         ticks: Sequence[int] | None,
         present: int,
         max_age: str | None,
     ) -> list[list[Value]]:
         ref, record, reading = self._views[place]
-        state = cast("OnlineState", found.state)
         live, times = ticks is None, [present] * len(keys) if ticks is None else ticks
         if not live or max_age is not None:
-            _check(ref, state, self._since(place, state), times, max_age)
-        rows = reading.packed(found.rows, times)
+            _check(ref, state, since_epoch(state.since), times, max_age)
+        rows = reading.packed(found, times)
         return _demanded(record, keys, rows) if self._demanded[place] else rows
 
 

@@ -12,7 +12,17 @@ from msgspec.structs import replace
 from modelwright.core.errors import Unavailable
 from modelwright.core.refs import Ref
 from modelwright.core.wire import decode, encode_text
-from modelwright.features.ports import Asked, Found, Merge, grown_by, overtaken, refuse_incomplete, refuse_older
+from modelwright.features.ports import (
+    Asked,
+    Found,
+    Merge,
+    Together,
+    grown_by,
+    overtaken,
+    put_together,
+    refuse_incomplete,
+    refuse_older,
+)
 from modelwright.features.records import OnlineState
 
 _LOCK = 0x6D77_6F6E  # of two who make the tables at once, one waits
@@ -111,6 +121,10 @@ class PostgresStore:
                 Found(decode(rows[start][0], OnlineState), [None if row is None else bytes(row) for row in packed])
             )
         return found
+
+    def together(self, views: Sequence[Ref], keys: Sequence[str | None]) -> Together:
+        """See `ports.OnlineStore`."""
+        return put_together(self.read([Asked(view, keys) for view in views]))
 
     def states(self) -> Mapping[Ref, OnlineState]:
         """See `ports.OnlineStore`."""

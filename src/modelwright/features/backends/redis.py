@@ -13,7 +13,17 @@ from modelwright.core.errors import Conflict, Unavailable
 from modelwright.core.refs import Ref
 from modelwright.core.wire import decode, encode
 from modelwright.features.backends.redis_wire import Wire, begun, command, texts
-from modelwright.features.ports import Asked, Found, Merge, grown_by, overtaken, refuse_incomplete, refuse_older
+from modelwright.features.ports import (
+    Asked,
+    Found,
+    Merge,
+    Together,
+    grown_by,
+    overtaken,
+    put_together,
+    refuse_incomplete,
+    refuse_older,
+)
 from modelwright.features.records import OnlineState
 
 _PREFIX = "modelwright:online"
@@ -147,6 +157,10 @@ class RedisStore:
                 self._decoded.clear()
             found = self._decoded[text] = decode(text, OnlineState)
         return found
+
+    def together(self, views: Sequence[Ref], keys: Sequence[str | None]) -> Together:
+        """See `ports.OnlineStore`."""
+        return put_together(self.read([Asked(view, keys) for view in views]))
 
     def states(self) -> Mapping[Ref, OnlineState]:
         """See `ports.OnlineStore`."""

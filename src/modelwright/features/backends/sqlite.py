@@ -8,13 +8,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
 from modelwright.core.refs import Ref
 from modelwright.core.wire import decode, encode_text
-from modelwright.features.ports import Asked, Found, Merge, grown_by, overtaken, refuse_incomplete, refuse_older
+from modelwright.features.ports import (
+    Asked,
+    Found,
+    Merge,
+    Together,
+    grown_by,
+    overtaken,
+    put_together,
+    refuse_incomplete,
+    refuse_older,
+)
 from modelwright.features.records import OnlineState
 
 _SCHEMA = """
@@ -35,6 +45,15 @@ _Columns = Sequence[Sequence[bytes | None]]
 _Seen = tuple[set[int], _Columns]
 MOST_TOGETHER = 30  # views whose rows of an entity are found by one statement
 FEW = 3  # keys that are asked for one by one
+
+
+class _Before(NamedTuple):
+    """What was known at the read before of views that were read together."""
+
+    views: Sequence[Ref]
+    states: Sequence[OnlineState | None]
+    numbers: list[int]
+    statement: str
 
 
 @cache
@@ -108,21 +127,10 @@ class SqliteStore:
     def read(self, asked: Sequence[Asked]) -> Sequence[Found]:
         """See `ports.OnlineStore`."""
         connection, local = self._connection(), self._local
-        views, before = [each.view for each in asked], local.before
-        if before is not None and before[0] == views:  # as most often, the same objects: nothing is looked up
-            known = before[1]
-            keys = asked[0].keys if asked else ()
-            if len(keys) == 1 and len(asked) <= MOST_TOGETHER and _alike(asked):  # the shortest way
-                version, *packed = connection.execute(_of_one(len(asked)), (*before[2], keys[0])).fetchone()
-                if version == local.version:
-                    return [Found(state, [each] if state else []) for (_, state), each in zip(known, packed, strict=True)]
-        else:
-            held = local.states
-            known = [held[view] for view in views if view in held]
+        known = [local.states[each.view] for each in asked if each.view in local.states]
         if len(known) == len(asked):
             seen, columns = self._columns(connection, known, asked)
             if seen == {local.version}:  # nobody wrote since: all of it is of one snapshot, and the states are
-                local.before = views, known, [number for number, _ in known]
                 return _found(known, columns)
         connection.execute("BEGIN")
         try:
@@ -131,6 +139,25 @@ class SqliteStore:
         finally:
             connection.execute("COMMIT")
         return _found(known, columns)
+
+    def together(self, views: Sequence[Ref], keys: Sequence[str | None]) -> Together:
+        """See `ports.OnlineStore`. What was found out of the same views at the read before is looked up by nobody."""
+        connection, local = self._connection(), self._local
+        before = local.before
+        if before is not None and before.views == views:  # as most often, the same objects
+            if len(keys) == 1:
+                version, *packed = connection.execute(before.statement, (*before.numbers, keys[0])).fetchone()
+                if version == local.version:
+                    return Together(before.states, [(each,) for each in packed])
+            elif keys:
+                seen, columns = self._rows(connection, before.numbers, keys)
+                if seen == {local.version}:
+                    return Together(before.states, columns)
+        found = put_together(self.read([Asked(view, keys) for view in views]))
+        if len(views) <= MOST_TOGETHER and None not in found.states:
+            numbers = [local.states[view][0] for view in views]
+            local.before = _Before(list(views), found.states, numbers, _of_one(len(views)))
+        return found
 
     def _columns(self, connection: sqlite3.Connection, known: Sequence[_Known], asked: Sequence[Asked]) -> _Seen:
         """The packed rows of each view, in as few statements as may be, and the versions that these saw."""
@@ -253,7 +280,7 @@ class SqliteStore:
         if found is None:
             found = self._local.connection = self._connect()
             self._local.states, self._local.version = dict[Ref, _Known](), None
-            self._local.before = None  # the views of the read before this one, what was known of them, and their numbers
+            self._local.before = None
         return found
 
     def _connect(self) -> sqlite3.Connection:
