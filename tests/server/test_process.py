@@ -180,6 +180,15 @@ def test_it_answers_before_its_models_are_loaded_and_who_asks_one_waits_for_it(u
 
 
 @pytest.mark.slow
+def test_it_ends_quietly_while_it_loads_and_has_all_when_it_is_started_again(up: Any, deployed: str) -> None:
+    server = up()
+    assert server.stop() in (0, -signal.SIGTERM)
+    assert "Traceback" not in (said := server.said()) and "could not be loaded" not in said
+    again = up()
+    assert httpx.post(f"{again.url}/v2/models/late/infer", json=ANSWER, timeout=60).status_code == 200
+
+
+@pytest.mark.slow
 def test_it_is_not_ready_while_a_deployment_cannot_be_loaded(project: Path, deployed: str) -> None:
     (path,) = (
         path

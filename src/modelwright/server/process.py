@@ -49,6 +49,7 @@ class Process:
         self.plane = Plane([self.log, self.serving])
         self.controller = Controller(workspace.deployments, self.plane, self.home.folder / "cache" / "models")
         self.loaded: Future[None] = Future()  # done when what was live when the process began is loaded
+        self._turning, self._ending = threading.Lock(), False
         self._loader = threading.Thread(target=self._load, name="modelwright-loader", daemon=True)
         self.runner = ProjectRunner(self.home.project)
         holder = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
@@ -77,14 +78,16 @@ class Process:
         self._loader.start()
 
     def end(self) -> None:
-        """Finish what is under way, seal the ledger, and stop. Models that wait to be loaded wait no more."""
+        """Finish what is under way, seal the ledger, and stop. Models that are being loaded are not waited for."""
+        with self._turning:
+            self._ending = True
         self.controller.stop()
-        self._loader.join()
         self.home.wakers.remove(self.operator.wake)
         self.operator.stop()
         self.webhooks.end()
         self.lineage.end()
-        self.controller.report()
+        if self.loaded.done():  # else nothing was served, and who loads holds what a report needs
+            self.controller.report()
         self.log.stop()
         self.workspace.record.checkpoint()
 
@@ -92,10 +95,13 @@ class Process:
         try:
             self.controller.sync()
         except Exception:
-            logger.exception("what is live could not be loaded; the operator tries again")
+            if not self._ending:
+                logger.exception("what is live could not be loaded; the operator tries again")
         finally:
             self.loaded.set_result(None)
-            self.operator.start()  # and not before: it would take the processor from those who wait for a model
+            with self._turning:
+                if not self._ending:
+                    self.operator.start()  # and not before: it would take the processor from those who wait for a model
 
     def troubles(self) -> dict[str, str]:
         """The parts that do not answer, by name; empty when the server is ready."""
