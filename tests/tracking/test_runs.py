@@ -141,6 +141,45 @@ def test_a_run_is_gone_on_with_by_its_id(here: Workspace) -> None:
     assert here.experiments.show(first.ref).status is RunStatus.FINISHED
 
 
+def test_several_processes_log_to_one_run_whichever_ends_first(script, here: Workspace, told) -> None:
+    work = """
+        import sys
+        with mw.start_run(run={ref!r}, capture=False) as run:
+            mw.log_metric({name!r}, 1)
+        """
+    with mw.start_run("delay", **NONE) as run:
+        mw.log_metric("first", 1)
+        assert run.flush()
+        for name in ("one", "other"):  # each ends the run
+            process = script(work.format(ref=str(run.ref), name=name))
+            assert process.wait(60) == 0, process.stderr.read()
+        mw.log_metric("last", 1)
+    found = here.experiments.show(run.ref)
+    assert found.status is RunStatus.FINISHED
+    assert set(found.metrics) == {"first", "one", "other", "last"}
+    assert told() == []
+
+
+def test_who_goes_on_with_a_run_whose_process_was_killed_ends_it(script, here: Workspace) -> None:
+    killed = script(
+        """
+        import os, signal
+        run = mw.start_run("delay", capture=False)
+        mw.log_metric("loss", 1)
+        run.flush()
+        print(run.ref, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+        """
+    )
+    ref = Ref.parse(killed.stdout.readline().strip())
+    killed.wait()
+    with mw.start_run(run=ref, **NONE) as run:  # as in a notebook whose kernel was started again
+        assert run.flush()
+        mw.log_metric("after", 1)
+    found = here.experiments.show(ref)
+    assert (found.status, set(found.metrics), found.error) == (RunStatus.FINISHED, {"loss", "after"}, "")
+
+
 def test_what_the_workspace_refuses_is_told_and_the_rest_arrives(here: Workspace, told) -> None:
     with mw.start_run("delay", inputs=["dataset:nowhere@3"], **NONE) as run:
         mw.log_metric("loss", 0.5)

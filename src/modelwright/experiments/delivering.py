@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any
 
-from modelwright.core.errors import Conflict, Invalid, ModelwrightError, NotFound
+from modelwright.core.errors import Invalid, ModelwrightError, NotFound
 from modelwright.core.ids import is_id
 from modelwright.core.names import path_for
 from modelwright.core.refs import Ref
@@ -27,10 +27,19 @@ from modelwright.experiments.entries import (
 )
 from modelwright.experiments.metrics.writing import last_steps
 from modelwright.experiments.records import PARENT_TAG, Point, RunStatus
+from modelwright.experiments.tables import from_micros
 from modelwright.store import Transaction
 
 if TYPE_CHECKING:
     from modelwright.experiments.service import Experiments
+
+
+# What the end of a process makes of a run that stands so: who was killed is spoken for by who went on with the run.
+OVERRULED = {
+    RunStatus.FINISHED: {RunStatus.RUNNING, RunStatus.KILLED},
+    RunStatus.FAILED: {RunStatus.RUNNING, RunStatus.KILLED, RunStatus.FINISHED},
+    RunStatus.KILLED: {RunStatus.RUNNING},
+}
 
 
 class Delivery:
@@ -49,13 +58,15 @@ class Delivery:
         self.began = began or tx.now - max(timedelta(), age)
         self.refused: list[Refusal] = []
         self._steps: dict[str, int] | None = None
+        self._closed: RunStatus | None = None  # how the run had ended, where it was opened again for this
 
     def apply(self, entries: Sequence[Entry]) -> Delivered:
         """Apply those that are new."""
         fresh = [entry for entry in entries if entry.seq > self.sequence]
         if any(after.seq <= before.seq for before, after in pairwise(entries)):
             raise Invalid("The entries of a delivery are not in the order of their numbers.")
-        self._own_run(begins=bool(fresh) and isinstance(fresh[0], Started))
+        row = self._own_run(begins=bool(fresh) and isinstance(fresh[0], Started))
+        closed = self._open_again(row, fresh)
         for kind, group in groupby(fresh, type):
             if kind is Figures:
                 figures = [entry for entry in group if isinstance(entry, Figures)]
@@ -63,6 +74,10 @@ class Delivery:
             else:
                 for entry in group:
                     self._attempt(entry, lambda entry=entry: self._apply(entry))  # type: ignore[misc]
+        if closed is not None and self._status() is RunStatus.RUNNING:
+            self.room.finish(
+                self.ref, status=RunStatus(closed.status), error=closed.error, ended_at=from_micros(closed.ended)
+            )
         if fresh:
             self.sequence = fresh[-1].seq
             row = self._row()
@@ -73,13 +88,29 @@ class Delivery:
     def _row(self) -> Any | None:
         return queries.run_identified(self.tx, self.ref.name)
 
-    def _own_run(self, *, begins: bool) -> None:
+    def _own_run(self, *, begins: bool) -> Any | None:
         """The right was asked on the experiment that the caller named; a run that is there must be one of it."""
         row = self._row()
         if begins and row is None:
-            return
+            return None
         if row is None or row.experiment_name != path_for(self.experiment):
             raise NotFound(f"There is no run {self.ref.name!r} in {self.experiment!r}.")
+        return row
+
+    def _open_again(self, row: Any | None, fresh: Sequence[Entry]) -> Any | None:
+        """Open a run that another process of it has ended, for this one has not said its last word.
+
+        Returns how it had ended: it ends so again, once this is written down.
+        """
+        says = any(not isinstance(entry, Started | Resumed | Ended) for entry in fresh)
+        if row is None or row.ended is None or row.deleted is not None or not says or isinstance(fresh[0], Resumed):
+            return None
+        self.room.resume(self.ref, reason="another process of it had more to say")
+        self._closed = RunStatus(row.status)
+        return row
+
+    def _status(self) -> RunStatus:
+        return RunStatus(queries.run_row(self.tx, self.ref).status)
 
     def _attempt(self, entry: Entry, body: Callable[[], None]) -> None:
         try:
@@ -137,11 +168,12 @@ class Delivery:
     def _end(self, entry: Ended) -> None:
         if entry.status is RunStatus.RUNNING:
             raise Invalid("A run does not end as running.")
-        status = RunStatus(queries.run_row(self.tx, self.ref).status)
-        if status is entry.status:
-            return
-        if status is not RunStatus.RUNNING:
-            raise Conflict(f"{self.ref} is {status} already and cannot become {entry.status}.")
+        now = self._status()
+        before = self._closed or now
+        if before not in OVERRULED[entry.status]:
+            return  # how another process of it ended says more
+        if now is not RunStatus.RUNNING:
+            self.room.resume(self.ref, reason="another process of it has ended")
         self.room.finish(self.ref, status=entry.status, error=entry.error, ended_at=self._time(entry))
 
     def _time(self, entry: Entry) -> datetime:

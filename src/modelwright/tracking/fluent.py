@@ -80,8 +80,10 @@ def start_run(
         )
     above_id = _id_of(parent) if parent is not None else above.id if above is not None and nested else ""
     known = None if run is None else _id_of(run)
-    experiment = experiment or (above.experiment if above is not None else "") or DEFAULT
-    check_title(experiment)
+    if known is None:
+        experiment = experiment or (above.experiment if above is not None else "") or DEFAULT
+    if experiment:  # a run that is there has its own, and its workspace knows which
+        check_title(experiment)
     position = next(_started) if known is None else 0
     again = known is None and bool(place.again.run) and place.again.position == position
     made = _made(place, experiment, name, known or (place.again.run if again else None), parent=above_id)

@@ -98,7 +98,7 @@ class Outbox:
             return False
         if entries:
             told = experiments.deliver(
-                self.opening.experiment,
+                self.opening.experiment or experiments.show(self.ref).experiment,
                 self.ref,
                 writer=self.opening.writer,
                 entries=entries,
