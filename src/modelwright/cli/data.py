@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 SURE = 4  # standard errors by which an estimated number of different values must fall short to be told
 
+SHOWN = 8  # columns that a remark names
+
 
 def register(app: typer.Typer) -> None:
     """Add the group."""
@@ -159,6 +161,7 @@ def add(
         report = rooms.datasets.check(version.ref, checks) if checks else None
         promised = rooms.contracts.kept(version.ref)[:1]
         repeats = "" if as_json else _repeats(rooms, version)
+        otherwise = "" if as_json else _otherwise(rooms, version)
     if as_json:
         print_json({"version": version, "checks": report} if report else {"version": version})
     else:
@@ -166,6 +169,8 @@ def add(
         if version.unconfirmed:
             found = ", ".join(f"{each.column} ({each.tag})" for each in version.unconfirmed)
             aside(f"Somebody has to decide what is perhaps about people: {found}. See mw data classes {version.ref}")
+        if otherwise:
+            aside(otherwise)
         if repeats:
             aside(repeats)
         for piece in promised:
@@ -173,6 +178,22 @@ def add(
         if report:
             tell_checks(report)
     exit_by(report)
+
+
+def _otherwise(rooms: Workspace, version: DatasetVersion) -> str:
+    """A remark where the columns are not those of the version that it came from."""
+    if version.parent is None or version.parent.whole != version.ref.whole:
+        return ""
+    try:
+        before = {each.name: each.type for each in rooms.datasets.show(version.parent).columns}
+    except NotFound:
+        return ""
+    now = {each.name: each.type for each in version.columns}
+    said = [f"{name} is {now[name]} (was {before[name]})" for name in now if name in before and now[name] != before[name]]
+    said += [f"{name} is new" for name in now if name not in before]
+    said += [f"{name} is not there any more" for name in before if name not in now]
+    more = f"; and {len(said) - SHOWN} more" if len(said) > SHOWN else ""
+    return f"Otherwise than in {version.parent}: {'; '.join(said[:SHOWN])}{more}." if said else ""
 
 
 def _repeats(rooms: Workspace, version: DatasetVersion) -> str:

@@ -21,7 +21,7 @@ from modelwright.features import plain, rowwise, sql
 from modelwright.features.asof import Best, Newest
 from modelwright.features.grouping import grouped
 from modelwright.features.ordering import in_order
-from modelwright.features.records import COUNTS, Feature, FeatureColumn, FeatureView
+from modelwright.features.records import COUNTS, Feature, FeatureColumn, FeatureView, ViewRecord
 from modelwright.store import analytics
 
 _KINDS = {
@@ -48,6 +48,7 @@ _ARROW = {
 _TICKS = pa.timestamp("us", tz="UTC")
 MOST_CHECKED = 1000  # definitions that are remembered as sound
 _checked: dict[tuple[bytes, bytes], tuple[list[DataType], list[str]]] = {}
+_described: dict[tuple[bytes, bytes], list[tuple[DataType, int | None]]] = {}  # types of keys and features, as far as asked
 BROUGHT = {"bool": DataType.BOOL, "int": DataType.INT64, "float": DataType.FP64, "text": DataType.STRING,
             "time": DataType.DATETIME}  # fmt: skip
 
@@ -92,6 +93,28 @@ def describe(view: FeatureView, source: pa.Table) -> tuple[list[Column], list[Fe
         [Column(name=name, dtype=kind) for name, kind in zip(view.entity, keys, strict=True)],
         [*columns, *_demanded(view, columns)],
     )
+
+
+def unlike(record: ViewRecord, source: pa.Table) -> str:
+    """Which key or feature of a view version has another type over these rows than the version says; empty if none has."""
+    asked = _asked(record.view, source)
+    held = _described.get(asked)
+    if held is None:
+        keys, columns = describe(record.view, source)
+        held = [(each.dtype, None) for each in keys] + [(each.dtype, each.length) for each in columns]
+        if len(_described) >= MOST_CHECKED:
+            _described.clear()
+        _described[asked] = held
+    lengths = [None] * len(record.keys) + [each.length for each in record.columns]
+    said = [(each.name, each.dtype, length) for each, length in zip([*record.keys, *record.columns], lengths, strict=True)]
+    for (name, dtype, length), (now, others) in zip(said, held, strict=True):
+        if (dtype, length) != (now, others):
+            return f"{name} is {_shown_type(now, others)} there, and {_shown_type(dtype, length)} in this version"
+    return ""
+
+
+def _shown_type(dtype: DataType, length: int | None) -> str:
+    return dtype.value if length is None else f"{length} of {dtype.value}"
 
 
 def types(view: FeatureView, source: pa.Table) -> tuple[list[DataType], list[str]]:

@@ -10,7 +10,7 @@ from modelwright.features.records import FeatureView
 
 
 def load_views(path: Path) -> list[FeatureView]:
-    """Run a Python file and return the views it defines, in order.
+    """Run a Python file and return the views it defines, in order: by names of their own, or in lists and tuples.
 
     It is the project's own code and runs as such. `Invalid` if it fails, defines none, or gives two the same name.
     """
@@ -22,9 +22,10 @@ def load_views(path: Path) -> list[FeatureView]:
         raise Invalid(f"{path}: {error.message}", mend=error.mend, details=error.details) from error
     except Exception as error:
         raise Invalid(f"{path} does not run: {type(error).__name__}: {error}") from error
-    views = list({id(value): value for value in defined.values() if isinstance(value, FeatureView)}.values())
+    several = [each if isinstance(each, list | tuple) else [each] for each in defined.values()]
+    views = list({id(value): value for some in several for value in some if isinstance(value, FeatureView)}.values())
     if not views:
-        raise Invalid(f"{path} defines no FeatureView.")
+        raise Invalid(f"{path} defines no FeatureView.", mend='Name one: depots = FeatureView(name="depots", ...).')
     names = [view.name for view in views]
     for name in names:
         if names.count(name) > 1:

@@ -275,6 +275,8 @@ class Pushes(Room):
             waiting, known = [each for each in read if each.push.number > begin], None  # another attempt looks anew
             if not waiting or waiting[0].push.number != begin + 1:  # some were folded: only a materialisation has them
                 return
+            if not folding.fit(record, waiting):  # their dataset has columns of other types by now
+                return
             if self._merged(state, record, waiting, folding):
                 return
         raise Conflict(f"Too many change {view} online at once.", mend="Push again, with the same id.")
@@ -317,6 +319,18 @@ class Folding:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def fit(self, record: ViewRecord, pushes: Sequence[PushedRows]) -> bool:
+        """Whether a view has the types over the rows of pushes that its version says."""
+        from modelwright.features.engine import unlike
+
+        for each in pushes:
+            if each.push.id not in self._tables:
+                self._tables[each.push.id] = _opened(b64decode(each.data))
+        try:
+            return not any(unlike(record, self._tables[each.push.id]) for each in pushes)
+        except Invalid:  # a column that it needs is not there
+            return False
 
     def arrivals(self, view: FeatureView, pushes: Sequence[PushedRows]) -> dict[str, list[Arrival]]:
         """The rows of pushes by the key of a view that they belong to, each with the number of its push."""

@@ -90,6 +90,8 @@ class Features(Standing):
             consents = [each for each in admitted.consents if each.source == source]
             named = None if consents else _named(datasets[source], views)  # whose consent it is, views need not name
             rows = self._datasets.rows(datasets[source], named, purpose=purpose)
+            for version in (each for each, over in chosen if over.ref == source):
+                refuse_unlike(version, source, rows)
             kept = agreeing(rows, consents)
             withheld += rows.num_rows - kept.num_rows
             return kept
@@ -153,8 +155,10 @@ class Features(Standing):
             self._settle(self.show(ref).view.source)
         state = self.plan(ref, since=since, until=until, source=source)
         self._datasets.require_clear(self._datasets.show(state.source))
-        definition = self.show(state.view).view
+        version = self.show(state.view)
+        definition = version.view
         table = self._read(state.source, [definition])
+        refuse_unlike(version, state.source, table)
         arrived = self.arrived(state.view, generation=state.generation)
         standing = None if whole or arrived else self.materialised(state.view)
         added = self.growth(state.view, source=state.source) if standing and _goes_on(standing, state) else None
@@ -347,6 +351,18 @@ class Features(Standing):
 
 def _pinned(chosen: Sequence[Chosen]) -> Sequence[tuple[ViewVersion, Ref]]:
     return [(version, source.ref) for version, source in chosen]
+
+
+def refuse_unlike(version: ViewVersion, source: Ref, rows: pa.Table) -> None:
+    """`Conflict` where a dataset version gives a view's keys or features other types than the view version says."""
+    from modelwright.features import engine
+
+    if found := engine.unlike(version, rows):
+        raise Conflict(
+            f"{version.ref} over {source}: {found}.",
+            mend="Apply the view again, and it is a version with these types: mw features apply. Or name a version of the "
+            "dataset that has the others.",
+        )
 
 
 def _named(source: DatasetVersion, views: Sequence[FeatureView]) -> Sequence[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from modelwright.core.errors import Conflict, Invalid
 from modelwright.features.pushes import Pushes
 from modelwright.features.service import Features, FeatureSettings
 
@@ -46,6 +47,10 @@ class FeatureTurn:
             follows = self._features.show(state.view).view.source.selector is None
             if follows and self._pushes.freshness(state.view).behind:
                 since = None if state.since == state.until else state.since
-                self._features.materialise(state.view, since=since, reason="pushes were folded before they were online")
+                try:
+                    self._features.materialise(state.view, since=since, reason="pushes were folded before they were online")
+                except (Conflict, Invalid) as error:  # its dataset has other columns by now: somebody has to apply it again
+                    told.append(f"{state.view} stays as it stands online: {error.message}")
+                    continue
                 told.append(f"Materialised {state.view}, which pushes had passed by.")
         return told

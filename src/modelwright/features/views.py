@@ -43,6 +43,11 @@ class FeatureSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     batch_bytes: int = 4_000_000  # and at most so much of them, but for a single larger entity
 
 
+def _types_of(keys: Sequence[Column], columns: Sequence[FeatureColumn]) -> list[list[str | int | None]]:
+    lengths = [None] * len(keys) + [each.length for each in columns]
+    return [[each.dtype.value, length] for each, length in zip([*keys, *columns], lengths, strict=True)]
+
+
 class Views(Room):
     """Versions of views on the record; `Standing` adds the online store, `Features` what a caller does."""
 
@@ -86,17 +91,21 @@ class Views(Room):
     ) -> ViewVersion:
         """Add a version of a view whose types were found from a dataset version; `apply` is the way to here.
 
-        The same definition as the newest version's is that version again, and nothing is written.
+        The same definition as the newest version's, with the same types, is that version again, and nothing is written.
         """
         if view.name != name or not source.whole == view.source.whole or source.version is None:
             raise Invalid(f"{name!r} from {source} does not go with the definition of {view.ref} from {view.source}.")
         if [c.name for c in keys] != view.entity or [c.name for c in columns] != view.names:
             raise Invalid(f"The types given for {view.ref} are not those of its entity and features.")
-        digest = digest_value(to_plain(view))
+        digest, typed = digest_value(to_plain(view)), _types_of(keys, columns)
         newest = catalog.latest(tx, view.ref)
-        if newest is not None and newest.digest == digest and newest.state is State.ACTIVE:
-            tx.unchanged()
-            return version_of(newest)
+        if newest is not None and newest.state is State.ACTIVE:
+            held = record_of(newest)
+            if digest_value(to_plain(held.view)) == digest:
+                if _types_of(held.keys, held.columns) == typed:
+                    tx.unchanged()
+                    return version_of(newest)
+                digest = digest_value([digest, typed])  # the dataset's columns have other types by now
         pinned = catalog.resolve(tx, source)
         behind = columns_behind(view, self._datasets.known(tx, pinned).names)
         version = catalog.add(
