@@ -37,6 +37,13 @@ def test_a_disk_that_is_full_is_told(project: Path) -> None:
     assert told.returncode == 8 and "The disk is full" in told.stderr and "Traceback" not in told.stderr
 
 
+def test_the_story_says_what_it_lacks_before_it_begins(tmp_path: Path) -> None:
+    lacking = "import sys; sys.modules['skops'] = None; from modelwright.cli import main; sys.argv = ['mw', 'demo']; main()"
+    done = subprocess.run([sys.executable, "-c", lacking], capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    assert done.returncode != 0 and "there is no skops here" in done.stderr and "modelwright[sklearn]" in done.stderr
+    assert not [*tmp_path.iterdir()]
+
+
 def test_errors_are_told_on_the_error_stream_with_their_exit_code(project: Path) -> None:
     missing = mw("show", "model:nothing", "-w", project)
     assert missing.returncode == 3 and missing.stdout == "" and "mw list model" in missing.stderr

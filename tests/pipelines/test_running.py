@@ -160,6 +160,13 @@ def test_a_lost_object_makes_its_step_run_again(project: Any, run: Any, tmp_path
     assert result.outputs == b"a result"
 
 
+def test_a_package_that_is_not_there_is_to_be_installed(story: Any, run: Any) -> None:
+    story.change("pipeline.py", "return triple(name)", "import no_such_package.inner")
+    with pytest.raises(StepFailed, match="No module named 'no_such_package'") as failed:
+        run()
+    assert str(failed.value.mend).startswith("Install what 'no_such_package' comes with")
+
+
 def test_a_failure_is_recorded_and_the_next_run_begins_where_it_broke(story: Any, run: Any, pipelines: Pipelines) -> None:
     story.change("pipeline.py", "return triple(name)", 'raise ValueError("no name")')
     with pytest.raises(StepFailed, match="report failed: ValueError: no name"):

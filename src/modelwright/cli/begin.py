@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Annotated
@@ -11,13 +12,14 @@ import typer
 
 from modelwright.cli.options import AsJson
 from modelwright.cli.output import print_json, say, table
-from modelwright.core.errors import Conflict
+from modelwright.core.errors import Conflict, Unavailable
 from modelwright.core.refs import Kind, Ref
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
 DEMO = Path(".demo/lending")
+PACKAGES = ("sklearn", "pandas", "skops", "skl2onnx", "onnxruntime")  # that the story trains and serves with
 SUFFIX = ".template"
 ROWS, SEED = 2400, 7  # of the sample data
 SETTINGS, STORE = "modelwright.toml", ".modelwright/"
@@ -69,6 +71,12 @@ def demo(
     from modelwright.demo import tell
     from modelwright.demo.lending.case import Lending
 
+    lacking = [name for name in PACKAGES if find_spec(name) is None]
+    if lacking:
+        raise Unavailable(
+            f"The story trains models, and there is no {', no '.join(lacking)} here.",
+            mend="pip install 'modelwright[sklearn]'",
+        )
     tell(Lending(), folder.absolute(), keep_serving=serve)
 
 

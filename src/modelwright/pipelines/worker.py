@@ -429,8 +429,11 @@ def _plain(name: str, value: Any) -> Any:
 
 
 def _failure(node: Node, error: Exception) -> StepFailed:
+    mend = "Mend it"
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        mend = f"Install what {error.name.partition('.')[0]!r} comes with into the environment of this program"
     return StepFailed(
         f"Step {node.key} failed: {type(error).__name__}: {error}",
-        mend="Mend it and run the pipeline again: the steps before it are not run again.",
+        mend=f"{mend} and run the pipeline again: the steps before it are not run again.",
         details={"step": node.key},
     )
