@@ -14,11 +14,16 @@ import pytest
 
 from modelwright.core.errors import Conflict, Invalid
 from modelwright.core.hashing import digest_file
+from modelwright.datasets import csvblocks
+from modelwright.datasets.csv import read_csv
 from modelwright.datasets.parts import LEAST_ROWS, MOST_ROWS, group_ends, row_groups, write_parquet, write_rows
 from modelwright.datasets.queries import agreed
-from modelwright.datasets.records import Query
+from modelwright.datasets.records import CsvFormat, Query
 from modelwright.datasets.streams import BATCH, Kept, ParquetRows, Room, ahead
 from modelwright.datasets.surveying import Survey
+from modelwright.datasets.types import TypePlan
+
+NO_TYPES = TypePlan({}, {}, "")
 
 BOUND = 640 << 20  # bytes of a process that adds a table of any length; it takes 450 to 520 MiB, 130 of them imports
 
@@ -124,6 +129,8 @@ def test_what_comes_once_is_kept_in_memory_or_in_a_file(tmp_path):
         for _ in range(2):
             assert same(pa.concat_tables(kept()), table)
         assert len(list(tmp_path.glob("kept-*"))) == files
+        seen = pa.concat_tables(kept.some())
+        assert seen.num_rows >= 20_000 and seen["id"][-1].as_py() > 150_000
         for path in tmp_path.glob("kept-*"):
             path.unlink()
 
@@ -174,6 +181,42 @@ def test_a_sample_is_all_of_few_values_and_even_among_many():
     assert survey.nulls == {"n": 0, "rare": 990_000}
 
 
+def test_large_csv_is_read_in_blocks_as_it_would_be_as_a_whole(tmp_path):
+    lines = ["id,x,word,day,none,late"]
+    lines += [
+        f'{n},{n if n < 500 else n / 4},"a ""{n}"", b",2024-01-0{n % 9 + 1},,{"" if n < 700 else n}' for n in range(2000)
+    ]
+    path = tmp_path / "rows.csv"
+    path.write_text("\n".join(lines) + "\n\n")
+    tables = list(csvblocks.read_blocks(path, NO_TYPES, CsvFormat(), size=5000))
+    assert len(tables) > 10
+    schema = csvblocks.agreed([table.schema for table in tables])
+    whole = read_csv(path, NO_TYPES, CsvFormat())
+    assert schema == whole.schema
+    assert pa.concat_tables([table.cast(schema) for table in tables]).combine_chunks().equals(whole.combine_chunks())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {5: "5,one,2024-01-01"},  # text among numbers
+        {7: '7,1,"2024\n-01-01"'},  # a value over two lines
+        {7: '7,1,20"24-01-01'},
+        {7: '7,1,"2024-01-01'},
+        {7: "7,1"},
+        {7: "7,1,yesterday"},  # a stray among days
+        {7: "9007199254740993,1,2024-01-01"},
+        {7: "7,1,2024-01-01T10:00:00"},
+    ],
+)
+def test_csv_of_which_blocks_do_not_tell_is_left_to_who_reads_all_of_it(tmp_path, change):
+    lines = ["id,x,day", *(change.get(n, f"{n},{n},2024-01-01") for n in range(300))]
+    path = tmp_path / "rows.csv"
+    path.write_text("\n".join(lines))
+    with pytest.raises(csvblocks.Irregular):
+        csvblocks.agreed([table.schema for table in csvblocks.read_blocks(path, NO_TYPES, CsvFormat(), size=1000)])
+
+
 CHILD = """
 import sys
 from pathlib import Path
@@ -201,6 +244,13 @@ if kind == "parquet":
             writer.write_batch(batch)
 elif kind == "reader":
     source = pa.RecordBatchReader.from_batches(schema, batches())
+elif kind == "csv":
+    from pyarrow import csv
+
+    source = folder / "rows.csv"
+    with csv.CSVWriter(source, schema) as writer:
+        for batch in batches():
+            writer.write_batch(batch)
 else:
     import duckdb
     duckdb.sql("SET memory_limit = '100MB'; SET threads = 1")
@@ -214,7 +264,7 @@ print(version.rows, peak())
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads its peak of memory from /proc")
-@pytest.mark.parametrize("kind", ["parquet", "reader", pytest.param("duckdb", marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("kind", ["parquet", "reader", "csv", pytest.param("duckdb", marks=pytest.mark.thorough)])
 def test_memory_does_not_grow_with_the_rows_of_a_table(tmp_path, kind):
     count = 6_000_000  # 640 MiB of rows, were they in memory
     done = subprocess.run(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ def read_csv(path: Path, plan: TypePlan, form: CsvFormat) -> Any:
     """Read one file into an Arrow table, or raise `Invalid` with the file, the line, the column and the row."""
     _refuse_wide(path)
     try:
-        table = _parse(path, plan, form, threads=True)
+        table = parse(path, plan, form, threads=True)
     except pa.ArrowInvalid as error:
         raise _otherwise(path, form) or _broken(path, plan, form, error) from None
     if table.num_columns == 1 and (other := _otherwise(path, form)):
@@ -59,10 +59,11 @@ def read_csv(path: Path, plan: TypePlan, form: CsvFormat) -> Any:
     return table
 
 
-def _parse(path: Path, plan: TypePlan, form: CsvFormat, *, threads: bool) -> Any:
+def parse(source: Any, plan: TypePlan, form: CsvFormat, *, threads: bool, names: Sequence[str] | None = None) -> Any:
+    """What Arrow reads of a file, or of a part of one, which has a header unless `names` are given."""
     return csv.read_csv(
-        path,
-        read_options=csv.ReadOptions(use_threads=threads),
+        source,
+        read_options=csv.ReadOptions(use_threads=threads, column_names=names),
         parse_options=csv.ParseOptions(delimiter=form.delimiter, newlines_in_values=True),
         convert_options=csv.ConvertOptions(
             column_types={name: arrow_type(kind) for name, kind in plan.for_text.items()},
@@ -152,7 +153,7 @@ def _fields(path: Path, form: CsvFormat, *, strict: bool = False) -> Iterator[An
 def _broken(path: Path, plan: TypePlan, form: CsvFormat, error: Exception) -> Invalid:
     """The error with its place. Arrow counts rows only when it reads them in order, so the file is read once more."""
     try:
-        _parse(path, plan, form, threads=False)
+        parse(path, plan, form, threads=False)
     except pa.ArrowInvalid as located:
         error = located
     if ragged := _RAGGED.search(str(error)):
@@ -207,6 +208,15 @@ def _refuse_strays(path: Path, table: Any, name: str, form: CsvFormat) -> None:
         f"and without ({without}, such as {other!r}); {which}: line{'s' if len(places) > 1 else ''} {lines}",
         text,
         f"Say in the file which zone every time is in, or declare types={{{name!r}: 'text'}}; nothing was loaded.",
+    )
+
+
+def doubtful(column: Any) -> bool:
+    """Whether these texts may be part of a column of numbers, or of times, with something wrong in it."""
+    filled = len(column) - column.null_count
+    return any(
+        _likely(column, pattern) and (pc.sum(_matching(column, pattern)).as_py() or 0) >= (1 - STRAY_SHARE) * filled
+        for pattern in (_NUMBER, _DAY)
     )
 
 

@@ -9,9 +9,10 @@ from typing import Any, Final, NamedTuple
 import pyarrow as pa
 
 from modelwright.core.errors import Invalid, NotFound
+from modelwright.datasets import csvblocks
 from modelwright.datasets.csv import read_csv
 from modelwright.datasets.records import CSV, PARQUET, CsvFormat, Query
-from modelwright.datasets.streams import Kept, ParquetRows, Room, Stream, unified
+from modelwright.datasets.streams import Kept, ParquetRows, Room, Stream, ahead, unified
 from modelwright.datasets.types import TypePlan, stored_schema
 
 _TABLES: Final = ("pyarrow", "pandas", "polars")  # whose tables are in memory already, to be read again and again
@@ -43,7 +44,7 @@ def open_source(source: Any, plan: TypePlan, form: CsvFormat, folder: Path) -> t
         from modelwright.datasets.queries import agreed, query_rows
 
         kept = Kept(query_rows(source), folder, room).all()
-        return [_stream(agreed(kept.schemas), kept, plan, source.label)], source.label
+        return [_stream(agreed(kept.schemas), kept, plan, source.label, kept.some)], source.label
     if isinstance(source, Brought):
         return [_once(source.rows, plan, source.label, folder, room)], source.label
     if hasattr(source, "__arrow_c_stream__"):
@@ -69,9 +70,21 @@ def _file(path: Path, plan: TypePlan, form: CsvFormat, folder: Path, room: Room)
     if path.suffix.lower() in CSV:
         if path.stat().st_size == 0:
             raise Invalid(f"{path} is empty: not even a header.")
-        kept = Kept([read_csv(path, plan, form)], folder, room).all()
-        return _stream(kept.schemas[0], kept, plan, str(path))
+        return _csv(path, plan, form, folder, room)
     raise Invalid(f"{path}: {path.suffix or 'no'} extension is known.", mend=f"Known are {', '.join(CSV + PARQUET)}.")
+
+
+def _csv(path: Path, plan: TypePlan, form: CsvFormat, folder: Path, room: Room) -> Stream:
+    if path.stat().st_size > csvblocks.LARGE:
+        kept = Kept(ahead(csvblocks.read_blocks(path, plan, form)), folder, Room(0))
+        try:
+            schema = csvblocks.agreed(kept.all().schemas)
+        except csvblocks.Irregular:
+            kept.forget()
+        else:
+            return _stream(schema, kept, plan, str(path), kept.some)
+    kept = Kept(iter([read_csv(path, plan, form)]), folder, room).all()
+    return _stream(kept.schemas[0], kept, plan, str(path))
 
 
 def _table(table: Any, plan: TypePlan, origin: str) -> Stream:

@@ -17,11 +17,14 @@ import pyarrow.parquet as pq
 
 from modelwright.core.errors import Conflict, Invalid, Unavailable
 from modelwright.core.folders import Seen
+from modelwright.datasets.detecting.scan import places
 from modelwright.datasets.types import cast_rows
 
 BATCH: Final = 131_072  # rows of one step
 HELD: Final = 64 << 20  # bytes of a source that are kept in memory
 _BUFFER: Final = 1 << 20  # bytes of a column of Parquet that are read at once
+_SOME: Final = 32 << 20  # bytes of what was kept in files, that stay in memory to be looked at
+_PICKED: Final = 8192  # rows of each place there
 _GROUPS: Final = 6  # row groups of a file of Parquet that are looked at beforehand, and rows
 _LOOKED_AT: Final = 2_000_000
 
@@ -143,6 +146,8 @@ class Kept:
         self._held: list[Any] = []
         self._files: list[Path] = []
         self._sink: Any = None
+        self._some: list[Any] = []  # the first rows of every so-manieth table
+        self._step = self._count = 0
         self.rows = 0
         self.schemas: list[Any] = []  # every one that tables had, in the order in which they came
 
@@ -167,6 +172,16 @@ class Kept:
             pass
         return self
 
+    def some(self) -> Iterator[Any]:
+        """Of what was kept in files some rows from many places, else all: to be asked for once it has been read."""
+        return iter([*self._held, *self._some])
+
+    def forget(self) -> None:
+        """Let go of what was kept."""
+        self._held.clear()
+        for path in self._files:
+            path.unlink(missing_ok=True)
+
     def _keep(self, table: Any) -> None:
         self.rows += table.num_rows
         if not self.schemas or self.schemas[-1] != table.schema:
@@ -178,6 +193,7 @@ class Kept:
                 self._held.append(table)
                 return
             self._begin(table.schema)
+        self._pick(table)
         try:
             self._sink.write_table(table)
         except OSError as error:
@@ -185,6 +201,15 @@ class Kept:
                 f"The rows could not be kept in {self._folder}: {error.strerror or error}",
                 mend="Free some space on that disk, or name a folder on another one: TMPDIR.",
             ) from error
+
+    def _pick(self, table: Any) -> None:
+        if self._count % (1 << self._step) == 0:
+            first = table.slice(0, _PICKED)
+            self._some.append(first.take(places(0, first.num_rows, 1)))  # a copy: the rest need not stay
+            if sum(each.nbytes for each in self._some) > _SOME and len(self._some) > 1:
+                self._step += 1
+                del self._some[1::2]
+        self._count += 1
 
     def _begin(self, schema: Any) -> None:
         if self._sink is not None:
