@@ -17,7 +17,8 @@ from modelwright.experiments.intake import ForeignLoggedModel, ForeignRun, Serie
 from modelwright.models.intake import ForeignModel, ForeignVersion
 from modelwright.serving.records import MLMODEL
 
-RUNS = 100  # whose curves are held at once
+RUNS = 100  # that are compared at once
+AT_ONCE = 10  # whose curves are held, and written, at once: what a kill costs
 RUNS_URI = "runs:/"
 
 
@@ -34,6 +35,7 @@ class Exporting:
         self._files = Counts()  # what is here, counted while it is written
         self._left = Counts()  # what the target has no place for
         self._unloadable = 0
+        self._points = 0  # written, as far as they are told
         self._remarks = Remarks()
 
     def run(self) -> Outcome:
@@ -74,17 +76,20 @@ class Exporting:
         for batch in batches(among(self.source.runs(), self._titles, self._remarks), RUNS):
             lacking = set(self.target.lacking(batch))
             self._count_up("runs", len(lacking), len(batch))
-            if lacking:
+            for some in batches([each for each in batch if each.id in lacking], AT_ONCE):
                 curves: dict[str, list[Series]] = {}
-                for run, found in itertools.groupby(self.source.series(sorted(lacking)), key=lambda each: each[0]):
+                wanted = sorted(each.id for each in some)
+                for run, found in itertools.groupby(self.source.series(wanted), key=lambda each: each[0]):
                     curves[run] = [series for _, series in found]
-                self.target.runs([(each, curves.get(each.id, [])) for each in batch if each.id in lacking])
+                self.target.runs([(each, curves.get(each.id, [])) for each in some])
+                self._points += sum(len(series) for each in curves.values() for series in each)
+                self._told("points", self._points, expected.points)
             for each in batch:
                 files = self._write_files(each.location)
                 self._files.artifacts += len(files)
                 self._files.artifact_bytes += sum(file.size for file in files)
                 self._runs[each.id] = each
-            self._told("runs", len(self._runs), expected.runs)
+                self._told("runs", len(self._runs), expected.runs)
 
     def _write_logged(self, batch: list[ForeignLoggedModel]) -> None:
         kept = [each for each in batch if self.target.shows_discarded or not each.deleted]
