@@ -34,6 +34,7 @@ def needed() -> TrackedRun:
     if run is None:
         raise Conflict(
             "No run is active in this thread.",
-            mend="Call mw.start_run() first. A run started in another thread is logged to by its methods: run.log_metric.",
+            mend="Call mw.start_run() first. A run of another thread is logged to by its methods (run.log_metric), one of "
+            "another process by mw.start_run(run=...).",
         )
     return run
