@@ -256,3 +256,23 @@ def test_views_that_are_read_together_tell_what_each_tells_by_itself_whatever_ch
     store.drop(OTHER)
     agree(VIEW, OTHER)
     agree(VIEW)
+
+
+def test_a_file_that_was_deleted_or_replaced_is_noticed_when_it_is_asked_what_stands(tmp_path: Path) -> None:
+    """As when an operator lost it under a running server, and a command has filled another."""
+    path = tmp_path / "online.db"
+    running = open_store("", path)
+    filled(running)
+    assert running.read([Asked(VIEW, ("a",))])[0].rows == [b"1"]
+    for file in tmp_path.glob("online.db*"):
+        file.unlink()
+    assert running.states() == {}
+    assert running.read([Asked(VIEW, ("a",))])[0].state is None
+    for file in tmp_path.glob("online.db*"):
+        file.unlink()
+    beside = open_store("", path)
+    made = filled(beside, "g2", day=2)
+    assert running.states() == {VIEW: made}
+    assert running.read([Asked(VIEW, ("a",))])[0].state == made
+    beside.close()
+    running.close()

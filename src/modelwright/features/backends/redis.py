@@ -209,7 +209,11 @@ class RedisStore:
         try:
             yield
         except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise Unavailable(f"The online store in Redis does not answer: {error}.") from None
+            raise Unavailable(
+                f"The online store in Redis does not answer: {str(error).rstrip('.')}.",
+                mend="See that it runs where [features] online says. Pushes are kept meanwhile; rows that it has lost come "
+                "back by: mw features materialise --lost",
+            ) from None
 
 
 def _commands(asked: Sequence[Asked], seen: Sequence[str], named: Sequence[Sequence[Any]]) -> list[bytes]:

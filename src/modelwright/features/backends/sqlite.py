@@ -81,6 +81,7 @@ class SqliteStore:
         self._path = path
         self._local = threading.local()
         self._open: list[sqlite3.Connection] = []
+        self._file: tuple[int, int] | None = None  # the one that the connections are to
         self._decoded: dict[str, OnlineState] = {}  # states by their text: they are few and read all the time
 
     def load(self, view: Ref, generation: str, rows: Sequence[tuple[str, bytes]]) -> None:
@@ -205,7 +206,9 @@ class SqliteStore:
         return found
 
     def states(self) -> Mapping[Ref, OnlineState]:
-        """See `ports.OnlineStore`."""
+        """See `ports.OnlineStore`. Here it is noticed, too, that the file was deleted, or another put in its place."""
+        if self._file is not None and self._file != self._there():
+            self._local = threading.local()  # whoever reads just now has the old one to the end
         with self._transaction(write=False) as connection:
             listed = connection.execute("SELECT state FROM views ORDER BY view").fetchall()
         return {state.view: state for state in (decode(text, OnlineState) for (text,) in listed)}
@@ -283,6 +286,14 @@ class SqliteStore:
             self._local.before = None
         return found
 
+    def _there(self) -> tuple[int, int] | None:
+        """Which file lies at the path, whatever it is called elsewhere."""
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_dev, found.st_ino
+
     def _connect(self) -> sqlite3.Connection:
         connection: Any = sqlite3.connect(self._path, isolation_level=None, timeout=30, check_same_thread=False)
         for pragma in (
@@ -295,6 +306,7 @@ class SqliteStore:
             connection.execute(f"PRAGMA {pragma}")
         connection.executescript(_SCHEMA)
         self._open.append(connection)
+        self._file = self._there()
         return connection  # type: ignore[no-any-return]
 
 
