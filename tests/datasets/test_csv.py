@@ -188,6 +188,7 @@ def test_notes_that_hold_a_few_times_are_text(write):
         ('id,name\n1,a\n2,"b', 3),  # cut off
         ('id,name\n1,a\n2,"b\n3,c\n4,"d"\n5,e\n', 3),  # to the next quotation mark, which seems to close it
         ('id,name\n1,"' + "x" * 200_000 + "\n2,b\n", 2),
+        ('id,name\n1,"' + "some text,\n" * 500_000, 2),  # longer than a block of Arrow's
     ],
 )
 def test_a_quotation_mark_that_nothing_closes_swallows_no_rows(write, content, line):

@@ -44,6 +44,8 @@ def read_csv(path: Path, plan: TypePlan, form: CsvFormat) -> Any:
     try:
         table = parse(path, plan, form, threads=True)
     except pa.ArrowInvalid as error:
+        if "straddling" in str(error):  # a row that is longer than what Arrow looks at together
+            _refuse_open_quotes(path, None, form)
         raise _otherwise(path, form) or _broken(path, plan, form, error) from None
     if table.num_columns == 1 and (other := _otherwise(path, form)):
         raise other
@@ -109,9 +111,10 @@ def _refuse_open_quotes(path: Path, table: Any, form: CsvFormat) -> None:
     """
     import csv as standard
 
-    texts = [table[name] for name in table.column_names if pa.types.is_string(table.schema.field(name).type)]
-    if not _odd_quotes(path) and not any(pc.any(pc.match_substring(text, "\n")).as_py() for text in texts):
-        return
+    if table is not None and not _odd_quotes(path):
+        texts = [table[name] for name in table.column_names if pa.types.is_string(table.schema.field(name).type)]
+        if not any(pc.any(pc.match_substring(text, "\n")).as_py() for text in texts):
+            return
     begins = 1
     with _fields(path, form, strict=True) as reader:
         try:
