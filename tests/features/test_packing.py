@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelwright.features.definitions import FeatureView, expression
 from modelwright.features.materialise import timelines
 from modelwright.features.packing import MANY, Plain, Timeline, check, head_size, newest, pack, side_by_side, unpack
-from modelwright.features.records import FeatureView, expression
 
 LEAST = -(1 << 63)
 FAR = 1 << 62

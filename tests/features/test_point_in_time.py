@@ -17,9 +17,7 @@ from hypothesis import strategies as st
 
 from modelwright.core.errors import Invalid
 from modelwright.features import engine, sql
-from modelwright.features.materialise import timelines
-from modelwright.features.packing import NOTHING
-from modelwright.features.records import (
+from modelwright.features.definitions import (
     FeatureView,
     column,
     count,
@@ -32,6 +30,8 @@ from modelwright.features.records import (
     minimum,
     total,
 )
+from modelwright.features.materialise import timelines
+from modelwright.features.packing import NOTHING
 from modelwright.features.timeline import read
 
 _spec = importlib.util.spec_from_file_location("features_oracle", Path(__file__).with_name("oracle.py"))

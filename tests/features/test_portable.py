@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from modelwright.core.errors import Invalid
 from modelwright.core.refs import Ref
 from modelwright.features import engine, portable
-from modelwright.features.records import FeatureView, ViewRecord, expression, last, mean
+from modelwright.features.definitions import FeatureView, expression, last, mean
+from modelwright.features.records import ViewRecord
 from modelwright.features.spark import translated
 from modelwright.workspace import Workspace
 from tests.features import test_point_in_time as asof

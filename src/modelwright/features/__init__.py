@@ -11,20 +11,10 @@ A project's `features.py` is written with what this front door offers:
 """
 
 from modelwright.features.columns import Columns, column_origins
-from modelwright.features.following import Origin
-from modelwright.features.ports import Asked, OnlineStore
-from modelwright.features.pushes import Pushes
-from modelwright.features.queries import forget_pushes, overdue_pushes
-from modelwright.features.reads import ReadLog
-from modelwright.features.records import (
+from modelwright.features.definitions import (
     Aggregation,
-    Comparison,
     Feature,
     FeatureView,
-    OnlineState,
-    TrainingSet,
-    ViewDiff,
-    ViewVersion,
     column,
     count,
     deviation,
@@ -36,6 +26,12 @@ from modelwright.features.records import (
     minimum,
     total,
 )
+from modelwright.features.following import Origin
+from modelwright.features.ports import Asked, OnlineStore
+from modelwright.features.pushes import Pushes
+from modelwright.features.queries import forget_pushes, overdue_pushes
+from modelwright.features.reads import ReadLog
+from modelwright.features.records import Comparison, OnlineState, TrainingSet, ViewDiff, ViewVersion
 from modelwright.features.service import Features, FeatureSettings, load_views
 from modelwright.features.uses import Uses
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from modelwright.core.errors import Invalid
+from modelwright.features.definitions import Feature, FeatureView, identifier
 from modelwright.features.following import Known, Origin, Text, Undecided, Use
-from modelwright.features.records import Feature, FeatureView, identifier
 
 if TYPE_CHECKING:
     pass

@@ -11,7 +11,8 @@ from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import convert
 from modelwright.evaluation.records import IMPORTANCE
 from modelwright.features import queries
-from modelwright.features.records import Consumer, Cost, FeatureView, Mattering, OnlineState, ViewRecord
+from modelwright.features.definitions import FeatureView
+from modelwright.features.records import Consumer, Cost, Mattering, OnlineState, ViewRecord
 from modelwright.store import State, Transaction, Version, catalog, evidence, scopes
 
 Readable = Callable[[Ref], bool]

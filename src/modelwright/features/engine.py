@@ -19,9 +19,10 @@ from modelwright.core.signature import Column, DataType
 from modelwright.core.wire import encode
 from modelwright.features import plain, rowwise, sql
 from modelwright.features.asof import Best, Newest
+from modelwright.features.definitions import COUNTS, Feature, FeatureView
 from modelwright.features.grouping import grouped
 from modelwright.features.ordering import in_order
-from modelwright.features.records import COUNTS, Feature, FeatureColumn, FeatureView, ViewRecord
+from modelwright.features.records import FeatureColumn, ViewRecord
 from modelwright.store import analytics
 
 _KINDS = {

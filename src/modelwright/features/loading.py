@@ -6,7 +6,7 @@ import runpy
 from pathlib import Path
 
 from modelwright.core.errors import Invalid, NotFound
-from modelwright.features.records import FeatureView
+from modelwright.features.definitions import FeatureView
 
 
 def load_views(path: Path) -> list[FeatureView]:

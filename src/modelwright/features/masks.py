@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from modelwright.features.records import COUNTS, Aggregation, Feature, FeatureView, identifier
+from modelwright.features.definitions import COUNTS, Aggregation, Feature, FeatureView, identifier
 
 DROP: Final = "drop"
 

@@ -13,9 +13,10 @@ import pyarrow.compute as pc
 
 from modelwright.core.signature import DataType
 from modelwright.features import engine
+from modelwright.features.definitions import FeatureView
 from modelwright.features.keys import Key, key_text
 from modelwright.features.packing import FLOAT, INTEGER, MISSING, OTHER, Timeline, head, pack_others, unpack
-from modelwright.features.records import FeatureView, OnlineRows
+from modelwright.features.records import OnlineRows
 from modelwright.features.timeline import Arrival
 
 TOGETHER = 1 << 17  # rows that are packed at once, but for a single larger entity

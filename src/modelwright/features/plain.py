@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from modelwright.core.signature import DataType
 from modelwright.features import sql
-from modelwright.features.records import FeatureView, identifier
+from modelwright.features.definitions import FeatureView, identifier
 from modelwright.store import analytics
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -19,7 +19,8 @@ from modelwright.core.errors import Invalid
 from modelwright.core.refs import Ref
 from modelwright.core.signature import DataType
 from modelwright.features import sql
-from modelwright.features.records import COUNTS, FeatureView, ViewRecord, identifier
+from modelwright.features.definitions import COUNTS, FeatureView, identifier
+from modelwright.features.records import ViewRecord
 
 DIALECTS = ("spark", "duckdb")
 

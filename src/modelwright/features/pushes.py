@@ -19,9 +19,10 @@ from modelwright.core.wire import convert
 from modelwright.datasets import Datasets
 from modelwright.datasets.records import DatasetRecord
 from modelwright.features import queries
+from modelwright.features.definitions import FeatureView
 from modelwright.features.durations import since_epoch
 from modelwright.features.ports import Asked, OnlineStore
-from modelwright.features.records import Basis, FeatureView, Freshness, Lost, OnlineState, Push, PushedRows, ViewRecord
+from modelwright.features.records import Basis, Freshness, Lost, OnlineState, Push, PushedRows, ViewRecord
 from modelwright.store import Transaction, acting_as, catalog, scopes
 
 if TYPE_CHECKING:

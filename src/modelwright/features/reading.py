@@ -10,11 +10,12 @@ from modelwright.core.clock import isoformat
 from modelwright.core.errors import Invalid, Unavailable
 from modelwright.core.refs import Ref
 from modelwright.core.signature import DataType
+from modelwright.features.definitions import Value
 from modelwright.features.durations import microseconds, since_epoch
 from modelwright.features.keys import keys_of
 from modelwright.features.packing import MANY, Wide, side_by_side
 from modelwright.features.ports import Asked, OnlineStore, put_together
-from modelwright.features.records import OnlineState, Value, ViewRecord
+from modelwright.features.records import OnlineState, ViewRecord
 from modelwright.features.timeline import Reading
 
 if TYPE_CHECKING:

@@ -17,12 +17,13 @@ from modelwright.core.refs import Ref, as_ref, as_refs
 from modelwright.core.wire import encode
 from modelwright.datasets.records import DatasetVersion
 from modelwright.features import sql
+from modelwright.features.definitions import FeatureView
 from modelwright.features.durations import since_epoch
 from modelwright.features.loading import load_views
 from modelwright.features.masks import DROP
 from modelwright.features.pushes import ATTEMPTS
 from modelwright.features.reading import OnlineReader, not_online
-from modelwright.features.records import Comparison, FeatureView, Joining, OnlineState, TrainingSet, ViewVersion
+from modelwright.features.records import Comparison, Joining, OnlineState, TrainingSet, ViewVersion
 from modelwright.features.standing import Standing, refuse_no_view
 from modelwright.features.uses import Uses
 from modelwright.features.views import FeatureSettings

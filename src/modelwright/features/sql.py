@@ -20,7 +20,7 @@ import re
 from collections.abc import Sequence
 
 from modelwright.core.signature import DataType
-from modelwright.features.records import Aggregation, Feature, FeatureView, identifier
+from modelwright.features.definitions import Aggregation, Feature, FeatureView, identifier
 
 ARRAY = "ARRAY"  # beside the types of single values: an embedding
 ALWAYS = -(1 << 62)  # the event time of a table that is true at all times: before every moment

@@ -16,21 +16,13 @@ from modelwright.core.operations import operation
 from modelwright.core.refs import Kind, Ref
 from modelwright.features import discovery, queries
 from modelwright.features.admission import Admitted
+from modelwright.features.definitions import Value
 from modelwright.features.durations import since_epoch
 from modelwright.features.packing import check, head_size
 from modelwright.features.ports import Asked, refuse_older
 from modelwright.features.pushes import ATTEMPTS
 from modelwright.features.reading import OnlineReader
-from modelwright.features.records import (
-    LoggedRead,
-    OnlineRows,
-    OnlineState,
-    Order,
-    Parity,
-    Value,
-    ViewRecord,
-    ViewUse,
-)
+from modelwright.features.records import LoggedRead, OnlineRows, OnlineState, Order, Parity, ViewRecord, ViewUse
 from modelwright.features.views import PARITY, Views, record_of, version_of
 from modelwright.store import State, Transaction, Verdict, Version, catalog, evidence, scopes
 

@@ -13,9 +13,10 @@ from typing import Any, cast
 
 from modelwright.core.clock import isoformat
 from modelwright.core.signature import DataType
+from modelwright.features.definitions import Aggregation, Feature, FeatureView, Value
 from modelwright.features.durations import from_epoch
 from modelwright.features.packing import NOTHING, Plain, Timeline, head_size, newest, pack, single, unpack
-from modelwright.features.records import Aggregation, Feature, FeatureColumn, FeatureView, Value
+from modelwright.features.records import FeatureColumn
 
 
 class Reading:

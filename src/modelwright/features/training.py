@@ -13,7 +13,8 @@ import pyarrow as pa
 from modelwright.core.errors import Invalid
 from modelwright.core.refs import Ref
 from modelwright.features import engine
-from modelwright.features.records import FeatureView, TrainingSet, ViewVersion
+from modelwright.features.definitions import FeatureView
+from modelwright.features.records import TrainingSet, ViewVersion
 
 Read = Callable[[Ref, Sequence[FeatureView]], pa.Table]
 Timed = tuple[list[Any], float]  # the columns of a view, and the seconds that its join took

@@ -12,19 +12,12 @@ from msgspec.structs import replace
 
 from modelwright.core.clock import isoformat
 from modelwright.core.refs import Ref
+from modelwright.features.definitions import FeatureView, Value
 from modelwright.features.durations import from_epoch, since_epoch
 from modelwright.features.engine import BROUGHT, arrow_type_of, moments_of
 from modelwright.features.materialise import timelines
 from modelwright.features.packing import Timeline
-from modelwright.features.records import (
-    Comparison,
-    FeatureView,
-    LoggedRead,
-    Mismatch,
-    OnlineState,
-    Value,
-    ViewRecord,
-)
+from modelwright.features.records import Comparison, LoggedRead, Mismatch, OnlineState, ViewRecord
 
 TIMESTAMP = "event_timestamp"
 TOLERANCE = 1e-9  # relative, for sums and means: floating-point addition depends on its order

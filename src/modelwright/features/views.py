@@ -20,11 +20,12 @@ from modelwright.core.wire import convert, decode, time_text, to_plain
 from modelwright.datasets import Datasets
 from modelwright.features.admission import about
 from modelwright.features.columns import columns_behind
+from modelwright.features.definitions import FeatureView
 from modelwright.features.diff import diff
 from modelwright.features.ports import OnlineStore
 from modelwright.features.pushes import Pushes
 from modelwright.features.reads import ReadLog
-from modelwright.features.records import Comparison, FeatureColumn, FeatureView, ViewDiff, ViewRecord, ViewVersion
+from modelwright.features.records import Comparison, FeatureColumn, ViewDiff, ViewRecord, ViewVersion
 from modelwright.features.uses import Uses
 from modelwright.store import State, Transaction, Verdict, Version, catalog, evidence
 
