@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import stat
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -16,12 +17,13 @@ import pytest
 
 from modelwright.cli.entry import run
 from modelwright.core.blobs import Adopting
-from modelwright.core.errors import Conflict, Corrupt, Invalid
+from modelwright.core.errors import Conflict, Corrupt, Denied, Invalid
 from modelwright.core.folders import Seen
+from modelwright.core.principals import Principal
 from modelwright.datasets import linking
 from modelwright.datasets.linked import Linked
 from modelwright.datasets.linking import STRETCH, WHOLE, hash_whole, is_whole
-from modelwright.store import backup
+from modelwright.store import acting_as, backup
 from modelwright.workspace import Settings, open_workspace
 
 OLD = 10**18 + 1
@@ -68,6 +70,17 @@ def by_link(embedded, folder: Path):
         pytest.skip("the file system shares blocks, so nothing is linked")
     assert found.linked == 1
     return version
+
+
+def test_who_may_not_add_keeps_their_file_as_it_is(embedded, films):
+    embedded.access.create_user("val")
+    embedded.access.grant("val", "viewer")
+    before = len(objects(embedded))
+    with pytest.raises(Denied), acting_as(Principal(id="val")):
+        linked(embedded, films)
+    told = (films / "one.bin").stat()
+    assert told.st_mode & stat.S_IWUSR and told.st_nlink == 1
+    assert len(objects(embedded)) == before
 
 
 def test_a_large_file_becomes_the_stores_without_a_copy(embedded, films, tmp_path):
@@ -300,6 +313,7 @@ KILLED = """
 import os, signal, sys
 import modelwright
 from modelwright.core.folders import Seen
+from modelwright.core.principals import Principal
 from modelwright.store.objects import Objects
 
 keep, adopt, after = Objects._keep, Objects.adopt, sys.argv[3]

@@ -155,6 +155,8 @@ class Adding(Fetching):
             return self.register(name, record=record, **about)
         work = self._work(real(source))
         last = Listing(str(newest.ref), newest.manifest) if newest is not None and newest.manifest is not None else None
+        if link:
+            self.admit(name)  # what is linked is read-only from then on
         added = work.add(last, verify=verify, link=link, told=told)
         if added.same and newest is not None:
             record = DatasetRecord(**{field: getattr(newest, field) for field in DatasetRecord.__struct_fields__})
