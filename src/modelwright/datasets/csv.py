@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ SHOWN = 120  # characters of a broken row that a message quotes
 LINES = 5  # that a message names
 SAMPLED = 1000  # values that are looked at first
 LIKELY = 0.8  # of them, where all of the column may be within the share of strays
+_LIMIT = threading.Lock()
 OTHERS = ";\t|"  # what separates fields where it is no comma
 HEADS = 20  # lines that are looked at for that
 
@@ -145,12 +147,13 @@ def _fields(path: Path, form: CsvFormat, *, strict: bool = False) -> Iterator[An
     """The rows of a file as lists of fields, of any length, by the standard library: it knows in which line it is."""
     import csv as standard
 
-    limit = standard.field_size_limit(2**31 - 1)
-    try:
-        with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-            yield standard.reader(file, delimiter=form.delimiter, strict=strict)
-    finally:
-        standard.field_size_limit(limit)
+    with _LIMIT:  # it is one for the whole process: who reads at the same time must not have it taken back
+        limit = standard.field_size_limit(2**31 - 1)
+        try:
+            with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+                yield standard.reader(file, delimiter=form.delimiter, strict=strict)
+        finally:
+            standard.field_size_limit(limit)
 
 
 def _broken(path: Path, plan: TypePlan, form: CsvFormat, error: Exception) -> Invalid:

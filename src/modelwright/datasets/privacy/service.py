@@ -179,7 +179,8 @@ class Privacy(Room):
     def reveal(self, tx: Transaction, purpose: str, tokens: Sequence[str], *, reason: str) -> Sequence[Revealed]:
         """Say what tokens of a purpose's vault stand for, with the reason why somebody had to know.
 
-        The ledger holds who asked for which tokens and why, and no value. A token that was drawn for a column of a special
+        The ledger holds who asked for which tokens and why, and no value; what is no token is only counted, since it may be
+        a value that somebody took for one. A token that was drawn for a column of a special
         class takes the right to read these as well: without it, all is `Denied`. From pseudonyms that a key made there is
         no way back: `lookup` goes the other way.
         """
@@ -191,7 +192,9 @@ class Privacy(Room):
                     f"{tx.principal.id} may not read {family} in clear, which some of these tokens stand for.",
                     mend=f"See who may: mw who-can reveal.{family} dataset:*",
                 )
-        tx.note(resource=Ref(Kind.DATASET, purpose), after={"purpose": purpose, "tokens": list(tokens)})
+        known = [token for token, each in zip(tokens, found, strict=True) if each is not None]
+        told = {"purpose": purpose, "tokens": known, "others": len(tokens) - len(known)}
+        tx.note(resource=Ref(Kind.DATASET, purpose), after=told)
         return [Revealed(token=token, value=each and each.value) for token, each in zip(tokens, found, strict=True)]
 
     @operation("erase", event="privacy.tokens.forgotten", on="")

@@ -77,12 +77,13 @@ class Vault:
 
     def open(self, tokens: Sequence[str]) -> list[Opened | None]:
         """What tokens stand for; None where one is nobody's: never made, forgotten, or its key was thrown away."""
+        if not self._there:  # then a key is not made either
+            return [None] * len(tokens)
         rows: dict[str, tuple[bytes, str]] = {}
-        if self._there:
-            with self._open() as connection:
-                for some in _batches(tokens):
-                    query = f"SELECT token, sealed, families FROM tokens WHERE token IN ({_marks(some)})"
-                    rows |= {token: (sealed, said) for token, sealed, said in connection.execute(query, some)}
+        with self._open() as connection:
+            for some in _batches(tokens):
+                query = f"SELECT token, sealed, families FROM tokens WHERE token IN ({_marks(some)})"
+                rows |= {token: (sealed, said) for token, sealed, said in connection.execute(query, some)}
         keys, found = self._keys(), list[Opened | None]()
         for token in tokens:
             sealed, said = rows.get(token, (b"", ""))
