@@ -265,3 +265,11 @@ def test_events_in_a_file_are_taken_once_and_lines_that_are_none_are_named(
     assert "60" in capsys.readouterr().out
     assert embedded.openlineage.show(ref(RAW)).events == 60
     assert command(["import", "openlineage", str(tmp_path / "none"), *at]) == 3
+
+
+def test_one_that_is_refused_among_many_keeps_none_from_being_taken_nor_counted_as_new(workspace: Workspace) -> None:
+    good = [json.dumps(event(run={"runId": f"run {n}"})).encode() for n in range(4)]
+    several = [*good[:2], b"{}", *good[2:]]
+    for repeated in (0, 4):
+        said = workspace.openlineage.take_each(several)
+        assert (said.received, said.repeated, [each.index for each in said.failed]) == (5, repeated, [2])

@@ -204,7 +204,8 @@ class OpenLineage(Room):
             if refusal is not None:
                 place = start + len(taken)
                 failed.append(Failure(index=place, reason=str(refusal), retriable=refusal.status >= 500))
-                taken, _ = self._taken(some[: len(taken)])  # those before it, which were taken back with it
+                if isinstance(self.caller, Embedded):  # those before it were taken back with it
+                    taken, _ = self._taken(some[: len(taken)])
             repeated += sum(each.repeated for each in taken)
             start += len(taken) + (refusal is not None)
         return BatchAnswer(received=len(contents), failed=failed, repeated=repeated)
