@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from datetime import datetime
 
 from modelwright.core.principals import OPERATOR
+from modelwright.datasets.privacy.turn import PrivacyTurn
 from modelwright.deployments.controller import Controller
 from modelwright.features import FeatureSettings
 from modelwright.features.turn import FeatureTurn
@@ -128,6 +129,7 @@ class Process:
             Reminders(rooms),
             Seals(rooms),
             RetentionTurn(rooms.retention),
+            PrivacyTurn(rooms.privacy),
             self.webhooks,
             self.lineage,
         ]

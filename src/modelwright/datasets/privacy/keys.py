@@ -62,6 +62,10 @@ class PurposeKeys:
             raise Corrupt(f"{path} does not hold keys.", mend="Put it back from where keys are kept.")
         return found
 
+    def purposes(self) -> list[str]:
+        """The purposes that have keys."""
+        return sorted(path.stem for path in self._folder.glob("*.key"))
+
     def rotate(self, purpose: str) -> Key:
         """Make a new present key; those before it stay."""
         self.present(purpose)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -16,7 +17,8 @@ from modelwright.datasets.privacy.records import ALL, Permit
 from modelwright.datasets.privacy.tables import decisions, permits, protected, to_decision, to_permit
 from modelwright.datasets.records import DatasetRecord, DatasetVersion, Profile
 from modelwright.store import Transaction, Version, catalog, evidence, scopes
-from modelwright.store.tables import catalog_versions
+from modelwright.store.queries import event_of, naming
+from modelwright.store.tables import catalog_versions, ledger_events
 
 Decided = dict[tuple[str, str], ColumnClass]  # by column and class, the latest
 
@@ -108,6 +110,24 @@ def permitted(tx: Transaction, name: str) -> dict[str, Permit]:
 def permit_for(held: dict[str, Permit], column: str) -> Permit | None:
     """The one that holds for a column."""
     return held.get(column) or held.get(ALL)
+
+
+# Keys and vaults
+
+
+class Told(NamedTuple):
+    """What the record says of the files of a purpose: the keys that were made anew, and what was forgotten, by its id."""
+
+    keys: set[int]
+    forgotten: set[str]
+
+
+def told_of(tx: Transaction, purpose: Ref) -> Told:
+    """What events say of a purpose's keys and vault."""
+    named = ledger_events.c.seq.in_(naming(purpose, role="subject"))
+    chosen = sa.select(ledger_events.c.body).where(named, ledger_events.c.action.startswith("privacy."))
+    said = [event_of(body).after for body in tx.execute(chosen).scalars()]
+    return Told({each["key"] for each in said if "key" in each}, {each["id"] for each in said if "id" in each})
 
 
 # Objects

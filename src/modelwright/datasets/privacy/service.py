@@ -21,9 +21,12 @@ from modelwright.datasets.privacy.records import (
     Revealed,
     check_purpose,
 )
+from modelwright.datasets.privacy.vault import Forgotten
 from modelwright.datasets.records import DatasetRecord, DatasetVersion
 from modelwright.store import Transaction, catalog, scopes
 
+ROTATED, FORGOTTEN = "privacy.key.rotated", "privacy.tokens.forgotten"  # the events of keys and vaults
+FOUND = "found: whoever did it did not come to tell it"
 _WHOLE = re.compile(r"[+-]?[0-9]{1,19}")
 MOST_VALUES = 1000  # that are looked up at a time
 
@@ -145,18 +148,46 @@ class Privacy(Room):
         """Say what the columns of a dataset may be used for."""
         return list(queries.permitted(tx, catalog.get(tx, ref).ref.name).values())
 
-    @operation("erase", event="privacy.key.rotated", on="")
+    @operation("erase", event=ROTATED, on="")
     def rotate(self, tx: Transaction, purpose: str, *, reason: str) -> int:
         """Make a new key for the pseudonyms of a purpose, and return its number; the old ones are kept for `lookup`.
 
         Tokens of the vault stay as they are: they were drawn, and are sealed anew.
         """
         keys = self._here()
+        self.settle(purpose)
         before = keys.present(purpose).number
         made = keys.rotate(purpose).number
         keys.vault(purpose).renew()
         tx.note(resource=Ref(Kind.DATASET, purpose), before={"key": before}, after={"key": made, "purpose": purpose})
         return made
+
+    @operation("erase", event=ROTATED, on="")
+    def settle(self, tx: Transaction, purpose: str = "") -> Sequence[str]:
+        """Put on the record what was done to keys and vaults and is not on it, and say what in a sentence each.
+
+        Files are changed before the event of it is committed: whoever is killed in between, or cannot commit, leaves a
+        key that nobody is told of, or values that are forgotten and not told. A running server looks for such by itself,
+        and each change of a purpose does so first.
+        """
+        keys, told = self._here(), list[str]()
+        tx.unchanged()  # each has an event of its own
+        for each in [check_purpose(purpose)] if purpose else keys.purposes():
+            vault, about = keys.vault(each), Ref(Kind.DATASET, each)
+            known = queries.told_of(tx, about)
+            for key in keys.all(each)[1:]:
+                if key.number not in known.keys:
+                    vault.renew()
+                    before, after = {"key": key.number - 1}, {"key": key.number, "purpose": each, "found": True}
+                    tx.record(ROTATED, about, before=before, after=after, reason=FOUND)
+                    told.append(f"Key {key.number} of {each} was made and not told.")
+            for gone in vault.forgotten():
+                if gone.id not in known.forgotten:
+                    after = {"purpose": each, "count": gone.values, "id": gone.id, "found": True, "by": gone.author}
+                    tx.record(FORGOTTEN, about, after=after, reason=gone.reason)
+                    what = "1 value was" if gone.values == 1 else f"{gone.values} values were"
+                    told.append(f"{what} forgotten for {each} by {gone.author}, and that was not told.")
+        return told
 
     @operation("reveal.pii", on="")
     def lookup(self, tx: Transaction, purpose: str, values: Sequence[str]) -> Sequence[Pseudonyms]:
@@ -197,7 +228,7 @@ class Privacy(Room):
         tx.note(resource=Ref(Kind.DATASET, purpose), after=told)
         return [Revealed(token=token, value=each and each.value) for token, each in zip(tokens, found, strict=True)]
 
-    @operation("erase", event="privacy.tokens.forgotten", on="")
+    @operation("erase", event=FORGOTTEN, on="")
     def forget(
         self, tx: Transaction, purpose: str, *, values: Sequence[str] = (), tokens: Sequence[str] = (), reason: str
     ) -> int:
@@ -209,12 +240,14 @@ class Privacy(Room):
         if not values and not tokens:
             raise Invalid("Nothing is named that should be forgotten.", mend="Name values, or their tokens.")
         vault = self._here().vault(check_purpose(purpose))
-        meant = [*values, *(each.value for each in vault.open(tokens) if each is not None)]
-        count = vault.forget([kind for value in meant for kind in _kinds(value)])
+        self.settle(purpose)
+        gone = Forgotten(tx.new_id(), 0, tx.principal.id, reason)
+        count = vault.forget([kind for value in values for kind in _kinds(value)], gone, tokens=tokens)
         if not count:
             tx.unchanged()
         else:
-            tx.note(resource=Ref(Kind.DATASET, purpose), after={"purpose": purpose, "count": count})
+            after = {"purpose": purpose, "count": count, "id": gone.id}
+            tx.note(resource=Ref(Kind.DATASET, purpose), after=after)
         return count
 
     @operation("read", on="")
