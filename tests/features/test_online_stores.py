@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from modelwright.core.errors import Conflict, Invalid, Unavailable
 from modelwright.core.refs import Ref
 from modelwright.features.backends import open_store
-from modelwright.features.ports import Asked, OnlineStore, put_together
+from modelwright.features.ports import Asked, Change, Merge, OnlineStore, put_together
 from modelwright.features.records import OnlineState
 
 VIEW, OTHER = Ref.parse("features:weather@1"), Ref.parse("features:delays/carriers@2")
@@ -62,6 +62,11 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OnlineStor
     for view in (VIEW, OTHER):
         opened.drop(view)
     opened.close()
+
+
+def changed(store: OnlineStore, told: OnlineState, keys: list[str], merge: Merge) -> OnlineState | None:
+    (found,) = store.update([Change(told, keys, merge)])
+    return found
 
 
 def filled(store: OnlineStore, generation: str = "g1", view: Ref = VIEW, day: int = 1) -> OnlineState:
@@ -110,13 +115,36 @@ def test_what_was_known_later_stays(store: OnlineStore) -> None:
 
 def test_an_update_changes_rows_and_what_is_said_of_them(store: OnlineStore) -> None:
     made = filled(store)
-    told = store.update(replace(made, pushed=7), ["a", "c"], lambda key, old: key.encode() + (old or b"-"))
+    told = changed(store, replace(made, pushed=7), ["a", "c"], lambda key, old: key.encode() + (old or b"-"))
     assert told == replace(made, pushed=7, rows=3, bytes=made.bytes + 1 + 3)  # a byte more of a row, and a key with its row
     found = store.read([Asked(VIEW, ["a", "b", "c"])])[0]
     assert (found.state, list(found.rows)) == (told, [b"a1", b"2", b"c-"])
-    assert store.update(replace(made, pushed=6), ["a"], lambda key, old: b"old") is None
-    assert store.update(replace(made, generation="g0", pushed=9), ["a"], lambda key, old: b"old") is None
+    assert changed(store, replace(made, pushed=6), ["a"], lambda key, old: b"old") is None
+    assert changed(store, replace(made, generation="g0", pushed=9), ["a"], lambda key, old: b"old") is None
     assert store.read([Asked(VIEW, ["a"])])[0].rows == [b"a1"]
+
+
+def test_several_views_are_changed_together_and_one_that_was_overtaken_holds_up_no_other(store: OnlineStore) -> None:
+    made, other = filled(store), filled(store, "g2", OTHER)
+    unknown = state("g1", 0, view=Ref.parse("features:unknown@1"))
+    told = store.update(
+        [
+            Change(replace(made, pushed=3), ["a"], lambda key, old: b"new"),
+            Change(unknown, ["a"], lambda key, old: b"none"),
+            Change(replace(other, pushed=3, generation="g1"), ["a"], lambda key, old: b"late"),
+            Change(replace(other, pushed=4), ["z"], lambda key, old: b"also"),
+        ]
+    )
+    grown = [made.bytes + 2, other.bytes + 5]
+    assert told == [
+        replace(made, pushed=3, rows=2, bytes=grown[0]),
+        None,
+        None,
+        replace(other, pushed=4, rows=3, bytes=grown[1]),
+    ]
+    one, two = store.read([Asked(VIEW, ["a"]), Asked(OTHER, ["a", "z"])])
+    assert (list(one.rows), list(two.rows)) == ([b"new"], [b"1", b"also"])
+    assert store.update([]) == []
 
 
 def test_updates_at_once_are_one_after_the_other(store: OnlineStore) -> None:
@@ -124,7 +152,7 @@ def test_updates_at_once_are_one_after_the_other(store: OnlineStore) -> None:
 
     def add() -> None:
         for _ in range(10):
-            store.update(made, ["a"], lambda key, old: str(int(old or b"0") + 1).encode())
+            changed(store, made, ["a"], lambda key, old: str(int(old or b"0") + 1).encode())
 
     threads = [threading.Thread(target=add) for _ in range(3)]
     for each in threads:
@@ -247,7 +275,7 @@ def test_views_that_are_read_together_tell_what_each_tells_by_itself_whatever_ch
     store.load(OTHER, "two", [(key, key.upper().encode()) for key in "ax"])
     store.publish(state("two", 2, view=OTHER))
     agree(VIEW, OTHER)
-    store.update(state("one", 4, pushed=1), ["a", "e"], lambda key, row: (row or b"") + b"+")
+    changed(store, state("one", 4, pushed=1), ["a", "e"], lambda key, row: (row or b"") + b"+")
     agree(VIEW, OTHER)
     assert store.together((VIEW, OTHER), ["a"]).rows[0][0] == b"a+"
     store.load(VIEW, "three", [("a", b"newer")])

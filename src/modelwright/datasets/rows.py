@@ -57,9 +57,8 @@ def read_head(files: Rows, n: int) -> Any:
     return pa.concat_tables(found)
 
 
-def shape(version: DatasetVersion, files: Rows, rows: Any) -> Any:
+def shape(version: DatasetVersion, schema: Any, rows: Any) -> Any:
     """Rows in the columns and types that a version is stored in. Text becomes a moment where the version has moments."""
-    schema = schema_of(files)
     if isinstance(rows, Sequence):
         given = {name for row in rows for name in row}
     else:
@@ -77,13 +76,14 @@ def shape(version: DatasetVersion, files: Rows, rows: Any) -> Any:
     for field in schema:
         try:
             if isinstance(rows, pa.Table):
-                columns[field.name] = _cast(rows[field.name], field.type).combine_chunks()
+                columns[field.name] = _cast(rows[field.name], field.type)
             else:
                 columns[field.name] = _column([row.get(field.name) for row in rows], field.type)
         except (pa.ArrowException, ValueError, OverflowError, Invalid) as error:
             said = error.message if isinstance(error, Invalid) else first_line(error)
             raise Invalid(f"The rows do not fit {version.ref}: {field.name!r} is {field.type}, and {said}") from None
-    return pa.table(columns, schema)
+    made = pa.table(columns, schema)
+    return made.combine_chunks() if isinstance(rows, pa.Table) else made
 
 
 def _cast(column: Any, kind: Any) -> Any:
@@ -91,7 +91,7 @@ def _cast(column: Any, kind: Any) -> Any:
         raise Invalid("its times have no zone.")
     if lacks_arrays(kind, column):
         raise Invalid("one of its arrays is missing, of which all have one length.")
-    return column.cast(kind)
+    return column if column.type == kind else column.cast(kind)
 
 
 def _column(values: Sequence[Any], kind: Any) -> Any:

@@ -374,7 +374,7 @@ def arrived(opened: Callable[[], Any], view: FeatureView, rows: pa.Table) -> Ite
     found = _usable(view, len(keys), found)
     event, visible = _times(view, found)
     known = event if view.created_time is None else found.column("known").to_numpy()
-    values = [plain.cleaned(found.column(f"x{i}"), kind).to_pylist() for i, kind in enumerate(inputs)]
+    values = [plain.listed(found.column(f"x{i}"), kind) for i, kind in enumerate(inputs)]
     named = [found.column(name).to_pylist() for name in sql.columns("k", len(keys))]
     columns = [visible.tolist(), event.tolist(), known.tolist(), *values]
     yield from zip(zip(*named, strict=True), map(list, zip(*columns, strict=True)), strict=True)

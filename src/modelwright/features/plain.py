@@ -6,6 +6,7 @@ for (an expression, a `select`, another type) DuckDB computes it.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -21,6 +22,7 @@ from modelwright.store import analytics
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MOMENT = "us"
+FEW = 100  # rows
 _ENDLESS = np.iinfo(np.int64).max  # DuckDB's infinite moments are this and its negative
 _reserved: set[str] = set()  # words of SQL that stand for themselves, also where a column has that name
 
@@ -33,16 +35,17 @@ def rows(view: FeatureView, keys: Sequence[DataType], inputs: Sequence[str], sou
     if view.select:
         return None
     found: dict[str, Any] = {}
+    named = Names(source)
     for i, (name, kind) in enumerate(zip(view.entity, keys, strict=True)):
-        found[f"k{i}"] = _column(source, identifier(name), kind)
+        found[f"k{i}"] = _column(named, identifier(name), kind)
     if view.event_time is None:
         found["event"] = pa.array(np.full(source.num_rows, sql.ALWAYS))
     else:
-        found["event"] = _moments(source, view.event_time)
+        found["event"] = _moments(named, view.event_time)
     if view.created_time is not None:
-        found["known"] = _moments(source, view.created_time)
+        found["known"] = _moments(named, view.created_time)
     for i, (text, each) in enumerate(zip(view.inputs, inputs, strict=True)):
-        found[f"x{i}"] = None if each == sql.ARRAY else _column(source, text, DataType(each), raw=True)
+        found[f"x{i}"] = None if each == sql.ARRAY else _column(named, text, DataType(each), raw=True)
     if any(each is None for each in found.values()):
         return None
     return pa.table(found)
@@ -56,20 +59,42 @@ def cleaned(values: Any, kind: str) -> Any:
     return pc.if_else(pc.is_finite(numbers), numbers, pa.scalar(None, pa.float64()))
 
 
-def _column(source: pa.Table, text: str, kind: DataType, *, raw: bool = False) -> Any:
+def listed(values: Any, kind: str) -> list[Any]:
+    """`cleaned`, as a list. Few are looked at one by one: a function of Arrow's takes as long as a hundred of them."""
+    if kind == DataType.FP64 and len(values) <= FEW:
+        return [float(each) if each is not None and math.isfinite(each) else None for each in values.to_pylist()]
+    found: list[Any] = cleaned(values, kind).to_pylist()
+    return found
+
+
+class Names:
+    """The columns of a table by what SQL calls them, which does not tell case apart."""
+
+    def __init__(self, source: pa.Table) -> None:
+        self.source = source
+        self._places: dict[str, int | None] = {}
+        for place, name in enumerate(source.column_names):
+            folded = name.lower()
+            self._places[folded] = None if folded in self._places else place
+
+    def column(self, name: str) -> Any:
+        """The one that a name means; None where it means none, or several."""
+        place = self._places.get(name.lower())
+        return None if place is None else self.source.column(place)
+
+
+def _column(names: Names, text: str, kind: DataType, *, raw: bool = False) -> Any:
     """The column that an expression is, if it is one and of a type that is taken as it is."""
-    place = _named(source, text)
-    if place is None or kind not in _TYPES or not _fits(source.field(place).type, kind):
+    column = _named(names, text)
+    if column is None or kind not in _TYPES or not _fits(column.type, kind):
         return None
-    column = source.column(place)
-    return column if raw else column.cast(_TYPES[kind])
+    return column if raw or column.type == _TYPES[kind] else column.cast(_TYPES[kind])
 
 
-def _moments(source: pa.Table, name: str) -> Any:
-    place = _named(source, identifier(name))
-    if place is None:
+def _moments(names: Names, name: str) -> Any:
+    column = _named(names, identifier(name))
+    if column is None:
         return None
-    column = source.column(place)
     if not pa.types.is_timestamp(column.type) or column.type.unit != _MOMENT or column.type.tz is None:
         return None
     ticks = column.cast(pa.int64())
@@ -78,8 +103,8 @@ def _moments(source: pa.Table, name: str) -> Any:
     return None if endless else ticks
 
 
-def _named(source: pa.Table, text: str) -> int | None:
-    """Which column of the source a name in SQL means; None where it means none, or something else."""
+def _named(names: Names, text: str) -> Any:
+    """The column of the source that a name in SQL means; None where it means none, or something else."""
     if text.startswith('"') and text.endswith('"') and len(text) > 1:
         name = text[1:-1].replace('""', '"')
         if identifier(name) != text:
@@ -90,8 +115,7 @@ def _named(source: pa.Table, text: str) -> int | None:
             return None
     else:
         return None
-    places = [place for place, each in enumerate(source.column_names) if each.lower() == name.lower()]
-    return places[0] if len(places) == 1 else None
+    return names.column(name)
 
 
 def _reserved_words() -> set[str]:

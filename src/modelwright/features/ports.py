@@ -20,6 +20,14 @@ class Asked(NamedTuple):
     keys: Sequence[str | None]
 
 
+class Change(NamedTuple):
+    """Rows of one view version that are to be changed, and what will be said of it."""
+
+    state: OnlineState
+    keys: Sequence[str]
+    merge: Merge
+
+
 class Found(NamedTuple):
     """What stands online of a view version, and the packed row of each key; no state: nothing does."""
 
@@ -61,11 +69,11 @@ class OnlineStore(Protocol):
         """
         ...
 
-    def update(self, state: OnlineState, keys: Sequence[str], merge: Merge) -> OnlineState | None:
-        """Change rows of the generation that reads see, and what is said of it, against all other writers at once.
+    def update(self, changes: Sequence[Change]) -> Sequence[OnlineState | None]:
+        """Change rows of the generations that reads see, and what is said of them, against all other writers at once.
 
-        Returns the state with rows and bytes counted on from those before, or None (and nothing happened) where reads see
-        another generation or one that holds later pushes.
+        Returns each state with rows and bytes counted on from those before, or None (and nothing happened to that view)
+        where reads see another generation or one that holds later pushes. If it raises, views may have been changed or not.
         """
         ...
 

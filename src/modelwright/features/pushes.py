@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from msgspec.structs import replace
 
 from modelwright.core.clock import SystemClock
-from modelwright.core.errors import Conflict, Invalid, Unavailable
+from modelwright.core.errors import Conflict, Invalid, ModelwrightError, Unavailable
 from modelwright.core.operations import Caller, Room, operation
 from modelwright.core.principals import OPERATOR
 from modelwright.core.refs import Kind, Ref
@@ -21,7 +21,7 @@ from modelwright.datasets.records import DatasetRecord
 from modelwright.features import queries
 from modelwright.features.definitions import FeatureView
 from modelwright.features.durations import since_epoch
-from modelwright.features.ports import Asked, OnlineStore
+from modelwright.features.ports import Asked, Change, OnlineStore
 from modelwright.features.records import Basis, Freshness, Lost, OnlineState, Push, PushedRows, ViewRecord
 from modelwright.store import Transaction, acting_as, catalog, scopes
 
@@ -74,9 +74,11 @@ class Pushes(Room):
         if [(field.name, str(field.type)) for field in table.schema] != [(c.name, c.type) for c in record.columns]:
             raise Invalid(f"The rows have not the columns of {source}.", mend="Send them with `push`.")
         number, repeated = queries.add(tx, source, id, table.num_rows, rows)
-        tx.committed.append(lambda: self._follow(source))
         ahead = _ahead(table, record.time_column, tx.now)
-        return Push(number=number, id=id, rows=table.num_rows, pushed_at=tx.now, repeated=repeated, ahead=ahead)
+        push = Push(number=number, id=id, rows=table.num_rows, pushed_at=tx.now, repeated=repeated, ahead=ahead)
+        new = None if repeated else Opened(PushedRows(push=push, data=data), table)
+        tx.committed.append(lambda: self._follow(source, new))
+        return push
 
     @operation("write", on="source", data=True)
     def follow(self, tx: Transaction, source: Ref) -> int:
@@ -236,17 +238,42 @@ class Pushes(Room):
             raise RuntimeError("the body of an operation runs where the workspace is")
         return self.online
 
-    def _follow(self, source: Ref) -> None:
-        """Bring the views of a dataset up to date: for the pusher, but with nobody's rights to the views."""
+    def _follow(self, source: Ref, new: Opened | None = None) -> None:
+        """Bring the views of a dataset up to date: for the pusher, but with nobody's rights to the views.
+
+        `new` is the push that was just committed: where no view waits for another before it, the journal is not read.
+        """
         if self.online is None:
             raise RuntimeError("the body of an operation runs where the workspace is")
         behind = {view: state for view, state in self.online.states().items() if state.source.whole == source.whole}
         if not behind:
             return
         with acting_as(OPERATOR), Folding() as folding:
-            found = self.pending(source.whole, after=min(state.pushed for state in behind.values()))
-            for view in behind:
+            first = min(state.pushed for state in behind.values())
+            if new is not None and new.rows.push.number == first + 1:
+                folding.hold(new)
+                found = [new.rows]
+            else:
+                found = self.pending(source.whole, after=first)
+            for view in self._left(behind, folding, found):
                 self._bring(view, folding, found)
+
+    def _left(self, behind: Mapping[Ref, OnlineState], folding: Folding, found: Sequence[PushedRows]) -> Sequence[Ref]:
+        """Bring up to date what can be in one commit of the store; which views have to be looked at by themselves."""
+        assert self.online is not None
+        changes = []
+        for view, state in behind.items():
+            waiting = [each for each in found if each.push.number > state.pushed]
+            record = self._record(view)
+            follows = record.view.source.selector is None and waiting and waiting[0].push.number == state.pushed + 1
+            if follows and folding.fit(record, waiting):
+                changes.append(self._change(state, record, waiting, folding))
+        try:
+            told = self.online.update(changes) if changes else []
+        except (ValueError, ModelwrightError):  # one of them holds up no other
+            return list(behind)
+        done = {each.view for each in told if each is not None}
+        return [view for view in behind if view not in done]
 
     def bring(self, view: Ref, *, after: int | None = None) -> None:
         """Bring one view online up to the newest push. With `after`, look again at the pushes after that number.
@@ -278,14 +305,13 @@ class Pushes(Room):
                 return
             if not folding.fit(record, waiting):  # their dataset has columns of other types by now
                 return
-            if self._merged(state, record, waiting, folding):
+            if self.online.update([self._change(state, record, waiting, folding)])[0] is not None:
                 return
         raise Conflict(f"Too many change {view} online at once.", mend="Push again, with the same id.")
 
-    def _merged(self, state: OnlineState, record: ViewRecord, waiting: Sequence[PushedRows], folding: Folding) -> bool:
+    def _change(self, state: OnlineState, record: ViewRecord, waiting: Sequence[PushedRows], folding: Folding) -> Change:
         from modelwright.features.timeline import merge
 
-        assert self.online is not None
         view, now = record.view, waiting[-1].push.pushed_at
         number = max(state.pushed, waiting[-1].push.number)
         told = replace(state, pushed=number, pushed_at=max(now, state.pushed_at or now))
@@ -293,7 +319,7 @@ class Pushes(Room):
             told = replace(told, until=now, since=now if state.since == state.until else state.since)
         found = folding.arrivals(view, waiting)
         rows = merge(view, state.base, since_epoch(told.since))
-        return self.online.update(told, list(found), lambda key, held: rows(held, found[key])) is not None
+        return Change(told, list(found), lambda key, held: rows(held, found[key]))
 
     def _record(self, view: Ref) -> ViewRecord:
         from modelwright.store import Embedded
@@ -305,6 +331,13 @@ class Pushes(Room):
             found: ViewRecord = convert(catalog.get(tx, view).record, ViewRecord)
         self._records[view] = found
         return found
+
+
+class Opened(NamedTuple):
+    """A push, and the table that its rows are."""
+
+    rows: PushedRows
+    table: pa.Table
 
 
 class Folding:
@@ -320,6 +353,10 @@ class Folding:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def hold(self, push: Opened) -> None:
+        """Take a push that was opened already."""
+        self._tables[push.rows.push.id] = push.table
 
     def fit(self, record: ViewRecord, pushes: Sequence[PushedRows]) -> bool:
         """Whether a view has the types over the rows of pushes that its version says."""

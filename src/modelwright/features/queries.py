@@ -12,27 +12,32 @@ from modelwright.core.refs import Kind, Ref
 from modelwright.features.records import Joining, Lost, Push
 from modelwright.features.tables import folds, joins, pushes
 from modelwright.store import State, Transaction, catalog, scopes
+from modelwright.store.driver import Prepared
 from modelwright.store.queries import event_of
 from modelwright.store.tables import ledger_events, ledger_refs
 
 MATERIALISED, DELETED = "features.view.materialised", "retention.deletion.begun"  # what puts online, and takes away
+_of = pushes.c.dataset == sa.bindparam("dataset")
+_KNOWN = Prepared(sa.select(pushes.c.number).where(_of, pushes.c.id == sa.bindparam("id")), "dataset", "id")
+_LAST = Prepared(sa.select(sa.func.max(pushes.c.number)).where(_of), "dataset")
+_ADD = Prepared(pushes.insert(), "dataset", "number", "id", "rows", "data", "pushed_at")
 REMEMBERED = 100_000  # ids of folded pushes that are known again, for each dataset
 
 
 def add(tx: Transaction, dataset: Ref, id: str, rows: int, data: bytes) -> tuple[int, bool]:
     """Number a push; one whose id is known keeps its number, and nothing is written. The second tells which."""
-    known = tx.execute(sa.select(pushes.c.number).where(pushes.c.dataset == dataset.name, pushes.c.id == id)).scalar()
+    known = _KNOWN.first(tx.connection, dataset=dataset.name, id=id)
     if known is not None:
-        return int(known), True
+        return int(known.number), True
     number = last(tx, dataset) + 1
     values = {"dataset": dataset.name, "number": number, "id": id, "rows": rows, "data": data, "pushed_at": tx.stamp}
-    tx.execute(sa.insert(pushes).values(values))
+    _ADD.run(tx.connection, **values)
     return number, False
 
 
 def last(tx: Transaction, dataset: Ref) -> int:
     """The number of the newest push, 0 where there was none."""
-    return int(tx.execute(sa.select(sa.func.max(pushes.c.number)).where(pushes.c.dataset == dataset.name)).scalar() or 0)
+    return int(_LAST.run(tx.connection, dataset=dataset.name).fetchone()[0] or 0)
 
 
 def after(tx: Transaction, dataset: Ref, number: int, until: int | None = None) -> Sequence[tuple[Push, bytes]]:

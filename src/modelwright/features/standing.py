@@ -19,7 +19,7 @@ from modelwright.features.admission import Admitted
 from modelwright.features.definitions import Value
 from modelwright.features.durations import since_epoch
 from modelwright.features.packing import check, head_size
-from modelwright.features.ports import Asked, refuse_older
+from modelwright.features.ports import Asked, Change, refuse_older
 from modelwright.features.pushes import ATTEMPTS
 from modelwright.features.reading import OnlineReader
 from modelwright.features.records import LoggedRead, OnlineRows, OnlineState, Order, Parity, ViewRecord, ViewUse
@@ -120,7 +120,7 @@ class Standing(Views):
             (found,) = self._online().read([Asked(view, ())])
             if found.state is None or found.state.generation != generation:
                 raise Conflict(f"Another materialisation of {view} stands online by now.", mend="Materialise again.")
-            told = self._online().update(found.state, list(packed), lambda key, held: packed[key])
+            told = self._online().update([Change(found.state, list(packed), lambda key, held: packed[key])])[0]
             if told is not None:
                 return told.rows
         raise Conflict(f"Too many change {view} online at once.", mend="Materialise again: it goes on from there.")
@@ -143,7 +143,7 @@ class Standing(Views):
             if now.pushed > state.base and not queries.unbroken(tx, source.whole, state.base):
                 raise Conflict(f"Pushes were folded while {view} was materialised.", mend="Materialise again.")
             wanted = replace(state, pushed=max(now.pushed, state.base), pushed_at=now.pushed_at, rows=now.rows)
-            told = self._online().update(wanted, [], lambda key, held: held or b"")
+            told = self._online().update([Change(wanted, [], lambda key, held: held or b"")])[0]
             if told is not None:
                 break
         else:

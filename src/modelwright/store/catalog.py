@@ -20,6 +20,7 @@ from modelwright.core.refs import DIGEST_PREFIX, LATEST, Kind, Ref
 from modelwright.core.wire import encode_text
 from modelwright.store import holds, scopes
 from modelwright.store.database import Transaction
+from modelwright.store.driver import Prepared
 from modelwright.store.records import AliasMove, State, Version
 from modelwright.store.tables import (
     catalog_alias_moves,
@@ -31,6 +32,21 @@ from modelwright.store.tables import (
 )
 
 _v, _t, _a, _m = catalog_versions.c, catalog_things.c, catalog_aliases.c, catalog_alias_moves.c
+_of_thing = sa.select(catalog_versions).where(_v.kind == sa.bindparam("kind"), _v.name == sa.bindparam("name"))
+_NEWEST = Prepared(_of_thing.order_by(_v.version.desc()).limit(1), "kind", "name")
+_EXACT = Prepared(_of_thing.where(_v.version == sa.bindparam("version")), "kind", "name", "version")
+_TAGS = Prepared(
+    sa.select(catalog_tags.c.key, catalog_tags.c.value)
+    .where(catalog_tags.c.ref == sa.bindparam("ref"))
+    .order_by(catalog_tags.c.key),
+    "ref",
+)
+_ALIASES = Prepared(
+    sa.select(_a.alias)
+    .where(_a.kind == sa.bindparam("kind"), _a.name == sa.bindparam("name"), _a.version == sa.bindparam("version"))
+    .order_by(_a.alias),
+    *("kind", "name", "version"),
+)
 
 
 def add(
@@ -96,20 +112,20 @@ def add(
 
 def latest(tx: Transaction, ref: Ref) -> Version | None:
     """The newest version, or None if there is none yet."""
-    row = tx.execute(
-        sa.select(catalog_versions).where(_v.kind == ref.kind, _v.name == ref.name).order_by(_v.version.desc()).limit(1)
-    ).first()
-    return None if row is None else _version(tx, [row])[0]
+    row = _NEWEST.first(tx.connection, kind=ref.kind.value, name=ref.name)
+    return None if row is None else _single(tx, row)
 
 
 def get(tx: Transaction, ref: Ref) -> Version:
     """The version a ref stands for: a number, an alias, a digest prefix, `latest`, or (no selector) the latest."""
-    number = resolve(tx, ref).version if ref.version is None else ref.version
-    query = sa.select(catalog_versions).where(_v.kind == ref.kind, _v.name == ref.name, _v.version == number)
-    row = tx.execute(query).one_or_none()
+    named = {"kind": ref.kind.value, "name": ref.name}
+    if ref.version is None and ref.digest is None and ref.alias in (None, LATEST):
+        row = _NEWEST.first(tx.connection, **named)
+    else:
+        row = _EXACT.first(tx.connection, **named, version=ref.version or resolve(tx, ref).version)
     if row is None:
         raise _not_found(tx, ref)
-    return _version(tx, [row])[0]
+    return _single(tx, row)
 
 
 def find(tx: Transaction, ref: Ref) -> Version | None:
@@ -389,6 +405,13 @@ def versions_of(tx: Transaction, rows: Sequence[Any]) -> list[Version]:
     return _version(tx, rows)
 
 
+def _single(tx: Transaction, row: Any) -> Version:
+    """`_version` of one row, as nearly everything asks for."""
+    ref = Ref(row.kind, row.name, row.version)
+    aliases = _ALIASES.run(tx.connection, kind=row.kind, name=row.name, version=row.version)
+    return _read(ref, row, dict(_TAGS.run(tx.connection, ref=str(ref)).fetchall()), [alias for (alias,) in aliases])
+
+
 def _version(tx: Transaction, rows: Sequence[Any]) -> list[Version]:
     refs = [Ref(r.kind, r.name, r.version) for r in rows]
     tags = tags_of(tx, refs) if refs else {}
@@ -398,22 +421,23 @@ def _version(tx: Transaction, rows: Sequence[Any]) -> list[Version]:
         query = sa.select(catalog_aliases).where(_a.kind == refs[0].kind, _a.name.in_(names)).order_by(_a.alias)
         for row in tx.execute(query):
             aliases.setdefault(Ref(row.kind, row.name, row.version), []).append(row.alias)
-    return [
-        Version(
-            ref=ref,
-            digest=row.digest,
-            record=msgspec.json.decode(row.record),
-            created_at=parse_time(row.created_at),
-            created_by=row.created_by,
-            description=row.description,
-            state=State(row.state),
-            successor=Ref.parse(row.successor) if row.successor else None,
-            tags=tags[str(ref)],
-            aliases=aliases.get(ref, []),
-            changed_at=parse_time(row.changed_at),
-        )
-        for ref, row in zip(refs, rows, strict=True)
-    ]
+    return [_read(ref, row, tags[str(ref)], aliases.get(ref, [])) for ref, row in zip(refs, rows, strict=True)]
+
+
+def _read(ref: Ref, row: Any, tags: dict[str, str], aliases: list[str]) -> Version:
+    return Version(
+        ref=ref,
+        digest=row.digest,
+        record=msgspec.json.decode(row.record),
+        created_at=parse_time(row.created_at),
+        created_by=row.created_by,
+        description=row.description,
+        state=State(row.state),
+        successor=Ref.parse(row.successor) if row.successor else None,
+        tags=tags,
+        aliases=aliases,
+        changed_at=parse_time(row.changed_at),
+    )
 
 
 def _narrow(tx: Transaction, query: Any, where: Filter, kind: Kind) -> Any:

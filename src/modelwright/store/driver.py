@@ -36,6 +36,10 @@ class Prepared:
         row = self.run(connection, **values).fetchone()
         return None if row is None else self._row._make(row)
 
+    def all(self, connection: sa.Connection, **values: Any) -> list[Any]:
+        """Run a query; its rows, with the names of its columns."""
+        return [self._row._make(row) for row in self.run(connection, **values).fetchall()]
+
     def many(self, connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> None:
         """Run it once for each row."""
         known = self._compiled.get(connection.dialect.name)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+REMEMBERED = 100  # versions whose columns are held
+
+
 class Adding(Fetching):
     """What is read, cut and stored where the caller is, and then registered."""
 
@@ -224,8 +227,22 @@ class Adding(Fetching):
         from modelwright.datasets.rows import shape
 
         version = self._holding_rows(self.show(as_ref(ref)))
+        return shape(version, self._schema_of(version), rows)
+
+    def _schema_of(self, version: DatasetVersion) -> pa.Schema:
+        """The columns of a version as they are stored. Those of the last few are remembered: they never change."""
+        from modelwright.datasets.scans import schema_of
+
+        held = self._schemas.get(version.digest)
+        if held is not None:
+            return held
         files = self._sources(version)  # all parts have the same columns, and of one not more is read than these
-        return shape(version, files if is_scan(files) else files[:1], rows)
+        found: pa.Schema = schema_of(files if is_scan(files) else files[:1])
+        if version.lake is None:
+            if len(self._schemas) >= REMEMBERED:
+                self._schemas.clear()
+            self._schemas[version.digest] = found
+        return found
 
     def merge(
         self,

@@ -30,6 +30,8 @@ from modelwright.datasets.versions import Versions
 from modelwright.store import Transaction, catalog
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from modelwright.datasets.chunks import KnownChunks
     from modelwright.datasets.manifest import Entry, Manifest
     from modelwright.store.objects import S3Settings
@@ -62,6 +64,7 @@ class Content(Versions):
         self._address = address
         self._s3 = s3
         self._place = cache
+        self._schemas: dict[str, pa.Schema] = {}  # the columns of versions, by their digests
         self._masking = Masking(caller.blobs, self._privacy)
         self._cache = ObjectCache(caller.blobs, cache and cache / "parts")
         self._indexes = Indexes(indexes or (cache and cache / "trees"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -17,17 +17,24 @@ from modelwright.datasets.privacy.records import ALL, Permit
 from modelwright.datasets.privacy.tables import decisions, permits, protected, to_decision, to_permit
 from modelwright.datasets.records import DatasetRecord, DatasetVersion, Profile
 from modelwright.store import Transaction, Version, catalog, evidence, scopes
+from modelwright.store.driver import Prepared
 from modelwright.store.queries import event_of, naming
 from modelwright.store.tables import catalog_versions, ledger_events
 
+_DECIDED = Prepared(
+    sa.select(decisions).where(decisions.c.dataset == sa.bindparam("dataset")).order_by(decisions.c.seq), "dataset"
+)
 Decided = dict[tuple[str, str], ColumnClass]  # by column and class, the latest
 
 
 def decided(tx: Transaction, names: Iterable[str]) -> dict[str, Decided]:
     """What holds by decision, of some datasets."""
     wanted = list(names)
-    rows = tx.execute(sa.select(decisions).where(decisions.c.dataset.in_(wanted)).order_by(decisions.c.seq))
     found: dict[str, Decided] = {name: {} for name in wanted}
+    if len(wanted) == 1:
+        rows: Sequence[Any] = _DECIDED.all(tx.connection, dataset=wanted[0])
+    else:
+        rows = tx.execute(sa.select(decisions).where(decisions.c.dataset.in_(wanted)).order_by(decisions.c.seq)).all()
     for row in rows:
         found[row.dataset][row.column_name, row.tag] = to_decision(row)
     return found

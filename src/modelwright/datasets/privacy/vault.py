@@ -218,7 +218,7 @@ def _found(
 
 
 def _rows_of(connection: sqlite3.Connection, prints: Sequence[bytes]) -> Iterator[tuple[bytes, str, str]]:
-    """The rows of some fingerprints in order, or every row where that is quicker: to look for one takes ten times as long."""
+    """The rows of some fingerprints in order, or every row where that is quicker: to look for one takes ten times that."""
     query = "SELECT fingerprint, token, families FROM tokens"
     if len(prints) > MANY and 10 * len(prints) > connection.execute("SELECT count(*) FROM tokens").fetchone()[0]:
         yield from connection.execute(query)
@@ -249,7 +249,7 @@ def _completed(
 def _draw(
     connection: sqlite3.Connection, values: Sequence[tuple[str | int, bytes]], key: bytes, families: Families
 ) -> dict[str | int, str]:
-    """Draw tokens for new values, given with their fingerprints; return those that are in: no number that was drawn before."""
+    """Draw tokens for new values, given with their fingerprints; return those that are in: no number drawn before."""
     random, said = secrets.token_bytes(16 * len(values)), _said(families)
     parts = [random[at : at + 16] for at in range(0, len(random), 16)]
     drawn = {

@@ -14,6 +14,7 @@ from modelwright.core.refs import Ref
 from modelwright.core.wire import decode, encode_text
 from modelwright.features.ports import (
     Asked,
+    Change,
     Found,
     Merge,
     Together,
@@ -81,21 +82,26 @@ class PostgresStore:
             connection.execute(f"DELETE FROM {_ROWS} WHERE view = %s AND generation <> %s", (view, state.generation))
             return True
 
-    def update(self, state: OnlineState, keys: Sequence[str], merge: Merge) -> OnlineState | None:
-        """See `ports.OnlineStore`."""
-        view = str(state.view)
+    def update(self, changes: Sequence[Change]) -> Sequence[OnlineState | None]:
+        """See `ports.OnlineStore`. All of it is one commit; views are locked in order: no two wait for each other."""
+        told: dict[int, OnlineState | None] = {}
         with self._transaction() as connection:
-            current = self._held(connection, state.view)
-            if current is None or overtaken(current, state):
-                return None
-            query = f"SELECT key, packed FROM {_ROWS} WHERE view = %s AND generation = %s AND key = ANY(%s)"
-            held = {key: bytes(row) for key, row in connection.execute(query, (view, state.generation, list(keys)))}
-            made = {key: merge(key, held.get(key)) for key in keys}
-            connection.execute(_PUT, (view, state.generation, list(made), list(made.values())))
-            grown = grown_by((key, held.get(key), row) for key, row in made.items())
-            told = replace(state, rows=current.rows + len(made) - len(held), bytes=current.bytes + grown)
-            connection.execute(f"UPDATE {_VIEWS} SET state = %s WHERE view = %s", (encode_text(told), view))
-            return told
+            for place in sorted(range(len(changes)), key=lambda place: str(changes[place].state.view)):
+                told[place] = self._update(connection, *changes[place])
+        return [told[place] for place in range(len(changes))]
+
+    def _update(self, connection: Any, state: OnlineState, keys: Sequence[str], merge: Merge) -> OnlineState | None:
+        view, current = str(state.view), self._held(connection, state.view)
+        if current is None or overtaken(current, state):
+            return None
+        query = f"SELECT key, packed FROM {_ROWS} WHERE view = %s AND generation = %s AND key = ANY(%s)"
+        held = {key: bytes(row) for key, row in connection.execute(query, (view, state.generation, list(keys)))}
+        made = {key: merge(key, held.get(key)) for key in keys}
+        connection.execute(_PUT, (view, state.generation, list(made), list(made.values())))
+        grown = grown_by((key, held.get(key), row) for key, row in made.items())
+        told = replace(state, rows=current.rows + len(made) - len(held), bytes=current.bytes + grown)
+        connection.execute(f"UPDATE {_VIEWS} SET state = %s WHERE view = %s", (encode_text(told), view))
+        return told
 
     def read(self, asked: Sequence[Asked]) -> Sequence[Found]:
         """See `ports.OnlineStore`."""

@@ -15,6 +15,7 @@ from modelwright.core.wire import decode, encode
 from modelwright.features.backends.redis_wire import Wire, begun, command, texts
 from modelwright.features.ports import (
     Asked,
+    Change,
     Found,
     Merge,
     Together,
@@ -92,8 +93,11 @@ class RedisStore:
 
         return bool(self._alone(state.view, change))
 
-    def update(self, state: OnlineState, keys: Sequence[str], merge: Merge) -> OnlineState | None:
-        """See `ports.OnlineStore`."""
+    def update(self, changes: Sequence[Change]) -> Sequence[OnlineState | None]:
+        """See `ports.OnlineStore`. Each view by itself: what is watched for one would be tried again for all."""
+        return [self._update(*each) for each in changes]
+
+    def _update(self, state: OnlineState, keys: Sequence[str], merge: Merge) -> OnlineState | None:
         place = _rows(state.view, state.generation)
 
         def change(pipe: Any) -> OnlineState | None:

@@ -16,6 +16,7 @@ from modelwright.core.refs import Ref
 from modelwright.core.wire import decode, encode_text
 from modelwright.features.ports import (
     Asked,
+    Change,
     Found,
     Merge,
     Together,
@@ -109,21 +110,26 @@ class SqliteStore:
             self._forget(connection, state.view, but=number)
             return True
 
-    def update(self, state: OnlineState, keys: Sequence[str], merge: Merge) -> OnlineState | None:
-        """See `ports.OnlineStore`."""
+    def update(self, changes: Sequence[Change]) -> Sequence[OnlineState | None]:
+        """See `ports.OnlineStore`. All of it is one commit."""
         with self._transaction(write=True) as connection:
-            number, current = self._state(connection, state.view)
-            if overtaken(current, state):
-                return None
-            held = [connection.execute(_GET, (number, key)).fetchone() for key in keys]
-            new = sum(row is None for row in held)
-            rows = [(number, key, merge(key, row and row[0])) for key, row in zip(keys, held, strict=True)]
-            connection.executemany(_PUT, rows)
-            grown = grown_by(zip(keys, (row and row[0] for row in held), (row for *_, row in rows), strict=True))
-            rows_before, bytes_before = (current.rows, current.bytes) if current else (0, 0)
-            told = replace(state, rows=rows_before + new, bytes=bytes_before + grown)
-            self._say(connection, number, told)
-            return told
+            return [self._update(connection, *each) for each in changes]
+
+    def _update(
+        self, connection: sqlite3.Connection, state: OnlineState, keys: Sequence[str], merge: Merge
+    ) -> OnlineState | None:
+        number, current = self._state(connection, state.view)
+        if overtaken(current, state):
+            return None
+        held = [connection.execute(_GET, (number, key)).fetchone() for key in keys]
+        new = sum(row is None for row in held)
+        rows = [(number, key, merge(key, row and row[0])) for key, row in zip(keys, held, strict=True)]
+        connection.executemany(_PUT, rows)
+        grown = grown_by(zip(keys, (row and row[0] for row in held), (row for *_, row in rows), strict=True))
+        rows_before, bytes_before = (current.rows, current.bytes) if current else (0, 0)
+        told = replace(state, rows=rows_before + new, bytes=bytes_before + grown)
+        self._say(connection, number, told)
+        return told
 
     def read(self, asked: Sequence[Asked]) -> Sequence[Found]:
         """See `ports.OnlineStore`."""
