@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from modelwright.datasets import Contracts, Datasets
     from modelwright.datasets.packs import Packs
     from modelwright.datasets.privacy import Privacy
-    from modelwright.deployments import Deployments
+    from modelwright.deployments import Deployments, Unserved
     from modelwright.evaluation import Evaluation
     from modelwright.experiments import Artifacts, Experiments, LoggedModels
     from modelwright.experiments.intake import Intake
@@ -226,6 +226,7 @@ class Home:
         self.principal = principal
         self.turned_at: datetime | None = None
         self.wakers: list[Callable[[], None]] = []
+        self.failing: Callable[[], Sequence[Unserved]] = tuple  # of a process that serves: what it cannot load
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.clock = _clock(settings.workspace)
         self.database = Database(settings.workspace.database or f"sqlite:///{folder / 'workspace.db'}", self.clock)
@@ -488,8 +489,11 @@ class Workspace:
         from modelwright.deployments import Deployments, DeploymentSettings
 
         settings = self.settings.section("deployments", DeploymentSettings)
-        changed = self.home.wake if self.home else _nothing
-        return Deployments(self.caller, models=self.models, settings=settings, changed=changed)
+        home = self.home
+        if home is None:
+            return Deployments(self.caller, models=self.models, settings=settings)
+        failing = lambda: home.failing()  # noqa: E731 - the process says later who it asks
+        return Deployments(self.caller, models=self.models, settings=settings, changed=home.wake, failing=failing)
 
     @cached_property
     def traces(self) -> Traces:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from modelwright.client import connect
 from modelwright.core.refs import Ref
+from modelwright.experiments import Point
 from modelwright.traces import Span, SpanBatch, SpanStatus
 
 LOW = ["autonomy=person-decides", "people=none", "money=none", "undo=at-once", "rights=no", "safety=no"]
@@ -509,3 +511,51 @@ def test_a_link_that_leads_to_itself_is_told(mw: Any, place: str, tmp_path: Path
     told = mw("data", *arguments, link, *(["--files"] if arguments[0] == "add" else []), "-w", place)
     assert told.code in (2, 3), told
     assert "Traceback" not in told.err and ("leads to itself" in told.err or "no" in told.err), told
+
+
+def test_runs_that_nobody_will_end_are_told_apart_and_can_be_ended(
+    mw: Any, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    title = "Long (trips) / 2026"
+    with connect(place) as there:
+        now = there.workspace.status().now
+        old, older, fresh = (
+            there.experiments.start(title, started_at=now - timedelta(days=days)).ref for days in (3, 9, 0)
+        )
+        heard = now - timedelta(days=2)
+        there.experiments.log(old, points=[Point.of("loss", 0.5, step=1, time=heard)])
+    listed = mw("list", "run", "--state", "running", "-w", place).out
+    assert "running, silent 2.0 d" in listed and "running, silent 9.0 d" in listed and listed.count("silent") == 2
+    assert f"mw end {old}" in mw("show", old, "-w", place).out
+    assert "silent" not in mw("show", fresh, "-w", place).out
+    if not place.startswith("http"):
+        checks = {each["name"]: each for each in mw("doctor", "--json", "-w", place).json}
+        assert "2 runs are said to run" in checks["silent runs"]["what"]
+    ended = mw("end", "--silent", "7d", "--experiment", title, "-m", "its machine is gone", "-y", "--json", "-w", place)
+    assert [each["id"] for each in ended.json] == [older.name] and ended.json[0]["status"] == "killed"
+    (event,) = [each for each in mw("history", older, "--json", "-w", place).json["items"] if "killed" in each["action"]]
+    assert event["reason"] == "its machine is gone"
+    told = mw("end", old, "--as", "failed", "-w", place)
+    assert told.code == 0 and f"{old} is failed" in told.out
+    with connect(place) as there:
+        assert there.experiments.show(old).ended_at == heard
+        assert there.experiments.show(fresh).status == "running"
+    assert mw("end", old, "-w", place).code == 4
+    assert "No run was silent" in mw("end", "--silent", "36h", "-y", "-w", place).out
+    for wrong in (["end"], ["end", old, "--silent", "1d"], ["end", "--silent", "soon"], ["end", old, "--as", "running"]):
+        assert mw(*wrong, "-w", place).code == 2
+
+
+def test_lists_of_what_lies_in_an_experiment_say_its_title(mw: Any, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    title = "Chat (prod) / 2026"
+    with connect(place) as there:
+        made = there.experiments.create(title)
+        there.traces.log(made.ref, [SpanBatch(spans=[Span(trace="b" * 32, id="c" * 16, name="answer", start=1, end=2)])])
+        model = there.logged_models.create(made.id, name="m").ref
+    for what in ("trace", "logged-model"):
+        assert title in mw("list", what, "-w", place).out
+    assert title in mw("traces", "-w", place).out
+    for ref in (f"trace:tr-{'b' * 32}", model):
+        assert f"{title} ({made.ref})" in mw("show", ref, "-w", place).out

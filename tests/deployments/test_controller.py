@@ -8,13 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from msgspec.structs import replace
 
-from modelwright.core.errors import NotFound
+from modelwright.core.errors import Corrupt, NotFound, Refused, Unavailable
 from modelwright.core.refs import Ref
-from modelwright.deployments.controller import Controller
+from modelwright.deployments import Deployments
+from modelwright.deployments.controller import Controller, Packages
 from modelwright.deployments.records import RolloutState
-from modelwright.models import Stage
-from modelwright.serving import Call, Plane
+from modelwright.models import Models, ModelSettings, Signatures, Stage
+from modelwright.serving import Call, Plane, Seal, private_key, public_pem, sign
 from modelwright.workspace import Workspace
 
 LENIENT = 'name = "standard"\n[tier.low]\ndescription = "Nothing is asked, so that these tests speak of serving only."\n'
@@ -37,6 +41,11 @@ def trained(embedded: Workspace) -> Callable[[int], Ref]:
 
     embedded.policy.adopt(LENIENT)
     return make
+
+
+def pem_of_a_key() -> bytes:
+    key = ec.generate_private_key(ec.SECP256R1())
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 class World:
@@ -176,3 +185,101 @@ def test_a_retired_deployment_is_not_served(world: World, trained) -> None:
     world.turn()
     with pytest.raises(NotFound):
         world.ask("a")
+
+
+def damage(workspace: Workspace, ref: Ref) -> tuple[Path, bytes]:
+    """Change a stored file of a version; where it lies, and what it was."""
+    (digest,) = workspace.models.show(ref).record.files.values()
+    path = workspace.home.folder / "objects" / digest[:2] / digest
+    before = path.read_bytes()
+    path.chmod(0o600)
+    path.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+    return path, before
+
+
+def test_a_version_whose_file_was_changed_is_not_served_and_the_record_says_why(
+    world: World, trained, tmp_path: Path
+) -> None:
+    ref = trained(1)
+    world.workspace.deployments.deploy("delay", ref, "production")
+    path, before = damage(world.workspace, ref)
+    reborn = World(world.workspace, tmp_path / "another cache")
+    world.workspace.home.failing = lambda: reborn.controller.unserved
+    (said,) = [each for each in reborn.turn() if "cannot be loaded" in each]
+    assert "'model.skops' is damaged" in said
+    (lost,) = world.workspace.deployments.unserved()
+    assert (lost.endpoint, lost.environment, lost.model) == ("delay", "production", ref) and "is damaged" in lost.why
+    with pytest.raises(Unavailable, match=f"{ref} cannot be loaded") as refused:
+        reborn.ask("a")
+    assert str(path.parent.parent) not in str(refused.value)  # where things lie here is not for whoever asks
+    path.write_bytes(before)
+    while not reborn.controller.ready():
+        reborn.turn()
+    assert reborn.ask("a") == ref.version and world.workspace.deployments.unserved() == []
+
+
+def test_what_is_broken_is_not_read_again_at_every_turn(world: World, trained) -> None:
+    ref = trained(1)
+    world.workspace.deployments.deploy("delay", ref, "production")
+    damage(world.workspace, ref)
+    tries = []
+
+    class Counting(type(world.workspace.deployments.blobs)):
+        def fetch(self, digest: str, path: Path) -> Path:
+            tries.append(digest)
+            return super().fetch(digest, path)
+
+    blobs = Counting.open(world.workspace.home.folder / "objects")
+    packages = Packages(blobs, world.workspace.home.folder / "cache" / "models")
+    release = world.workspace.deployments.show("delay").placement("production").stable
+    told = [packages.keep([release]) for _ in range(200)]
+    assert len(tries) == 9 and sum(map(len, told)) == 1  # after 1, 2, 4, ... and at last 64 turns
+    packages.keep([])
+    assert packages.troubles == {} and packages.broken == {}
+
+
+@pytest.mark.parametrize("how", ["forged", "of other files"])
+def test_a_version_whose_signature_is_broken_is_not_served(world: World, trained, tmp_path: Path, how: str) -> None:
+    ref = trained(1)
+    key = tmp_path / "key.pem"
+    key.write_bytes(pem_of_a_key())
+    signed = world.workspace.signatures.sign(ref, key)
+    other = sign("delay@1", dict.fromkeys(signed.record.files, "00" * 32), private_key(key.read_bytes()))
+    forged = Seal(bundle=signed.seal.bundle.replace('"sig": "', '"sig": "AAAA'), key=signed.seal.key)
+    world.workspace.deployments.deploy("delay", ref, "production")
+    placement = world.workspace.deployments.show("delay").placement("production")
+    seal = forged if how == "forged" else other
+    release = replace(placement.stable, manifest=replace(placement.stable.manifest, seal=seal))
+    packages = Packages(world.workspace.deployments.blobs, tmp_path / "packages")
+    (said,) = packages.keep([release])
+    assert "not the one that was signed" in said or "does not verify" in said
+    assert packages.loaded == {}
+
+
+def test_a_gate_asks_whether_the_key_of_a_signature_counts_now(embedded: Workspace, trained, tmp_path: Path) -> None:
+    ref, key = trained(1), tmp_path / "key.pem"
+    key.write_bytes(pem_of_a_key())
+    public = tmp_path / "public.pem"
+    public.write_text(public_pem(key.read_bytes()))
+    embedded.policy.adopt(LENIENT + '[[tier.low.require]]\nid = "signed"\nevidence = "signature"\n')
+
+    def room(*trusted: Path) -> Deployments:
+        settings = ModelSettings(trusted_keys=[str(each) for each in trusted])
+        signatures = Signatures(embedded.caller, settings=settings)
+        return Deployments(embedded.caller, models=Models(embedded.caller, signatures=signatures))
+
+    embedded.signatures.sign(ref, key)
+    with pytest.raises(Refused, match=r"none of the trusted ones.*mw sign"):
+        room().deploy("delay", ref, "production")
+    room(public).deploy("delay", ref, "production")
+    with pytest.raises(Refused, match="none of the trusted ones"):
+        room().deploy("delay", ref, "staging")
+    pieces = embedded.record.evidence(ref, "signature")
+    assert [each.verdict.value for each in pieces] == ["warn", "pass", "warn"]
+    (gate, *_) = embedded.policy.gates(ref)
+    assert embedded.policy.replay(ref, gate.id).same  # the piece that it refused for is on the record
+    damage(embedded, ref)
+    with pytest.raises(Corrupt, match=r"'model\.skops' of model:delay@1 is damaged"):
+        room(public).deploy("delay", ref, "staging")
+    with pytest.raises(Corrupt, match=r"'model\.skops' of model:delay@1 is damaged"):
+        embedded.models.check_stored(ref)

@@ -136,6 +136,15 @@ def test_a_long_curve_is_outlined_with_its_spike_and_says_so(experiments: Experi
     assert not experiments.curve(ref, "loss").sampled
 
 
+def test_a_curve_is_read_while_a_run_that_goes_on_logs_another(experiments: Experiments) -> None:
+    run = experiments.start("delay").ref
+    experiments.log(run, points=[Point.of("loss", 1.0, step=1, time=START)])
+    experiments.finish(run)
+    experiments.resume(run)
+    experiments.log(run, points=[Point.of("auc", 0.5, step=1, time=START)])
+    assert experiments.curve(run, "loss").values == [1.0]
+
+
 def test_an_unknown_metric_names_those_there_are(experiments: Experiments) -> None:
     ref = experiments.start("delay").ref
     experiments.log(ref, points=points("loss", 1.0))

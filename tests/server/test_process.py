@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import http.client
+import json
 import re
 import shutil
 import signal
@@ -189,7 +190,9 @@ def test_it_ends_quietly_while_it_loads_and_has_all_when_it_is_started_again(up:
 
 
 @pytest.mark.slow
-def test_it_is_not_ready_while_a_deployment_cannot_be_loaded(project: Path, deployed: str) -> None:
+def test_it_is_not_ready_while_a_deployment_cannot_be_loaded(
+    project: Path, deployed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     (path,) = (
         path
         for path in (project / ".modelwright" / "objects").rglob("*")
@@ -200,7 +203,15 @@ def test_it_is_not_ready_while_a_deployment_cannot_be_loaded(project: Path, depl
         assert httpx.get(f"{url}/healthz").status_code == 200
         eventually(lambda: "serving" in httpx.get(f"{url}/readyz").json().get("troubles", ()))
         assert httpx.get(f"{url}/readyz").status_code == 503
-        assert httpx.post(f"{url}/v2/models/late/infer", json=ANSWER).status_code == 404
+        told = httpx.post(f"{url}/v2/models/late/infer", json=ANSWER)
+        assert told.status_code == 503 and "model:late@1 cannot be loaded" in told.json()["error"]
+        page = httpx.get(f"{url}/deployments/late").text
+        assert "Not served." in page and "is lost: There is no object" in page
+        assert "1 does not though put there" in httpx.get(f"{url}/").text
+        assert "not served" in httpx.get(f"{url}/deployments").text
+        assert run_command(["doctor", "-w", url, "--json"]) == 1
+        (serving_now,) = [each for each in json.loads(capsys.readouterr().out) if each["name"] == "serving"]
+        assert serving_now["verdict"] == "fail" and "late does not answer" in serving_now["what"]
         away.rename(path)
         eventually(lambda: httpx.get(f"{url}/readyz").status_code == 200)
         assert httpx.post(f"{url}/v2/models/late/infer", json=ANSWER).status_code == 200

@@ -179,3 +179,13 @@ def test_no_request_is_lost_while_the_table_is_swapped() -> None:
         thread.join()
     assert lost == []
     assert answered[0] > 100
+
+
+def test_what_should_answer_and_cannot_is_not_said_to_be_unknown() -> None:
+    plane = plane_of(Echo(1))
+    plane.swap([], {}, {"delay": "model:delay@1"})
+    with pytest.raises(Unavailable, match="model:delay@1 cannot be loaded"):
+        plane.predict(Call(endpoint="delay", batch={"x": [1.0]}, request_id="a"))
+    plane.swap([], {})
+    with pytest.raises(NotFound):
+        plane.predict(Call(endpoint="delay", batch={"x": [1.0]}, request_id="a"))

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,14 +16,14 @@ import pytest
 
 import modelwright as mw
 from modelwright.cli.entry import run as run_command
-from modelwright.core.errors import NotFound, Refused
+from modelwright.core.errors import Corrupt, Gone, NotFound, Refused, Unavailable
 from modelwright.core.refs import Ref
-from modelwright.experiments import Run
+from modelwright.experiments import Capture, Run
 from modelwright.experiments.reproduction import records as reproduction
 from modelwright.store import Verdict
 from modelwright.tracking import environments
 from modelwright.tracking.reproducing import reproduce
-from modelwright.workspace import Workspace
+from modelwright.workspace import Settings, Workspace, WorkspaceSettings, open_workspace
 
 pytestmark = pytest.mark.slow
 TRAIN = """
@@ -204,3 +205,56 @@ def _convert(fields: dict[str, object]) -> Run:
 
     made: Run = convert(fields, Run)
     return made
+
+
+def test_what_was_captured_and_is_lost_is_named(repository: Path, here: Workspace, tmp_path: Path) -> None:
+    ref = train(repository)
+    capture = here.experiments.show(ref).capture
+    with pytest.raises(NotFound, match="There is no folder"):
+        reproduce(here, ref, use_current=True, folder=tmp_path / "none")
+    for digest, what in ((capture.packages, "list of packages"), (capture.diff, "uncommitted changes")):
+        assert here.home is not None and digest is not None
+        path = here.home.folder / "objects" / digest[:2] / digest
+        content = path.read_bytes()
+        path.write_bytes(b"other")
+        with pytest.raises(Corrupt, match=f"The {what} of {ref}, captured with it, are damaged") as refused:
+            reproduce(here, ref, use_current=True)
+        assert "mw restore" in refused.value.mend
+        path.unlink()
+        with pytest.raises(NotFound, match=f"The {what} of {ref}, captured with it, are lost"):
+            reproduce(here, ref, use_current=True)
+        if what == "list of packages":
+            path.write_bytes(content)
+
+
+def test_a_version_that_went_by_retention_is_named_before_anything_is_built(prepared: Path) -> None:
+    settings = Settings(
+        workspace=WorkspaceSettings(clock="simulated", starts="2026-01-01T00:00:00Z"), retention={"grace": 0.0}
+    )
+    with open_workspace(prepared, settings=settings) as old:
+        data = old.datasets.add("flights", pa.table({"delay": [1.0]})).ref
+        capture = Capture(commit="a" * 40, command=["python", "train.py"])
+        run = old.experiments.start("delay", inputs=[data], capture=capture).ref
+        old.experiments.finish(run)
+        old.retention.declare("short", "30d", ["datasets:flights"], reason="a rule", newest=True)
+        old.workspace.advance(old.workspace.status().now + timedelta(days=40))
+        assert old.retention.carry_out()
+        with pytest.raises(Gone, match=f"{run} cannot be done again without {data}, which it read.*class short"):
+            reproduce(old, run, use_current=True)
+
+
+def test_a_package_that_no_index_has_is_named_without_all_that_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(Unavailable, match=r"cannot be installed: pip finds no quokka==9\.9\. Make the packages"):
+        environments.build(tmp_path / "environment", {"quokka": "9.9"}, "")
+
+
+def test_what_was_not_as_it_had_been_is_told_where_figures_differ_too(
+    repository: Path, here: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ref = train(repository)
+    code = "import modelwright as mw\nwith mw.start_run('delay', system_metrics=False): pass\nraise SystemExit(3)"
+    assert run_command(["reproduce", str(ref), "--use-current", "--", "python", "-c", code]) == Refused.exit_code
+    assert "The command ended with 3." in capsys.readouterr().out

@@ -28,6 +28,8 @@ from modelwright.core.errors import Invalid, NotFound
 from modelwright.core.refs import Kind, Ref
 
 if TYPE_CHECKING:
+    from modelwright.models import ModelVersion
+    from modelwright.store import Evidence
     from modelwright.workspace import Workspace
 
 GATE_REFUSED = 10  # the exit code of `Refused`
@@ -228,12 +230,13 @@ def sign(
         password = typer.prompt("The key's password", hide_input=True, err=True)
     with workspace(where) as rooms:
         made = rooms.signatures.sign(parsed, key, password=password, reason=reason)
+        worth = rooms.record.evidence(made.ref, "signature")[0]
     if out is not None and made.seal is not None:
         out.write_text(made.seal.bundle, encoding="utf-8")
     if as_json:
         print_json(made)
     else:
-        say(f"{made.ref} is signed: {_files(len(made.record.files))}.")
+        _tell_signed(made, worth)
 
 
 def _put_signature(ref: Ref, bundle: Path, key: Path, *, reason: str, where: str | None, as_json: bool) -> None:
@@ -242,7 +245,17 @@ def _put_signature(ref: Ref, bundle: Path, key: Path, *, reason: str, where: str
     seal = Seal(bundle=_read(bundle), key=_read(key))
     with workspace(where) as rooms:
         made = rooms.signatures.put(ref, seal, reason=reason)
-    print_json(made) if as_json else say(f"{made.ref} is signed: {_files(len(made.record.files))}.")
+        worth = rooms.record.evidence(made.ref, "signature")[0]
+    print_json(made) if as_json else _tell_signed(made, worth)
+
+
+def _tell_signed(made: ModelVersion, worth: Evidence) -> None:
+    from modelwright.store.records import Verdict
+
+    say(f"{made.ref} is signed: {_files(len(made.record.files))}.")
+    if worth.verdict is not Verdict.PASS:
+        aside(f"It is {worth.summary}: a gate that asks for a signature goes on refusing.")
+        aside("If whoever holds the key is to be trusted, name the PEM file of its public key in [models] trusted_keys.")
 
 
 def _read(path: Path) -> str:

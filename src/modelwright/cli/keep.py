@@ -349,7 +349,44 @@ def _examine(rooms: Workspace) -> list[Check]:
         ledger=rooms.ledger,
         now=rooms.workspace.status().now,
     )
-    return [*examine(subject), *_online(rooms), *_lineage(rooms)]
+    return [*examine(subject), *_live(rooms), *_silent(rooms), *_online(rooms), *_lineage(rooms)]
+
+
+def _silent(rooms: Workspace) -> list[Check]:
+    """Whether runs are said to run of which nothing was heard for long."""
+    from modelwright.core.paging import Filter, every
+    from modelwright.store.doctor import Check
+    from modelwright.store.records import Verdict
+
+    now = rooms.workspace.status().now
+    silent = [run for run in every(rooms.experiments.list, Filter(state="running")) if run.silent(now) is not None]
+    if not silent:
+        return []
+    told = "1 run is" if len(silent) == 1 else f"{len(silent):,} runs are"
+    last = max(run.heard_at for run in silent)
+    what = f"{told} said to run, and nothing was heard of {'it' if len(silent) == 1 else 'them'} since {when(last)}."
+    mend = "What was left on their machines: mw sync, there. What is over: mw end --silent 1d"
+    return [Check(name="silent runs", verdict=Verdict.WARN, what=what, mend=mend)]
+
+
+def _live(rooms: Workspace) -> list[Check]:
+    """Whether what is live could be loaded again: every file of it is read, and its signature verified."""
+    from modelwright.core.paging import Filter, every
+    from modelwright.store.doctor import Check
+    from modelwright.store.records import Verdict
+
+    placed = [p for each in every(rooms.deployments.list, Filter(state="active")) for p in each.placements]
+    models = dict.fromkeys(p.stable.model for p in placed)
+    for model in models:
+        try:
+            rooms.models.check_stored(model)
+        except ModelwrightError as error:
+            where = ", ".join(p.endpoint for p in placed if p.stable.model == model)
+            what = f"{model}, which is live as {where}, cannot be loaded again. {error.message}"
+            return [Check(name="live models", verdict=Verdict.FAIL, what=what, mend=error.mend)]
+    count = len(models)
+    what = f"{count} {'version that is live is' if count == 1 else 'versions that are live are'} as registered and signed."
+    return [Check(name="live models", verdict=Verdict.PASS, what=what)] if models else []
 
 
 def _online(rooms: Workspace) -> list[Check]:
@@ -422,7 +459,15 @@ def _examine_server(rooms: Workspace) -> list[Check]:
         sealed = f"{head.sealed.size} of them sealed" if head.sealed else "none of them sealed"
         return Verdict.PASS, f"{head.size} events, {sealed}.", "" if head.sealed else "Seal them: mw audit checkpoint"
 
-    for name, question in (("server", version), ("signed in", caller), ("operator", operator), ("ledger", ledger)):
+    def serving() -> tuple[Verdict, str, str]:
+        lost = rooms.deployments.unserved()
+        if not lost:
+            return Verdict.PASS, "No model keeps a deployment from answering.", ""
+        said = "\n".join(f"{each.endpoint} does not answer: {each.model} cannot be loaded. {each.why}" for each in lost)
+        return Verdict.FAIL, said, f"Until then, to the version before: mw rollback {lost[0].deployment.name}"
+
+    questions = {"server": version, "signed in": caller, "operator": operator, "serving": serving, "ledger": ledger}
+    for name, question in questions.items():
         ask(name, question)
     return found
 

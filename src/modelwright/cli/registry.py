@@ -57,6 +57,7 @@ SECTIONS: Final[dict[str, dict[str, Command]]] = {
         "evaluate": Command("judge", "evaluate", "Judge a version of a model on a version of a dataset."),
         "reproduce": Command("track", "evaluate", "Run a past run again as it was, and compare."),
         "sync": Command("track", "write", "Deliver what runs logged here and could not send."),
+        "end": Command("track", "write", "End runs that their own process will not end any more."),
     },
     "Decide": {
         "gate": Command("decide", "read", "What the gate would say now.", "policy.gate"),

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from modelwright.cli.options import AsJson, Reason, RefArgument, Where, Yes, confirm, parse_ref, workspace
-from modelwright.cli.output import print_json, say, section, table
+from modelwright.cli.output import aside, print_json, say, section, table, when
 from modelwright.cli.progress import progress
-from modelwright.core.errors import Conflict, Refused, Unavailable
+from modelwright.core.errors import Conflict, Invalid, Refused, Unavailable
 from modelwright.core.refs import Kind
 from modelwright.core.sizes import size
 
 if TYPE_CHECKING:
+    from modelwright.experiments.records import Run
     from modelwright.experiments.reproduction.records import Reproduction, Row
     from modelwright.tracking.syncing import Pending
+    from modelwright.workspace import Workspace
+
+UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("sync")(sync)
     app.command("reproduce")(reproduce)
+    app.command("end")(end)
 
 
 def sync(
@@ -73,6 +80,85 @@ def sync(
         _tell(found)
     if not list_:
         _judge(found)
+
+
+def end(
+    runs: Annotated[
+        list[str] | None, typer.Argument(metavar="[RUN...]", help="Runs that are said to run still.", show_default=False)
+    ] = None,
+    silent: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Every run not heard of for so long: 36h, 7d, 4w.", show_default=False),
+    ] = None,
+    experiment: Annotated[
+        str | None, typer.Option(help="With --silent: only of this one, by name or title.", show_default=False)
+    ] = None,
+    as_: Annotated[str, typer.Option("--as", metavar="STATUS", help="killed, failed or finished.")] = "killed",
+    reason: Reason = "",
+    yes: Yes = False,
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """End runs that their own process will not end any more: it was killed, or its machine is gone.
+
+    A run ends when it was last heard of, at its newest figure, so that its duration says something. One that was not
+    dead after all can go on: what it logs with modelwright is taken, and experiments.resume opens it again.
+    """
+    from modelwright.experiments.records import ENDED, RunStatus
+
+    if as_ not in {each.value for each in ENDED}:
+        raise Invalid(f"A run does not end as {as_!r}.", mend="Say --as killed, failed or finished.")
+    if bool(runs) == (silent is not None):
+        raise Invalid(
+            "It is not said which runs are meant.", mend="Name runs, or say how long none was heard of: --silent 7d"
+        )
+    if experiment is not None and silent is None:
+        raise Invalid("--experiment narrows what --silent finds.", mend="Say --silent, or name the runs alone.")
+    with workspace(where) as rooms:
+        if silent is None:
+            found = [
+                rooms.experiments.show(parse_ref(each if ":" in each else f"run:{each}", Kind.RUN)) for each in runs or []
+            ]
+        else:
+            found = _silent(rooms, _lasting(silent), experiment)
+            if found:
+                _list(found)
+                confirm(f"{'1 run ends' if len(found) == 1 else f'{len(found)} runs end'} as {as_}.", yes=yes)
+        ended = [
+            rooms.experiments.finish(each.ref, status=RunStatus(as_), ended_at=each.heard_at, reason=reason)
+            for each in found
+        ]
+    if as_json:
+        print_json(ended)
+        return
+    for each in ended:
+        say(f"{each.ref} is {each.status.value}; it was last heard of at {when(each.ended_at)}.")
+    if not ended:
+        say("No run was silent for so long.")
+
+
+def _lasting(text: str) -> timedelta:
+    number, unit = text[:-1], text[-1:]
+    if not (number.isascii() and number.isdigit() and len(number) < 6 and unit in UNITS and int(number)):
+        raise Invalid(f"{text!r} is no length of time.", mend="Write a number and h, d or w: 36h, 7d, 4w.")
+    return int(number) * UNITS[unit]
+
+
+def _silent(rooms: Workspace, least: timedelta, experiment: str | None) -> list[Run]:
+    """The runs that are said to run and of which nothing was heard for so long, the newest first."""
+    from modelwright.cli.options import experiment_of
+    from modelwright.core.names import path_for
+    from modelwright.core.paging import Filter, every
+
+    among = None if experiment is None else path_for(experiment_of(experiment))
+    before = rooms.workspace.status().now - least
+    running = every(lambda where: rooms.experiments.list(where, experiment=among), Filter(state="running"))
+    return [run for run in running if run.heard_at < before]
+
+
+def _list(runs: Sequence[Run]) -> None:
+    for run in runs:
+        aside(f"{run.ref}  {run.name}, of {run.experiment_title or run.experiment}: last heard of at {when(run.heard_at)}")
 
 
 def reproduce(
@@ -130,6 +216,9 @@ def _tell_reproduction(found: Reproduction, *, everything: bool) -> None:
     shown = [row for row in found.rows if everything or row.verdict is not Verdict.PASS]
     say(f"{report.original} again as {report.again}: {found.verdict}", style="bold")
     say(found.summary)
+    if found.verdict is Verdict.FAIL:  # whose summary names what differs
+        for note in report.notes:
+            say(f"{note[0].upper()}{note[1:]}.")
     section(
         ["what", "name", "then", "now", "apart", "verdict"],
         [[r.part, r.name, _brief(r, r.before), _brief(r, r.after), r.apart, r.verdict.value] for r in shown],

@@ -1,6 +1,6 @@
 """Where models answer: deployments in environments, rollouts with a verdict, rollback, and the record of what was live."""
 
-from modelwright.deployments.records import STRATEGIES, Deployment, Live, Placement, Rollout, Step, Strategy
+from modelwright.deployments.records import STRATEGIES, Deployment, Live, Placement, Rollout, Step, Strategy, Unserved
 from modelwright.deployments.service import Deployments, DeploymentSettings
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "Rollout",
     "Step",
     "Strategy",
+    "Unserved",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -18,12 +18,14 @@ from modelwright.core.blobs import Blobs
 from modelwright.core.errors import Corrupt, ModelwrightError, Unavailable
 from modelwright.core.paging import Filter, every
 from modelwright.core.principals import OPERATOR
-from modelwright.deployments.records import Arms, Deployment, Interval, Placement, Release, Rollout
+from modelwright.deployments.records import Arms, Deployment, Interval, Placement, Release, Rollout, Unserved
 from modelwright.deployments.rollout import decide
 from modelwright.deployments.service import Deployments
-from modelwright.serving import Plane, Predictor, load
+from modelwright.serving import Plane, Predictor, load, telling_file
 from modelwright.serving.records import Route, Tally, Variant
 from modelwright.store import acting_as
+
+LONGEST_PAUSE = 64  # turns for which a broken model is left alone
 
 
 class Controller:
@@ -37,6 +39,7 @@ class Controller:
         self._packages = Packages(deployments.blobs, cache)
         self._told: dict[tuple[str, str, float, Variant], Tally] = {}
         self._lock = threading.RLock()
+        self.unserved: Sequence[Unserved] = ()  # what should answer, and does not because of its model
 
     def sync(self) -> list[str]:
         """Load what is wanted, put the routing table in force if it changed, drop what nobody wants. Says what it did."""
@@ -77,12 +80,22 @@ class Controller:
         self._packages.forget_others([release for placement in placements for release in placement.former])
         routes = [route for deployment in wanted for each in deployment.routes if (route := self._servable(each))]
         table = {route.endpoint: route for route in routes}
-        before = self._plane.routes
-        if table == before:
+        before, unserved = self._plane.routes, self._unserved(wanted, table.keys())
+        if table == before and unserved == self.unserved:
             return said
-        self._plane.swap(routes, self._packages.loaded)
+        self._plane.swap(routes, self._packages.loaded, {each.endpoint: str(each.model) for each in unserved})
+        self.unserved = unserved
         changed = [name for name in table.keys() | before.keys() if table.get(name) != before.get(name)]
         return said + [f"{name}: {_told(table.get(name))}" for name in sorted(changed)]
+
+    def _unserved(self, wanted: Sequence[Deployment], served: Collection[str]) -> list[Unserved]:
+        """What does not answer because of its model, with what is wrong with that."""
+        return [
+            Unserved(deployment=each.ref, environment=p.environment, endpoint=p.endpoint, model=p.stable.model, why=why)
+            for each in wanted
+            for p in each.placements
+            if p.endpoint not in served and (why := self._packages.troubles.get(p.stable.digest, ""))
+        ]
 
     def _servable(self, route: Route) -> Route | None:
         """The route with those of its sides that are loaded; None if not even stable is."""
@@ -137,25 +150,42 @@ class Packages:
         self.loaded: dict[str, Predictor] = {}
         self.broken: dict[str, str] = {}  # those that never will load, and why
         self.stopped = False  # begin to load no more
-        self._troubles: dict[str, str] = {}
+        self.troubles: dict[str, str] = {}  # why what is wanted is not in memory; nothing of what is
+        self._pauses: dict[str, tuple[int, int]] = {}  # of those that are broken: calls to pass over, and how many are left
 
     def keep(self, releases: Sequence[Release]) -> list[str]:
-        """Load these, and let go of all others. What cannot be loaded is tried again the next time; says so once."""
+        """Load these, and let go of all others. What cannot be loaded is tried again the next time; says so once.
+
+        What is broken stays so until somebody has mended it, and to find out all of it is read: so it is tried again after
+        one call, then after two, four, and so on up to `LONGEST_PAUSE`.
+        """
         wanted = {release.digest: release for release in releases}
         for digest in self.loaded.keys() - wanted.keys():
             del self.loaded[digest]
         said = []
         for digest, release in wanted.items():
-            if digest in self.loaded or self.stopped:
+            if digest in self.loaded or self.stopped or self._pausing(digest):
                 continue
             trouble = self._load(release)
-            if not trouble or trouble != self._troubles.get(digest):
+            if not trouble or trouble != self.troubles.get(digest):
                 said.append(f"{release.model} cannot be loaded: {trouble}" if trouble else f"{release.model} loaded")
-            self._troubles[digest] = trouble
+            self.troubles[digest] = trouble
+        for digest in self.troubles.keys() - wanted.keys():
+            del self.troubles[digest]
+            self._pauses.pop(digest, None)
+            self.broken.pop(digest, None)
         return said
+
+    def _pausing(self, digest: str) -> bool:
+        """Whether a broken model is left alone this time."""
+        whole, left = self._pauses.get(digest, (0, 0))
+        if left:
+            self._pauses[digest] = (whole, left - 1)
+        return left > 0
 
     def _load(self, release: Release) -> str:
         """Why it cannot be loaded, or nothing."""
+        pause, _ = self._pauses.pop(release.digest, (0, 0))
         self.broken.pop(release.digest, None)
         try:
             self.loaded[release.digest] = load(release.manifest, self._fetch(release))
@@ -165,6 +195,8 @@ class Packages:
             if isinstance(error, Corrupt):
                 shutil.rmtree(self._cache / release.digest, ignore_errors=True)
             self.broken[release.digest] = str(error)
+            pause = min(max(1, 2 * pause), LONGEST_PAUSE)
+            self._pauses[release.digest] = (pause, pause)
             return str(error)
         return ""
 
@@ -184,7 +216,8 @@ class Packages:
             local = folder / path
             if not local.is_file():
                 local.parent.mkdir(parents=True, exist_ok=True)
-                self._blobs.fetch(digest, local)
+                with telling_file(path):
+                    self._blobs.fetch(digest, local)
         return folder
 
 

@@ -333,6 +333,16 @@ class Live(msgspec.Struct, frozen=True, kw_only=True):
     event: int  # the ledger's sequence number
 
 
+class Unserved(msgspec.Struct, frozen=True, kw_only=True):
+    """What should answer and does not, because its model cannot be loaded."""
+
+    deployment: Ref
+    environment: str
+    endpoint: str
+    model: Ref
+    why: str
+
+
 def endpoint_of(name: str, environment: str) -> str:
     """The name an environment answers by: the deployment's own in production, `name@environment` elsewhere."""
     return name if environment == PRODUCTION else f"{name}@{environment}"

@@ -28,12 +28,13 @@ from modelwright.deployments.records import (
     Rollout,
     RolloutState,
     Strategy,
+    Unserved,
     endpoint_of,
 )
 from modelwright.deployments.rollout import Action, decide
 from modelwright.models import Models, ModelVersion
 from modelwright.serving.records import Intake, Switch
-from modelwright.store import Transaction, catalog
+from modelwright.store import Transaction, catalog, scopes
 
 
 class DeploymentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,10 +57,12 @@ class Deployments(Room):
         models: Models,
         settings: DeploymentSettings = DeploymentSettings(),
         changed: Callable[[], None] = lambda: None,
+        failing: Callable[[], Sequence[Unserved]] = lambda: (),
     ) -> None:
         super().__init__(caller)
         self._models = models
         self._settings = settings
+        self._failing = failing
         self._strategies = STRATEGIES | settings.strategies
         self._mover = Mover(models, keep=settings.keep, changed=changed)
 
@@ -109,6 +112,15 @@ class Deployments(Room):
     def live(self, tx: Transaction, as_of: datetime | None = None, name: str | None = None) -> Sequence[Live]:
         """Say what was live at a moment (by default, now), since when, who put it there and who had approved it."""
         return queries.live_at(tx, as_of or tx.now, name)
+
+    @operation("read", on="")
+    def unserved(self, tx: Transaction) -> Sequence[Unserved]:
+        """Name what should answer and does not, because its model cannot be loaded; each with the reason.
+
+        It is what the process knows that is asked: of a project folder that no server has open, nothing.
+        """
+        may = scopes.may_read(tx, Kind.DEPLOYMENT)
+        return [each for each in self._failing() if may(each.deployment.name)]
 
     # New versions
 
@@ -348,6 +360,7 @@ class Deployments(Room):
             raise Invalid(f"{model} is not a model.", mend="Deploy a model version, for example model:delay@3.")
         version = self._models.show(model)
         self._models.check_servable(version)
+        self._models.renew_signature(tx, version)
         admit(tx, version, environment)
         return version
 

@@ -8,7 +8,7 @@ from modelwright.experiments.artifacts import Artifacts, Entry, Located, Upload,
 from modelwright.experiments.artifacts.queries import drop_files, files_of, overdue_files
 from modelwright.experiments.filenames import BadFileName, check_file_name, check_folder
 from modelwright.experiments.logged import LoggedModel, LoggedModels, LoggedStatus, Measurement, OnDataset, Sort
-from modelwright.experiments.queries import experiment_ids, experiment_names, run_authors
+from modelwright.experiments.queries import experiment_ids, experiment_names, experiment_titles, run_authors
 from modelwright.experiments.records import (
     Artifact,
     Capture,
@@ -64,4 +64,5 @@ __all__ = [
     "media_type_of",
     "experiment_ids",
     "experiment_names",
+    "experiment_titles",
 ]

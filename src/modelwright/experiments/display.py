@@ -34,7 +34,7 @@ def run(of: Run) -> str:
     files = [[each.name, each.size] for each in of.artifacts]
     return card(
         f"{of.ref}  {of.name}",
-        f"a run of {of.experiment}",
+        f"a run of {of.experiment_title or of.experiment}",
         about,
         some(
             ["metric", "last", "lowest", "highest", "step", ""],

@@ -106,7 +106,7 @@ def by_metric(points: Any) -> dict[int, Columns]:
     order = np.argsort(points["name"], kind="stable")
     points = points[order]
     numbers, starts = np.unique(points["name"], return_index=True)
-    ends = [*starts[1:], len(points)]
+    ends = [*starts, len(points)][1:]  # of no points, none
     return {
         int(number): merged([tuple(np.ascontiguousarray(points[start:end][field]) for field in ("step", "time", "value"))])  # type: ignore[list-item]
         for number, start, end in zip(numbers, starts, ends, strict=True)

@@ -98,6 +98,12 @@ def experiment_names(tx: Transaction, ids: Iterable[int]) -> dict[int, str]:
     return {each.id: each.name for each in found}
 
 
+def experiment_titles(tx: Transaction, ids: Iterable[int]) -> dict[int, tuple[str, str]]:
+    """The names of the refs of experiments and their titles, by their ids."""
+    found = tx.execute(sa.select(_e.id, _e.name, _e.title).where(_e.id.in_(list(ids))))
+    return {each.id: (each.name, each.title) for each in found}
+
+
 def experiment_titled(tx: Transaction, title: str) -> Any | None:
     """The row of the experiment with exactly that title, discarded or not."""
     return tx.execute(sa.select(experiments).where(_e.title == title)).first()

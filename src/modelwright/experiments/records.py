@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias
 
@@ -40,6 +40,7 @@ DEFAULT = "Default"  # the title of the experiment with the id 0
 NAME_TAG = "mlflow.runName"  # always the name of the run: it is no tag of its own
 PARENT_TAG = "mlflow.parentRunId"
 CONTEXT_TAG = "mlflow.data.context"
+SILENCE = timedelta(days=1)  # a run of which nothing was heard for longer is told apart from one that runs
 ENDED = frozenset({RunStatus.FINISHED, RunStatus.FAILED, RunStatus.KILLED})
 
 
@@ -209,6 +210,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     def heard_at(self) -> datetime:
         """When it was last heard of: its newest figure's time, or its beginning. A run that is killed says nothing more."""
         return max([self.started_at, *(metric.time for metric in self.metrics.values())])
+
+    def silent(self, now: datetime) -> timedelta | None:
+        """For how long a run that is said to run has not been heard of, where that is longer than runs are silent."""
+        quiet = now - self.heard_at
+        return quiet if self.ended_at is None and quiet > SILENCE else None
 
     @property
     def digest(self) -> str:

@@ -179,8 +179,9 @@ class Experiments(Series):
         outputs: Sequence[Ref] = (),
         error: str = "",
         ended_at: datetime | None = None,
+        reason: str = "",
     ) -> Run:
-        """End a run: now or, where that could not be told at once, at `ended_at`.
+        """End a run: now or, where that could not be told at once, at `ended_at`. `reason` is for who ends another's.
 
         The event carries the digest of what was logged, so that later changes to it show.
         """

@@ -16,6 +16,7 @@ from modelwright.models.records import CHAMPION, ModelRecord, ModelVersion, Stag
 from modelwright.models.versions import Versions
 from modelwright.serving import Format
 from modelwright.serving.records import MLMODEL
+from modelwright.store import Transaction
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -156,7 +157,7 @@ class Models(Versions):
         `trust`, or an MLflow folder in the `flavour` that is named, by MLflow itself.
         """
         from modelwright.models.loaded import LoadedModel
-        from modelwright.serving import check_seal, load
+        from modelwright.serving import check_seal, load, telling_file
 
         version = self.show(convert(ref, Ref))
         if version.stage is Stage.RETIRED and not retired:
@@ -174,7 +175,10 @@ class Models(Versions):
                 f"Reading {version.ref} may run whatever is written in it.",
                 mend="If you trust whoever made it, pass allow_unsafe=True.",
             )
-        files = {path: self.blobs.read(digest) for path, digest in version.record.files.items()}
+        files = {}
+        for path, digest in version.record.files.items():
+            with telling_file(path, str(version.ref)):
+                files[path] = self.blobs.read(digest)
         check_seal(version.manifest, files)
         if unsafe:
             from modelwright.models import unpickling
@@ -235,6 +239,25 @@ class Models(Versions):
                 f"{version.ref} cannot be served: it has no signature of columns, so no request could be checked.",
                 mend="Log it with a signature, or with an example of its input.",
             )
+
+    def check_stored(self, ref: Ref | str) -> ModelVersion:
+        """Read every file of a version as it is stored: `Corrupt` or `NotFound` names the one that is not as it was.
+
+        Of a signed version, the signature is verified, too. Nothing of it is loaded.
+        """
+        from modelwright.serving import telling_file
+
+        version = self.show(convert(ref, Ref))
+        for path, digest in version.record.files.items():
+            with telling_file(path, str(version.ref)):
+                for _ in self.blobs.stream(digest):
+                    pass
+        self._signatures.check(version)
+        return version
+
+    def renew_signature(self, tx: Transaction, version: ModelVersion) -> None:
+        """Have the record say whether the key of a version's signature counts now, before a gate asks."""
+        self._signatures.renew(tx, version)
 
     def champion(self, name: str) -> ModelVersion | None:
         """The version of a model that is live in production, or None while there is none."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
 
 from modelwright.core.errors import Invalid, NotFound, Refused
@@ -13,7 +12,7 @@ from modelwright.models import queries
 from modelwright.models.records import ModelSettings, ModelVersion
 from modelwright.models.tables import set_seal
 from modelwright.serving import Seal
-from modelwright.store import Transaction, Verdict, catalog, evidence
+from modelwright.store import Evidence, Transaction, Verdict, catalog, evidence
 
 SIGNATURE = "signature"  # the kind of evidence
 _REMEMBERED = 100_000  # files whose SHA-256 is kept
@@ -59,7 +58,7 @@ class Signatures(Room):
         """The SHA-256 of every file of a version, which is what a signature is about."""
         version = catalog.get(tx, ref)
         (found,) = queries.complete(tx, [version])
-        return version.ref, self._sha256(found.record.files)
+        return version.ref, self._sha256(found)
 
     @operation("register", event="signatures.version.signed")
     def put(self, tx: Transaction, ref: Ref, seal: Seal, *, reason: str = "") -> ModelVersion:
@@ -68,27 +67,56 @@ class Signatures(Room):
         It becomes evidence of the kind `signature`: a pass if its key is among those that this workspace trusts, else a
         warning. `Corrupt` names the file that is not as it was signed.
         """
-        from modelwright.serving import public_key, verify
+        from modelwright.serving import verify
 
         version = catalog.get(tx, ref)
         (found,) = queries.complete(tx, [version])
-        verify(seal, self._sha256(found.record.files))
+        verify(seal, self._sha256(found))
         set_seal(tx, version.ref, seal)
         catalog.touch(tx, version.ref)
-        trusted = self._trusts(seal)
+        signed = queries.complete(tx, [catalog.get(tx, version.ref)])[0]
+        tx.note(resource=version.ref, after={"key": _fingerprint(seal), "trusted": self._trusts(seal)})
+        self._attest(tx, signed, seal)
+        return signed
+
+    def renew(self, tx: Transaction, version: ModelVersion) -> None:
+        """Before a gate: where the key of a signature has come to count since it was judged, or counts no more, say so.
+
+        The gate reads what is on the record, and whose signatures count is a setting of the workspace.
+        """
+        seal = version.seal
+        if seal is None:
+            return
+        latest = next(iter(evidence.about(tx, version.ref, SIGNATURE)), None)
+        if latest is not None and latest.figures.get("trusted") is self._trusts(seal):
+            return
+        made = self._attest(tx, version, seal)
+
+        def keep() -> None:
+            """The gate may refuse, and then its report names a piece of evidence that was rolled back with the rest."""
+            with tx.database.transaction(tx.principal, write=True) as fresh:
+                if all(each.id != made.id for each in evidence.about(fresh, version.ref, SIGNATURE)):
+                    self._attest(fresh, version, seal, id=made.id)
+
+        tx.rolled_back.append(keep)
+        tx.committed.append(keep)  # the caller caught the refusal and went on with something else
+
+    def _attest(self, tx: Transaction, version: ModelVersion, seal: Seal, id: str | None = None) -> Evidence:
+        """Put on the record what a signature is worth here: a pass if its key is a trusted one, else a warning."""
+        from modelwright.serving import public_key
+
+        trusted, fingerprint = self._trusts(seal), _fingerprint(seal)
         kind = type(public_key(seal.key)).__name__.removesuffix("PublicKey")
-        fingerprint = hashlib.sha256(seal.key.encode()).hexdigest()
-        tx.note(resource=version.ref, after={"key": fingerprint, "trusted": trusted})
-        evidence.attach(
+        return evidence.attach(
             tx,
             SIGNATURE,
             version.ref,
             subject_digest=version.digest,
             verdict=Verdict.PASS if trusted else Verdict.WARN,
-            figures={"n": len(found.record.files), "key": fingerprint, "kind": kind, "trusted": trusted},
+            figures={"n": len(version.record.files), "key": fingerprint, "kind": kind, "trusted": trusted},
             summary=f"signed with the key {fingerprint[:12]}{'' if trusted else ', which is none of the trusted ones'}",
+            id=id,
         )
-        return queries.complete(tx, [catalog.get(tx, version.ref)])[0]
 
     @operation("read")
     def verify(self, tx: Transaction, ref: Ref, *, key: str = "") -> ModelVersion:
@@ -116,14 +144,18 @@ class Signatures(Room):
         from modelwright.serving import verify
 
         if version.seal is not None:
-            verify(version.seal, self._sha256(version.record.files))
+            verify(version.seal, self._sha256(version))
 
-    def _sha256(self, files: Mapping[str, str]) -> dict[str, str]:
-        for digest in files.values():
+    def _sha256(self, version: ModelVersion) -> dict[str, str]:
+        from modelwright.serving import telling_file
+
+        files = version.record.files
+        for path, digest in files.items():
             if digest not in self._known:
                 hasher = hashlib.sha256()
-                for piece in self.blobs.stream(digest):
-                    hasher.update(piece)
+                with telling_file(path, str(version.ref)):
+                    for piece in self.blobs.stream(digest):
+                        hasher.update(piece)
                 if len(self._known) > _REMEMBERED:
                     self._known.clear()
                 self._known[digest] = hasher.hexdigest()
@@ -134,6 +166,11 @@ class Signatures(Room):
 
         own = [public_pem(_read(self._settings.signing_key))] if self._settings.signing_key else []
         return same_key(seal.key, [*own, *(_read(path).decode() for path in self._settings.trusted_keys)])
+
+
+def _fingerprint(seal: Seal) -> str:
+    """By what a key is named: the SHA-256 of its PEM."""
+    return hashlib.sha256(seal.key.encode()).hexdigest()
 
 
 def _read(path: str) -> bytes:

@@ -23,6 +23,16 @@ from modelwright.store.records import Evidence, Verdict
 MAX_WAIVER = timedelta(days=90)
 EDITOR_REST = timedelta(days=30)  # how long whoever edited a policy cannot approve under that edit
 TRUSTED_ROLE = "trusted"
+APPROVE = "mw approve {subject} --action {action} --environment {environment} --reason '...'"
+MENDS = {  # by the kind of evidence, where a policy has no words of its own
+    "comparison": "mw evaluate {target} DATASET --label COLUMN --champion MODEL",
+    "data-checks": "mw data check {target}",
+    "evaluation": "mw evaluate {target} DATASET --label COLUMN",
+    "model-card": "mw card {target} --attach",
+    "reproduction": "mw reproduce RUN, of the run that made {target}",
+    "signature": "mw sign {target} --key KEY.pem, with a key whose public one [models] trusted_keys names",
+    "slices": "mw evaluate {target} DATASET --label COLUMN --slice COLUMN",
+}
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -65,8 +75,9 @@ def _result(rule: Requirement, evidence: Sequence[Evidence], context: GateContex
     mend = ""
     if finding.status.blocks:
         target, subject = finding.target or str(context.subject.ref), str(context.subject.ref)
-        mend = (finding.mend or rule.mend).replace("{target}", target).replace("{subject}", subject)
-        mend = mend.replace("{environment}", context.environment)
+        known = APPROVE if rule.approvals else MENDS.get(rule.evidence, "")
+        mend = (finding.mend or rule.mend or known).replace("{target}", target).replace("{subject}", subject)
+        mend = mend.replace("{environment}", context.environment).replace("{action}", context.action)
     return RequirementResult(
         id=rule.id,
         status=finding.status,

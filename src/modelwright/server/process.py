@@ -49,6 +49,7 @@ class Process:
         self.serving = ServingMetrics()
         self.plane = Plane([self.log, self.serving])
         self.controller = Controller(workspace.deployments, self.plane, self.home.folder / "cache" / "models")
+        self.home.failing = lambda: self.controller.unserved
         self.loaded: Future[None] = Future()  # done when what was live when the process began is loaded
         self._turning, self._ending = threading.Lock(), False
         self._loader = threading.Thread(target=self._load, name="modelwright-loader", daemon=True)
@@ -94,7 +95,8 @@ class Process:
 
     def _load(self) -> None:
         try:
-            self.controller.sync()
+            for said in self.controller.sync():
+                logger.info("deployments: %s", said)
         except Exception:
             if not self._ending:
                 logger.exception("what is live could not be loaded; the operator tries again")
@@ -106,7 +108,13 @@ class Process:
 
     def troubles(self) -> dict[str, str]:
         """The parts that do not answer, by name; empty when the server is ready."""
-        return {} if self.controller.ready() else {"serving": "A deployment is not loaded yet."}
+        if self.controller.ready():
+            return {}
+        failing = len(self.controller.unserved)
+        if not failing:
+            return {"serving": "A deployment is not loaded yet."}
+        what = "1 deployment does" if failing == 1 else f"{failing} deployments do"
+        return {"serving": f"{what} not answer, since the model cannot be loaded: mw doctor, its page and the log say why."}
 
     def traffic(self) -> str:
         """What this process serves, in Prometheus' text format."""

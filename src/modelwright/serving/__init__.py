@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from modelwright.serving.days import LoggedDay, drop_logged, logged_day, logged_days
     from modelwright.serving.formats.objectives import gives_chances
     from modelwright.serving.http import PREFIXES, HttpSettings, create_app
-    from modelwright.serving.loaders import Gainful, Predictor, check_seal, check_servable, load
+    from modelwright.serving.loaders import Gainful, Predictor, check_seal, check_servable, load, telling_file
     from modelwright.serving.metrics import ServingMetrics
     from modelwright.serving.mlmodel import MlModel, native, read_mlmodel
     from modelwright.serving.plane import Answer, Plane
@@ -44,6 +44,7 @@ _LAZY = {
     "check_servable": "loaders",
     "gives_chances": "formats.objectives",
     "load": "loaders",
+    "telling_file": "loaders",
     "MlModel": "mlmodel",
     "native": "mlmodel",
     "read_mlmodel": "mlmodel",
@@ -92,6 +93,7 @@ __all__ = [
     "create_app",
     "gives_chances",
     "load",
+    "telling_file",
     "native",
     "private_key",
     "public_key",

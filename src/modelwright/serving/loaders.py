@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol, TypeAlias, runtime_checkable
@@ -88,6 +89,18 @@ def check_seal(manifest: Manifest, files: Mapping[str, bytes]) -> None:
     """`Corrupt`, naming the file, unless a signed package holds exactly what was signed."""
     if manifest.seal is not None:
         verify(manifest.seal, {path: hashlib.sha256(data).hexdigest() for path, data in files.items()})
+
+
+@contextmanager
+def telling_file(path: str, of: str = "") -> Iterator[None]:
+    """Where an object is damaged or gone, say of which file it is the content: `of` is the version's ref."""
+    whose = f"The file {path!r}{f' of {of}' if of else ''}"
+    try:
+        yield
+    except NotFound as error:
+        raise NotFound(f"{whose} is lost: {error.message}", mend=error.mend, details={"file": path}) from None
+    except Corrupt as error:
+        raise Corrupt(f"{whose} is damaged: {error.message}", mend=error.mend, details={"file": path}) from None
 
 
 def check_servable(manifest: Manifest) -> None:

@@ -77,6 +77,7 @@ class Plane:
 
     def __init__(self, observers: Sequence[Observer] = (), timer: Callable[[], float] = perf_counter) -> None:
         self._live: Mapping[str, tuple[Route, Mapping[str, Predictor]]] = {}
+        self._missing: Mapping[str, str] = {}
         self._observers = tuple(observers)
         self._timer = timer
         self._tallies = Tallies()
@@ -86,15 +87,18 @@ class Plane:
         """The routing table."""
         return {endpoint: route for endpoint, (route, _) in self._live.items()}
 
-    def swap(self, routes: Sequence[Route], predictors: Mapping[str, Predictor]) -> None:
-        """Put a new table in force, all at once. `predictors` holds a loaded model for the digest of every arm."""
+    def swap(self, routes: Sequence[Route], predictors: Mapping[str, Predictor], missing: Mapping[str, str] = {}) -> None:
+        """Put a new table in force, all at once. `predictors` holds a loaded model for the digest of every arm.
+
+        `missing` are endpoints that should be served and are not, each with the model that is to blame.
+        """
         fresh = {}
         for route in routes:
             needed = {arm.digest for arm in route.arms.values()}
-            for missing in needed - predictors.keys():
-                raise Invalid(f"{route.endpoint} cannot be routed: no model with digest {missing[:12]} is loaded.")
+            for absent in needed - predictors.keys():
+                raise Invalid(f"{route.endpoint} cannot be routed: no model with digest {absent[:12]} is loaded.")
             fresh[route.endpoint] = (route, {digest: predictors[digest] for digest in needed})
-        self._live = fresh
+        self._live, self._missing = fresh, dict(missing)
 
     def route(self, endpoint: str) -> Route:
         """The route of an endpoint, or `NotFound`."""
@@ -141,6 +145,11 @@ class Plane:
 
     def _find(self, endpoint: str) -> tuple[Route, Mapping[str, Predictor]]:
         found = self._live.get(endpoint)
+        if found is None and endpoint in self._missing:
+            raise Unavailable(
+                f"{endpoint} does not answer: {self._missing[endpoint]} cannot be loaded.",
+                mend="The page of the deployment and the server's log say why.",  # the reason is not for whoever asks
+            )
         if found is None:
             raise NotFound(f"No deployment named {endpoint!r} is live here.")
         return found

@@ -33,9 +33,13 @@ def attach(
     inputs: Sequence[Ref] = (),
     producer: str = "",
     expires_at: datetime | None = None,
+    id: str | None = None,
 ) -> Evidence:
-    """Bind a piece of evidence to a subject and its digest; leaves its own event, `evidence.<kind>.attached`."""
-    identity = tx.new_id()
+    """Bind a piece of evidence to a subject and its digest; leaves its own event, `evidence.<kind>.attached`.
+
+    `id` is for what is put on the record anew after a rollback took it away.
+    """
+    identity = id or tx.new_id()
     ref = Ref(Kind.EVIDENCE, identity)
     seq = tx.record(
         f"evidence.{kind}.attached",

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from modelwright.core.errors import Invalid, NotFound
 from modelwright.core.hashing import digest_value
 from modelwright.core.refs import Kind, Ref
-from modelwright.experiments import experiment_ids, experiment_names, run_authors
+from modelwright.experiments import experiment_ids, experiment_names, experiment_titles, run_authors
 from modelwright.store import Transaction, scopes
 from modelwright.traces.records import RUN_KEY, Assessment, Correlation, Span, Trace, TraceInfo, TracePage
 from modelwright.traces.search import queries as searching
@@ -71,11 +71,13 @@ def info(tx: Transaction, key: int) -> TraceInfo:
 
 def infos_of(tx: Transaction, rows: Sequence[Any]) -> list[TraceInfo]:
     """Rows of `traces` as records."""
-    names = homes(tx, rows)
+    called = experiment_titles(tx, {each.experiment for each in rows})
     keys = {each.key: each.id for each in rows}
     tagged, marked, judged = _pairs(tx, tags, keys), _pairs(tx, marks, keys), _assessments(tx, keys)
     return [
-        info_of(each, names[each.key], metadata=marked[each.key], tags=tagged[each.key], assessments=judged[each.key])
+        info_of(
+            each, called[each.experiment], metadata=marked[each.key], tags=tagged[each.key], assessments=judged[each.key]
+        )
         for each in rows
     ]
 

@@ -13,6 +13,8 @@ from modelwright.core.refs import Kind, Ref
 PREFIX: Final = "tr-"  # of a trace's id; the rest is the 32 hexadecimal digits of OpenTelemetry's
 NAME_TAG: Final = "mlflow.traceName"
 BODIES_GONE: Final = "modelwright.bodiesDeleted"  # metadata: the deletion by which the bodies of a trace went
+PLACE_TAG: Final = "mlflow.trace.spansLocation"  # where MLflow's clients find the spans of a trace
+PLACE: Final = "TRACKING_STORE"  # always here, and never among the files
 RUN_KEY: Final = "mlflow.sourceRun"  # metadata: the run that a trace was made in
 
 MAX_KEY = 250  # characters of a tag's or a metadata's key
@@ -142,6 +144,7 @@ class TraceInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     experiment: str  # the name of its ref
+    experiment_title: str = ""
     experiment_id: int
     state: TraceState = TraceState.UNSPECIFIED
     started: int = 0  # milliseconds since 1970

@@ -176,16 +176,17 @@ def span_of(row: Any, trace_id: str) -> Span:
 
 def info_of(
     row: Any,
-    experiment: str,
+    experiment: tuple[str, str],
     *,
     metadata: Mapping[str, str],
     tags: Mapping[str, str],
     assessments: Sequence[Assessment],
 ) -> TraceInfo:
-    """A row of `traces` with what belongs to it as a record; `experiment` is the name of the ref."""
+    """A row of `traces` with what belongs to it as a record; `experiment` is the name of the ref, and the title."""
     return TraceInfo(
         id=row.id,
-        experiment=experiment,
+        experiment=experiment[0],
+        experiment_title=experiment[1],
         experiment_id=row.experiment,
         state=TraceState(row.state),
         started=row.started,

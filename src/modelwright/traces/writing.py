@@ -22,6 +22,8 @@ from modelwright.traces.records import (
     MAX_PREVIEW,
     MAX_VALUE,
     NAME_TAG,
+    PLACE,
+    PLACE_TAG,
     Assessment,
     Span,
     SpanBatch,
@@ -41,7 +43,6 @@ from modelwright.traces.tables import (
 
 MAX_SPANS = 50_000  # of one trace
 MAX_ID = 64
-PLACE_TAG, PLACE = "mlflow.trace.spansLocation", "TRACKING_STORE"
 TOKENS_KEY, COST_KEY = "mlflow.trace.tokenUsage", "mlflow.trace.cost"
 SESSION_KEY, USER_KEY = "mlflow.trace.session", "mlflow.trace.user"
 SIZES_KEY, SIZE_KEY = "mlflow.trace.sizeStats", "mlflow.trace.sizeBytes"

@@ -14,6 +14,7 @@ from modelwright.experiments.capturing import installed_packages
 
 OWN = "modelwright"
 NOT_NEEDED = {"pip", "setuptools", "wheel"}  # a new environment brings its own
+LOST = "No matching distribution found for "
 TOLD = 2000  # characters of what pip said last
 
 
@@ -80,7 +81,7 @@ def _interpreter(python: str) -> str:
     if not python or wanted == platform.python_version().split(".")[:2]:
         return sys.executable
     found = shutil.which(f"python{'.'.join(wanted)}")
-    if found is None:
+    if found is None or subprocess.run([found, "--version"], capture_output=True, check=False).returncode:  # noqa: S603
         raise NotFound(
             f"The run had Python {python}, and there is no python{'.'.join(wanted)} here.",
             mend="Install it, or say --use-current to run with what is here.",
@@ -93,7 +94,8 @@ def _run(command: Sequence[str], what: str) -> str:
     if done.returncode:
         lines = done.stderr.strip().splitlines()
         errors = [line for line in lines if line.startswith("ERROR")]  # pip's warnings would bury them
-        said = "\n".join(errors or lines)
+        lost = [line.partition(LOST)[2] for line in errors if LOST in line]  # beside it, pip lists every version there is
+        said = f"pip finds no {', '.join(lost)}." if lost else "\n".join(errors or lines)
         raise Unavailable(
             f"{what}: {said[-TOLD:]}",
             mend="Make the packages available to pip, or say --use-current to run with what is here.",

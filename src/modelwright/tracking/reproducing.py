@@ -15,11 +15,11 @@ from typing import IO
 from msgspec.structs import replace
 
 from modelwright.core.clock import SystemClock
-from modelwright.core.errors import Invalid, NotFound, Refused
+from modelwright.core.errors import Corrupt, Invalid, NotFound, Refused
 from modelwright.core.ids import new_id
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import encode
-from modelwright.experiments import Capture, Run
+from modelwright.experiments import Run
 from modelwright.experiments.reproduction.records import KIND, LOOSE, Report, Reproduction, ended, figures
 from modelwright.tracking import environments, worktrees
 from modelwright.workspace import Workspace
@@ -74,15 +74,18 @@ def reproduce(
         raise Invalid(f"{original.ref} is running still.", mend="Wait until it has ended.")
     for each in original.inputs:
         if each.version is not None:
-            workspace.record.show(each)  # `NotFound` before any work is done
+            _readable(workspace, original, each)  # before any work is done
     top = worktrees.repository(folder or Path.cwd(), capture.commit)
     again = Ref(Kind.RUN, new_id(SystemClock().now()))
     with tempfile.TemporaryDirectory(prefix="modelwright-reproduce-") as scratch, ExitStack() as stack:
         told(Step.CODE)
-        patch = None if capture.diff is None else workspace.experiments.blobs.fetch(capture.diff, Path(scratch) / "patch")
+        patch = None if capture.diff is None else Path(scratch) / "patch"
+        if patch is not None and capture.diff is not None:
+            with _captured(original, "uncommitted changes"):
+                workspace.experiments.blobs.fetch(capture.diff, patch)
         code = stack.enter_context(worktrees.checked_out(top, capture.commit, patch, Path(scratch) / "code"))
         told(Step.ENVIRONMENT)
-        python, different = _environment(workspace, capture, Path(scratch) / "environment", use_current=use_current)
+        python, different = _environment(workspace, original, Path(scratch) / "environment", use_current=use_current)
         told(Step.RUN)
         variables = _variables(workspace, original, again, use_current=use_current)
         if Path(workspace.address).is_relative_to(top):  # what the script calls its project is a checkout of it
@@ -132,6 +135,32 @@ def attest(workspace: Workspace, report: Report, *, reason: str = "") -> Reprodu
     return replace(found, evidence=evidence)
 
 
+def _readable(workspace: Workspace, run: Run, version: Ref) -> None:
+    """Raise unless a version that a run read is still there."""
+    try:
+        if version.kind is Kind.DATASET:
+            workspace.datasets.show(version).there  # noqa: B018 - `Gone` where only its tombstone is left
+        else:
+            workspace.record.show(version)
+    except NotFound as error:
+        raise type(error)(
+            f"{run.ref} cannot be done again without {version}, which it read. {error.message}",
+            mend=error.mend or "Where there is a backup from before that: mw restore, into a new folder.",
+        ) from None
+
+
+@contextmanager
+def _captured(run: Run, what: str) -> Iterator[None]:
+    """Say what of a run is meant where an object that was captured with it is damaged or gone."""
+    mend = "Bring the object back from a backup: mw restore, into a new folder."
+    try:
+        yield
+    except NotFound as error:
+        raise NotFound(f"The {what} of {run.ref}, captured with it, are lost: {error.message}", mend=mend) from None
+    except Corrupt as error:
+        raise Corrupt(f"The {what} of {run.ref}, captured with it, are damaged: {error.message}", mend=mend) from None
+
+
 def _command(run: Run) -> list[str]:
     words = run.capture.command
     if len(words) < 2 or any("ipykernel" in word or word.endswith("jupyter") for word in words):
@@ -148,10 +177,14 @@ def _command(run: Run) -> list[str]:
 
 
 def _environment(
-    workspace: Workspace, capture: Capture, folder: Path, *, use_current: bool
+    workspace: Workspace, original: Run, folder: Path, *, use_current: bool
 ) -> tuple[str, dict[str, list[str]]]:
     """The interpreter, and the packages whose versions are others than they were."""
-    listing = "" if capture.packages is None else workspace.experiments.blobs.read(capture.packages).decode()
+    capture = original.capture
+    listing = ""
+    if capture.packages is not None:
+        with _captured(original, "list of packages"):
+            listing = workspace.experiments.blobs.read(capture.packages).decode()
     packages = environments.parse(listing)
     if use_current:
         return sys.executable, environments.differences(packages, environments.current())

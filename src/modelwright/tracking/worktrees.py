@@ -13,6 +13,8 @@ from modelwright.core.errors import Corrupt, NotFound
 
 def repository(start: Path, commit: str) -> Path:
     """The top of the repository around a folder, if it holds the commit."""
+    if not start.is_dir():
+        raise NotFound(f"There is no folder {start}.", mend="Name a clone of the repository that the run came from.")
     top = _git(start, "rev-parse", "--show-toplevel")
     if top is None:
         raise NotFound(f"{start} is in no Git repository.", mend="Go to a clone of the one that the run came from.")

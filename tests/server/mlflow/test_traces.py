@@ -362,3 +362,11 @@ def test_what_does_not_do_is_told_so(served: Any, method: str, path: str, fields
     assert answer.status_code == status, answer.text
     if status != 200:
         assert answer.json()["error_code"] in ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "BAD_REQUEST")
+
+
+def test_a_trace_that_comes_before_its_spans_says_where_they_go(served: Any, experiment: str) -> None:
+    """A client sends both at once; one that finds no place in the answer says that the trace is corrupted."""
+    place = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment}}
+    info = {"trace_id": f"tr-{'d' * 32}", "trace_location": place, "request_time": "2026-01-01T00:00:00Z", "state": "OK"}
+    made = served.call("POST", "3.0/mlflow/traces", trace={"trace_info": info}).json()["trace"]["trace_info"]
+    assert made["tags"]["mlflow.trace.spansLocation"] == "TRACKING_STORE"

@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import httpx
@@ -15,6 +15,7 @@ import pytest
 
 from modelwright.experiments import Point, Run
 from modelwright.testing import serving
+from modelwright.traces import Span, SpanBatch
 from modelwright.workspace import Workspace
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -54,6 +55,10 @@ def many(embedded: Workspace) -> Iterator[Many]:
         runs.append(embedded.experiments.finish(run.ref))
     with serving(embedded) as url, httpx.Client(base_url=url, headers={"accept": "text/html"}, timeout=30) as client:
         yield Many(client, runs)
+
+
+def names_of_rows(page: str) -> list[str]:
+    return [each.strip() for each in re.findall(r'<th scope="row" class="mono">(?:<a[^>]*>)?([^<]+)', page)]
 
 
 def specs(page: str) -> list[Any]:
@@ -128,3 +133,60 @@ def test_what_the_list_is_ordered_by_is_a_column(many: Many) -> None:
     assert 'title="Order by g/m 27"' in page
     page = many.page("/runs", order="params.`rate` ASC")
     assert 'title="Order by rate"' in page
+
+
+def test_a_run_that_nobody_will_end_says_so_and_is_ended_on_its_page(many: Many, embedded: Workspace) -> None:
+    now = embedded.workspace.status().now
+    run = embedded.experiments.start("Späte Flüge", name="lost", started_at=now - timedelta(days=5))
+    assert "silent for 5 days" in many.page("/runs", q="lost")
+    page = many.page(f"/runs/{run.id}")
+    assert "Nothing was heard of it for 5 days" in page and 'action="/runs/end"' in page
+    form = {"run": run.id, "status": "killed", "reason": "its machine is gone"}
+    assert many.browse.post("/runs/end", data=form | {"status": "running"}).status_code == 400
+    done = many.browse.post("/runs/end", data=form)
+    assert (done.status_code, done.headers["location"]) == (303, f"/runs/{run.id}")
+    ended = embedded.experiments.show(run.ref)
+    assert (ended.status, ended.ended_at) == ("killed", run.started_at)
+    assert "its machine is gone" in many.page(f"/runs/{run.id}") and "/runs/end" not in many.page(f"/runs/{run.id}")
+
+
+def test_a_metric_that_one_run_alone_has_comes_after_those_of_all(many: Many, embedded: Workspace) -> None:
+    for run in many.runs:
+        embedded.experiments.resume(run.ref)
+        points = [Point.of(f"a/{run.id[-3:]}/{number:03}", number, step=0, time=AT) for number in range(150)]
+        embedded.experiments.log(run.ref, points=points)
+    page = many.compare()
+    rows = names_of_rows(page)
+    assert rows[: CURVES + 1] == [f"g/m {number:02}" for number in range(1, CURVES + 1)] + ["long"]
+    assert "281 more" in page
+    onward = re.search(r'href="(\?[^"]*rows=200[^"]*)"', page)
+    assert onward
+    further = many.page(f"/runs/compare{onward[1]}")
+    assert "g/m 01" not in names_of_rows(further)
+    named = names_of_rows(many.compare(sort="name"))
+    assert named[0].startswith("a/") and named[:200] == sorted(named[:200])
+    by_size = names_of_rows(many.compare(sort="difference"))
+    assert by_size[0].startswith("g/m") and by_size[CURVES] == "long"
+
+
+def test_the_list_has_columns_for_what_at_least_half_of_the_runs_have(many: Many, embedded: Workspace) -> None:
+    lone = embedded.experiments.start("Späte Flüge", name="lone")
+    embedded.experiments.log(lone.ref, points=[Point.of("a/rare", 1, step=0, time=AT)])
+    head = many.page("/runs").partition("</thead>")[0]
+    assert "a/rare" not in head.rpartition("<thead>")[2] and "g/m 01" in head.rpartition("<thead>")[2]
+
+
+def test_one_point_is_drawn(many: Many, embedded: Workspace) -> None:
+    lone = embedded.experiments.start("Späte Flüge", name="lone")
+    embedded.experiments.log(lone.ref, points=[Point.of("once", 1, step=3, time=AT)])
+    (chart,) = specs(many.page(f"/runs/{lone.id}"))
+    assert chart["mark"]["point"] is True
+    assert specs(many.page(f"/runs/{many.runs[0].id}", curve="long"))[0]["mark"].get("point") is not True
+
+
+def test_traces_of_an_experiment_that_is_not_there_are_none(many: Many, embedded: Workspace) -> None:
+    made = embedded.experiments.create("Späte Züge")
+    embedded.traces.log(made.ref, [SpanBatch(spans=[Span(trace="b" * 32, id="c" * 16, name="answer", start=1, end=2)])])
+    assert "Späte Züge</span>" in many.page("/traces") and ">answer</a>" in many.page("/traces", experiment="Späte Züge")
+    assert "of Späte Züge" in many.page("/traces", experiment=made.name)
+    assert ">answer</a>" not in many.page("/traces", experiment="none")

@@ -146,3 +146,8 @@ def _value(value: Any) -> str:
     if DIGEST.fullmatch(text):
         return short(text)
     return text if len(text) <= 60 else text[:59] + "…"
+
+
+def titled(name: str, title: str) -> str:
+    """An experiment by its title, with its name where that is another."""
+    return name if title in ("", name) else f"{title} (experiment:{name})"

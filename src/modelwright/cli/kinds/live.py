@@ -38,15 +38,17 @@ class DeploymentFace(Face):
         )
         if not found.placements:
             say(f"  Nothing is deployed yet. Begin: mw deploy {found.name} model:NAME@VERSION staging")
+        lost = {each.environment: each.why for each in rooms.deployments.unserved() if each.deployment == found.ref}
         for placement in found.placements:
-            self._tell_placement(placement)
+            self._tell_placement(placement, lost.get(placement.environment, ""))
 
-    def _tell_placement(self, placement: Placement) -> None:
+    def _tell_placement(self, placement: Placement, lost: str) -> None:
         stable, previous = placement.stable, placement.previous
         say("")
         facts(
             f"{placement.environment}  (endpoint {placement.endpoint})",
             {
+                "not served": f"{stable.model} cannot be loaded: {lost}" if lost else None,
                 "live": f"{stable.model}, since {when(stable.at)}, by {stable.by}",
                 "traffic": [f"{model} {weight:g} %" for model, weight in placement.weights.items()],
                 "before it": previous.model if previous else None,

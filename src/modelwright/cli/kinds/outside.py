@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from modelwright.cli.kinds.base import Face
+from modelwright.cli.kinds.base import Face, titled
 from modelwright.cli.output import facts, section, when
 from modelwright.core.paging import Filter, Page, every
 from modelwright.core.refs import Kind, Ref
@@ -25,7 +25,7 @@ class TraceFace(Face):
     """What a program did in answer to one request."""
 
     kind = Kind.TRACE
-    columns = ("trace", "name", "state", "began", "took")
+    columns = ("trace", "name", "experiment", "state", "began", "took")
     right = ("took",)
 
     def show(self, rooms: Workspace, ref: Ref) -> Trace:
@@ -38,7 +38,7 @@ class TraceFace(Face):
             str(info.ref),
             {
                 "name": info.name,
-                "experiment": info.experiment,
+                "experiment": titled(info.experiment, info.experiment_title),
                 "run": f"run:{run}" if run else None,
                 "state": info.state.value,
                 "began": when(_moment(info.started)),
@@ -66,7 +66,8 @@ class TraceFace(Face):
         return Page(items=page.items, next=page.next)
 
     def row(self, item: TraceInfo) -> Sequence[Any]:
-        return [item.id, item.name, item.state.value, when(_moment(item.started)), _took(item.milliseconds)]
+        experiment = item.experiment_title or item.experiment
+        return [item.id, item.name, experiment, item.state.value, when(_moment(item.started)), _took(item.milliseconds)]
 
 
 class WebhookFace(Face):

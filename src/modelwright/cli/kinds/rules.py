@@ -189,6 +189,10 @@ def tell_gate(report: GateReport) -> None:
     if report.passed:
         say("Nothing stands in the way.", style=COLOURS["pass"])
         return
-    say(f"{len(report.unmet)} of {len(report.requirements)} stand in the way. What puts them right:", style=COLOURS["fail"])
-    for mend in dict.fromkeys(each.mend for each in report.unmet if each.mend):
+    mends = list(dict.fromkeys(each.mend for each in report.unmet if each.mend))
+    told = (
+        f"{len(report.unmet)} of {len(report.requirements)} {'stands' if len(report.unmet) == 1 else 'stand'} in the way."
+    )
+    say(f"{told} What puts {'it' if len(report.unmet) == 1 else 'them'} right:" if mends else told, style=COLOURS["fail"])
+    for mend in mends:
         say(f"  {mend}")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from modelwright.cli.kinds.base import Changes, Face, changes, standing
+from modelwright.cli.kinds.base import Changes, Face, changes, standing, titled
 from modelwright.cli.output import aside, facts, number, say, section, span, when
 from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
@@ -69,9 +70,17 @@ def _read(dataset: DatasetRead) -> str:
     return f"{dataset.name} ({', '.join(each for each in said if each)})"
 
 
-def _titled(name: str, title: str) -> str:
-    """An experiment by its title, with its name where that is another."""
-    return name if title in ("", name) else f"{title} (experiment:{name})"
+def status_of(run: Run) -> str:
+    """The status of a run; of one that is said to run, also for how long nothing was heard of it, where that is long."""
+    silent = run.silent(datetime.now(UTC))
+    return run.status.value if silent is None else f"{run.status.value}, silent {span(silent.total_seconds())}"
+
+
+def _heard(run: Run) -> str | None:
+    if run.ended_at is not None:
+        return None
+    mend = "" if run.silent(datetime.now(UTC)) is None else f"; if it is over: mw end {run.ref}"
+    return f"{when(run.heard_at)}{mend}"
 
 
 class RunFace(Face):
@@ -89,12 +98,12 @@ class RunFace(Face):
             str(found.ref),
             {
                 "name": found.name,
-                "experiment": _titled(found.experiment, found.experiment_title),
+                "experiment": titled(found.experiment, found.experiment_title),
                 "part of": f"run:{found.parent}" if found.parent else None,
                 "status": found.status.value if found.lifecycle == "active" else f"{found.status.value}, deleted",
                 "began": f"{when(found.started_at)} by {found.created_by}",
                 "took": span(found.seconds),
-                "last heard": when(found.heard_at) if found.ended_at is None else None,
+                "last heard": _heard(found),
                 "inputs": "\n".join(map(str, found.inputs)),
                 "read besides": "\n".join(map(_read, found.datasets)),
                 "outputs": "\n".join(map(str, found.outputs)),
@@ -122,7 +131,7 @@ class RunFace(Face):
     def row(self, item: Run) -> Sequence[Any]:
         shown = [f"{m.name} {number(m.figure)}" for m in list(item.metrics.values())[:3]]
         experiment = item.experiment_title or item.experiment
-        return [item.id, item.name, experiment, item.status.value, when(item.started_at), "\n".join(shown)]
+        return [item.id, item.name, experiment, status_of(item), when(item.started_at), "\n".join(shown)]
 
     def diff(self, rooms: Workspace, before: Ref, after: Ref) -> Comparison:
         return rooms.experiments.compare([before, after])
@@ -159,7 +168,7 @@ class LoggedModelFace(Face):
             {
                 "name": found.name,
                 "type": found.model_type,
-                "experiment": found.experiment,
+                "experiment": titled(found.experiment, found.experiment_title),
                 "run": f"run:{found.run}" if found.run else None,
                 "status": found.status.value if found.lifecycle == "active" else f"{found.status.value}, deleted",
                 "said": found.status_message,
@@ -187,7 +196,8 @@ class LoggedModelFace(Face):
         return rooms.logged_models.tag(ref, tags).tags
 
     def row(self, item: LoggedModel) -> Sequence[Any]:
-        return [item.id, item.name, item.experiment, item.status.value, when(item.created_at), item.created_by]
+        experiment = item.experiment_title or item.experiment
+        return [item.id, item.name, experiment, item.status.value, when(item.created_at), item.created_by]
 
 
 class PipelineFace(Face):

@@ -37,6 +37,7 @@ def rows() -> Any:
     """The query for rows of logged models with what is needed of their experiment."""
     of = (
         _e.name.label("experiment_name"),
+        _e.title.label("experiment_title"),
         _e.artifact_location.label("location"),
         _e.deleted.label("experiment_deleted"),
     )
@@ -209,6 +210,7 @@ def models_of(tx: Transaction, found: Sequence[Any]) -> list[LoggedModel]:
         LoggedModel(
             id=each.id,
             experiment=each.experiment_name,
+            experiment_title=each.experiment_title,
             experiment_id=each.experiment,
             name=each.name,
             model_type=each.model_type,

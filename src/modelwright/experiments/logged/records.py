@@ -41,6 +41,7 @@ class LoggedModel(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     experiment: str
+    experiment_title: str = ""
     experiment_id: int
     name: str
     model_type: str

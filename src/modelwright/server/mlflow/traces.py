@@ -33,6 +33,7 @@ from modelwright.server.mlflow.trace_forms import (
 from modelwright.server.mlflow.tracking import Tracking, not_active
 from modelwright.server.routing import SIGNED_IN
 from modelwright.traces import FigureQuery, PromptUse, Summary, Trace, TraceGiven, TraceInfo, View
+from modelwright.traces.records import PLACE, PLACE_TAG
 
 T = TypeVar("T")
 V2, V3 = "/2.0/mlflow/traces", "/3.0/mlflow/traces"
@@ -195,7 +196,9 @@ class TraceEndpoints:
         if info.trace_location is None:
             raise invalid("Missing value for required parameter 'trace.trace_info.trace_location'.")
         made = await self._start(call, info.trace_location.number, given(info))
-        return {"trace": {"trace_info": info_form(made)}}
+        form = info_form(made)
+        form["tags"] = {**form["tags"], PLACE_TAG: PLACE}  # else a client whose spans come later looks for a place for them
+        return {"trace": {"trace_info": form}}
 
     async def info(self, call: Call) -> Any:
         """One without its spans."""

@@ -53,7 +53,7 @@ def curve_chart(curves: Mapping[str, Curve]) -> Spec:
     hue = alt.Color("run:N", title=None, legend=legend) if len(curves) > 1 else alt.value(MARK)
     chart = (
         alt.Chart(alt.Data(values=rows))
-        .mark_line(strokeWidth=1.8)
+        .mark_line(strokeWidth=1.8, point=any(len(curve.values) == 1 for curve in curves.values()))
         .encode(
             x=alt.X("step:Q", title="step", axis=alt.Axis(grid=False, tickMinStep=1)),
             y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -26,12 +27,13 @@ MOST = 20  # runs set side by side on a page
 OVERLAID = 8  # curves over each other
 DIMENSIONS = 7  # parallel axes chosen where nobody chose any
 ROWS = 200  # of a table on a page
+SORTS = {"": "those most runs have first", "difference": "what differs most first", "name": "by name"}
 
 
 def compare(workspace: Workspace, request: Request) -> dict[str, Any]:
     """The chosen runs, the baseline first."""
     asked = request.query_params
-    chosen = list(dict.fromkeys([*filter(None, [asked.get("baseline")]), *asked.getlist("run")]))
+    chosen = list(dict.fromkeys(filter(None, [asked.get("baseline"), *asked.getlist("run")])))
     refs = [Ref(Kind.RUN, identity) for identity in chosen]
     content: dict[str, Any] = {"asked": asked, "left_out": max(0, len(refs) - MOST), "compared": None, "views": ()}
     if not refs:
@@ -55,9 +57,11 @@ def compare(workspace: Workspace, request: Request) -> dict[str, Any]:
         "left_lines": max(0, len(found.runs) - OVERLAID) if charts["curves"] else 0,
         "everything": everything,
         "tables": [
-            _table(title, rows, everything, asked.get("like", ""))
+            _table(title, rows, everything, asked)
             for title, rows in (("Metrics", found.metrics), ("Parameters", found.params))
         ],
+        "sorts": SORTS,
+        "further": "?" + address(asked.multi_items(), leave=("rows",)),
         "charts": charts,
         "charted": bool(charts["curves"] or charts["parallel"] or charts["scatter"]),
         "experiment": experiment,
@@ -163,17 +167,39 @@ def _charts(
     }
 
 
-def _table(title: str, rows: Sequence[Compared], everything: bool, like: str) -> dict[str, Any]:
-    """The rows to show; `like` is what their names contain."""
+def _table(title: str, rows: Sequence[Compared], everything: bool, asked: QueryParams) -> dict[str, Any]:
+    """The rows to show, in the order that was asked for; `like` is what their names contain, `rows` how many were seen."""
+    like, seen = asked.get("like", ""), asked.get("rows", "")
     rows = [row for row in rows if like.casefold() in row.name.casefold()]
-    shown = [row for row in rows if everything or not row.same]
+    shown = sorted((row for row in rows if everything or not row.same), key=_order(asked.get("sort", "")))
+    first = int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 9 else 0
+    first = first if first < len(shown) else 0
     return {
         "title": title,
-        "rows": shown[:ROWS],
-        "cut": max(0, len(shown) - ROWS),
+        "rows": shown[first : first + ROWS],
+        "first": first,
+        "cut": max(0, len(shown) - first - ROWS),
+        "next": first + ROWS,
         "same": sum(row.same for row in rows),
         "all": len(rows),
     }
+
+
+def _order(sort: str) -> Callable[[Compared], Any]:
+    """What rows are sorted by: first what most runs have, or their names, or how far the last values are apart."""
+    if sort == "name":
+        return lambda row: row.name
+    if sort == "difference":
+        return lambda row: (-_apart(row), row.name)
+    return lambda row: (row.same, sum(value is None for value in row.values), row.name)
+
+
+def _apart(row: Compared) -> float:
+    """How far the least and the greatest value of a row are apart, relative to the larger of the two."""
+    found = [float(v) for v in row.values if isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)]
+    if len(found) < 2 or (size := max(map(abs, found))) == 0:
+        return 0.0
+    return max(found) / size - min(found) / size
 
 
 def _with_baseline(identity: str, chosen: Sequence[str], items: Sequence[tuple[str, str]]) -> str:

@@ -29,7 +29,14 @@ def index(serving: Serving) -> Gather:
         served = serving()
         page = workspace.deployments.list(searched(request))
         totals = {p.endpoint: together(served.get(p.endpoint, [])) for d in page.items for p in d.placements}
-        return {"page": page, "totals": totals, "turning": turning(request, page.next), "query": request.query_params}
+        lost = {each.endpoint for each in workspace.deployments.unserved()}
+        return {
+            "page": page,
+            "lost": lost,
+            "totals": totals,
+            "turning": turning(request, page.next),
+            "query": request.query_params,
+        }
 
     return gather
 
@@ -49,6 +56,7 @@ def deployment(serving: Serving) -> Gather:
             "deployment": found,
             "placements": placements,
             "served": served,
+            "lost": {each.endpoint: each for each in workspace.deployments.unserved()},
             "latency": timed,
             "rollouts": {
                 p.environment: workspace.deployments.rollouts(found.name, p.environment)[:ROLLOUTS] for p in placements

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -25,6 +25,7 @@ PERIOD = timedelta(days=90)
 FIGURES = ("lead_time", "deployment_frequency", "change_failure_rate", "time_to_restore")
 MOST = 50  # things looked through for what waits
 EVENTS = 12
+NOT_SERVED = "not served"  # its model cannot be loaded
 ROUTINE = frozenset(
     {
         "workspace.clock.advanced",
@@ -46,7 +47,7 @@ class Endpoint(NamedTuple):
     deployment: Deployment
     placement: Placement
     served: Served | None
-    health: str  # healthy, alert, incident, rollout, fallback, off
+    health: str  # healthy, not served, alert, incident, rollout, fallback, off
 
 
 class Waiting(NamedTuple):
@@ -64,8 +65,9 @@ def overview(workspace: Workspace, served: dict[str, list[Served]]) -> dict[str,
     incidents = allowed(lambda: workspace.monitoring.incidents(unfinished).items)
     alerts = allowed(lambda: workspace.monitoring.alerts(unfinished).items)
     deployments = allowed(lambda: workspace.deployments.list(Filter(state="active", limit=MOST)).items) or []
+    lost = {each.endpoint for each in allowed(workspace.deployments.unserved) or ()}
     endpoints = [
-        Endpoint(d, p, together(served.get(p.endpoint, [])), _health(d, p, incidents or [], alerts or []))
+        Endpoint(d, p, together(served.get(p.endpoint, [])), _health(d, p, incidents or [], alerts or [], lost))
         for d in deployments
         for p in d.placements
     ]
@@ -93,7 +95,15 @@ def gather(served_by: Callable[[], dict[str, list[Served]]]) -> Gather:
     return overviewed
 
 
-def _health(deployment: Deployment, placement: Placement, incidents: Sequence[Incident], alerts: Sequence[Alert]) -> str:
+def _health(
+    deployment: Deployment,
+    placement: Placement,
+    incidents: Sequence[Incident],
+    alerts: Sequence[Alert],
+    lost: Collection[str],
+) -> str:
+    if placement.endpoint in lost:
+        return NOT_SERVED
     if placement.switch is not Switch.LIVE:
         return placement.switch.value
     if placement.environment == PRODUCTION:
@@ -133,11 +143,14 @@ def _sentence(
     endpoints: Sequence[Endpoint], incidents: Sequence[Incident], alerts: Sequence[Alert], waiting: Sequence[Waiting]
 ) -> str:
     """The whole page in a sentence, for whoever reads only that."""
-    live = sum(e.placement.environment == PRODUCTION and e.placement.switch is Switch.LIVE for e in endpoints)
+    placed = [e for e in endpoints if e.placement.environment == PRODUCTION and e.placement.switch is Switch.LIVE]
+    live = sum(e.health != NOT_SERVED for e in placed)
+    lost = len(placed) - live
     ready = sum(not each.gate.unmet for each in waiting)
     met = f", {ready} of them with the gate met" if len(waiting) > 1 else ", with the gate met"
     parts = [
-        f"{_number(live, 'model answers', 'models answer')} in production",
+        f"{_number(live, 'model answers', 'models answer')} in production"
+        + (f", {_number(lost, 'does', 'do')} not though put there" if lost else ""),
         f"{_number(len(incidents), 'incident is', 'incidents are')} open"
         + (f", {_number(len(alerts), 'alert has', 'alerts have')} not cleared" if alerts else ""),
         f"{_number(len(waiting), 'version waits', 'versions wait')} for the next stage" + (met if ready else ""),

@@ -76,6 +76,7 @@ def page_routes(pages: Pages, metrics: Callable[[], str]) -> list[BaseRoute]:
         *static_routes(),
         Guarded("/signin", sign_in.form, needs=PUBLIC, methods=["GET", "POST"]),
         Guarded("/views", saving.change, needs="write", methods=["POST"]),
+        Guarded("/runs/end", runs.Ending(pages).change, needs="write", methods=["POST"]),
         Guarded("/mlflow", Addresses(pages).lead, needs=SIGNED_IN),
         Guarded("/signout", sign_in.out, needs=PUBLIC, methods=["POST"]),
         *(Guarded(path, pages.page(template, here, gather), needs=SIGNED_IN) for path, template, here, gather in found),

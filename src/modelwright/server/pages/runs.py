@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
 
-from modelwright.core.errors import BadRef, Invalid, NotFound
+from modelwright.core.errors import BadRef, Invalid, ModelwrightError, NotFound, Unauthenticated
 from modelwright.core.names import path_for
 from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
 from modelwright.experiments import Experiment, Run
 from modelwright.experiments.nesting import OUTERMOST, NestedRun
-from modelwright.experiments.records import PARENT_TAG
+from modelwright.experiments.records import ENDED, PARENT_TAG, Lifecycle, RunStatus
 from modelwright.experiments.views import View
 from modelwright.server.pages.comparisons import run_charts, varying
 from modelwright.server.pages.curves import CURVES, curves_of
 from modelwright.server.pages.lineage import lineage_of
-from modelwright.server.pages.render import PER_PAGE, allowed, named, turning
+from modelwright.server.pages.render import PER_PAGE, Pages, allowed, named, turning
 from modelwright.workspace import Workspace
 
 TREE = "tree"
@@ -35,6 +36,7 @@ LISTED = 200  # metrics in the table of a run
 FEW = 20  # metrics that are looked through without a search
 CHOICES = 500  # experiments to choose from
 _ORDERED = re.compile(r"(metrics|params)\.`((?:[^`]|``)+)`")  # an order as the head of a column asks for it
+ENDINGS = ("killed", "failed", "finished")  # as what a run is ended whose process does not do that any more
 CHARTED = 200  # runs drawn as lines and points: the first of the list's order
 
 
@@ -65,7 +67,7 @@ class Asked(NamedTuple):
 
 def index(workspace: Workspace, request: Request) -> dict[str, Any]:
     """Runs by a filter and in an order, with the columns asked for; or the newest, with what most of them have."""
-    query = request.query_params
+    query, now = request.query_params, workspace.workspace.status().now
     asked = Asked.of(query)
     page, wrong = _found(workspace, asked, limit=PER_PAGE, after=query.get("after"))
     nesting = query.get("nesting") or ("flat" if asked.order else TREE)  # an order that was asked for is kept
@@ -77,6 +79,7 @@ def index(workspace: Workspace, request: Request) -> dict[str, Any]:
     experiments = _experiments(workspace, [asked.experiment, *(run.experiment for run in page.items)])
     return {
         "page": page,
+        "silent": {run.id: found for run in page.items if (found := run.silent(now))},
         "rows": workspace.experiments.tree(page.items) if nesting == TREE else [NestedRun(run=run) for run in page.items],
         "nesting": nesting,
         "nestings": NESTINGS,
@@ -175,7 +178,8 @@ def common_metrics(runs: Sequence[Run]) -> list[str]:
     for run in runs:
         for name in run.metrics:
             counts[name] = counts.get(name, 0) + 1
-    return sorted(counts, key=lambda name: (-counts[name], name.startswith("train"), name))[:SHOWN]
+    most = [name for name, count in counts.items() if 2 * count >= len(runs)]
+    return sorted(most or counts, key=lambda name: (-counts[name], name.startswith("train"), name))[:SHOWN]
 
 
 def _parent(workspace: Workspace, run: Run) -> Ref | None:
@@ -191,6 +195,7 @@ def _parent(workspace: Workspace, run: Run) -> Ref | None:
 def run(workspace: Workspace, request: Request) -> dict[str, Any]:
     """One run: parameters, metrics, curves, artifacts, and what it takes to repeat it."""
     found = workspace.experiments.show(named(request, Kind.RUN))
+    now = workspace.workspace.status().now
     curved = [name for name, metric in found.metrics.items() if metric.step > 0]
     like = request.query_params.get("like", "")
     listed = sorted(name for name in found.metrics if like.casefold() in name.casefold())
@@ -201,6 +206,8 @@ def run(workspace: Workspace, request: Request) -> dict[str, Any]:
         "listed": {name: found.metrics[name] for name in listed[:LISTED]},
         "unlisted": max(0, len(listed) - LISTED),
         "like": like,
+        "silent": found.silent(now),
+        "endings": ENDINGS if found.ended_at is None and found.lifecycle is Lifecycle.ACTIVE else (),
         "searched": len(found.metrics) > FEW,
         "curved": len(curved),
         "chosen": chosen,
@@ -215,3 +222,32 @@ def run(workspace: Workspace, request: Request) -> dict[str, Any]:
         "lineage": lineage_of(workspace, found.ref),
         "events": workspace.record.history(found.ref).items[:20],
     }
+
+
+class Ending:
+    """Ending a run that nobody else will: a form on its page; the operation behind it asks the right."""
+
+    def __init__(self, pages: Pages) -> None:
+        self._pages = pages
+
+    async def change(self, request: Request) -> Response:
+        """POST `/runs/end` with `run`, `status` and `reason`."""
+        try:
+            principal = await self._pages.door.principal(request)
+        except Unauthenticated as error:
+            return self._pages.unauthenticated(request, error)
+        try:
+            form = parse_qs((await request.body()).decode("utf-8", "replace"))
+            fields = {name: form.get(name, [""])[0] for name in ("run", "status", "reason")}
+            return await self._pages.door.run(principal, lambda: self._do(fields))
+        except ModelwrightError as error:
+            return self._pages.error(request, error, principal)
+
+    def _do(self, fields: Mapping[str, str]) -> Response:
+        if fields["status"] not in {each.value for each in ENDED}:
+            raise Invalid(f"A run does not end as {fields['status'][:40]!r}.", mend=f"Say {', '.join(ENDINGS)}.")
+        runs = self._pages.workspace.experiments
+        found = runs.show(Ref(Kind.RUN, fields["run"]))
+        reason = fields["reason"] or "from the pages"
+        runs.finish(found.ref, status=RunStatus(fields["status"]), ended_at=found.heard_at, reason=reason)
+        return RedirectResponse(f"/runs/{found.id}", status_code=303)

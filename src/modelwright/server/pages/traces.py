@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from starlette.requests import Request
 
 from modelwright.core.errors import Invalid
-from modelwright.core.paging import Filter
+from modelwright.core.paging import every
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import encode_text
 from modelwright.server.pages.render import PER_PAGE, named, turning
@@ -17,6 +17,7 @@ from modelwright.traces import Span, TraceInfo, TracePage
 from modelwright.traces.summing import request_of, response_of, type_of
 from modelwright.workspace import Workspace
 
+CHOICES = 500  # experiments to choose from
 MOST_SPANS = 300  # drawn of a trace
 MOST_TEXT = 4000  # characters of a value
 DEEPEST = 12  # steps that a span is drawn inwards
@@ -41,18 +42,21 @@ class Bar(NamedTuple):
 def index(workspace: Workspace, request: Request) -> dict[str, Any]:
     """Traces, newest first, of one experiment or of all that there are."""
     asked = request.query_params
-    experiments = workspace.experiments.list_experiments(Filter(limit=100)).items
-    chosen = [each for each in experiments if each.name == asked.get("experiment")] or experiments
+    experiments = list(every(workspace.experiments.list_experiments))
+    named = asked.get("experiment", "")
+    chosen = [each for each in experiments if named and named in (each.name, each.title)]
+    among = chosen if named else experiments
     wrong, page = "", TracePage(items=[])
     try:
         page = workspace.traces.search(
-            [each.ref for each in chosen], where=_filter(asked), limit=PER_PAGE, after=asked.get("after") or None
+            [each.ref for each in among], where=_filter(asked), limit=PER_PAGE, after=asked.get("after") or None
         )
     except Invalid as error:
         wrong = str(error)
     return {
         "traces": [(each, _moment(each.started), _seconds(each), _judged(each)) for each in page.items],
-        "experiments": experiments,
+        "experiments": list({each.name: each for each in [*experiments[:CHOICES], *chosen]}.values()),
+        "chosen": chosen,
         "states": STATES,
         "wrong": wrong,
         "turning": turning(request, page.next),
