@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from mmap import mmap
 from pathlib import Path
 
@@ -184,3 +185,38 @@ def test_what_is_written_past_the_cache_and_then_as_always_is_one_content(tmp_pa
             assert done in (0, 2_000_000 // 4096 * 4096)
             os.write(file.fileno(), whole[done:2_000_000])
             assert Path(file.name).read_bytes() == memory[:2_000_000]
+
+
+KILLED = """
+import os, signal, sys
+import msgspec
+from modelwright.store.objects import Objects, S3Settings
+
+with Objects.open(sys.argv[1], msgspec.json.decode(sys.argv[2], type=S3Settings)).incoming() as incoming:
+    incoming.write(b"half of it")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_writer_left_is_found_and_nothing_that_is_being_written(
+    objects: Objects, s3_server: S3Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    given = [objects.location, msgspec.json.encode(s3_server).decode()]
+    done = subprocess.run([sys.executable, "-c", KILLED, *given], capture_output=True)
+    assert done.returncode == -9, done.stderr
+    (tmp_path / "of somebody else").write_bytes(b"x")
+    (left,) = objects.unfinished(time.time() + 60)
+    assert left.read_bytes() == b"half of it"
+    assert objects.unfinished(time.time() - 3600) == []
+    os.utime(left, (0, 0))
+    assert objects.tidy(0.0) == 0  # by its last change of any sort it is young
+    assert objects.tidy(time.time() + 60) == 1
+    with objects.incoming() as incoming:
+        incoming.write(b"going on")
+        assert objects.tidy(time.time() - 3600) == 0
+        assert len(objects.unfinished(time.time() + 60)) == 1  # what is written now is found by its place, and is too young
+        digest = incoming.keep()
+    assert objects.read(digest) == b"going on" and (tmp_path / "of somebody else").exists()
+    assert list(objects.list()) == [digest] and objects.unfinished(time.time() + 60) == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +21,7 @@ from modelwright.store.records import EventFilter
 
 if TYPE_CHECKING:
     from modelwright.datasets.packs import SparsePacks
+    from modelwright.experiments.artifacts import LeftUpload
     from modelwright.store import Record
     from modelwright.store.doctor import Check
     from modelwright.store.storage import Unreachable
@@ -243,8 +244,10 @@ def gc(
     """Drop objects that nothing refers to; --plan only shows them.
 
     An object stays while a digest in the database leads to it, be it through another object, and while it is younger than
-    --older-than: whoever stored it may be about to refer to it. It is safe while others work. Packs of chunks of which
-    versions need less than half are put anew first: the old ones go in a later run, once they are older than that again.
+    --older-than: whoever stored it may be about to refer to it. It is safe while others work, as long as nobody takes
+    longer than that between storing and referring. Uploads in parts of which nothing was heard for two days are forgotten,
+    and files that a killed process had begun to store go after a day. Packs of chunks of which versions need less than
+    half are put anew first: the old ones go in a later run, once they are older than that again.
     """
     from modelwright.datasets.packs import Repacked
 
@@ -252,9 +255,15 @@ def gc(
     with workspace(where) as rooms:
         with progress("looking at what is held"):
             found, sparse = rooms.storage.unreachable(grace=grace), rooms.packs.sparse(grace=grace)
+            uploads = rooms.artifacts.left()
         if plan:
-            _tell_plan(found, sparse, as_json)
+            _tell_plan(found, sparse, uploads, as_json)
             return
+        if uploads:
+            _tell_uploads(uploads)
+            confirm(f"{_uploads(len(uploads))} of files in parts that were left are forgotten.", yes=yes)
+            rooms.artifacts.forget_left(reason=reason)
+            found = rooms.storage.unreachable(grace=grace)
         if found.count:
             confirm(f"{found.count} objects ({size(found.size)}) go for good.", yes=yes)
         with progress("putting packs anew"):
@@ -262,30 +271,53 @@ def gc(
         with progress("letting go"):
             gone = rooms.storage.collect(grace=grace, reason=reason)
     if as_json:
-        print_json({**to_plain(gone), "repacked": to_plain(anew)})
+        print_json({**to_plain(gone), "repacked": to_plain(anew), "uploads": to_plain(uploads)})
     else:
         if anew.packs:
             said = f"{_packs(anew.packs)} put anew: {size(anew.written)}, needed by versions."
             say(f"{said} The old ones, {size(anew.freed)}, go once they are older than {older_than:g} hours.")
         spared = f" {gone.spared} are needed by now and stayed." if gone.spared else ""
         say(f"{gone.count} objects went, {size(gone.size)}.{spared}")
+        if gone.unfinished:
+            say(f"{_unfinished(gone.unfinished)} went, too.")
 
 
 def _packs(count: int) -> str:
     return "1 pack" if count == 1 else f"{count:,} packs"
 
 
-def _tell_plan(found: Unreachable, sparse: SparsePacks, as_json: bool) -> None:
+def _uploads(count: int) -> str:
+    return "1 upload" if count == 1 else f"{count:,} uploads"
+
+
+def _unfinished(count: int) -> str:
+    """Files that a killed process was writing."""
+    return "1 file that a killed process had begun" if count == 1 else f"{count:,} files that killed processes had begun"
+
+
+def _tell_uploads(uploads: Sequence[LeftUpload]) -> None:
+    rows = [[each.name, each.ref, when(each.heard_at), each.parts, size(each.size)] for each in uploads]
+    table(["upload", "of", "last heard", "parts", "size"], rows, right=("parts", "size"))
+
+
+def _tell_plan(found: Unreachable, sparse: SparsePacks, uploads: Sequence[LeftUpload], as_json: bool) -> None:
     if as_json:
-        print_json({**to_plain(found), "sparse": to_plain(sparse)})
+        print_json({**to_plain(found), "sparse": to_plain(sparse), "uploads": to_plain(uploads)})
         return
+    if uploads:
+        _tell_uploads(uploads)
+        say(
+            f"{_uploads(len(uploads))} would be forgotten: nothing was heard of them for two days. Then their parts can go."
+        )
+    if found.unfinished:
+        say(f"{_unfinished(found.unfinished)} would go: {size(found.unfinished_size)}.")
     if found.objects:
         table(
             ["object", "size", "stored"],
             [[each.digest, size(each.size), when(datetime.fromtimestamp(each.at, UTC))] for each in found.objects],
         )
         say(f"{found.count} objects would go, {size(found.size)}: {found.why}.")
-    else:
+    elif not (uploads or found.unfinished):
         say("Nothing would go.")
     if sparse.packs:
         rows = [[each.digest, size(each.size), size(each.live), each.versions] for each in sparse.packs]
@@ -354,11 +386,12 @@ def _examine(rooms: Workspace) -> list[Check]:
 
 def _silent(rooms: Workspace) -> list[Check]:
     """Whether runs are said to run of which nothing was heard for long."""
+    from modelwright.cli.kinds.base import time_of
     from modelwright.core.paging import Filter, every
     from modelwright.store.doctor import Check
     from modelwright.store.records import Verdict
 
-    now = rooms.workspace.status().now
+    now = time_of(rooms)
     silent = [run for run in every(rooms.experiments.list, Filter(state="running")) if run.silent(now) is not None]
     if not silent:
         return []

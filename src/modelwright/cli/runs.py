@@ -95,16 +95,19 @@ def runs_(
     if not lines:
         aside("There is none.")
         return
+    from modelwright.cli.kinds.base import time_of
     from modelwright.cli.kinds.training import status_of
 
-    rows, named = [], _metrics_in(filter_, *(order or []))
+    now, rows, named = time_of(rooms), [], _metrics_in(filter_, *(order or []))
     for line in lines:
         run = line.run
         name = run.name if line.found else f"({run.name})"
         shown = [*(run.metrics[each] for each in named if each in run.metrics), *run.metrics.values()]
         figures = ", ".join(f"{m.name} {number(m.figure)}" for m in [*dict.fromkeys(shown)][:FIGURES])
         experiment = run.experiment_title or run.experiment
-        rows.append([f"{INDENT * line.depth}{name}", run.id, experiment, status_of(run), when(run.started_at), figures])
+        rows.append(
+            [f"{INDENT * line.depth}{name}", run.id, experiment, status_of(run, now), when(run.started_at), figures]
+        )
     table(["run", "id", "experiment", "status", "began", "figures"], rows, copied=("id",))
     if page.next:
         aside(f"There are more: --after {page.next}")

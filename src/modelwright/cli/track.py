@@ -146,12 +146,13 @@ def _lasting(text: str) -> timedelta:
 
 def _silent(rooms: Workspace, least: timedelta, experiment: str | None) -> list[Run]:
     """The runs that are said to run and of which nothing was heard for so long, the newest first."""
+    from modelwright.cli.kinds.base import time_of
     from modelwright.cli.options import experiment_of
     from modelwright.core.names import path_for
     from modelwright.core.paging import Filter, every
 
     among = None if experiment is None else path_for(experiment_of(experiment))
-    before = rooms.workspace.status().now - least
+    before = time_of(rooms) - least
     running = every(lambda where: rooms.experiments.list(where, experiment=among), Filter(state="running"))
     return [run for run in running if run.heard_at < before]
 

@@ -79,16 +79,17 @@ def renew(path: Path) -> None:
         os.utime(path)
 
 
-def tidy(folder: Path, before: float) -> int:
-    """Remove what was begun in a folder and not touched since a moment; how many files it was."""
-    gone = 0
-    for path in folder.iterdir():
-        with suppress(FileNotFoundError):
-            found = path.lstat()
-            if max(found.st_mtime, found.st_ctime) < before:
-                path.unlink()
-                gone += 1
-    return gone
+def left(folder: Path, before: float, prefix: str = "") -> list[Path]:
+    """What somebody of this account began in a folder, by names that begin so, and has not touched since a moment."""
+    found = []
+    for path in folder.iterdir() if folder.is_dir() else ():
+        with suppress(OSError):
+            there = path.lstat()
+            own = not hasattr(os, "geteuid") or there.st_uid == os.geteuid()
+            old = max(there.st_mtime, there.st_ctime) < before
+            if path.name.startswith(prefix) and own and old and stat.S_ISREG(there.st_mode):
+                found.append(path)
+    return found
 
 
 def _clone(path: Path, partial: Path) -> bool:

@@ -14,7 +14,7 @@ import re
 import secrets
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _INCOMING: Final = ".incoming"  # a folder's unfinished writes; a crash may leave some, none is ever visible
+_SPOOLED: Final = "modelwright-incoming-"  # of what goes to a bucket, among the temporary files
 _PART: Final = 8 * CHUNK  # bytes of one part of a multipart upload
 _MAX_PARTS: Final = 9_000  # S3 ends at 10,000
 RENEW_AFTER: Final = 3600.0  # seconds; less than the collector's shortest grace in a bucket
@@ -235,12 +236,22 @@ class Objects:
         except FileNotFoundError:
             return None
 
-    def tidy(self, before: float) -> int:
-        """Remove from a folder what was begun, never finished and not touched since a moment; how many files it was."""
+    def unfinished(self, before: float) -> Sequence[Path]:
+        """What was begun here, never finished and not touched since a moment: whoever wrote it was killed.
+
+        Of a bucket, what was to go there and lies among the temporary files of this machine.
+        """
         if self._folder is None:
-            return 0
+            return adopting.left(Path(tempfile.gettempdir()), before, _SPOOLED)
         with _trouble(self.location):
-            return adopting.tidy(self._folder / _INCOMING, before)
+            return adopting.left(self._folder / _INCOMING, before)
+
+    def tidy(self, before: float) -> int:
+        """Remove what is `unfinished`; how many files it was."""
+        found = self.unfinished(before)
+        for path in found:
+            path.unlink(missing_ok=True)
+        return len(found)
 
     # Writing
 
@@ -406,7 +417,8 @@ class Incoming:
         self._known = known
         self._objects = objects
         self._flush = folder is not None  # a bucket's spool is only read once more
-        self._partial = Path(tempfile.gettempdir() if folder is None else folder / _INCOMING) / secrets.token_hex(16)
+        name = secrets.token_hex(16)
+        self._partial = Path(tempfile.gettempdir(), f"{_SPOOLED}{name}") if folder is None else folder / _INCOMING / name
         self._hasher = _hasher()
         self.size = 0
         self._past = 0  # bytes that went past the system's cache, as all of them do until some do not

@@ -33,6 +33,8 @@ class Unreachable(msgspec.Struct, frozen=True, kw_only=True):
     size: int  # bytes
     young: int  # further ones that nothing refers to, and that are too young to go
     kept: int  # objects that something refers to
+    unfinished: int = 0  # files of killed writers, which are no objects yet
+    unfinished_size: int = 0  # bytes
     looked_at: list[str]  # the tables in which a digest would have kept one
 
     @property
@@ -47,6 +49,7 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
     count: int = 0
     size: int = 0
     spared: int = 0  # to which something refers by now, or which were stored again meanwhile
+    unfinished: int = 0  # files of killed writers that went
 
 
 class Storage(Room):
@@ -68,7 +71,12 @@ class Storage(Room):
         while True:
             found = self.unreachable(grace=grace, limit=BATCH)
             step = self.remove([each.digest for each in found.objects], grace=grace, reason=reason)
-            gone = Collected(count=gone.count + step.count, size=gone.size + step.size, spared=gone.spared + step.spared)
+            gone = Collected(
+                count=gone.count + step.count,
+                size=gone.size + step.size,
+                spared=gone.spared + step.spared,
+                unfinished=gone.unfinished + step.unfinished,
+            )
             if step.count == 0:
                 return gone
 
@@ -79,6 +87,7 @@ class Storage(Room):
         here = {each.digest: each for each in objects.entries()}
         kept = self._reached(tx.connection, here.keys(), objects)
         left = [each for digest, each in here.items() if digest not in kept]
+        broken = [path.stat() for path in objects.unfinished(now - max(grace, GRACE)) if path.exists()]
         old = sorted((each for each in left if now - each.at > grace), key=lambda each: (-each.size, each.digest))
         return Unreachable(
             objects=old[:limit],
@@ -86,6 +95,8 @@ class Storage(Room):
             size=sum(each.size for each in old),
             young=len(left) - len(old),
             kept=len(kept),
+            unfinished=len(broken),
+            unfinished_size=sum(each.st_size for each in broken),
             looked_at=sorted(HOLDS),
         )
 
@@ -99,7 +110,7 @@ class Storage(Room):
         if len(digests) > BATCH:
             raise Invalid(f"At most {BATCH:,} objects are removed in one step, not {len(digests):,}.")
         objects, now = self._objects(grace), time.time()
-        objects.tidy(now - max(grace, GRACE))
+        unfinished = objects.tidy(now - max(grace, GRACE))
         kept = self._reached(tx.connection, set(digests), objects, whole=True) if digests else set()
         if tx.tentative:  # what writers before it in this commit took away may yet come back; an object would not
             with tx.database.engine.connect() as settled:
@@ -118,7 +129,12 @@ class Storage(Room):
             before={"objects": [each.digest for each in gone]},
             after={"count": len(gone), "bytes": sum(each.size for each in gone)},
         )
-        return Collected(count=len(gone), size=sum(each.size for each in gone), spared=len(set(digests)) - len(gone))
+        return Collected(
+            count=len(gone),
+            size=sum(each.size for each in gone),
+            spared=len(set(digests)) - len(gone),
+            unfinished=unfinished,
+        )
 
     def _objects(self, grace: float) -> Objects:
         if not isinstance(self.blobs, Objects):

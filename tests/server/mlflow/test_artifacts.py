@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,9 @@ import pytest
 
 from modelwright.core.errors import NotFound
 from modelwright.core.refs import Kind, Ref
+from modelwright.experiments import UploadPart
+from modelwright.store import EventFilter
+from modelwright.workspace import Settings, Workspace, WorkspaceSettings, open_workspace
 
 FILES = "/api/2.0/mlflow-artifacts/artifacts"
 
@@ -352,3 +357,42 @@ def test_addresses_signed_in_advance_are_not_offered(served: Any, here: Here) ->
 def test_a_thing_that_keeps_no_files_is_told_so(served: Any) -> None:
     with pytest.raises(NotFound):
         served.here.artifacts.find(Ref(Kind.RUN, "nobody"), "x")
+
+
+@pytest.fixture
+def replayed(prepared: Path) -> Iterator[Workspace]:
+    """A workspace on the simulated clock."""
+    settings = Settings(workspace=WorkspaceSettings(clock="simulated", starts="2026-01-01T00:00:00Z"))
+    with open_workspace(prepared, settings=settings) as here:
+        yield here
+
+
+def test_parts_that_somebody_left_are_forgotten_and_those_of_an_upload_under_way_are_not(replayed: Workspace) -> None:
+    run = replayed.experiments.start("delay").ref
+    blobs, artifacts, clock = replayed.caller.blobs, replayed.artifacts, replayed.home.clock
+
+    def later(days: float) -> None:
+        replayed.workspace.advance(clock.now() + timedelta(days=days))
+
+    def part(upload: str, number: int, content: bytes) -> str:
+        digest = blobs.put(content)
+        artifacts.add_part(upload, UploadPart(number=number, digest=digest, size=len(content)))
+        return digest
+
+    left, going_on = (artifacts.begin_upload(run, name, parts=3).id for name in ("left.bin", "large.bin"))
+    gone, kept = part(left, 1, b"left"), [part(going_on, 1, b"one")]
+    later(1.5)
+    kept.append(part(going_on, 2, b"two"))
+    later(1)
+    (found,) = artifacts.left()
+    assert (found.id, found.name, found.parts, found.size) == (left, "left.bin", 1, 4)
+    assert replayed.storage.unreachable(grace=0.0).count == 0
+    assert [each.id for each in artifacts.forget_left(reason="nobody sends it")] == [left]
+    assert artifacts.forget_left() == []
+    assert [each.digest for each in replayed.storage.unreachable(grace=0.0).objects] == [gone]
+    assert replayed.storage.collect(grace=0.0).count == 1
+    assert [each.digest for each in artifacts.parts(going_on)] == kept
+    with pytest.raises(NotFound, match="was left for two days"):
+        artifacts.parts(left)
+    (event,) = [each for each in replayed.record.events(EventFilter(limit=20)).items if "uploads" in each.action]
+    assert event.reason == "nobody sends it"

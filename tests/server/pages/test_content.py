@@ -200,7 +200,7 @@ def test_a_view_leads_nowhere_but_to_the_pages_of_runs(browse: httpx.Client) -> 
 def test_a_baseline_is_chosen_on_the_page(site: Any, browse: httpx.Client) -> None:
     path = next(path for path in site.paths if path.startswith("/runs/compare"))
     page = browse.get(path).text
-    other = re.search(r'href="(\?baseline=[^"]+)">make it the baseline', page)
+    other = re.search(r'href="(\?baseline=[^"]+)"[^>]*>as baseline', page)
     assert other is not None
     turned = said(browse, "/runs/compare" + other[1].replace("&amp;", "&"))
     before, after = (re.search(r"measured against (\S+)", text) for text in (text_of(page), turned))

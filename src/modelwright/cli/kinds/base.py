@@ -15,6 +15,8 @@ from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import to_plain
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from modelwright.workspace import Workspace
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -151,3 +153,10 @@ def _value(value: Any) -> str:
 def titled(name: str, title: str) -> str:
     """An experiment by its title, with its name where that is another."""
     return name if title in ("", name) else f"{title} (experiment:{name})"
+
+
+def time_of(rooms: Workspace) -> datetime:
+    """The time of a workspace: by its own clock where it lies here, else by that of this machine."""
+    from modelwright.core.clock import SystemClock
+
+    return SystemClock().now() if rooms.home is None else rooms.home.clock.now()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from modelwright.cli.kinds.base import Changes, Face, changes, standing, titled
+from modelwright.cli.kinds.base import Changes, Face, changes, standing, time_of, titled
 from modelwright.cli.output import aside, facts, number, say, section, span, when
 from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
@@ -53,7 +53,7 @@ class ExperimentFace(Face):
         return rooms.experiments.list_experiments(where)
 
     def within(self, rooms: Workspace, ref: Ref, where: Filter) -> tuple[Face, Page[Run]]:
-        return RunFace(), rooms.experiments.list(where, experiment=ref.name)
+        return RunFace(time_of(rooms)), rooms.experiments.list(where, experiment=ref.name)
 
     def tag(self, rooms: Workspace, ref: Ref, tags: dict[str, str | None], reason: str) -> dict[str, str]:
         return rooms.experiments.tag_experiment(ref, tags).tags
@@ -70,16 +70,16 @@ def _read(dataset: DatasetRead) -> str:
     return f"{dataset.name} ({', '.join(each for each in said if each)})"
 
 
-def status_of(run: Run) -> str:
+def status_of(run: Run, now: datetime) -> str:
     """The status of a run; of one that is said to run, also for how long nothing was heard of it, where that is long."""
-    silent = run.silent(datetime.now(UTC))
+    silent = run.silent(now)
     return run.status.value if silent is None else f"{run.status.value}, silent {span(silent.total_seconds())}"
 
 
-def _heard(run: Run) -> str | None:
+def _heard(run: Run, now: datetime) -> str | None:
     if run.ended_at is not None:
         return None
-    mend = "" if run.silent(datetime.now(UTC)) is None else f"; if it is over: mw end {run.ref}"
+    mend = "" if run.silent(now) is None else f"; if it is over: mw end {run.ref}"
     return f"{when(run.heard_at)}{mend}"
 
 
@@ -88,6 +88,9 @@ class RunFace(Face):
 
     kind = Kind.RUN
     columns = ("run", "name", "experiment", "status", "began", "figures")
+
+    def __init__(self, now: datetime | None = None) -> None:
+        self._now = now  # the time of the workspace, once something was listed
 
     def show(self, rooms: Workspace, ref: Ref) -> Run:
         return rooms.experiments.show(ref)
@@ -103,7 +106,7 @@ class RunFace(Face):
                 "status": found.status.value if found.lifecycle == "active" else f"{found.status.value}, deleted",
                 "began": f"{when(found.started_at)} by {found.created_by}",
                 "took": span(found.seconds),
-                "last heard": _heard(found),
+                "last heard": _heard(found, time_of(rooms)),
                 "inputs": "\n".join(map(str, found.inputs)),
                 "read besides": "\n".join(map(_read, found.datasets)),
                 "outputs": "\n".join(map(str, found.outputs)),
@@ -126,12 +129,20 @@ class RunFace(Face):
             section(["artifact", "size"], [[a.name, size(a.size)] for a in found.artifacts], right=("size",))
 
     def list(self, rooms: Workspace, where: Filter) -> Page[Run]:
+        self._now = time_of(rooms)
         return rooms.experiments.list(where)
 
     def row(self, item: Run) -> Sequence[Any]:
         shown = [f"{m.name} {number(m.figure)}" for m in list(item.metrics.values())[:3]]
         experiment = item.experiment_title or item.experiment
-        return [item.id, item.name, experiment, status_of(item), when(item.started_at), "\n".join(shown)]
+        return [
+            item.id,
+            item.name,
+            experiment,
+            status_of(item, self._now or item.heard_at),
+            when(item.started_at),
+            "\n".join(shown),
+        ]
 
     def diff(self, rooms: Workspace, before: Ref, after: Ref) -> Comparison:
         return rooms.experiments.compare([before, after])

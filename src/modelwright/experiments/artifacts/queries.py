@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -12,11 +13,11 @@ from modelwright.core.errors import Invalid, NotFound
 from modelwright.core.refs import Kind, Ref
 from modelwright.experiments import places
 from modelwright.experiments import queries as experiments_of
-from modelwright.experiments.artifacts.records import Entry, Located
+from modelwright.experiments.artifacts.records import Entry, LeftUpload, Located
 from modelwright.experiments.logged import queries as logged_of
-from modelwright.experiments.logged.tables import files
+from modelwright.experiments.logged.tables import files, upload_parts, uploads
 from modelwright.experiments.records import Artifact
-from modelwright.experiments.tables import artifact_of, artifacts, experiments, runs
+from modelwright.experiments.tables import artifact_of, artifacts, experiments, from_micros, runs, to_micros
 from modelwright.store import Transaction, scopes
 from modelwright.store.driver import Prepared
 
@@ -223,3 +224,23 @@ def drop_files(tx: Transaction, run: Ref) -> None:
 
 def _nothing_at(place: str) -> NotFound:
     return NotFound(f"There is nothing at {place[:300]!r}.")
+
+
+def left(tx: Transaction, before: datetime) -> list[LeftUpload]:
+    """The uploads of which nothing was heard since a moment, the oldest first, with what has come of each."""
+    u, p = uploads.c, upload_parts.c
+    came = (
+        sa.select(p.upload, sa.func.count().label("parts"), sa.func.sum(p.size).label("size")).group_by(p.upload).subquery()
+    )
+    query = sa.select(uploads, came.c.parts.label("came"), came.c.size).join(came, came.c.upload == u.id, isouter=True)
+    return [
+        LeftUpload(
+            id=row.id,
+            ref=Ref.parse(row.ref),
+            name=row.name,
+            heard_at=from_micros(row.heard),
+            parts=row.came or 0,
+            size=int(row.size or 0),
+        )
+        for row in tx.execute(query.where(u.heard < to_micros(before)).order_by(u.heard, u.id))
+    ]

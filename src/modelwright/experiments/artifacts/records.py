@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+from datetime import datetime
 
 import msgspec
 
@@ -37,6 +38,17 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
     ref: Ref
     name: str
     parts: int
+
+
+class LeftUpload(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that comes in parts, of which nothing was heard for long: whoever sent it is gone."""
+
+    id: str
+    ref: Ref
+    name: str
+    heard_at: datetime  # when it began, or its newest part came
+    parts: int  # that came
+    size: int  # bytes of them
 
 
 class UploadPart(msgspec.Struct, frozen=True, kw_only=True):

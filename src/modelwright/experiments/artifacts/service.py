@@ -12,7 +12,7 @@ from modelwright.core.errors import Conflict, Invalid, NotFound
 from modelwright.core.operations import Resource, Room, operation
 from modelwright.core.refs import Kind, Ref
 from modelwright.experiments.artifacts import queries
-from modelwright.experiments.artifacts.records import Entry, Located, Upload, UploadPart, media_type_of
+from modelwright.experiments.artifacts.records import Entry, LeftUpload, Located, Upload, UploadPart, media_type_of
 from modelwright.experiments.filenames import check_file_name, check_folder
 from modelwright.experiments.logged.tables import upload_parts, uploads
 from modelwright.experiments.records import Artifact
@@ -117,16 +117,13 @@ class Artifacts(Room):
 
     @operation("write", data=True)
     def begin_upload(self, tx: Transaction, ref: Ref, name: str, *, parts: int) -> Upload:
-        """Begin a file that comes in parts. What others began and left two days ago is forgotten on the way."""
+        """Begin a file that comes in parts. What others left two days ago is forgotten on the way."""
         _open(ref, queries.shelf(tx, ref))
         if not 1 <= parts <= MAX_PARTS:
             raise Invalid(f"A file comes in 1 to {MAX_PARTS} parts, not {parts}.")
-        now = to_micros(tx.now)
-        old = sa.select(uploads.c.id).where(uploads.c.began < to_micros(tx.now - ABANDONED))
-        tx.execute(upload_parts.delete().where(upload_parts.c.upload.in_(old)))
-        tx.execute(uploads.delete().where(uploads.c.began < to_micros(tx.now - ABANDONED)))
+        _forget(tx, [each.id for each in queries.left(tx, tx.now - ABANDONED)])
         made = Upload(id=tx.new_id(), ref=ref, name=check_file_name(name), parts=parts)
-        tx.execute(uploads.insert().values(id=made.id, ref=str(ref), name=made.name, parts=parts, began=now))
+        tx.execute(uploads.insert().values(id=made.id, ref=str(ref), name=made.name, parts=parts, heard=to_micros(tx.now)))
         return made
 
     @operation("write", on="upload")
@@ -144,6 +141,7 @@ class Artifacts(Room):
         replaced = {"digest": insert.excluded.digest, "size": insert.excluded.size}
         p = upload_parts.c
         tx.execute(insert.on_conflict_do_update(index_elements=[p.upload, p.number], set_=replaced))
+        tx.execute(uploads.update().where(uploads.c.id == upload).values(heard=to_micros(tx.now)))
 
     @operation("write", on="upload")
     def parts(self, tx: Transaction, upload: str) -> Sequence[UploadPart]:
@@ -161,8 +159,24 @@ class Artifacts(Room):
             of = queries.shelf(tx, begun.ref)
             _open(begun.ref, of)
             self._add(tx, begun.ref, of, whole)
-        tx.execute(upload_parts.delete().where(upload_parts.c.upload == upload))
-        tx.execute(uploads.delete().where(uploads.c.id == upload))
+        _forget(tx, [upload])
+
+    @operation("audit.read", on="")
+    def left(self, tx: Transaction) -> Sequence[LeftUpload]:
+        """The uploads of which nothing was heard for two days, the oldest first: their parts are kept for nobody."""
+        return queries.left(tx, tx.now - ABANDONED)
+
+    @operation("erase", event="experiments.uploads.forgotten", on="")
+    def forget_left(self, tx: Transaction, *, reason: str = "") -> Sequence[LeftUpload]:
+        """Forget those uploads; their parts are the collector's then. One that is heard of meanwhile goes on."""
+        found = queries.left(tx, tx.now - ABANDONED)
+        _forget(tx, [each.id for each in found])
+        if found:
+            shown = [f"{each.ref} {each.name}: {each.parts} parts" for each in found[:100]]
+            tx.note(resource=Ref(Kind.OBJECT, "all"), before={"count": len(found), "uploads": shown})
+        else:
+            tx.unchanged()
+        return found
 
     def _add(self, tx: Transaction, ref: Ref, of: queries.Shelf, new: Artifact) -> None:
         name = check_file_name(new.name)
@@ -175,6 +189,13 @@ class Artifacts(Room):
             tx.execute(table.update().where(*same).values(**values))
             changed = ({"name": name, "digest": before.digest}, {"name": name, "digest": new.digest})
             tx.record("experiments.artifact.replaced", ref, before=changed[0], after=changed[1])
+
+
+def _forget(tx: Transaction, ids: Sequence[str]) -> None:
+    for at in range(0, len(ids), 500):
+        some = ids[at : at + 500]
+        tx.execute(upload_parts.delete().where(upload_parts.c.upload.in_(some)))
+        tx.execute(uploads.delete().where(uploads.c.id.in_(some)))
 
 
 def _open(ref: Ref, of: queries.Shelf) -> None:

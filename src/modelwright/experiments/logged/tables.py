@@ -73,7 +73,7 @@ uploads = sa.Table(
     sa.Column("ref", sa.String(300), nullable=False),
     sa.Column("name", text(600), nullable=False),
     sa.Column("parts", sa.Integer, nullable=False),
-    sa.Column("began", sa.BigInteger, nullable=False),
+    sa.Column("heard", sa.BigInteger, nullable=False),  # when it began, or its newest part came
 )
 
 upload_parts = sa.Table(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlencode
 
@@ -67,7 +68,7 @@ class Asked(NamedTuple):
 
 def index(workspace: Workspace, request: Request) -> dict[str, Any]:
     """Runs by a filter and in an order, with the columns asked for; or the newest, with what most of them have."""
-    query, now = request.query_params, workspace.workspace.status().now
+    query, now = request.query_params, _now(workspace)
     asked = Asked.of(query)
     page, wrong = _found(workspace, asked, limit=PER_PAGE, after=query.get("after"))
     nesting = query.get("nesting") or ("flat" if asked.order else TREE)  # an order that was asked for is kept
@@ -97,6 +98,12 @@ def index(workspace: Workspace, request: Request) -> dict[str, Any]:
         "address": _address(query, leave=("view", "after")),
         "chart_address": f"{_address(query, leave=('after', 'charts'))}&charts=on".lstrip("&"),
     }
+
+
+def _now(workspace: Workspace) -> datetime:
+    if workspace.home is None:
+        raise RuntimeError("pages are made where the workspace is")
+    return workspace.home.clock.now()
 
 
 def _experiments(workspace: Workspace, named: Sequence[str]) -> list[Experiment]:
@@ -195,7 +202,7 @@ def _parent(workspace: Workspace, run: Run) -> Ref | None:
 def run(workspace: Workspace, request: Request) -> dict[str, Any]:
     """One run: parameters, metrics, curves, artifacts, and what it takes to repeat it."""
     found = workspace.experiments.show(named(request, Kind.RUN))
-    now = workspace.workspace.status().now
+    now = _now(workspace)
     curved = [name for name, metric in found.metrics.items() if metric.step > 0]
     like = request.query_params.get("like", "")
     listed = sorted(name for name in found.metrics if like.casefold() in name.casefold())

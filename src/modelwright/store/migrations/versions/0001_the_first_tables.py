@@ -385,7 +385,7 @@ def upgrade() -> None:
             "name", sa.String(length=600).with_variant(sa.String(length=600, collation="C"), "postgresql"), nullable=False
         ),
         sa.Column("parts", sa.Integer(), nullable=False),
-        sa.Column("began", sa.BigInteger(), nullable=False),
+        sa.Column("heard", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_experiments_uploads")),
     )
     op.create_table(
