@@ -117,6 +117,26 @@ def test_failing_rows_are_shown_by_number_key_and_value(datasets):
     assert [each["row"] for each in report.results[1].sample] == [2, 3]
 
 
+@pytest.mark.parametrize(
+    ("check", "first"),
+    [
+        (Nulls(column="n"), [7, 14, 21, 28, 35]),
+        (Range(column="n", maximum=11), [12, 13, 15, 16, 17]),
+        (Values(column="word", allowed=["w1", "w2", "w3"]), [4, 5, 6, 10, 11]),
+        (Pattern(column="word", regex="w[0-4]"), [5, 11, 17, 23, 29]),
+        (Expression(sql="n < (SELECT max(n) - 5 FROM dataset)"), [7, 14, 21, 28, 35]),
+        (Unique(columns=["word"]), [1, 2, 3, 4, 5]),
+    ],
+    ids=lambda value: getattr(value, "title", ""),
+)
+def test_of_many_failing_rows_the_first_are_shown_in_their_order(embedded, check, first):
+    rows = range(1, 300_001)
+    table = pa.table({"n": [None if n % 7 == 0 else n for n in rows], "word": [f"w{n % 6}" for n in rows]})
+    embedded.datasets.add("t", table)
+    (result,) = embedded.datasets.check("dataset:t", [check]).results
+    assert [each["row"] for each in result.sample] == first
+
+
 def test_a_missing_value_breaks_a_key_and_is_passed_over_elsewhere(embedded):
     embedded.datasets.add("t", pa.table({"id": [1, None], "other": [None, None]}), key="id")
     report = embedded.datasets.check("dataset:t", [Unique(), Unique(columns=["other"])])

@@ -269,8 +269,10 @@ def _sample(connection: Any, plan: Plan, basis: CheckBasis) -> list[dict[str, An
     shown = [n for n in dict.fromkeys([*version.key, *plan.shows]) if not version.column(n).personal]
     listed = "".join(f", {identifier(name)}" for name in shown)
     numbered = f'SELECT row_number() OVER () AS "#row"{listed} FROM {TABLE}'
-    query = f'{numbered} QUALIFY {plan.breaks} ORDER BY "#row" LIMIT {SAMPLE}'
-    found = rows(connection, query)
+    sorting = (
+        'ORDER BY "#row" ' if plan.joins else ""
+    )  # else they come in their order, and the last needed is the last read
+    found = rows(connection, f"{numbered} QUALIFY {plan.breaks} {sorting}LIMIT {SAMPLE}")
     return [{"row": each["#row"], **{name: scalar(each[name]) for name in shown}} for each in found]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from modelwright.datasets.distinct import count_numbers
 from modelwright.datasets.durations import duration
 from modelwright.datasets.engine import EPOCH, identifier, quote
 from modelwright.datasets.kinds import is_floating, is_number, present
+from modelwright.datasets.matching import count_unlike
 from modelwright.datasets.records import CheckBasis, DatasetVersion, Scalar
 from modelwright.datasets.types import arrow_type
 
@@ -55,6 +56,7 @@ class Plan:
     breaks: str = ""  # the condition, in SQL, of a row that is to blame
     shows: Sequence[str] = field(default_factory=list)  # the columns that tell why
     boolean: str = ""  # an expression of the author's that has to be a condition
+    joins: bool = False  # whether `breaks` looks at other rows, or may: DuckDB keeps no order then
     counted: Callable[[Sequence[Path]], Sequence[Any] | None] | None = None  # the figures without SQL, where that can be
 
 
@@ -87,14 +89,14 @@ def plan_for(check: Check, basis: CheckBasis, other: tuple[str, DatasetVersion] 
     raise Invalid(f"A check of the kind {type(check).__name__} is not asked in SQL.")
 
 
-def _every_row(breaks: str, shows: Sequence[str], rule: str, boolean: str = "") -> Plan:
-    """The plan of a rule that every row keeps or breaks by itself."""
+def _every_row(breaks: str, shows: Sequence[str], rule: str, boolean: str = "", *, joins: bool = False) -> Plan:
+    """The plan of a rule that every row keeps or breaks; by itself, unless it `joins`."""
 
     def judge(failing: int) -> Finding:
         said = f"In {_rows(failing)} it does not hold that {rule}." if failing else f"In every row, {rule}."
         return Finding(failing == 0, said, failing, failing)
 
-    return Plan([_count_if(breaks)], judge, breaks, shows, boolean)
+    return Plan([_count_if(breaks)], judge, breaks, shows, boolean, joins)
 
 
 def _count_if(condition: str) -> str:
@@ -155,7 +157,8 @@ def _unique(check: Unique, basis: CheckBasis) -> Plan:
     again = f"SELECT {_tuple(names)} FROM {TABLE} WHERE {filled} GROUP BY {every} HAVING count(*) > 1"
     repeats = f"({filled} AND {_tuple(names)} IN ({again}))"
     counted = functools.partial(count_numbers, name=columns[0]) if len(columns) == 1 else None
-    return Plan(figures, judge, f"{repeats} OR NOT ({filled})" if is_key else repeats, columns, counted=counted)
+    breaks = f"{repeats} OR NOT ({filled})" if is_key else repeats
+    return Plan(figures, judge, breaks, columns, joins=True, counted=counted)
 
 
 def _range(check: Range, basis: CheckBasis) -> Plan:
@@ -198,15 +201,17 @@ def _pattern(check: Pattern, basis: CheckBasis) -> Plan:
     column = basis.version.column(check.column)
     if column.type != "string":
         raise Invalid(f"{check.column} holds {column.type}, not text.")
-    breaks = f"NOT regexp_full_match({identifier(check.column)}, {quote(check.regex)})"
-    return _every_row(breaks, [check.column], f"{check.column} has the form {check.regex}")
+    breaks = f"NOT regexp_full_match({identifier(column.name)}, {quote(check.regex)})"
+    plan = _every_row(breaks, [check.column], f"{check.column} has the form {check.regex}")
+    return replace(plan, counted=functools.partial(count_unlike, name=column.name, regex=check.regex))
 
 
 def _expression(check: Expression, basis: CheckBasis) -> Plan:
     words = set(re.findall(r"\w+", check.sql))
     shows = [name for name in basis.version.names if name in words]
     # A comment at the end of the author's SQL ends with its line, not with ours.
-    return _every_row(f"NOT coalesce((\n{check.sql}\n), false)", shows, check.subject, f"(\n{check.sql}\n)")
+    breaks, condition = f"NOT coalesce((\n{check.sql}\n), false)", f"(\n{check.sql}\n)"
+    return _every_row(breaks, shows, check.subject, condition, joins=True)
 
 
 def _references(check: References, basis: CheckBasis, view: str, to: DatasetVersion) -> Plan:
@@ -217,7 +222,7 @@ def _references(check: References, basis: CheckBasis, view: str, to: DatasetVers
     there = [identifier(to.column(name).name) for name in away]
     known = f"SELECT {_tuple(there)} FROM {identifier(view)} WHERE {_filled(there)}"
     rule = f"{', '.join(check.columns)} is among {', '.join(away)} of {to.ref}"
-    return _every_row(f"({_filled(own)} AND {_tuple(own)} NOT IN ({known}))", check.columns, rule)
+    return _every_row(f"({_filled(own)} AND {_tuple(own)} NOT IN ({known}))", check.columns, rule, joins=True)
 
 
 def _filled(names: Sequence[str]) -> str:
