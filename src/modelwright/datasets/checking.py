@@ -56,15 +56,18 @@ def run_checks(checks: Sequence[Check], grounds: Grounds) -> CheckReport:
     problems: dict[int, str] = {}
     others = _others(checks, grounds, problems)
     views = {view: files for view, _, files in others.values()}
-    with tempfile.TemporaryDirectory(prefix="modelwright-check-") as spill:
+    plans = _plans(checks, basis, others, problems)
+    with (
+        tempfile.TemporaryDirectory(prefix="modelwright-check-") as spill,
+        ThreadPoolExecutor(1) as beside,  # one thread counts while those of DuckDB do the rest
+    ):
+        counting = beside.submit(_counted, dict(plans), grounds.files)
         guarded = any(isinstance(check, Expression) for check in checks)  # SQL of somebody else's
         connection = connect({TABLE: grounds.files, **views}, guarded=guarded, spill=Path(spill))
-        plans = _plans(checks, basis, connection, others, problems)
+        _leave_out(connection, plans, problems)
         quoting = not any(column.personal for version in _looked_at(basis, others) for column in version.columns)
-        with ThreadPoolExecutor(1) as beside:  # one thread counts while those of DuckDB do the rest
-            counting = beside.submit(_counted, plans, grounds.files)
-            asked = {position: plan for position, plan in plans.items() if plan.counted is None}
-            figures = _figures(connection, asked, problems, quoting=quoting) | counting.result()
+        asked = {position: plan for position, plan in plans.items() if plan.counted is None}
+        figures = _figures(connection, asked, problems, quoting=quoting) | counting.result()
         asked = {position: plan for position, plan in plans.items() if position not in figures.keys() | problems.keys()}
         figures |= _figures(connection, asked, problems, quoting=quoting)
         for position in plans.keys() - problems.keys():
@@ -118,9 +121,7 @@ def _titles(checks: Sequence[Check]) -> list[str]:
     return titles
 
 
-def _plans(
-    checks: Sequence[Check], basis: CheckBasis, connection: Any, others: _Others, problems: dict[int, str]
-) -> dict[int, Plan]:
+def _plans(checks: Sequence[Check], basis: CheckBasis, others: _Others, problems: dict[int, str]) -> dict[int, Plan]:
     """The plans of checks that can be asked in SQL, by position; `problems` gets the reasons why others cannot."""
     plans: dict[int, Plan] = {}
     for position, check in enumerate(checks):
@@ -130,6 +131,11 @@ def _plans(
             plans[position] = plan_for(check, basis, others[position][:2] if position in others else None)
         except ModelwrightError as error:
             problems[position] = _said(error)
+    return plans
+
+
+def _leave_out(connection: Any, plans: dict[int, Plan], problems: dict[int, str]) -> None:
+    """Take away the plans that DuckDB does not understand; `problems` gets the reasons."""
     try:
         _bind(connection, list(plans.values()))
     except (ModelwrightError, duckdb.Error):  # one of them is not to be asked: which?
@@ -139,7 +145,6 @@ def _plans(
             except (ModelwrightError, duckdb.Error) as error:
                 problems[position] = _said(error)
                 del plans[position]
-    return plans
 
 
 def _bind(connection: Any, plans: Sequence[Plan]) -> None:

@@ -65,7 +65,7 @@ def _values(files: Sequence[Path], name: str) -> Iterator[Any]:
     import pyarrow.parquet as pq
 
     for file in files:
-        with pq.ParquetFile(file) as parquet:
+        with pq.ParquetFile(file, pre_buffer=False) as parquet:
             for batch in parquet.iter_batches(_BATCH, columns=[name]):
                 column = batch.column(0)
                 if column.null_count:

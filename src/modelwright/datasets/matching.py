@@ -39,7 +39,7 @@ def count_unlike(files: Sequence[Path], name: str, regex: str, *, least: int = M
 
     if _OTHERWISE.search(regex) or (groups := _groups(files, name, least)) is None:
         return None
-    _matched(pa.array([""]), regex)  # what is malformed by itself may not be so between parentheses
+    _matched(pa.nulls(1, pa.string()), regex)  # what is malformed by itself may not be so between parentheses
     shares = min(len(groups), pa.cpu_count()) or 1
     with ThreadPoolExecutor(shares) as threads:
         found = threads.map(lambda share: _unlike(groups[share::shares], name, regex), range(shares))
@@ -76,7 +76,8 @@ def _unlike(groups: Sequence[_Group], name: str, regex: str) -> int:
     count = 0
     for (file, words), some in groupby(groups, key=lambda group: (group.file, group.words)):
         first, *more = some
-        with pq.ParquetFile(file, metadata=first.about, read_dictionary=[name] if words else []) as parquet:
+        listed = [name] if words else []
+        with pq.ParquetFile(file, metadata=first.about, read_dictionary=listed, pre_buffer=False) as parquet:
             numbers = [first.number, *(group.number for group in more)]
             size = _WORDS if words else _BATCH
             for batch in parquet.iter_batches(size, row_groups=numbers, columns=[name], use_threads=False):

@@ -35,7 +35,7 @@ def batches_of(rows: Rows, columns: Sequence[str] | None = None, size: int = BAT
                 yield batch
         return
     for file in rows:
-        with pq.ParquetFile(file) as parquet:
+        with pq.ParquetFile(file, pre_buffer=False) as parquet:  # else all columns of the whole file are read at once
             yield from parquet.iter_batches(size, columns=wanted)
 
 
