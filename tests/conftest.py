@@ -28,6 +28,7 @@ from msgspec.structs import replace
 # is said before anything reads it, and holds for every process that a test starts.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ["MODELWRIGHT_WARM"] = "off"  # no process that somebody keeps for other work
 
 from modelwright.client.remote import Remote
 from modelwright.core.clock import SystemClock

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from benchmarks.cases import SECONDS, Bar, Case, Setting, benchmark
-from benchmarks.entries.data_versions import SMALL, _dvc, _fill, _name, _run
+from benchmarks.entries.data_versions import SMALL, _dvc, _fill, _name, _run, surroundings, warmed
 
 
 @benchmark("data-checkout", what="small files checked out: over another version, into nothing; as commands")
@@ -21,7 +21,7 @@ def data_checkout(setting: Setting) -> Iterator[Case]:
     fills. That one is a case by itself.
     """
     dvc, count = _dvc(), setting.size(SMALL, 500)
-    environment = os.environ | {"DVC_NO_ANALYTICS": "1"}
+    environment = surroundings(setting.folder)
     ours, theirs = setting.folder / "ours", setting.folder / "theirs"
     for place in (ours, theirs):
         _fill(place / "data", count)
@@ -78,6 +78,7 @@ def data_checkout(setting: Setting) -> Iterator[Case]:
         (f"{count:,} files of 2 kB into nothing, by copy", nothing("copy"), ("--copy",), 2),
         ("by links, for the first time", unlinked, ("--link",), None),
         (f"{count:,} files of 2 kB into nothing, by links", nothing("hardlink"), ("--link",), 3),
+        ("over a version of which 1 % differs, mw warm", warmed(at_two, setting.folder), (), 8),
     ):
         yield Case(
             label=label,

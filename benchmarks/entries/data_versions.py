@@ -13,12 +13,13 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from benchmarks.cases import MEBIBYTES, SECONDS, Bar, Case, Measured, Setting, Skip, benchmark
 
+T = TypeVar("T")
 SMALL = 20_000
 COLUMNS = 10
 
@@ -60,9 +61,12 @@ def data_bytes(setting: Setting) -> Iterator[Case]:
 
 @benchmark("data-files", what="a folder of small files: added, added again with 1 % changed, its status; as commands")
 def data_files(setting: Setting) -> Iterator[Case]:
-    """Both from the command line, with an empty store for the first add; DVC without its analytics."""
+    """Both from the command line, with an empty store for the first add; DVC without its analytics.
+
+    As commands start by themselves, and as they do beside `mw warm`.
+    """
     dvc, count = _dvc(), setting.size(SMALL, 500)
-    environment = os.environ | {"DVC_NO_ANALYTICS": "1"}
+    environment = surroundings(setting.folder)
 
     def fresh() -> tuple[Path, Path]:
         place = Path(tempfile.mkdtemp(dir=setting.folder))
@@ -100,11 +104,12 @@ def data_files(setting: Setting) -> Iterator[Case]:
         (f"add {count:,} files of 2 kB", fresh, ("add", "data", "data"), ("add", "-q", "data"), 10),
         ("add again, 1 % changed", touched, ("add", "data", "data"), ("add", "-q", "data"), 8),
         ("status, nothing changed", again, ("status", "data"), ("status", "-q"), 4),
+        ("add again, 1 % changed, mw warm", touched, ("add", "data", "data"), ("add", "-q", "data"), 8),
     ):
         yield Case(
             label=label,
             unit=SECONDS,
-            before=before,
+            before=warmed(before, setting.folder) if label.endswith("mw warm") else before,
             run=mw(*own),
             peer=peer(*theirs),
             against="DVC",
@@ -122,7 +127,7 @@ def data_large(setting: Setting) -> Iterator[Case]:
     ratio is to the better mode of DVC.
     """
     dvc, megabytes = _dvc(), setting.size(2048, 128)
-    environment = os.environ | {"DVC_NO_ANALYTICS": "1"}
+    environment = surroundings(setting.folder)
     noise, table = setting.folder / "noise.bin", setting.folder / "table.parquet"
     made = np.random.default_rng(0)
     with noise.open("wb") as file:
@@ -159,23 +164,45 @@ def data_large(setting: Setting) -> Iterator[Case]:
     def theirs(name: str, source: Path) -> Callable[[Path], None]:
         return lambda place: _run([*dvc, "add", "-q", source.name], place / name, environment)
 
-    for source, options in (
-        (noise, ("--link",)),
-        (noise, ()),
-        (table, ("--files", "--link")),
-        (table, ("--files",)),
-        (table, ()),
+    for source, options, warm in (
+        (noise, ("--link",), False),
+        (noise, (), False),
+        (table, ("--files", "--link"), False),
+        (table, ("--files",), False),
+        (table, (), False),
+        (table, ("--files", "--link"), True),
     ):
+        label = " ".join([f"add {source.name} of {source.stat().st_size >> 20:,} MiB", *options])
         yield Case(
-            label=" ".join([f"add {source.name} of {source.stat().st_size >> 20:,} MiB", *options]),
+            label=f"{label}, mw warm" if warm else label,
             unit=SECONDS,
-            before=fresh(source),
+            before=warmed(fresh(source), setting.folder) if warm else fresh(source),
             run=ours(source, *options),
             peers={"DVC, copies": theirs("copying", source), "DVC, hard links": theirs("linking", source)},
             runs=3,
             warmups=0,
             bar=Bar(3, of="times"),
         )
+
+
+def surroundings(folder: Path) -> dict[str, str]:
+    """The environment of commands: DVC's without its analytics, ours warm only beside what `warmed` keeps."""
+    return os.environ | {"DVC_NO_ANALYTICS": "1", "XDG_RUNTIME_DIR": str(folder)}
+
+
+def warmed(before: Callable[[], T], folder: Path) -> Callable[[], T]:
+    """The same preparation, and then a process that keeps the program warm for what is timed next.
+
+    It ends two minutes after the last command; the cases that it is for come last.
+    """
+
+    def prepared() -> T:
+        made = before()
+        command = [sys.executable, "-m", "modelwright.cli", "warm", "--idle", "2"]
+        _run(command, folder, surroundings(folder))
+        return made
+
+    return prepared
 
 
 def _write_table(path: Path, rows: int) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import importlib
 import sys
-from typing import Any
+from typing import Any, Final
 
 import typer
 
 from modelwright.cli.registry import command, names
 from modelwright.core.errors import Invalid, ModelwrightError, Unavailable
+
+_STOPPED: Final = 130
 
 
 class Usage(Invalid):
@@ -44,14 +46,17 @@ def invoke(arguments: list[str]) -> int:
         app = application([arguments[0]], explained="--help" in arguments or len(arguments) == 1)
         _narrow(app, arguments)
         result: Any = app(arguments, standalone_mode=False, prog_name="mw")
-        return result if isinstance(result, int) else 0
+        code = result if isinstance(result, int) else 0
+        if code == _STOPPED:  # by Ctrl-C, of which the parser tells nothing
+            sys.stderr.write("Stopped.\n")
+        return code
     except ModelwrightError as error:
         return _told(error, arguments)
     except typer.Exit as exit_:
         return exit_.exit_code
     except (typer.Abort, KeyboardInterrupt):
         sys.stderr.write("Stopped.\n")
-        return 130
+        return _STOPPED
     except BrokenPipeError:  # whoever read the output, such as `head`, has seen enough
         sys.stdout = open("/dev/null", "w")  # noqa: SIM115, PTH123 - so that the exit does not fail to flush
         return 0

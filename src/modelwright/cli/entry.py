@@ -22,6 +22,16 @@ def main() -> NoReturn:
     """Run the command line; never returns."""
     # Arrow's own allocator gives back what is free at once, and the kernel clears it anew each time.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    from modelwright.cli.warm.asking import carried_out
+
+    code = carried_out(sys.argv[1:])
+    if code is not None:
+        os._exit(code)
+    carry_out()
+
+
+def carry_out() -> NoReturn:
+    """Carry out what `sys.argv` says, in this process, and end it."""
     gc.set_threshold(_COLLECTED_AFTER, *gc.get_threshold()[1:])  # what is imported stays, however often one looks
     if sys.argv[1:2] == ["data"] and sys.argv[2:3] in (["add"], ["checkout"]):
         from modelwright.cli.quick import begin

@@ -29,6 +29,7 @@ SECTIONS: Final[dict[str, dict[str, Command]]] = {
         "up": Command("serve", LOCAL, "Serve the workspace: API, pages, inference and the operator."),
         "login": Command("account", LOCAL, "Sign in to a server and keep a token for it."),
         "logout": Command("account", LOCAL, "Revoke and forget the token kept for a server."),
+        "warm": Command("warm.command", LOCAL, "Keep the program loaded, so that commands start at once."),
         "doctor": Command("keep", LOCAL, "Check that all is as it should be, and say what mends it."),
     },
     "Look": {
