@@ -69,6 +69,7 @@ def check_out(
     links: Links | None,
     found: Mapping[str, Seen] | None = None,
     chosen: Sequence[str] = (),
+    before: Sequence[Entry] | None = None,
     force: bool = False,
     told: Told = lambda done: None,
 ) -> CheckedOut:
@@ -78,6 +79,9 @@ def check_out(
     of nobody stay. `Conflict` names files that were changed since, or are in the way, and then nothing was done, unless
     `force`. `links` are what files may be linked to; without it all are written. `found` is what lies there, where
     somebody has looked already.
+
+    Where the folder is a version, and nothing else, `before` may be what that has in place of `entries`, which are then
+    those alone that are on other pages of the two versions: nothing is done to what both have, and it is not looked at.
     """
     _no_link(root)
     partial = bool(chosen)
@@ -86,8 +90,15 @@ def check_out(
     if root.exists() and not root.is_dir():
         raise Invalid(f"{root} is a file.", mend="Name a folder.")
     wanted = {entry.path: entry for entry in entries}
+    kept = 0
+    if before is not None:
+        concerned = wanted.keys() | {entry.path for entry in before}
+        kept = len(found)
+        found = {path: found[path] for path in concerned if path in found}
+        kept -= len(found)
+    put = index.put if before is None else [entry.path for entry in before]
     good, blocked = _compare(root, wanted, found, index)
-    gone = [] if partial else [path for path in index.put if path in found and path not in wanted]
+    gone = [] if partial else [path for path in put if path in found and path not in wanted]
     blocked += [path for path in gone if _digest(root, path, found[path], index) != index.put[path]]
     blocked += _in_the_way(wanted, {*found} - {*gone})
     if blocked and not force:
@@ -120,7 +131,7 @@ def check_out(
         index.put[path] = entry.digest
         done += entry.size
         told(done)
-    if not partial:
+    if not partial and before is None:
         index.put = {}
     index.put |= {path: entry.digest for path, entry in wanted.items()}
     if partial and (not index.ref or (index.ref == ref and index.chosen)):
@@ -128,8 +139,9 @@ def check_out(
     index.ref = index.ref if partial and index.ref else ref
     if not partial:
         index.chosen = []
-        index.whole, index.executable = ref, [entry.path for entry in entries if entry.executable]
-    return CheckedOut(ref=ref, folder=str(root), removed=len(gone), kept=len(good), **counts)
+        others = [] if before is None else [path for path in index.executable if path not in concerned]
+        index.whole, index.executable = ref, [*others, *(entry.path for entry in entries if entry.executable)]
+    return CheckedOut(ref=ref, folder=str(root), removed=len(gone), kept=kept + len(good), **counts)
 
 
 def _bring(

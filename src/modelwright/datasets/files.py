@@ -17,7 +17,7 @@ from modelwright.datasets.manifest import (
     Manifest,
     Page,
     by_path,
-    entries_of,
+    differing,
     packs_of,
     read_manifest,
     write_manifest,
@@ -113,10 +113,8 @@ def compare_files(blobs: Blobs, before: DatasetVersion, old: Manifest, after: Da
     """Which files differ. Pages that both versions share are not read."""
     from modelwright.datasets.records import DatasetDiff, FilesDiff, RowsDiff
 
-    shared = {page.content for page in old.pages} & {page.content for page in new.pages}
-    same = sum(page.count for page in new.pages if page.content in shared)
-    earlier = by_path(entries_of(blobs, old, [page for page in old.pages if page.content not in shared]))
-    later = by_path(entries_of(blobs, new, [page for page in new.pages if page.content not in shared]))
+    was, now = differing(blobs, old, new)
+    earlier, later = by_path(was), by_path(now)
     added = {path: entry for path, entry in later.items() if path not in earlier}
     gone = {earlier[path].same: path for path in sorted(earlier, reverse=True) if path not in later}
     moved = {gone.pop(entry.same): path for path, entry in added.items() if entry.same in gone}
@@ -132,7 +130,7 @@ def compare_files(blobs: Blobs, before: DatasetVersion, old: Manifest, after: Da
             removed=sorted(path for path in earlier if path not in later and path not in moved),
             changed=sorted(changed),
             moved=dict(sorted(moved.items())),
-            same=same + len(later) - len(added) - len(changed),
+            same=new.count - len(added) - len(changed),
             bytes_before=before.bytes,
             bytes_after=after.bytes,
         ),

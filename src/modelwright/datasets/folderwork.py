@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
 
 import msgspec
 
 from modelwright.core.blobs import Blobs
-from modelwright.core.folders import Index, Indexes, Seen, scan
+from modelwright.core.errors import Corrupt, NotFound
+from modelwright.core.folders import Index, Indexes, Seen, glance, scan
 from modelwright.datasets.linked import Linked
 
 if TYPE_CHECKING:
@@ -47,6 +48,13 @@ class Added(msgspec.Struct, frozen=True, kw_only=True):
     linked: Linked | None = None  # what became of large files, where they were to be linked
 
 
+class Step(NamedTuple):
+    """From one version to another: the entries on pages that only one of them has."""
+
+    before: Sequence[Entry]
+    after: Sequence[Entry]
+
+
 class FolderWork(Protocol):
     """The work on one folder."""
 
@@ -73,6 +81,7 @@ class Here:
         self._indexes = indexes
         self._place = place
         self._listed: dict[str, Sequence[Entry]] = {}
+        self._steps: dict[Listing, Step | None] = {}
 
     @cached_property
     def index(self) -> Index:
@@ -128,7 +137,8 @@ class Here:
         from modelwright.datasets.checkout import check_out, choose
         from modelwright.datasets.links import Links
 
-        entries = choose(self._entries(version.manifest), patterns)
+        step = None if patterns else self._step(version)
+        entries = choose(self._entries(version.manifest), patterns) if step is None else step.after
         linked = share != "nothing" and self._place is not None
         try:
             return check_out(
@@ -142,6 +152,7 @@ class Here:
                 if linked and self._place is not None
                 else None,
                 chosen=patterns,
+                before=None if step is None else step.before,
                 force=force,
                 told=told,
             )
@@ -152,8 +163,29 @@ class Here:
     def expect(self, version: Listing | None) -> None:
         """Read beforehand what a checkout of that version will want to know."""
         self.found  # noqa: B018 - it is remembered
-        if version is not None:
+        if version is not None and self._step(version) is None:
             self._entries(version.manifest)
+
+    def _step(self, version: Listing) -> Step | None:
+        """What differs in a version from the one that the folder is; None where it is none, or something else as well."""
+        if version not in self._steps:
+            self._steps[version] = self._stepped(version)
+        return self._steps[version]
+
+    def _stepped(self, version: Listing) -> Step | None:
+        from modelwright.datasets.manifest import differing, read_manifest
+
+        of = self.index.manifests.get(self.index.whole)
+        if of is None or not self._root.is_dir():
+            return None
+        standing = glance(self.index, self.found)
+        if standing is None or not standing.clean:
+            return None
+        try:
+            old, new = (read_manifest(self._blobs, each) for each in (of, version.manifest))
+            return Step(*differing(self._blobs, old, new))
+        except (NotFound, Corrupt):  # what the folder is, may be lost since
+            return None
 
     def _entries(self, manifest: str) -> Sequence[Entry]:
         from modelwright.datasets.manifest import entries_of, read_manifest

@@ -147,6 +147,13 @@ def entries_of(blobs: Blobs, manifest: Manifest, pages: Iterable[PageOf] | None 
     return [entry for page in read_pages(blobs, manifest, pages) for entry in page.entries]
 
 
+def differing(blobs: Blobs, before: Manifest, after: Manifest) -> tuple[list[Entry], list[Entry]]:
+    """The entries of two versions that are on pages which only one of them has."""
+    shared = {page.content for page in before.pages} & {page.content for page in after.pages}
+    earlier, later = ([page for page in each.pages if page.content not in shared] for each in (before, after))
+    return entries_of(blobs, before, earlier), entries_of(blobs, after, later)
+
+
 def read_pages(blobs: Blobs, manifest: Manifest, pages: Iterable[PageOf] | None = None) -> list[Page]:
     """The pages, or some of them, with their entries; see `entries_of`."""
     wanted = list(manifest.pages if pages is None else pages)
