@@ -123,5 +123,5 @@ def test_the_overview_names_every_command_in_eighty_columns() -> None:
 
 def test_local_commands_are_those_that_ask_no_server_for_anything_of_the_record() -> None:
     local = {name for name, row in ROWS if row.needs == LOCAL}
-    assert local == {"init", "demo", "up", "login", "logout", "doctor", "backup", "restore", "completion"}
+    assert local == {"init", "demo", "up", "login", "logout", "doctor", "backup", "restore", "completion", "warm"}
     assert command("nothing") is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -25,7 +26,7 @@ from modelwright.core.refs import Ref
 from modelwright.datasets.checkout import choose
 from modelwright.datasets.chunks import Chunk, KnownChunks, Packer, digest_of, read_chunk
 from modelwright.datasets.files import unchanged
-from modelwright.datasets.folderwork import Listing
+from modelwright.datasets.folderwork import Here, Listing
 from modelwright.datasets.manifest import Entry, entries_of, packs_of, read_manifest, read_pages, write_manifest
 
 PICTURES = Ref.parse("dataset:pictures")
@@ -661,3 +662,76 @@ def test_what_was_not_asked_for_in_a_checkout_is_not_missed(embedded, pictures, 
     (folder / some).unlink()
     embedded.datasets.checkout(first, folder, [names[1]])
     assert embedded.datasets.status(folder).removed == [some]  # all of it was here
+
+
+def test_a_step_from_version_to_version_looks_only_at_what_differs(embedded, tmp_path):
+    made, folder = random.Random(4), tmp_path / "steps"
+    files = {f"{number % 7}/{number:03}": made.randbytes(30) for number in range(2000)}
+    versions = []
+    for step in range(6):
+        if step:
+            names = sorted(files)
+            for name in made.sample(names, 4):
+                files[name] = made.randbytes(30 + step)
+            for name in made.sample(names, 3):
+                del files[name]
+            files[f"new/{step}"] = made.randbytes(9)
+        if step == 3:  # a file becomes a folder
+            files["0/now/a"] = b"a"
+        elif step == 4:  # and back
+            del files["0/now/a"]
+            files["0/now"] = b"again"
+        shutil.rmtree(folder, ignore_errors=True)
+        fill(folder, files)
+        (folder / "new" / "1").chmod(0o755 if step % 2 else 0o644) if step else None
+        older(folder)
+        versions.append((embedded.datasets.add_files("steps", folder).ref, dict(files), step % 2 == 1))
+    order = [made.randrange(6) for _ in range(12)]
+    for at in order:
+        ref, wanted, executable = versions[at]
+        step = Here(embedded.datasets.blobs, folder, embedded.datasets._indexes, None)._step(listing(embedded, ref))
+        assert step is not None and len(step.after) < len(wanted)
+        done = embedded.datasets.checkout(ref, folder)
+        assert held(folder) == wanted and done.written + done.linked + done.cloned + done.kept == len(wanted)
+        if at:
+            assert bool((folder / "new" / "1").stat().st_mode & 0o100) is executable
+        found = glance(embedded.datasets._indexes.load(folder))
+        assert found is not None and found.clean and found.ref == str(ref) and found.same == len(wanted)
+        assert embedded.datasets.status(folder, verify=True).clean
+    known = {version.manifest for version in embedded.datasets.history("dataset:steps")}
+    assert embedded.datasets.add_files("steps", folder).manifest in known
+
+
+def test_a_folder_that_is_more_than_a_version_is_looked_at_whole(embedded, tmp_path):
+    folder = tmp_path / "more"
+    fill(folder, {f"{number}": b"%d" % number for number in range(9)})
+    older(folder)
+    one = embedded.datasets.add_files("more", folder).ref
+    (folder / "3").write_bytes(b"three")
+    two = embedded.datasets.add_files("more", folder).ref
+    (folder / "mine").write_bytes(b"mine")
+    assert Here(embedded.datasets.blobs, folder, embedded.datasets._indexes, None)._step(listing(embedded, one)) is None
+    embedded.datasets.checkout(one, folder)
+    assert (folder / "3").read_bytes() == b"3" and (folder / "mine").read_bytes() == b"mine"
+    (folder / "mine").unlink()
+    embedded.datasets.checkout(two, folder)
+    (folder / "5").write_bytes(b"changed")
+    with pytest.raises(Conflict, match="'5'"):
+        embedded.datasets.checkout(one, folder)
+    assert (folder / "5").read_bytes() == b"changed" and (folder / "3").read_bytes() == b"three"
+
+
+def test_a_step_from_a_version_whose_manifest_is_lost_is_done_the_whole_way(embedded, tmp_path):
+    folder = tmp_path / "lost"
+    fill(folder, {"a": b"a", "b": b"b"})
+    older(folder)
+    one = embedded.datasets.add_files("lost", folder)
+    (folder / "b").write_bytes(b"other")
+    two = embedded.datasets.add_files("lost", folder)
+    embedded.home.objects.delete(two.manifest)
+    embedded.datasets.checkout(one.ref, folder)
+    assert held(folder) == {"a": b"a", "b": b"b"}
+
+
+def listing(embedded, ref):
+    return Listing(str(ref), embedded.datasets.show(ref).manifest)
