@@ -19,7 +19,10 @@ from modelwright.core.errors import Invalid, Unavailable
 from modelwright.core.sizes import size
 
 # Not by `-m`: no folder is to be looked into for modules, and `-P` would be another start than that of a command.
-_MAIN: Final = "import sys; del sys.path[0]; from modelwright.cli.warm.keeping import main; main()"
+_MAIN: Final = (
+    "import sys; del sys.path[0]; from modelwright.cli.entry import carry_out; "
+    "from modelwright.cli.warm.keeping import main; main(carry_out)"
+)
 
 
 def register(app: typer.Typer) -> None:

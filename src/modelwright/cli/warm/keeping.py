@@ -20,7 +20,7 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, Any, Final, NoReturn
 
 from modelwright.cli.warm.speech import (
@@ -67,12 +67,13 @@ _HEAVY: Final = (  # what our own modules import where they use it
 )
 _ENDING: Final = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD}
 _Found = dict[str, tuple[int, int]]
+CarryOut = Callable[[], NoReturn]
 
 
-def serve(idle: float, ready: IO[str]) -> None:
+def serve(idle: float, ready: IO[str], carry_out: CarryOut) -> None:
     """Load the program and carry out commands until nobody has asked for `idle` seconds.
 
-    To `ready` goes one line when it listens: `ready`, or why it cannot.
+    `carry_out` does what `sys.argv` says, and ends the process. To `ready` goes one line when it listens: `ready`, or why it cannot.
     """
     with contextlib.ExitStack() as held:
         try:
@@ -92,7 +93,7 @@ def serve(idle: float, ready: IO[str]) -> None:
         held.callback(_unlinked, path)
         ready.write("ready\n")
         ready.close()
-        Keeper(listener, path, idle, lock).stay()
+        Keeper(listener, path, idle, lock, carry_out).stay()
 
 
 def load() -> None:
@@ -124,7 +125,8 @@ def _own() -> Iterator[str]:
 class Keeper:
     """Answers requests, one after the other, and waits for what it forked."""
 
-    def __init__(self, listener: socket.socket, path: str, idle: float, lock: int) -> None:
+    def __init__(self, listener: socket.socket, path: str, idle: float, lock: int, carry_out: CarryOut) -> None:
+        self._carries_out = carry_out
         self._listener = listener
         self._path = path
         self._idle = idle
@@ -271,10 +273,8 @@ class Keeper:
             os._exit(0)
         line.close()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
-        from modelwright.cli.entry import carry_out
-
         try:
-            carry_out()
+            self._carries_out()
         except SystemExit as left:
             _flush()
             os._exit(left.code if isinstance(left.code, int) else 1)
@@ -371,7 +371,7 @@ def _files() -> _Found:
     return found
 
 
-def main() -> None:
+def main(carry_out: CarryOut) -> None:
     """`python -c`, with how long to stay (seconds) and the file to say ready to."""
-    serve(float(sys.argv[1]), os.fdopen(int(sys.argv[2]), "w"))
+    serve(float(sys.argv[1]), os.fdopen(int(sys.argv[2]), "w"), carry_out)
     os._exit(0)
