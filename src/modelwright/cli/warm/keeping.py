@@ -73,7 +73,8 @@ CarryOut = Callable[[], NoReturn]
 def serve(idle: float, ready: IO[str], carry_out: CarryOut) -> None:
     """Load the program and carry out commands until nobody has asked for `idle` seconds.
 
-    `carry_out` does what `sys.argv` says, and ends the process. To `ready` goes one line when it listens: `ready`, or why it cannot.
+    `carry_out` does what `sys.argv` says, and ends the process. To `ready` goes one line when it listens: `ready`, or why
+    it cannot.
     """
     with contextlib.ExitStack() as held:
         try:
