@@ -30,6 +30,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ["MODELWRIGHT_WARM"] = "off"  # no process that somebody keeps for other work
 
+# What is remembered of each server that a test starts is not for the cache of whoever runs the tests; what others fetched is.
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+for variable, name in (("UV_CACHE_DIR", "uv"), ("PIP_CACHE_DIR", "pip"), ("MPLCONFIGDIR", "matplotlib")):
+    os.environ.setdefault(variable, str(CACHE / name))
+REMEMBERED = tempfile.TemporaryDirectory(prefix="modelwright-cache-", ignore_cleanup_errors=True)
+os.environ["XDG_CACHE_HOME"] = REMEMBERED.name
+
 from modelwright.client.remote import Remote
 from modelwright.core.clock import SystemClock
 from modelwright.store import Database
