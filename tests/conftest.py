@@ -30,13 +30,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ["MODELWRIGHT_WARM"] = "off"  # no process that somebody keeps for other work
 
-# What is remembered of each server that a test starts is not for the cache of whoever runs the tests; what others fetched is.
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-for variable, name in (("UV_CACHE_DIR", "uv"), ("PIP_CACHE_DIR", "pip"), ("MPLCONFIGDIR", "matplotlib")):
-    os.environ.setdefault(variable, str(CACHE / name))
-REMEMBERED = tempfile.TemporaryDirectory(prefix="modelwright-cache-", ignore_cleanup_errors=True)
-os.environ["XDG_CACHE_HOME"] = REMEMBERED.name
-
 from modelwright.client.remote import Remote
 from modelwright.core.clock import SystemClock
 from modelwright.store import Database
@@ -53,6 +46,14 @@ MEMORY = Path("/dev/shm")
 if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 8 << 30:
     os.environ["TMPDIR"] = str(MEMORY)
     tempfile.tempdir = None
+
+# What is remembered of each server that a test starts is not for the cache of whoever runs the tests; what others fetched
+# for them is.
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+for variable, name in (("UV_CACHE_DIR", "uv"), ("PIP_CACHE_DIR", "pip"), ("MPLCONFIGDIR", "matplotlib")):
+    os.environ.setdefault(variable, str(CACHE / name))
+REMEMBERED = tempfile.TemporaryDirectory(prefix="modelwright-cache-", ignore_cleanup_errors=True)
+os.environ["XDG_CACHE_HOME"] = REMEMBERED.name
 
 # Each client of httpx reads all certificates of the machine when it is made, which takes it 30 ms, and none here needs one.
 transports.create_ssl_context = functools.cache(transports.create_ssl_context)
