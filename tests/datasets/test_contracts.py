@@ -9,7 +9,7 @@ import pytest
 
 from modelwright.core.errors import Conflict, Invalid
 from modelwright.core.refs import Ref
-from modelwright.datasets import Contract, Freshness, PromisedColumn, Range, load_contract
+from modelwright.datasets import Contract, Distribution, Freshness, PromisedColumn, Range, load_contract
 from modelwright.datasets.contracts.diff import compare
 from modelwright.store import Verdict
 
@@ -164,3 +164,40 @@ def test_a_contract_is_read_from_toml(write):
     assert [check.title for check in found.asked][1:] == ["promised values of id", "promised freshness", "range(size)"]
     with pytest.raises(Invalid, match="promises"):
         load_contract(write("wrong.toml", 'owner = "ops"\npromises = 1\n'))
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "mend"),
+    [
+        ('[[columns]]\nname = "id"\ntype = "int"', "has no 'columns'", "Did you mean column"),
+        ('consumer = ["a"]\nfresh = "1d"', "has no 'consumer'", "consumers"),
+        ('[[checks]]\nkind = "nulls"', "has no 'checks'", "Did you mean check"),
+    ],
+)
+def test_what_a_contract_has_no_place_for_is_not_passed_over(tmp_path, text, said, mend):
+    file = tmp_path / "c.toml"
+    file.write_text(f'owner = "ops"\n{text}\n')
+    with pytest.raises(Invalid, match=said) as refused:
+        load_contract(file)
+    assert mend in refused.value.mend
+
+
+def test_a_type_that_there_is_not_is_no_promise(embedded):
+    embedded.datasets.add("things", _rows(1.0))
+    for kind in ("txt", "decimal"):
+        wrong = Contract(owner="ops", columns=[PromisedColumn(name="id", type=kind)])
+        with pytest.raises(Invalid, match=f"'{kind}' is not a column type"):
+            embedded.contracts.publish(Ref.parse("dataset:things"), wrong)
+    exact = Contract(owner="ops", columns=[PromisedColumn(name="id", type="decimal128(10, 2)")])
+    assert embedded.contracts.publish(Ref.parse("dataset:things"), exact).ref == OWN
+
+
+def test_distributions_of_a_column_that_became_text_or_numbers_cannot_be_compared(embedded):
+    promised = Contract(owner="ops", checks=[Distribution(column="size", max_distance=0.2)])
+    numbers, texts = _rows(1.0, 2.0, 3.0), pa.table({"id": [0, 1, 2], "size": ["1.0", "2.0", "3.0"]})
+    embedded.datasets.add("things", numbers)
+    embedded.contracts.publish(Ref.parse("dataset:things"), promised)
+    for rows, said in ((texts, "held numbers before and is string now"), (numbers, "held text before and is double now")):
+        version = embedded.datasets.add("things", rows)
+        (result,) = embedded.datasets.hold(version.ref).results
+        assert (result.verdict, said in f"{result.message} {result.error}") == (Verdict.FAIL, True)

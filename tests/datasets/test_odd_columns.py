@@ -92,3 +92,65 @@ def test_rows_of_json_fit_decimals_and_moments_are_written_as_text(embedded: Wor
     ):
         with pytest.raises(Invalid, match=said):
             embedded.pushes.push("dataset:prices", [{**good, **wrong}])
+
+
+def test_times_outside_of_the_calendar_are_kept_and_told_as_text(embedded: Workspace) -> None:
+    far = pa.table(
+        {
+            "id": [1, 2, 3],
+            "at": pa.array([-(10**17), 10**18, None], MOMENT),
+            "day": pa.array([-800_000, 5_000_000, 0], pa.date32()),
+            "ends": pa.array([2**63 - 1, 0, None], MOMENT),
+            "deep": pa.array([[10**18], [], None], pa.list_(MOMENT)),
+        }
+    )
+    made = embedded.datasets.add("far", far, key="id")
+    assert embedded.datasets.read(made.ref).column("at").cast(pa.int64()).to_pylist() == [-(10**17), 10**18, None]
+    at, day = (embedded.datasets.profile(made.ref).column(name) for name in ("at", "day"))
+    assert (at.minimum, at.maximum) == ("-1199-02-15T14:13:20Z", "33658-09-27T01:46:40Z")
+    assert (day.minimum, day.maximum) == ("-221-09-04", "15659-07-15")
+    later = embedded.datasets.add("far", far.set_column(1, "at", pa.array([0, 2 * 10**18, None], MOMENT)))
+    found = embedded.datasets.diff(made.ref, later.ref)
+    assert [row.before["at"] for row in found.rows.changed_sample] == ["-1199-02-15T14:13:20Z", "33658-09-27T01:46:40Z"]
+    with pytest.raises(Invalid, match=r"time column 'at' holds -1199.*years 1 to 9999"):
+        embedded.datasets.add("by time", far, time_column="at")
+
+
+def test_names_of_any_signs_are_profiled_compared_merged_and_checked(embedded: Workspace) -> None:
+    names = ["a b", 'q"uote', "it's", "do.t", "new\nline", "<b>x</b>", "ünïcode 🙂", "select", "x`y", "c,d"]
+    first = pa.table({"id": [1, 2, 3], **{name: [1.5, None, 2.5] for name in names}})
+    base = embedded.datasets.add("odd", first, key="id")
+    assert [each.name for each in embedded.datasets.profile(base.ref).columns] == ["id", *names]
+    mine = embedded.datasets.add("odd", first.set_column(1, names[0], pa.array([9.0, None, 2.5])), parent=base.ref)
+    changed = first.set_column(5, names[4], pa.array([1.5, None, 7.0]))
+    theirs = embedded.datasets.add("odd", changed, parent=base.ref)
+    (row,) = embedded.datasets.diff(base.ref, theirs.ref).rows.changed_sample
+    assert (row.before, row.after) == ({"new\nline": 2.5}, {"new\nline": 7.0})
+    merged = embedded.datasets.merge(mine.ref, theirs.ref).version
+    rows = embedded.datasets.read(merged).to_pylist()
+    assert (rows[0]["a b"], rows[2]["new\nline"]) == (9.0, 7.0)
+    report = embedded.datasets.check(merged, embedded.datasets.suggest(base.ref))
+    assert report.verdict.value == "pass"
+
+
+def test_tables_of_no_row_and_of_one_are_compared_and_merged(embedded: Workspace) -> None:
+    one = pa.table({"id": [1], "x": [1.5], "s": ["a"]})
+    none = embedded.datasets.add("few", one.slice(0, 0), key="id")
+    first = embedded.datasets.add("few", one, parent=none.ref)
+    found = embedded.datasets.diff(none.ref, first.ref)
+    assert (found.rows.added, found.distributions) == (1, [])
+    two = pa.table({"id": [2], "x": [float("inf")], "s": [None]}, one.schema)
+    other = embedded.datasets.add("few", two, parent=none.ref)
+    merged = embedded.datasets.merge(first.ref, other.ref)
+    assert (merged.added, merged.conflicts) == (1, [])
+    assert embedded.datasets.read(merged.version)["x"].to_pylist() == [1.5, float("inf")]
+    back = embedded.datasets.diff(first.ref, none.ref)
+    assert back.rows.removed == 1
+
+
+def test_parquet_that_arrow_cannot_read_back_says_which_and_what_to_do(embedded: Workspace, tmp_path) -> None:
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"v": pa.array([[1.0, 2.0], None], PAIRS)}), tmp_path / "pairs.parquet")
+    with pytest.raises(Invalid, match=r"pairs\.parquet has arrays of one length of which one is missing"):
+        embedded.datasets.add("pairs", tmp_path / "pairs.parquet")

@@ -245,9 +245,22 @@ def head(
     with workspace(where) as rooms:
         found = rooms.datasets.head(parse_ref(ref, Kind.DATASET), rows, purpose=purpose, masked=masked)
     if as_json:
-        print_json(found.to_pylist())
+        print_json([dict(zip(found.column_names, row, strict=True)) for row in _rows_of(found)])
     else:
-        table(found.column_names, [list(row.values()) for row in found.to_pylist()])
+        table(found.column_names, [list(row) for row in _rows_of(found)])
+
+
+def _rows_of(found: Any) -> list[tuple[Any, ...]]:
+    """The rows of a table; a time that Python has no object for is text."""
+    from modelwright.datasets.engine import cells
+
+    columns = []
+    for column in found.columns:
+        try:
+            columns.append(column.to_pylist())
+        except (OverflowError, ValueError):
+            columns.append(cells(column))
+    return list(zip(*columns, strict=True))
 
 
 def check(

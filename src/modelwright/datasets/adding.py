@@ -22,7 +22,7 @@ from modelwright.datasets.chunks import KnownChunks, Packer, digest_of
 from modelwright.datasets.classes import FAMILIES, Finding, Status
 from modelwright.datasets.cutting import pieces
 from modelwright.datasets.detecting import scan
-from modelwright.datasets.engine import EPOCH
+from modelwright.datasets.engine import EPOCH, moment
 from modelwright.datasets.manifest import Entry, write_manifest
 from modelwright.datasets.pages import page_borders
 from modelwright.datasets.parts import write_parts, write_rows
@@ -279,6 +279,12 @@ def time_range_of(tables: Sequence[Any], name: str) -> TimeRange | None:
     extremes = pc.min_max(moments.cast(pa.int64())).as_py()
     if extremes["min"] is None:
         return None
+    for each in extremes.values():
+        if isinstance(said := moment(each), str):
+            raise Invalid(
+                f"The time column {name!r} holds {said}, which is outside of the years 1 to 9999.",
+                mend="Correct it or leave it missing there, or name another time column.",
+            )
     return TimeRange(first=_text(extremes["min"]), last=_text(extremes["max"]))
 
 

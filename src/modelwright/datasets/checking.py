@@ -248,7 +248,7 @@ def _of_distribution(check: Distribution, title: str, grounds: Grounds) -> Check
         raise Invalid(f"{check.column} has no value at all in one of the two versions.")
     holds = distance <= check.max_distance
     said = (
-        f"{check.column} is {distance:.4f} ({check.measure.value}) from what it is in {against}; "
+        f"{check.column} is {max(distance, 0.0):.4f} ({check.measure.value}) from what it is in {against}; "
         f"at most {check.max_distance:g} is allowed."
     )
     return CheckResult(

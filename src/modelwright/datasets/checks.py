@@ -222,6 +222,8 @@ def load_checks(path: Path) -> list[Check]:
     tables = document.get("check", [])
     if not tables:
         raise Invalid(f"{path} declares no checks.", mend='Add a [[check]] table, such as kind = "nulls", column = "id".')
+    if others := sorted(document.keys() - {"check"}):
+        raise Invalid(f"{path} has {others[0]!r} beside its checks.", mend="Each check is a table named [[check]].")
     found: list[Check] = []
     for number, table in enumerate(tables, start=1):
         try:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from modelwright.datasets.scans import Rows, is_scan
@@ -47,12 +48,48 @@ def rows(connection: Any, sql: str, parameters: Sequence[Any] = ()) -> list[dict
 
 
 def cells(column: Any) -> list[Any]:
-    """The values of an Arrow column. Times go by way of integers: Arrow's own way imports pandas, where there is one."""
+    """The values of an Arrow column; a time that Python has no object for is text, also in a list or a struct.
+
+    Times go by way of integers: Arrow's own way imports pandas, where there is one.
+    """
     kind = column.type
-    if not pa.types.is_timestamp(kind):
+    if pa.types.is_date32(kind):
+        return [None if count is None else day(count) for count in column.cast(pa.int32()).to_pylist()]
+    if pa.types.is_timestamp(kind):
+        counts = column.cast(pa.timestamp("us", tz=kind.tz)).cast(pa.int64()).to_pylist()
+        return [None if count is None else moment(count) for count in counts]
+    try:
         return list(column.to_pylist())
-    counts = column.cast(pa.timestamp("us", tz=kind.tz)).cast(pa.int64()).to_pylist()
-    return [None if count is None else EPOCH + timedelta(microseconds=count) for count in counts]
+    except (OverflowError, ValueError):  # within lists and structs
+        return [_cell(each) for each in column]
+
+
+def _cell(value: Any) -> Any:
+    try:
+        return value.as_py()
+    except (OverflowError, ValueError):
+        return "(a time outside of the years 1 to 9999)"
+
+
+def moment(microseconds: int) -> datetime | str:
+    """A moment by its microseconds since 1970, in UTC; as text where it is outside of the years that a datetime has."""
+    try:
+        return EPOCH + timedelta(microseconds=microseconds)
+    except OverflowError:
+        return beyond(microseconds)
+
+
+def day(days: int) -> date | str:
+    """A day by its number since 1970; as text where it is outside of the years that a date has."""
+    number = days + EPOCH.toordinal()
+    if date.min.toordinal() <= number <= date.max.toordinal():
+        return date.fromordinal(number)
+    return str(np.datetime64(days, "D"))
+
+
+def beyond(microseconds: int) -> str:
+    """A moment that no datetime has: `12026-03-01T08:00:00Z`."""
+    return f"{np.datetime64(microseconds, 'us')}".removesuffix(".000000") + "Z"
 
 
 def row(connection: Any, sql: str, parameters: Sequence[Any] = ()) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from modelwright.datasets.engine import EPOCH
+from modelwright.datasets.engine import EPOCH, day, moment
 from modelwright.datasets.kinds import INTEGERS, is_number, is_plain, real, scalar
 from modelwright.datasets.records import (
     ColumnProfile,
@@ -32,6 +32,7 @@ from modelwright.datasets.sketches.quantiles import quantiles_of
 
 BINS = 30
 TOP = 50
+MILLISECONDS_A_DAY = 86_400_000
 OUTSTANDING = 0.05  # of the values: one number that so many rows have is told though there are many others
 PROBABILITIES = (0.01, 0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.95, 0.99)
 
@@ -127,8 +128,8 @@ def _cell(value: Any, kind: str) -> Scalar:
     if value is None or not kind.startswith(("date", "time")):
         return scalar(value)
     if kind.startswith("timestamp"):
-        return scalar(EPOCH + timedelta(microseconds=value))
+        return scalar(moment(value))
     if kind.startswith("date"):
-        return scalar((EPOCH + (timedelta(days=value) if "32" in kind else timedelta(milliseconds=value))).date())
+        return scalar(day(value if "32" in kind else value // MILLISECONDS_A_DAY))
     unit = {"s": "seconds", "ms": "milliseconds", "us": "microseconds"}.get(kind[kind.find("[") + 1 : -1])
     return str((EPOCH + (timedelta(**{unit: value}) if unit else timedelta(microseconds=value // 1000))).time())

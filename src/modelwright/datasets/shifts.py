@@ -20,6 +20,9 @@ def shift(column: DatasetColumn, before: ColumnSketch, after: ColumnSketch, meas
     Of numbers, `ks` and the share in each of the ten bins of `psi` are within twice the sketches' rank error of what all
     rows would give; of categories, exact up to 512 values, and beyond with the rare ones put together.
     """
+    held = "text" if isinstance(before.least, str) else "numbers" if before.finite else ""
+    if held and (held == "numbers") != is_number(column.type):
+        raise Invalid(f"{column.name} held {held} before and is {column.type} now: such cannot be compared.")
     if is_number(column.type):
         if measure is Measure.TV:
             raise Invalid(f"{column.name} holds numbers, of which tv is not told.", mend="Measure psi or ks.")

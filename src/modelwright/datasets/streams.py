@@ -127,6 +127,11 @@ class _Unreadable:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, pa.ArrowException) and "Expected all lists to be of size" in str(error):
+            raise Invalid(
+                f"{self._path} has arrays of one length of which one is missing: Arrow writes such and reads none.",
+                mend="Write them as lists of any length, column.cast(pa.list_(pa.float32())), or add the table itself.",
+            ) from None
         if isinstance(error, pa.ArrowException | OSError):  # Arrow says OSError of pages that it cannot unpack
             raise Invalid(
                 f"{self._path} is not a readable Parquet file: {str(error).rstrip('.')}.",

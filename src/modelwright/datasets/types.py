@@ -125,7 +125,7 @@ def check_names(names: list[str], types: Mapping[str, str], origin: str) -> None
     if alike:
         raise Invalid(f"{origin}: the columns {', '.join(alike)} differ only in case.", mend="Rename one of them.")
     if "" in names:
-        raise Invalid(f"{origin}: column {names.index('') + 1} has no name.", mend="Name it in the first line.")
+        raise Invalid(f"{origin}: column {names.index('') + 1} has no name.", mend="Name it: in CSV, in the first line.")
     unknown = sorted(types.keys() - set(names))
     if unknown:
         raise Invalid(f"{origin} has no column {unknown[0]!r} to give a type to.", mend=f"It has {', '.join(names)}.")

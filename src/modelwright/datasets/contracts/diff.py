@@ -25,7 +25,9 @@ def compare(before: tuple[Ref, Contract], after: tuple[Ref, Contract]) -> Contra
 
 
 def check_sense(contract: Contract) -> None:
-    """`Invalid` if it promises nothing, or one column twice."""
+    """`Invalid` if it promises nothing, one column twice, or a type that there is not."""
+    from modelwright.datasets.types import arrow_type
+
     if not contract.owner.strip():
         raise Invalid("A contract has an owner: somebody who answers for it.", mend='owner = "..."')
     if not contract.asked:
@@ -39,6 +41,9 @@ def check_sense(contract: Contract) -> None:
         raise Invalid(f"Two checks are named {alike[0]!r}.", mend='Give one of them a name: name = "..."')
     if contract.fresh:
         duration(contract.fresh)
+    for column in contract.columns:
+        if not set("<[(") & set(column.type):  # what has parts is compared as it is written
+            arrow_type(column.type)
 
 
 def _columns(old: Contract, new: Contract) -> Iterator[ContractChange]:

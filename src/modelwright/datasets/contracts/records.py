@@ -104,6 +104,7 @@ def promise_of(version: Version) -> Contract:
 def load_contract(path: Path) -> Contract:
     """Read a contract from TOML: its fields, `[[column]]` and `[[check]]` tables; `Invalid` says what is wrong."""
     import tomllib
+    from difflib import get_close_matches
 
     try:
         document = tomllib.loads(path.read_text())
@@ -111,6 +112,13 @@ def load_contract(path: Path) -> Contract:
         raise NotFound(f"There is no file {path}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Invalid(f"{path} is not TOML: {error}.") from None
+    fields = {"column", "check", *Contract.__struct_fields__} - {"columns", "checks"}
+    for unknown in document.keys() - fields:
+        near = get_close_matches(unknown, fields, 1)
+        raise Invalid(
+            f"{path}: a contract has no {unknown!r}.",
+            mend=f"Did you mean {near[0]}?" if near else f"It has {', '.join(sorted(fields))}.",
+        )
     document["columns"], document["checks"] = document.pop("column", []), document.pop("check", [])
     try:
         found: Contract = convert(document, Contract)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any, Final
 
 import numpy as np
@@ -30,6 +31,7 @@ _PLAIN_NAME: Final = {  # what values have to be like for the column's name alon
     "pii.name": lambda value: any(map(str.isalpha, value)) and not any(map(str.isdigit, value)),
     "pii.text": lambda value: len(value.split()) >= 3,
 }
+EPOCH: Final = date(1970, 1, 1).toordinal()
 _OF_NUMBERS: Final = frozenset(("pii.phone", "pii.card", "pii.national_id", "pii.iban"))
 
 
@@ -116,7 +118,10 @@ def _texts(values: Any) -> list[str]:
 
 
 def _days(values: Any) -> list[str]:
-    return [str(value) for value in pc.unique(values.cast(pa.date32(), safe=False)).to_pylist()]
+    """Days as text; those that no calendar has are nobody's."""
+    numbers = pc.unique(values.cast(pa.date32(), safe=False)).cast(pa.int32()).to_pylist()
+    first, last = (each.toordinal() - EPOCH for each in (date.min, date.max))
+    return [str(date.fromordinal(number + EPOCH)) for number in numbers if first <= number <= last]
 
 
 def _of_places(name: str, hints: Sequence[str], values: Sequence[str]) -> list[Finding]:
