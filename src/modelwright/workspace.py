@@ -239,8 +239,16 @@ class Home:
 
     def prepare(self) -> None:
         """Bring the database to this version's tables, and a simulated clock to where the record ends."""
+        from modelwright.store.backup import RESTORING
         from modelwright.store.upgrade import prepare
 
+        mark = self.folder / RESTORING
+        if mark.is_file():
+            again = f"mw restore {mark.read_text(encoding='utf-8')} {self.project}"
+            raise Conflict(
+                f"A backup is being restored into {self.project}, or that was broken off.",
+                mend=f"If nobody is at it, give the command again: {again}",
+            )
         prepare(self.database, backups=self.folder / "backups")
         if isinstance(self.clock, ManualClock):
             with self.database.transaction(self.principal, write=False) as tx:

@@ -369,6 +369,14 @@ def test_a_backup_comes_back_in_a_new_folder_and_never_over_another(mw: Any, pro
     listed = mw("list", "model", "-w", tmp_path / "again", "--json").json["items"]
     assert [each["ref"] for each in listed] == ["model:late@1"]
     assert mw("restore", tmp_path / "saved", tmp_path / "again").code == 4
+    (tmp_path / "fourth" / ".modelwright" / "objects").mkdir(parents=True)  # a folder that somebody has looked at
+    (tmp_path / "fourth" / ".modelwright" / "restoring").write_text(str(tmp_path / "saved"))  # as a kill leaves it
+    (tmp_path / "fourth" / "modelwright.toml").write_text('[workspace]\nname = "fourth"\n')
+    begun = mw("list", "model", "-w", tmp_path / "fourth")
+    assert begun.code == 4 and f"mw restore {tmp_path / 'saved'} {tmp_path / 'fourth'}" in begun.err
+    assert mw("restore", tmp_path / "again", tmp_path / "fourth").code == 3  # no backup
+    assert mw("restore", tmp_path / "saved", tmp_path / "fourth").code == 0
+    assert mw("list", "model", "-w", tmp_path / "fourth").code == 0
     victim = next((tmp_path / "saved" / "objects").rglob("*/*"))
     victim.write_bytes(b"other")
     damaged = mw("restore", tmp_path / "saved", tmp_path / "third", "--json")

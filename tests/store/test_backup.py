@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from modelwright.core.clock import SystemClock
-from modelwright.core.errors import Conflict, Corrupt, NotFound
+from modelwright.core.errors import Conflict, Corrupt, NotFound, Unavailable
 from modelwright.core.refs import Ref
 from modelwright.store import Database, Record, backup
 from modelwright.store.objects import Objects
@@ -187,10 +187,12 @@ def test_a_link_in_a_backup_is_refused_whatever_it_leads_to(saved: Path, elsewhe
     assert not (tmp_path / "k").exists()
 
 
-def test_a_backup_that_did_not_finish_is_none(saved: Path):
+def test_a_backup_that_did_not_finish_is_none(saved: Path, database: Database, record: Record, tmp_path: Path):
     (saved / "manifest.json").unlink()
     with pytest.raises(NotFound, match=r"manifest\.json"):
         backup.verify(saved)
+    with pytest.raises(Conflict, match="did not come to its end: remove it"):
+        backup.save(database, record.blobs, tmp_path / "keys", saved, made_at=NOW)
 
 
 def test_a_ledger_that_does_not_hold_together_is_not_backed_up_as_good(
@@ -203,3 +205,68 @@ def test_a_ledger_that_does_not_hold_together_is_not_backed_up_as_good(
         backup.save(database, record.blobs, tmp_path / "keys", tmp_path / "backup", made_at=NOW, pg_dump=pg_dump)
     with pytest.raises(NotFound):
         backup.verify(tmp_path / "backup")
+
+
+def test_what_a_restore_needs_is_asked_before_anything_is_written(saved: Path, postgres_url: str, tmp_path: Path):
+    other = Database(postgres_url if (saved / "database.db").exists() else f"sqlite:///{tmp_path}/o.db", SystemClock())
+    nowhere = Database("postgresql+psycopg://nobody@127.0.0.1:9/none", SystemClock())
+    try:
+        with pytest.raises(Conflict, match="The backup is of a database in"):
+            backup.restore(saved, other, Objects.open(tmp_path / "o"), tmp_path / "k")
+        if (saved / "database.pgdump").exists():
+            with pytest.raises(Unavailable, match=r"cannot be used.*whether its server runs"):
+                backup.restore(saved, nowhere, Objects.open(tmp_path / "o"), tmp_path / "k")
+            missing = Database(other_name(postgres_url, "nosuch"), SystemClock())
+            with pytest.raises(Unavailable, match=r"does not exist.*createdb"):
+                backup.restore(saved, missing, Objects.open(tmp_path / "o"), tmp_path / "k")
+            missing.dispose()
+    finally:
+        other.dispose()
+        nowhere.dispose()
+    assert list(Objects.open(tmp_path / "o").list()) == [] and not (tmp_path / "k").exists()
+
+
+def other_name(url: str, name: str) -> str:
+    return sa.make_url(url).set(database=name).render_as_string(hide_password=False)
+
+
+PROGRAM = """#!/bin/sh
+echo "$0: error: aborting because of server version mismatch" >&2
+exit 1
+"""
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_a_client_program_that_is_too_old_or_not_there_is_told_with_what_mends_it(
+    database: Database, record: Record, saved: Path, postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("pg_dump", "pg_restore"):
+        (tmp_path / name).write_text(PROGRAM)
+        (tmp_path / name).chmod(0o700)
+    with pytest.raises(Unavailable, match="Install the client programs of the server's version"):
+        backup.save(
+            database, record.blobs, tmp_path / "keys", tmp_path / "b", made_at=NOW, pg_dump=str(tmp_path / "pg_dump")
+        )
+    assert list((tmp_path / "b").iterdir()) == []
+    empty = Database(postgres_url, SystemClock())
+    with pytest.raises(Unavailable, match="Install the client programs of the server's version"):
+        backup.restore(saved, empty, Objects.open(tmp_path / "o"), tmp_path / "k", pg_restore=str(tmp_path / "pg_restore"))
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    with pytest.raises(Unavailable, match=r"pg_restore, which is not on the path.*Install PostgreSQL's client programs"):
+        backup.restore(saved, empty, Objects.open(tmp_path / "o"), tmp_path / "k")
+    empty.dispose()
+    assert list(Objects.open(tmp_path / "o").list()) == []
+
+
+def test_a_restore_that_was_broken_off_goes_on(saved: Path, elsewhere: Database, tmp_path: Path, pg_dump: str):
+    objects, keys = Objects.open(tmp_path / "restored-objects"), tmp_path / "restored-keys"
+    restore = str(Path(pg_dump).with_name("pg_restore"))
+    first = next((saved / "objects").rglob("*/*"))
+    objects.put(first)  # killed after one object, and half of the keys
+    keys.mkdir()
+    (keys / "half").write_bytes(b"")
+    with pytest.raises(Conflict, match="is not empty"):
+        backup.restore(saved, elsewhere, objects, keys, pg_restore=restore)
+    for _ in range(2):  # the second time the database was filled already
+        done = backup.restore(saved, elsewhere, objects, keys, pg_restore=restore, unfinished=True)
+        assert done.objects == 2 and sorted(objects.read(each) for each in objects.list()) == [b"one", b"two"]

@@ -333,7 +333,8 @@ def restore(
 ) -> None:
     """Bring a backup back, verified before and after. Nothing is overwritten: the project must have no record yet.
 
-    Settings come from the project's own modelwright.toml, or else from the backup.
+    A restore that was broken off goes on when it is given again. Settings come from the project's own modelwright.toml, or
+    else from the backup.
     """
     import shutil
 
@@ -345,10 +346,19 @@ def restore(
     backups.read(folder)
     kept, own = folder / "further" / PROJECT / PROJECT_FILE, project / PROJECT_FILE
     settings = load(own if own.is_file() else kept, Settings) if own.is_file() or kept.is_file() else Settings()
-    if (project / HOME).is_dir() and any((project / HOME).iterdir()):
+    mark = project.absolute() / HOME / backups.RESTORING
+    begun = mark.read_text(encoding="utf-8") if mark.is_file() else ""
+    unfinished = begun == str(folder.resolve())
+    if begun and not unfinished:
+        raise Conflict(f"{project} is half filled from {begun}.", mend=f"Give that again, or remove {mark.parent} first.")
+    if not unfinished and (project / HOME).is_dir() and any(path.is_file() for path in (project / HOME).rglob("*")):
         raise Conflict(f"{project} has a record already.", mend="Restore into a new folder.")
     home = Home(project.absolute() / HOME, project.absolute(), settings, operating_system_user())
+    shared = not home.objects.in_folder and not unfinished and any(True for _ in home.objects.list())
     try:
+        if not unfinished:
+            backups.check_place(folder, home.database)
+        mark.write_text(str(folder.resolve()), encoding="utf-8")
         with growing("restoring", folder_size(folder), home.folder):
             manifest = backups.restore(
                 folder,
@@ -356,7 +366,9 @@ def restore(
                 home.objects,
                 home.folder / "keys",
                 further={PREDICTIONS: home.folder / PREDICTIONS},
+                unfinished=unfinished,
             )
+        mark.unlink()
     finally:
         home.close()
     if kept.is_file() and not own.is_file():
@@ -366,6 +378,9 @@ def restore(
         print_json(manifest)
     else:
         say(f"{project}: {manifest.size} events, {manifest.objects} objects; the ledger's root is the one that was saved.")
+    if shared:
+        aside(f"There were objects at {home.objects.location} before. If another workspace goes on with them, restore")
+        aside("again, with a place of its own as objects under [workspace]: each lets go of what only the other needs.")
 
 
 def _examine(rooms: Workspace) -> list[Check]:

@@ -28,8 +28,10 @@ from modelwright.store.objects import Objects
 from modelwright.store.tables import ledger_events, ledger_head
 
 _MANIFEST = "manifest.json"
+RESTORING = "restoring"  # a file in the folder of a record that is not whole yet: which backup is being brought back
 PASSES = 5  # over a folder at most, and twice at least, until no file is new in it
 _DATABASES = ("database.db", "database.pgdump")
+_STARTS = (*_DATABASES, *(f"{name}.part" for name in _DATABASES))  # what a backup begins with
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +87,11 @@ def save(
     return verify(folder)
 
 
+def check_place(folder: Path, database: Database) -> None:
+    """Raise, before anything is written, unless the database of a backup can be brought into another."""
+    dump.check_loadable(folder / read(folder).database, database)
+
+
 def verify(folder: Path) -> Manifest:
     """Check a backup against its manifest: `Corrupt` names the file that is missing, changed or too many.
 
@@ -119,17 +126,20 @@ def restore(
     *,
     further: Mapping[str, Path] | None = None,
     pg_restore: str | None = None,
+    unfinished: bool = False,
 ) -> Manifest:
     """Bring a backup back into an empty place, after verifying it; then the ledger must give the root it gave.
 
-    `Conflict` where a database, keys or files are already: a restore never overwrites.
+    `Conflict` where a database, keys or files are already: a restore never overwrites. One that did not come to its end
+    goes on where `unfinished` says that what is there was left by it.
     """
     manifest = verify(folder)
+    if unfinished and _is_restored(database, manifest):
+        return manifest
     for place in (keys, *(further or {}).values()):
-        if place.is_dir() and any(place.iterdir()):
+        if not unfinished and place.is_dir() and any(place.iterdir()):
             raise Conflict(f"{place} is not empty.", mend="Restore into a new folder.")
-    if manifest.database.endswith(".db") != database.is_sqlite:
-        raise Conflict(f"The backup holds {manifest.database}, which does not fit {database.url.get_backend_name()}.")
+    dump.check_loadable(folder / manifest.database, database, pg_restore=pg_restore)
     for name, digest in manifest.files.items():
         if name.startswith("objects/") and objects.put(folder / name) != digest:
             raise Corrupt(f"The object {digest} changed while it was restored.")
@@ -142,6 +152,20 @@ def restore(
     if restored != (manifest.log_id, manifest.size, manifest.root):
         raise Corrupt(f"The restored ledger is not the one that was backed up: {restored[1]} events, root {restored[2]}.")
     return manifest
+
+
+def _is_restored(database: Database, manifest: Manifest) -> bool:
+    """Whether a database holds what a backup does: the restore that was broken off had filled it already."""
+    if database.is_sqlite and not Path(str(database.url.database)).is_file():
+        return False
+    try:
+        with database.engine.connect() as connection:
+            there = sa.inspect(connection).has_table(ledger_head.name)
+            return there and ledger_of(connection) == (manifest.log_id, manifest.size, manifest.root)
+    except (sa.exc.OperationalError, Corrupt):
+        return False
+    finally:
+        database.dispose()
 
 
 def read(folder: Path) -> Manifest:
@@ -191,7 +215,9 @@ def _snapshot(database: Database) -> Iterator[tuple[sa.Connection, str]]:
 def _empty(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if any(folder.iterdir()):
-        raise Conflict(f"{folder} is not empty.", mend="Back up into a new folder.")
+        begun = not (folder / _MANIFEST).exists() and any((folder / name).exists() for name in _STARTS)
+        mend = "It looks like a backup that did not come to its end: remove it, or b" if begun else "B"
+        raise Conflict(f"{folder} is not empty.", mend=f"{mend}ack up into a new folder.")
 
 
 def _copy_folder(source: Path, target: Path) -> None:

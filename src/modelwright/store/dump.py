@@ -14,6 +14,14 @@ import sqlalchemy as sa
 from modelwright.core.errors import Conflict, Corrupt, Unavailable
 from modelwright.store.database import Database
 
+_NEWER = "Install the client programs of the server's version, and put them first on the path."
+_MENDS = {  # by what pg_dump and pg_restore say
+    "version mismatch": _NEWER,
+    "unsupported version": f"The copy was made by a later pg_dump than this pg_restore. {_NEWER}",
+    "permission denied": "Have the database belong to its user: ALTER DATABASE ... OWNER TO ...",
+    "No space left": "Free some space on that disk.",
+}
+
 
 def save(database: Database, path: Path, *, pg_dump: str | None = None, snapshot: str | None = None) -> Path:
     """Copy the database as it stands to `path` with a suffix (`.db` or `.pgdump`); nothing is overwritten.
@@ -39,18 +47,60 @@ def save(database: Database, path: Path, *, pg_dump: str | None = None, snapshot
     return target
 
 
-def load(source: Path, database: Database, *, pg_restore: str | None = None) -> None:
-    """Fill an empty database from a copy."""
+def check_loadable(source: Path, database: Database, *, pg_restore: str | None = None) -> None:
+    """Raise unless a copy can be brought into a database: before anything else is.
+
+    `Conflict` where something is in it, or it is of another sort; `Unavailable` where it or a program does not answer.
+    """
+    if source.name.endswith(".db") != database.is_sqlite:
+        other = "PostgreSQL" if database.is_sqlite else "SQLite"
+        raise Conflict(
+            f"The backup is of a database in {other} ({source.name}), and {database.url.render_as_string()} is none.",
+            mend="Name one of the same sort in the project's modelwright.toml, as database under [workspace]."
+            if database.is_sqlite
+            else "Leave out database under [workspace] in the project's modelwright.toml.",
+        )
     if database.is_sqlite:
         target = Path(str(database.url.database))
         if target.exists() and target.stat().st_size:
             raise Conflict(f"There is a database at {target} already.", mend="Restore into an empty folder.")
-        database.dispose()
-        _copy_sqlite(source, target)
         return
-    with database.engine.connect() as connection:
-        if sa.inspect(connection).get_table_names():
-            raise Conflict(f"The database {database.url.render_as_string()} is not empty.", mend="Restore into a new one.")
+    shown = database.url.render_as_string()
+    try:
+        with database.engine.connect() as connection:
+            tables = sa.inspect(connection).get_table_names()
+    except sa.exc.OperationalError as error:
+        said = str(error.orig).strip().partition("\n")[0]
+        raise Unavailable(f"The database {shown} cannot be used: {said}.", mend=mend_of(said)) from None
+    if tables:
+        raise Conflict(
+            f"The database {shown} is not empty: it has {len(tables)} tables.",
+            mend="Make an empty one (createdb), and name it in a modelwright.toml in the project's folder (database under "
+            "[workspace]): that comes before the settings in the backup.",
+        )
+    _run([_program("pg_restore", pg_restore), "--list", str(source)], database.url)  # whether it can read the copy
+
+
+def mend_of(said: str) -> str:
+    """What to do about what PostgreSQL says when nobody can connect."""
+    if "password authentication failed" in said or "no password supplied" in said:
+        return "See to the user and the password in database under [workspace], in modelwright.toml."
+    if "does not exist" in said:
+        return "Make it (createdb, createuser), or name another as database under [workspace] in modelwright.toml."
+    return "See whether its server runs and lets this machine in, then try again."
+
+
+def load(source: Path, database: Database, *, pg_restore: str | None = None) -> None:
+    """Fill an empty database from a copy: with all of it or, where that does not come to an end, with nothing."""
+    check_loadable(source, database, pg_restore=pg_restore)
+    if database.is_sqlite:
+        target = Path(str(database.url.database))
+        database.dispose()
+        partial = target.with_name(target.name + ".part")
+        partial.unlink(missing_ok=True)
+        _copy_sqlite(source, partial)
+        partial.replace(target)
+        return
     program = _program("pg_restore", pg_restore)
     _run(
         [program, "--no-owner", "--exit-on-error", "--single-transaction", "--dbname", _dsn(database.url), str(source)],
@@ -96,7 +146,7 @@ def _program(name: str, given: str | None) -> str:
     if program is None:
         raise Unavailable(
             f"A copy of a PostgreSQL database needs the program {name}, which is not on the path.",
-            mend=f"Install PostgreSQL's client programs, or back up by hand and name {name} in the call.",
+            mend="Install PostgreSQL's client programs, of the server's version or later, and put them on the path.",
         )
     return program
 
@@ -107,10 +157,9 @@ def _dsn(url: sa.URL) -> str:
 
 def _run(command: list[str], url: sa.URL) -> str:
     secret = {"PGPASSWORD": str(url.password)} if url.password else {}  # not as an argument, which everybody can see
-    done = subprocess.run(command, capture_output=True, text=True, env=secret)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | secret)  # noqa: S603 - of libpq, too
     if done.returncode:
         said = done.stderr.strip()[:500]
-        older = "version mismatch" in said
-        mend = "Install the client programs of the server's version, and put them first on the path." if older else ""
-        raise Unavailable(f"{Path(command[0]).name} failed: {said}", mend=mend)
+        mend = next((mend for words, mend in _MENDS.items() if words in said), "")
+        raise Unavailable(f"{Path(command[0]).name} failed: {said}", mend=mend or mend_of(said))
     return done.stdout

@@ -69,7 +69,7 @@ def prepare(database: Database, *, backups: Path, pg_dump: str | None = None, sc
         said = str(error.orig).strip().partition("\n")[0]
         raise Unavailable(
             f"The database {database.url.render_as_string()} cannot be used: {said}.",
-            mend=f"See {'whether its disk is full' if database.is_sqlite else 'whether its server runs'}, then try again.",
+            mend="See whether its disk is full, then try again." if database.is_sqlite else dump.mend_of(said),
         ) from error
 
 
