@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from modelwright.core.errors import Invalid, Unavailable
+from modelwright.datasets.streams import ahead
 from modelwright.datasets.types import lacks_arrays
 
 LEAST_ROWS: Final = 65_536  # rows of a row group that content has ended; DuckDB's unit of work is 122,880
@@ -77,11 +78,13 @@ def write_rows(
     *,
     nan: Container[str],
 ) -> int:
-    """The same of rows that come table by table; gives their number. Memory: a row group, whatever the number of rows.
+    """The same of rows that come table by table; gives their number. Memory: two row groups, whatever the number of rows.
+
+    Where the next one ends, a thread finds out while one is written.
 
     `nan` are the columns that hold NaN; arrays of one length are all there.
     """
-    groups = row_groups(tables, schema, by)
+    groups = ahead(row_groups(tables, schema, by))
     first = next(groups)
     sound = [name for name in schema.names if name not in nan]
     listed = [field.name for field in schema if _is_text(field.type) or _are_few(first[field.name])]
@@ -168,7 +171,7 @@ def _picked(rows: Any) -> Any:
 
 def _hash(column: Any) -> Any:
     """A number for each value; the same for equal values. What has no fixed width and is no text gives zeros."""
-    values = column.combine_chunks()
+    values = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()  # which copies one, too
     if isinstance(values, pa.ChunkedArray):
         values = values.chunk(0) if values.num_chunks else pa.array([], values.type)
     kind = values.type
@@ -179,12 +182,13 @@ def _hash(column: Any) -> Any:
     elif not (pa.types.is_primitive(kind) and kind.bit_width <= 64):
         return np.zeros(len(values), np.uint64)
     whole = values.view({8: pa.uint8(), 16: pa.uint16(), 32: pa.uint32(), 64: pa.uint64()}[values.type.bit_width])
-    return whole.fill_null(0).to_numpy(zero_copy_only=False).astype(np.uint64) * _MIX
+    whole = whole.fill_null(0) if whole.null_count else whole
+    return whole.to_numpy(zero_copy_only=False).astype(np.uint64, copy=False) * _MIX
 
 
 def _hash_texts(values: Any) -> Any:
     """By their length and their last eight bytes."""
-    values = pc.fill_null(values, "").cast(pa.large_string())
+    values = (pc.fill_null(values, "") if values.null_count else values).cast(pa.large_string())
     _, offsets, content = values.buffers()
     bounds = np.frombuffer(offsets, np.int64, len(values) + 1 + values.offset)[values.offset :]
     texts = np.frombuffer(content, np.uint8)[bounds[0] : bounds[-1]] if content else np.empty(0, np.uint8)
