@@ -207,7 +207,7 @@ def test_it_is_not_ready_while_a_deployment_cannot_be_loaded(
         assert told.status_code == 503 and "model:late@1 cannot be loaded" in told.json()["error"]
         page = httpx.get(f"{url}/deployments/late").text
         assert "Not served." in page and "is lost: There is no object" in page
-        assert "1 does not though put there" in httpx.get(f"{url}/").text
+        assert "No models answer in production, 1 cannot be loaded" in httpx.get(f"{url}/").text
         assert "not served" in httpx.get(f"{url}/deployments").text
         assert run_command(["doctor", "-w", url, "--json"]) == 1
         (serving_now,) = [each for each in json.loads(capsys.readouterr().out) if each["name"] == "serving"]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from modelwright.core.errors import Invalid, NotFound, Unavailable
 from modelwright.core.refs import Ref
 from modelwright.core.signature import Column, DataType, Signature
-from modelwright.serving import Arm, Call, Format, Intake, Manifest, Plane, Route, Switch, Variant
+from modelwright.serving import Arm, Call, Format, Intake, Manifest, Plane, Route, ServingMetrics, Switch, Variant
 from modelwright.serving.plane import ModelFailed
 
 SIGNATURE = Signature(
@@ -183,9 +183,10 @@ def test_no_request_is_lost_while_the_table_is_swapped() -> None:
 
 def test_what_should_answer_and_cannot_is_not_said_to_be_unknown() -> None:
     plane = plane_of(Echo(1))
-    plane.swap([], {}, {"delay": "model:delay@1"})
+    plane.swap([], {}, {"delay": Ref.parse("model:delay@1")})
     with pytest.raises(Unavailable, match="model:delay@1 cannot be loaded"):
         plane.predict(Call(endpoint="delay", batch={"x": [1.0]}, request_id="a"))
+    assert 'modelwright_model_ready{model="delay",version="1"} 0' in ServingMetrics().exposition(plane)
     plane.swap([], {})
     with pytest.raises(NotFound):
         plane.predict(Call(endpoint="delay", batch={"x": [1.0]}, request_id="a"))

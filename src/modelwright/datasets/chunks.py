@@ -338,7 +338,7 @@ def _check(data: bytes | memoryview, chunk: Chunk) -> None:
 def _damaged(chunk: Chunk) -> Corrupt:
     return Corrupt(
         f"The pack {chunk.pack.hex()} holds something else where the chunk {chunk.digest.hex()} should be.",
-        mend="Restore it from a backup: mw restore. What else is damaged: mw doctor.",
+        mend=f"Copy objects/{chunk.pack.hex()[:2]}/{chunk.pack.hex()} of a backup over it. More of that: mw doctor.",
         details={"digest": chunk.pack.hex()},
     )
 

@@ -83,7 +83,7 @@ class Controller:
         before, unserved = self._plane.routes, self._unserved(wanted, table.keys())
         if table == before and unserved == self.unserved:
             return said
-        self._plane.swap(routes, self._packages.loaded, {each.endpoint: str(each.model) for each in unserved})
+        self._plane.swap(routes, self._packages.loaded, {each.endpoint: each.model for each in unserved})
         self.unserved = unserved
         changed = [name for name in table.keys() | before.keys() if table.get(name) != before.get(name)]
         return said + [f"{name}: {_told(table.get(name))}" for name in sorted(changed)]

@@ -25,6 +25,7 @@ from modelwright.deployments.records import (
 )
 from modelwright.deployments.rollout import Action, Advance, Begin, Pause, Promote, RollBack, Wait
 from modelwright.models import CHAMPION, Models, ModelVersion, Stage
+from modelwright.models.records import way
 from modelwright.policy import require
 from modelwright.store import Transaction, Verdict, catalog, evidence
 
@@ -38,6 +39,11 @@ _STAGES = {
 }
 
 
+def next_to(stage: Stage, environment: str) -> str:
+    """The stage to which a version goes next on its way to an environment: not every step can be left out."""
+    return next(iter(way(stage, Stage(environment)) or [Stage(environment)])).value
+
+
 def admit(tx: Transaction, version: ModelVersion, environment: str) -> None:
     """Let a version go live in an environment, or raise `Refused`: it has reached the stage, and meets its policy now."""
     if version.stage is Stage.RETIRED:
@@ -47,7 +53,7 @@ def admit(tx: Transaction, version: ModelVersion, environment: str) -> None:
     if stages is not None and version.stage not in stages:
         raise Refused(
             f"{version.ref} is on the stage {version.stage}, which is not enough for {environment}.",
-            mend=f"Promote it first: mw promote {version.ref} {environment}",
+            mend=f"Promote it first: mw promote {version.ref} {next_to(version.stage, environment)}",
         )
     require(tx, version.ref, "deploy", environment=environment)
 
@@ -192,7 +198,7 @@ class Mover:
         if previous is None:
             raise Conflict(
                 f"{deployment.ref} has had no other version in {placement.environment} that it could go back to.",
-                mend="Turn it off instead: deployments.switch(name, environment, 'off').",
+                mend=f"Turn it off instead: mw kill {deployment.name} --env {placement.environment}",
             )
         back = msgspec.structs.replace(previous, at=tx.now, by=tx.principal.id, reason=reason)
         after = msgspec.structs.replace(placement, stable=back, former=placement.former[:-1])

@@ -141,7 +141,9 @@ class ServingMetrics:
         self.rows = Counter("modelwright_rows_total", "Rows predicted.", side)
         self.rescued = Counter("modelwright_rescued_total", "Failures of a canary that stable answered for.", side)
         self.inflight = Gauge("modelwright_inflight_requests", "Requests that are being answered.")
-        self.ready = Gauge("modelwright_model_ready", "1 for every version that answers.", ("model", "version"))
+        self.ready = Gauge(
+            "modelwright_model_ready", "1 for a version that answers, 0 for one that should.", ("model", "version")
+        )
         self.weight = Gauge("modelwright_route_weight_ratio", "Share of the units.", ("endpoint", "variant"))
         self.log_dropped = Gauge("modelwright_prediction_log_dropped_total", "Predictions that could not be logged.")
         self.log_dropped.kind = "counter"
@@ -185,6 +187,8 @@ class ServingMetrics:
     def exposition(self, plane: Plane, *, log_dropped: int = 0) -> str:
         """The text of a scrape."""
         self.routed(plane.routes)
+        for model in plane.missing.values():
+            self.ready.set(0, model=model.name, version=model.version)
         self.log_dropped.set(log_dropped)
         series = [each for each in vars(self).values() if isinstance(each, Series)]
         overflow = Gauge("modelwright_metrics_dropped_series_total", "Observations whose labels were too many.")

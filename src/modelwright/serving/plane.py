@@ -15,6 +15,7 @@ import msgspec
 
 from modelwright.core.errors import Invalid, ModelwrightError, NotFound, Unavailable
 from modelwright.core.later import later
+from modelwright.core.refs import Ref
 from modelwright.core.signature import Column, DataType, Signature
 from modelwright.serving.checks import Array, Columns, as_column, check_batch, conform_outputs
 from modelwright.serving.loaders import Predictor
@@ -77,7 +78,7 @@ class Plane:
 
     def __init__(self, observers: Sequence[Observer] = (), timer: Callable[[], float] = perf_counter) -> None:
         self._live: Mapping[str, tuple[Route, Mapping[str, Predictor]]] = {}
-        self._missing: Mapping[str, str] = {}
+        self._missing: Mapping[str, Ref] = {}
         self._observers = tuple(observers)
         self._timer = timer
         self._tallies = Tallies()
@@ -87,10 +88,15 @@ class Plane:
         """The routing table."""
         return {endpoint: route for endpoint, (route, _) in self._live.items()}
 
-    def swap(self, routes: Sequence[Route], predictors: Mapping[str, Predictor], missing: Mapping[str, str] = {}) -> None:
+    @property
+    def missing(self) -> Mapping[str, Ref]:
+        """Endpoints that should be served and are not, each with the model that is to blame."""
+        return self._missing
+
+    def swap(self, routes: Sequence[Route], predictors: Mapping[str, Predictor], missing: Mapping[str, Ref] = {}) -> None:
         """Put a new table in force, all at once. `predictors` holds a loaded model for the digest of every arm.
 
-        `missing` are endpoints that should be served and are not, each with the model that is to blame.
+        `missing` are endpoints that should be served and are not.
         """
         fresh = {}
         for route in routes:

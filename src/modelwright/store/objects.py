@@ -392,8 +392,8 @@ class Objects:
             raise Corrupt(
                 f"The object {digest} in {self.location} has another content: its digest is {hasher.hexdigest()}."
                 + (" It is a link to a file (mw data add --link), which somebody has written to." if linked else ""),
-                mend=("Add the right file again with --link, or restore it" if linked else "Restore it")
-                + " from a backup: mw restore. What else is damaged: mw doctor.",
+                mend=("Add the right file again with --link, or copy" if linked else "Copy")
+                + f" objects/{_key(digest)} of a backup to {self.location}/{_key(digest)}. More of that: mw doctor.",
                 details={"digest": digest, "found": hasher.hexdigest()},
             )
 

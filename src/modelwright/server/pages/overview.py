@@ -149,8 +149,7 @@ def _sentence(
     ready = sum(not each.gate.unmet for each in waiting)
     met = f", {ready} of them with the gate met" if len(waiting) > 1 else ", with the gate met"
     parts = [
-        f"{_number(live, 'model answers', 'models answer')} in production"
-        + (f", {_number(lost, 'does', 'do')} not though put there" if lost else ""),
+        f"{_number(live, 'model answers', 'models answer')} in production" + (f", {lost} cannot be loaded" if lost else ""),
         f"{_number(len(incidents), 'incident is', 'incidents are')} open"
         + (f", {_number(len(alerts), 'alert has', 'alerts have')} not cleared" if alerts else ""),
         f"{_number(len(waiting), 'version waits', 'versions wait')} for the next stage" + (met if ready else ""),
