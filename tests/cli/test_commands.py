@@ -127,6 +127,7 @@ def test_features_go_online_and_agree_with_offline(
 ) -> None:
     monkeypatch.chdir(project)
     assert mw("features", "apply", "-w", place, "--json").json[0]["ref"] == "features:depots@1"
+    assert "as before" in mw("features", "apply", "-w", place).out
     online = mw("features", "materialise", "features:depots", "--since", "2026-02-01", "-w", place, "--json")
     assert online.json[0]["rows"] == 4
     compared = mw("features", "verify", "features:depots", "-n", "20", "-w", place)
@@ -139,6 +140,9 @@ def test_features_go_online_and_agree_with_offline(
     assert (use["version"]["ref"], use["consumers"][0]["ref"]) == ("features:depots@1", "model:late@1")
     assert mw("features", "find", "no such words", "-w", place, "--json").json == []
     assert mw("features", "freshness", "features:depots", "-w", place, "--json").json[0]["behind"] == 0
+    assert [each["view"] for each in mw("features", "freshness", "-w", place, "--json").json] == ["features:depots@1"]
+    assert "Sort by changed, importance" in mw("features", "find", "--sort", "size", "-w", place).err
+    assert "Write features:depots" in mw("features", "freshness", "depots", "-w", place).err
     assert mw("features", "verify", "--logged", "-w", place, "--json").code == 0
     assert mw("features", "verify", "-w", place).code == 2
     assert mw("features", "diff", "features:depots@1", "1", "-w", place).code == 0

@@ -113,7 +113,7 @@ def test_times_outside_of_the_calendar_are_kept_and_told_as_text(embedded: Works
     found = embedded.datasets.diff(made.ref, later.ref)
     assert [row.before["at"] for row in found.rows.changed_sample] == ["-1199-02-15T14:13:20Z", "33658-09-27T01:46:40Z"]
     with pytest.raises(Invalid, match=r"time column 'at' holds -1199.*years 1 to 9999"):
-        embedded.datasets.add("by time", far, time_column="at")
+        embedded.datasets.add("by-time", far, time_column="at")
 
 
 def test_names_of_any_signs_are_profiled_compared_merged_and_checked(embedded: Workspace) -> None:
@@ -154,3 +154,21 @@ def test_parquet_that_arrow_cannot_read_back_says_which_and_what_to_do(embedded:
     pq.write_table(pa.table({"v": pa.array([[1.0, 2.0], None], PAIRS)}), tmp_path / "pairs.parquet")
     with pytest.raises(Invalid, match=r"pairs\.parquet has arrays of one length of which one is missing"):
         embedded.datasets.add("pairs", tmp_path / "pairs.parquet")
+
+
+def test_what_differs_by_infinities_and_last_digits_is_told_as_such(embedded: Workspace) -> None:
+    kind, long = pa.decimal128(38, 0), pa.decimal256(76, 0)
+
+    def rows(x: float, d: str, far: str) -> pa.Table:
+        return pa.table({"id": [1], "x": [x], "d": pa.array([Decimal(d)], kind), "far": pa.array([Decimal(far)], long)})
+
+    digits = "1234567890123456789012345678901234567{}"
+    first = embedded.datasets.add("digits", rows(float("inf"), digits.format(8), "1" * 70), key="id")
+    second = embedded.datasets.add("digits", rows(float("-inf"), digits.format(9), "2"))
+    found = embedded.datasets.diff(first.ref, second.ref).rows
+    (row,) = found.changed_sample
+    assert (row.before["x"], row.after["x"]) == ("inf", "-inf")
+    assert (row.before["d"], row.after["d"]) == (digits.format(8), digits.format(9))
+    assert found.note.startswith("far: ")
+    with pytest.raises(Invalid, match="far of dataset:digits@2 holds decimals of more than 38 digits"):
+        embedded.datasets.merge(second.ref, first.ref)

@@ -12,10 +12,11 @@ import pyarrow as pa
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from modelwright.core.errors import NotFound
 from modelwright.core.refs import Ref
 from modelwright.core.wire import to_plain
 from modelwright.evaluation import Plan
-from modelwright.features import FeatureView
+from modelwright.features import FeatureView, count
 from modelwright.features.counts import ReadCounts, Tally
 from modelwright.features.records import Order
 from modelwright.store.records import Verdict
@@ -185,3 +186,22 @@ def test_reads_are_counted_by_day_and_by_all_who_read(tmp_path: Path) -> None:
     other.add(Tally([view]), 1)
     assert other.per_day() == {view: 1}
     assert [path.stem for path in tmp_path.iterdir()] == ["2026-03-12"]
+
+
+def test_a_comparison_that_found_nothing_is_told_from_one_that_differs(embedded: Workspace) -> None:
+    at = pa.array([datetime(2020, 1, 1, tzinfo=UTC)], pa.timestamp("us", tz="UTC"))
+    embedded.datasets.add("seen", pa.table({"who": ["a"], "at": at, "x": [1.0]}))
+    often = [count(window="1d", name="often")]
+    view = FeatureView(name="old", entity="who", source="dataset:seen", event_time="at", features=often)
+    embedded.features.apply(view)
+    embedded.features.materialise(view.ref)
+    embedded.features.verify([view.ref])
+    (parity,) = embedded.features.parity()
+    assert (parity.failing, parity.compared, parity.features) == (True, False, [])
+
+
+def test_a_view_over_a_dataset_that_is_not_there_says_what_to_do(embedded: Workspace) -> None:
+    view = FeatureView(name="none", entity="who", source="dataset:nothing", features=["x"])
+    with pytest.raises(NotFound, match=r"'none' is computed from dataset:nothing, which is not there") as caught:
+        embedded.features.apply(view)
+    assert "mw data add nothing" in caught.value.mend

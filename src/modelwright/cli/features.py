@@ -25,7 +25,6 @@ from modelwright.cli.output import aside, counted, print_json, say, section, tab
 from modelwright.cli.progress import Telling, progress
 from modelwright.core.errors import Invalid, NotFound
 from modelwright.core.refs import Kind, Ref
-from modelwright.core.wire import convert
 
 if TYPE_CHECKING:
     from modelwright.features.records import Comparison, ViewUse
@@ -37,7 +36,12 @@ def register(app: typer.Typer) -> None:
     add_group(
         app,
         "features",
-        "Apply feature views, put them online, read them, and verify that.",
+        "Apply feature views, put them online, read them, and verify that.\n\n"
+        "A feature view says what is known of an entity (a customer, a depot) at any moment, computed from the rows of a "
+        "dataset. Write views into features.py (mw init makes one), apply them, and materialise those that are read "
+        "online. Training sets are made in Python: workspace.features.training(rows, views).\n\n"
+        "mw features apply; mw features materialise features:depots; mw features read features:depots -k "
+        '\'{"depot": "north"}\'',
         {
             "apply": apply,
             "materialise": materialise,
@@ -64,15 +68,28 @@ def apply(
 
     with workspace(where) as rooms:
         views = load_views(file or _project_file(rooms, "features"))
-        made = []
+        made, new = [], set[Ref]()
         with progress("applying views", len(views)) as told:
             for view in views:
+                before = _newest(rooms, view.ref)
                 made.append(rooms.features.apply(view, reason=reason))
+                if made[-1].ref != before:
+                    new.add(made[-1].ref)
                 told(len(made))
     if as_json:
         print_json(made)
     else:
-        table(["view", "features", "checked against"], [[str(v.ref), len(v.columns), str(v.source)] for v in made])
+        rows = [[str(v.ref), "new" if v.ref in new else "as before", len(v.columns), str(v.source)] for v in made]
+        table(["view", "", "features", "checked against"], rows, right=("features",))
+        if new:
+            aside("To be read online, a version is materialised: mw features materialise REF")
+
+
+def _newest(rooms: Workspace, ref: Ref) -> Ref | None:
+    try:
+        return rooms.features.show(ref.whole).ref
+    except NotFound:
+        return None
 
 
 def materialise(
@@ -279,13 +296,15 @@ def find(
     """
     from modelwright.features.records import Order
 
+    if sort not in list(Order):
+        raise Invalid(f"Views are not sorted by {sort!r}.", mend=f"Sort by {', '.join(Order)}.")
     with workspace(where) as rooms:
-        found = rooms.features.find(text, unused=unused, order=convert(sort, Order))
+        found = rooms.features.find(text, unused=unused, order=Order(sort))
     if as_json:
         print_json(found)
         return
     if not found:
-        say("There is none.")
+        say("No view is like that." if text or unused else "There is no view yet: write one in features.py, and apply it.")
         return
     if sort in (Order.BYTES, Order.SECONDS, Order.READS):
         table(["view", *COSTS, "used by"], [[str(e.version.ref), *told_cost(e.cost), _users(e)] for e in found])
@@ -299,11 +318,19 @@ def find(
             "" if use.importance is None else f"{use.importance:.0%}",
             ", ".join(use.unused),
             "no" if use.age is None else f"{use.age:,.0f} s old",
-            "" if use.parity is None else "differs" if use.parity.failing else "agrees",
+            _parity(use),
         ]
         for use in found
     ]
     table(["view", "features", "owner", "used by", "matters", "not taken", "online", "offline"], rows)
+
+
+def _parity(use: ViewUse) -> str:
+    if use.parity is None:
+        return ""
+    if not use.parity.compared:
+        return "nothing to compare"
+    return "differs" if use.parity.failing else "agrees"
 
 
 def _users(use: ViewUse) -> str:
@@ -311,15 +338,20 @@ def _users(use: ViewUse) -> str:
 
 
 def freshness(
-    refs: Annotated[list[str], typer.Argument(metavar="REF...", help="Feature views.")],
+    refs: Annotated[
+        list[str] | None, typer.Argument(metavar="REF...", help="Feature views; by default all that stand online.")
+    ] = None,
     where: Where = None,
     as_json: AsJson = False,
 ) -> None:
     """Say how fresh views stand online, and how much that was pushed is still on its way."""
     with workspace(where) as rooms:
-        found = [rooms.pushes.freshness(parse_ref(text, Kind.FEATURES)) for text in refs]
+        views = [parse_ref(text, Kind.FEATURES) for text in refs or []] or [s.view for s in rooms.features.standing()]
+        found = [rooms.pushes.freshness(view) for view in views]
     if as_json:
         print_json(found)
+    elif not found:
+        say("No view stands online. Put one there: mw features materialise REF")
     else:
         rows = [[str(f.view), str(f.source), when(f.fresh), f"{f.age:,.1f} s", f.behind, f.unfolded] for f in found]
         table(["view", "from", "fresh", "age", "pushes behind", "rows not folded"], rows)

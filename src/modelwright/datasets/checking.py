@@ -21,7 +21,7 @@ from modelwright.core.errors import Invalid, ModelwrightError
 from modelwright.core.refs import Ref
 from modelwright.datasets.checks import Check, Distribution, Expression, Function, References, Severity
 from modelwright.datasets.engine import connect, identifier, row, rows
-from modelwright.datasets.kinds import scalar
+from modelwright.datasets.kinds import quoted
 from modelwright.datasets.plans import TABLE, Plan, plan_for
 from modelwright.datasets.records import CheckBasis, CheckReport, CheckResult, DatasetVersion
 from modelwright.datasets.scans import Rows, is_scan
@@ -278,7 +278,7 @@ def _sample(connection: Any, plan: Plan, basis: CheckBasis) -> list[dict[str, An
         'ORDER BY "#row" ' if plan.joins else ""
     )  # else they come in their order, and the last needed is the last read
     found = rows(connection, f"{numbered} QUALIFY {plan.breaks} {sorting}LIMIT {SAMPLE}")
-    return [{"row": each["#row"], **{name: scalar(each[name]) for name in shown}} for each in found]
+    return [{"row": each["#row"], **{name: quoted(each[name]) for name in shown}} for each in found]
 
 
 def _not_run(title: str, problem: str) -> CheckResult:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from modelwright.core.errors import Invalid
 from modelwright.datasets.checks import Function
 from modelwright.datasets.engine import cells
-from modelwright.datasets.kinds import scalar
+from modelwright.datasets.kinds import quoted
 from modelwright.datasets.records import DatasetVersion
 from modelwright.datasets.scans import Rows, batches_of
 
@@ -86,7 +86,7 @@ def _shown(batch: Any, version: DatasetVersion, check: Function, places: Any, st
     names = [n for n in dict.fromkeys([*version.key, *check.columns]) if not version.column(n).personal]
     taken = {name: cells(batch.column(name).take(pa.array(places))) for name in names}
     return [
-        {"row": start + int(place), **{name: scalar(taken[name][at]) for name in names}} for at, place in enumerate(places)
+        {"row": start + int(place), **{name: quoted(taken[name][at]) for name in names}} for at, place in enumerate(places)
     ]
 
 

@@ -58,6 +58,15 @@ def scalar(value: Any) -> Scalar:
     return value.hex() if isinstance(value, bytes) else str(value)
 
 
+def quoted(value: Any) -> Scalar:
+    """A cell as it is shown to people: `scalar`, but infinities in words, and a decimal in all its digits."""
+    if isinstance(value, float) and math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    if isinstance(value, Decimal) and value.is_finite() and Decimal(repr(float(value))) != value:
+        return str(value)
+    return scalar(value)
+
+
 def real(value: Any) -> float | None:
     """A float that JSON can hold, or None."""
     return float(value) if value is not None and math.isfinite(value) else None

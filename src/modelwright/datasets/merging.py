@@ -15,6 +15,7 @@ from modelwright.datasets.chunks import KnownChunks
 from modelwright.datasets.filemerge import MergedFiles
 from modelwright.datasets.manifest import Entry
 from modelwright.datasets.records import DatasetMerge, DatasetRecord, DatasetVersion
+from modelwright.datasets.rowdiff import LONG
 
 SETTLED: Final = ("", "ours", "theirs")
 FILES_SHOWN: Final = 200
@@ -27,6 +28,12 @@ def check_mergeable(base: DatasetVersion, ours: DatasetVersion, theirs: DatasetV
     if len({each.is_table for each in (base, ours, theirs)}) > 1:
         tables = ", ".join(str(each.ref) for each in (base, ours, theirs) if each.is_table)
         raise Invalid(f"{tables} {'are tables' if ', ' in tables else 'is a table'}, and the rest are files.")
+    long = [column.name for column in ours.columns if column.type.startswith(LONG)]
+    if long:
+        raise Invalid(
+            f"{', '.join(long)} of {ours.ref} holds decimals of more than 38 digits, which cannot be merged exactly.",
+            mend="Add the merged rows as a version yourself, with parent=.",
+        )
 
 
 def nothing_to_merge(base: DatasetVersion, ours: DatasetVersion, theirs: DatasetVersion) -> DatasetMerge | None:

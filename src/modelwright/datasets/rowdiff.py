@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec.structs import replace
+
 from modelwright.datasets.engine import identifier, row, rows
-from modelwright.datasets.kinds import is_number, scalar
+from modelwright.datasets.kinds import is_number, quoted
 from modelwright.datasets.records import DatasetVersion, RowChange, RowsDiff, Scalar
 
 SAMPLE = 5
+LONG = "decimal256"  # a type that DuckDB takes for floats
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,9 @@ def compare_rows(connection: Any, before: DatasetVersion, after: DatasetVersion)
         if _repeats(connection, side, key):
             note = f"The key {', '.join(key)} repeats {side}: rows were compared as wholes."
             return _as_wholes(connection, shared, note)
-    return _by_key(connection, [c for c in shared if c.name in key], [c for c in shared if c.name not in key])
+    found = _by_key(connection, [c for c in shared if c.name in key], [c for c in shared if c.name not in key])
+    long = [name for name in (c.name for c in shared) if after.column(name).type.startswith(LONG)]
+    return replace(found, note=f"{', '.join(long)}: of so many digits the first 15 were compared.") if long else found
 
 
 def _shared(before: DatasetVersion, after: DatasetVersion, name: str) -> _Shared:
@@ -97,7 +102,7 @@ def _sample(connection: Any, joined: str, where: str, side: str, columns: list[_
         return []
     listed = ", ".join(f"{side}.{identifier(c.name)}" for c in shown)
     found = rows(connection, f"SELECT {listed} FROM {joined} WHERE {where} ORDER BY ALL LIMIT {SAMPLE}")
-    return [{name: scalar(value) for name, value in each.items()} for each in found]
+    return [{name: quoted(value) for name, value in each.items()} for each in found]
 
 
 def _changed_sample(connection: Any, joined: str, differs: str, key: list[_Shared], rest: list[_Shared]) -> list[RowChange]:
@@ -111,9 +116,9 @@ def _changed_sample(connection: Any, joined: str, differs: str, key: list[_Share
     found = rows(connection, f"SELECT {', '.join(wanted)} FROM {joined} WHERE {differs} ORDER BY {order} LIMIT {SAMPLE}")
     return [
         RowChange(
-            key={c.name: scalar(each[f"k{i}"]) for i, c in enumerate(named)},
-            before={c.name: scalar(each[f"a{i}"]) for i, c in enumerate(shown) if each[f"d{i}"]},
-            after={c.name: scalar(each[f"b{i}"]) for i, c in enumerate(shown) if each[f"d{i}"]},
+            key={c.name: quoted(each[f"k{i}"]) for i, c in enumerate(named)},
+            before={c.name: quoted(each[f"a{i}"]) for i, c in enumerate(shown) if each[f"d{i}"]},
+            after={c.name: quoted(each[f"b{i}"]) for i, c in enumerate(shown) if each[f"d{i}"]},
         )
         for each in found
     ]
@@ -147,4 +152,4 @@ def _only_in(connection: Any, one: str, other: str, shared: list[_Shared]) -> tu
     if not count or not shown:
         return count, []
     found = rows(connection, f"SELECT {shown} FROM {only} ORDER BY ALL LIMIT {SAMPLE}")
-    return count, [{name: scalar(value) for name, value in each.items()} for each in found]
+    return count, [{name: quoted(value) for name, value in each.items()} for each in found]

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from modelwright.core.errors import Conflict, Invalid
 from modelwright.datasets.engine import connect, identifier, quote, row, rows
-from modelwright.datasets.kinds import scalar
+from modelwright.datasets.kinds import quoted
 from modelwright.datasets.parts import write_parquet
 from modelwright.datasets.records import DatasetColumn, DatasetVersion, MergeConflict
 from modelwright.datasets.rows import first_line
@@ -265,7 +265,7 @@ class MergedTable:
         order = ", ".join(f'"k{i}"' for i in range(len(named)))
         query = f"SELECT {', '.join(wanted)} FROM {self._joined} WHERE {_any(flags)} ORDER BY {order} LIMIT {SHOWN}"
         for each in rows(self._connection, query):
-            key = {c.name: scalar(each[f"k{i}"]) for i, c in enumerate(named) if not c.about.personal}
+            key = {c.name: quoted(each[f"k{i}"]) for i, c in enumerate(named) if not c.about.personal}
             for i, what in enumerate(self._lost, len(self._rivals)):
                 if each[f"f{i}"]:
                     yield MergeConflict(what=what, key=key)
@@ -277,7 +277,7 @@ class MergedTable:
         what = "changed in both" if found["base"] and column.base else "added in both"
         if column.about.personal:
             return MergeConflict(what=what, key=key, column=column.name, hidden=True)
-        base, ours, theirs = (scalar(found[f"{side}{i}"]) for side in "bot")
+        base, ours, theirs = (quoted(found[f"{side}{i}"]) for side in "bot")
         return MergeConflict(what=what, key=key, column=column.name, base=base, ours=ours, theirs=theirs)
 
     def _tables(self) -> Iterator[Any]:

@@ -210,6 +210,7 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
     failing: bool
     summary: str
     features: list[str]  # those that differed
+    compared: bool = True  # False: nothing was found to be compared, which counts as failing
 
 
 class Mattering(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from modelwright.core.errors import Conflict, Denied, Invalid, Unavailable
+from modelwright.core.errors import Conflict, Denied, Invalid, NotFound, Unavailable
 from modelwright.core.operations import Caller
 from modelwright.core.refs import Ref, as_ref, as_refs
 from modelwright.core.wire import encode
@@ -51,7 +51,13 @@ class Features(Standing):
         """
         from modelwright.features import engine
 
-        source = self._datasets.show(view.source).ref
+        try:
+            source = self._datasets.show(view.source).ref
+        except NotFound as error:
+            raise NotFound(
+                f"View {view.name!r} is computed from {view.source}, which is not there: {error.message}",
+                mend=f"Add it first, mw data add {view.source.name} FILE, or name another source.",
+            ) from None
         keys, columns = engine.describe(view, self._datasets.head(source, 1))
         return self.register(view.name, view=view, source=source, keys=keys, columns=columns, reason=reason)
 

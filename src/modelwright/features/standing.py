@@ -238,6 +238,7 @@ class Standing(Views):
                         failing=said[0].verdict is Verdict.FAIL,
                         summary=said[0].summary,
                         features=[str(name) for name in names] if isinstance(names, Sequence) else [],
+                        compared=said[0].figures.get("values") != 0,
                     )
                 )
         return found

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelwright.core.refs import Ref
+from modelwright.datasets.records import ColumnProfile, Histogram
 from modelwright.server.pages import charts, graph, lineage, words
 from modelwright.server.pages.render import path_of
+from modelwright.server.pages.shapes import shape
 from modelwright.server.pages.traffic import served, together
 from modelwright.serving import Arm, Plane, Route, ServingMetrics, Variant
 from modelwright.store import Edge, Event
@@ -156,3 +158,12 @@ def test_traffic_is_read_from_the_exposition_by_endpoint_and_version() -> None:
     both = together(found["delay"])
     assert both is not None and (both.requests, both.errors) == (91, 1)
     assert served("") == {} and together([]) is None
+
+
+def test_a_difference_of_columns_that_hold_infinities_is_drawn() -> None:
+    def column(least: float | None) -> ColumnProfile:
+        drawn = Histogram(edges=[1.0, 2.0], counts=[2])
+        return ColumnProfile(name="x", type="double", count=3, missing=0, minimum=least, histogram=drawn)
+
+    assert "1 to 2" in str(shape(column(None), column(None)))
+    assert "0.5 to 2" in str(shape(column(None), column(0.5)))

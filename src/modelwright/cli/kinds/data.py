@@ -228,10 +228,18 @@ def _sampled(rows: RowsDiff) -> list[list[str]]:
 
     lines = []
     for each in rows.changed_sample:
-        changes = ", ".join(f"{name} {_value(each.before.get(name))} → {_value(new)}" for name, new in each.after.items())
+        changes = ", ".join(f"{name} {_changed(each.before.get(name), new)}" for name, new in each.after.items())
         lines.append(["changed", f"{told(each.key) or 'a row'}: {changes or 'in columns about people alone'}"])
     lines += [["added", told(each)] for each in rows.added_sample]
     return lines + [["removed", told(each)] for each in rows.removed_sample]
+
+
+def _changed(before: Any, after: Any) -> str:
+    """Two values that differ, shortened only as far as that is to be seen."""
+    short = _value(before), _value(after)
+    return " → ".join(
+        short if short[0] != short[1] else ("missing" if each is None else str(each) for each in (before, after))
+    )
 
 
 def _value(value: Any) -> str:

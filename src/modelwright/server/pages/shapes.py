@@ -36,7 +36,8 @@ def shape(before: ColumnProfile, after: ColumnProfile) -> Markup | None:
         high = max(before.histogram.edges[-1], after.histogram.edges[-1])
         bins = min(BINS, max(len(before.histogram.counts), len(after.histogram.counts)))
         old, new = (_binned(each, low, high, bins) for each in (before.histogram, after.histogram))
-        return _drawn(old, new, f"{figure(_end(min, before, after))} to {figure(_end(max, before, after))}", before.name)
+        first, last = _end(min, before, after, low), _end(max, before, after, high)
+        return _drawn(old, new, f"{figure(first)} to {figure(last)}", before.name)
     if before.top and after.top:
         was, now = _shares(before), _shares(after)
         names = sorted({*was, *now}, key=lambda name: (-was.get(name, 0.0), -now.get(name, 0.0), name))[:VALUES]
@@ -46,9 +47,10 @@ def shape(before: ColumnProfile, after: ColumnProfile) -> Markup | None:
     return None
 
 
-def _end(which: Any, before: ColumnProfile, after: ColumnProfile) -> Any:
-    """The least or the greatest of both sides."""
-    return which(each for each in (getattr(side, f"{which.__name__}imum") for side in (before, after)) if each is not None)
+def _end(which: Any, before: ColumnProfile, after: ColumnProfile, drawn: float) -> Any:
+    """The least or the greatest of both sides; where these are no numbers, as infinities, how far it is drawn."""
+    ends = [getattr(side, f"{which.__name__}imum") for side in (before, after)]
+    return which((each for each in ends if each is not None), default=drawn)
 
 
 def _binned(histogram: Histogram, low: float, high: float, bins: int) -> Shares:
