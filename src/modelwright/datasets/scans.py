@@ -7,6 +7,7 @@ from typing import Any, Final, TypeAlias
 
 Rows: TypeAlias = Any  # a sequence of paths (or, to be read once, of file objects), or an Arrow dataset
 BATCH: Final = 65_536
+_AHEAD: Final = 2  # batches of a file that are read while somebody is at work on one
 
 
 def is_scan(rows: Rows) -> bool:
@@ -30,7 +31,7 @@ def batches_of(rows: Rows, columns: Sequence[str] | None = None, size: int = BAT
 
     wanted = None if columns is None else list(columns)
     if is_scan(rows):
-        for batch in rows.to_batches(columns=wanted, batch_size=size):
+        for batch in rows.to_batches(columns=wanted, batch_size=size, batch_readahead=_AHEAD):
             if batch.num_rows:
                 yield batch
         return

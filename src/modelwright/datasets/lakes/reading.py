@@ -70,8 +70,9 @@ def verified_rows(blobs: Blobs, lake: LakeTable, place: Place) -> Any:
 
 def dataset_of(files: Sequence[DataFile], schema: Any, place: Place) -> Any:
     """Some files as one Arrow dataset, in their order; a column that a file has not is its partition's, or missing."""
-    form = pds.ParquetFileFormat()
     filesystem, prefix = place.filesystem
+    far = filesystem.type_name != "local"  # then few requests for much are worth that all columns asked for are in memory
+    form = pds.ParquetFileFormat(default_fragment_scan_options=pds.ParquetFragmentScanOptions(pre_buffer=far))
     fragments = [
         form.make_fragment(f"{prefix}{file.path}", filesystem, partition_expression=_expression(file.partition))
         for file in files
