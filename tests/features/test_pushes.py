@@ -16,8 +16,10 @@ from modelwright.core.errors import Invalid
 from modelwright.core.refs import Ref
 from modelwright.features import FeatureView, count, distinct, last, mean
 from modelwright.features.engine import sessions
+from modelwright.features.keys import key_text
 from modelwright.features.materialise import arrivals, timelines
 from modelwright.features.packing import pack, unpack
+from modelwright.features.ports import Change
 from modelwright.features.timeline import merge, read
 from modelwright.workspace import Workspace
 
@@ -281,3 +283,16 @@ def test_rows_merged_one_push_after_the_other_are_as_if_they_had_always_been_the
                 assert nothing is not None or not any(there[n] for n in there if "count" in n)
             else:
                 assert answers[0] == answers[1], (key, at)
+
+
+def test_a_view_whose_row_cannot_be_read_holds_up_no_other(embedded: Workspace) -> None:
+    here = standing(embedded)
+    store = here.pushes.online
+    assert store is not None
+    (state,) = [each for view, each in store.states().items() if view.name == "cards"]
+    assert store.update([Change(state, [key_text(("a",))], lambda key, held: b"no row at all")]) != [None]
+    with pytest.raises(ValueError, match="its head is not one"):
+        here.pushes.push(SOURCE, paid(("a", 1, 60.0), ("b", 1, 6.0)), id="1")
+    (row,) = here.features.online([VIEWS[1]], [{"card": "b"}])
+    assert row == {"often": 2, "usual": 5.5}
+    assert [here.pushes.freshness(view).behind for view in VIEWS] == [1, 0]

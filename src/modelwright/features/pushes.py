@@ -255,8 +255,14 @@ class Pushes(Room):
                 found = [new.rows]
             else:
                 found = self.pending(source.whole, after=first)
+            wrong = list[Exception]()
             for view in self._left(behind, folding, found):
-                self._bring(view, folding, found)
+                try:
+                    self._bring(view, folding, found)
+                except (ValueError, ModelwrightError) as error:  # the others are brought up to it all the same
+                    wrong.append(error)
+            if wrong:
+                raise wrong[0]
 
     def _left(self, behind: Mapping[Ref, OnlineState], folding: Folding, found: Sequence[PushedRows]) -> Sequence[Ref]:
         """Bring up to date what can be in one commit of the store; which views have to be looked at by themselves."""
