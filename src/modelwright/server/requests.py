@@ -78,6 +78,13 @@ class Doorkeeper:
         """Whether it is remembered that the principal may do this; what is not has to be asked with `allowed`."""
         return principal.trusted or self._allowed.get((principal, verb, resource), self.home.rights.version) is not None
 
+    def lets(self, principal: Principal, verb: str, resource: Resource) -> bool:
+        """Whether the principal may do this, for what is to be shown to them: a no is not put on the record. It blocks."""
+        if principal.trusted:
+            return True
+        with self.home.database.transaction(principal, write=False) as tx:
+            return self.home.rights.decide(tx, principal, verb, resource).allow
+
     async def run(self, principal: Principal, work: Callable[[], T]) -> T:
         """Run blocking work as a principal."""
 

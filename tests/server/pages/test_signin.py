@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import pyarrow as pa
 import pytest
 
 from modelwright.server.pages.signin import local
@@ -24,6 +26,7 @@ def browse(prepared: Path) -> Iterator[httpx.Client]:
             workspace.access.create_user(name)
             workspace.access.grant(name, role)
             workspace.home.authenticator.redeem(workspace.access.invite(name).token, PASSWORD)
+        workspace.datasets.add("numbers", pa.table({"n": [1, 2, 3]}))
         with serving(workspace) as url, httpx.Client(base_url=url, headers={"accept": "text/html"}) as client:
             yield client
 
@@ -73,6 +76,22 @@ def test_a_viewer_sees_no_audit_log_and_an_auditor_does(browse: httpx.Client) ->
     browse.post("/signout")
     sign_in(browse, "ivy")
     assert browse.get("/audit").status_code == 200
+    assert 'href="/audit"' in browse.get("/").text
+
+
+def test_no_page_leads_a_viewer_where_they_may_not_go(browse: httpx.Client) -> None:
+    sign_in(browse, "ada")
+    seen, waiting = set(), ["/"]
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        answer = browse.get(path)
+        assert answer.status_code == 200, path
+        links = re.findall(r'href="(/[^"#]*)', answer.text)
+        waiting += [link.replace("&amp;", "&") for link in links if not link.startswith(("/static/", "/api/"))]
+    assert len(seen) > 12 and "/retention" in seen and "/audit" not in seen
 
 
 def test_programs_are_told_and_not_sent(browse: httpx.Client) -> None:

@@ -38,7 +38,7 @@ class Addresses:
         try:
             place = await self._pages.door.run(principal, lambda: place_of(self._pages.workspace, asked))
         except ModelwrightError as error:
-            return self._pages.error(request, error, principal)
+            return await self._pages.refused(request, error, principal)
         return RedirectResponse(place, status_code=303)
 
 

@@ -225,7 +225,7 @@ class Saving:
             fields = {name: form.get(name, [""])[0] for name in ("experiment", "name", "page", "query", "forget")}
             return await self._pages.door.run(principal, lambda: self._do(fields))
         except ModelwrightError as error:
-            return self._pages.error(request, error, principal)
+            return await self._pages.refused(request, error, principal)
 
     def _do(self, fields: Mapping[str, str]) -> Response:
         views = self._pages.workspace.views

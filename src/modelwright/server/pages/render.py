@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from modelwright import __version__
 from modelwright.core.errors import Denied, ModelwrightError, NotFound, Unauthenticated
+from modelwright.core.operations import Resource
 from modelwright.core.principals import Principal
 from modelwright.core.refs import Kind, Ref
 from modelwright.server.pages import words
@@ -75,7 +76,7 @@ class Pages:
             try:
                 return await self.door.run(principal, lambda: self.render(template, here, gather, request, principal))
             except ModelwrightError as error:
-                return self.error(request, error, principal)
+                return await self.refused(request, error, principal)
 
         return endpoint
 
@@ -87,12 +88,14 @@ class Pages:
     def answer(
         self, template: str, content: dict[str, Any], request: Request, principal: Principal | None, status: int = 200
     ) -> Response:
-        """Content in its template and frame. The frame asks no right: it shows what anybody who is let in may see."""
+        """Content in its template and frame, which leads nowhere that the reader has no right to go. It blocks."""
         warm()
         home = self.door.home
+        audits = principal is not None and self.door.lets(principal, "audit.read", Resource(Kind.WORKSPACE))
         frame = {
             "here": "",
-            "navigation": NAVIGATION if principal else (),
+            "navigation": [each for each in NAVIGATION if audits or each.key != "audit"] if principal else (),
+            "audits": audits,
             "principal": principal,
             "program_version": __version__ if principal else "",  # strangers need not know it
             "version_tag": static_tag(),
@@ -109,6 +112,10 @@ class Pages:
     def error(self, request: Request, error: ModelwrightError, principal: Principal | None) -> Response:
         """What went wrong, as a page that says what to do."""
         return self.answer("error.html", {"error": error}, request, principal, error.status)
+
+    async def refused(self, request: Request, error: ModelwrightError, principal: Principal) -> Response:
+        """The same, for somebody, from the event loop."""
+        return await self.door.run(principal, lambda: self.error(request, error, principal))
 
     def unauthenticated(self, request: Request, error: Unauthenticated) -> Response:
         """To the sign-in page and back; a session that is over is forgotten on the way."""

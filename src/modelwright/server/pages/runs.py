@@ -248,7 +248,7 @@ class Ending:
             fields = {name: form.get(name, [""])[0] for name in ("run", "status", "reason")}
             return await self._pages.door.run(principal, lambda: self._do(fields))
         except ModelwrightError as error:
-            return self._pages.error(request, error, principal)
+            return await self._pages.refused(request, error, principal)
 
     def _do(self, fields: Mapping[str, str]) -> Response:
         if fields["status"] not in {each.value for each in ENDED}:
