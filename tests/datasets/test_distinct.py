@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from modelwright.core.refs import Ref
 from modelwright.datasets import DatasetColumn, DatasetVersion, Nulls, Range, Unique, distinct
 from modelwright.datasets.checking import Grounds, run_checks
-from modelwright.datasets.distinct import count_numbers
+from modelwright.datasets.distinct import count_ascending, count_numbers
 from modelwright.datasets.records import CheckBasis
 from modelwright.store.records import Verdict
 
@@ -63,6 +63,42 @@ def test_texts_fractions_and_what_statistics_do_not_bound_take_another_way(tmp_p
     assert count_numbers(written(tmp_path, [pa.table({"n": [1.0, 2.0]})]), "n") is None
     assert count_numbers(written(tmp_path, [pa.table({"n": [2, 1]})], write_statistics=False), "n") is None
     assert count_numbers(written(tmp_path, [pa.table({"n": [1, 2]})], write_statistics=False), "n") == (2, 2, 2)
+
+
+PAIRS = st.lists(st.tuples(st.text("abä", max_size=2), st.integers(0, 3)), max_size=20)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(parts=st.lists(PAIRS, min_size=1, max_size=3), sorting=st.sampled_from([None, list, set]))
+def test_keys_that_ascend_are_counted_and_others_left_to_the_query(tmp_path, parts, sorting):
+    if sorting is not None:
+        parts = [sorted(sorting([each for part in parts for each in part]), key=lambda each: (each[0].encode(), each[1]))]
+    tables = [
+        pa.table({"t": pa.array([t for t, _ in part], pa.string()), "n": pa.array([n for _, n in part], pa.int64())})
+        for part in parts
+    ]
+    rows = [each for part in parts for each in part]
+    paths = written(tmp_path, tables)
+    assert count_ascending(paths, ["t", "n"], least=0) in (None, (len(rows), len(rows), len(set(rows))))
+    assert count_ascending(paths, ["t"], least=0) in (None, (len(rows), len(rows), len({t for t, _ in rows})))
+    if sorting is set:
+        assert count_ascending(paths, ["t", "n"], least=0) == (len(rows),) * 3
+
+
+@pytest.mark.parametrize(
+    "column",
+    [[1.0, 2.0], ["a", None], ["b", "a"], ["a", "a"]],
+    ids=["fractions", "missing", "descending", "repeated"],
+)
+def test_of_keys_that_do_not_ascend_the_query_tells(tmp_path, column):
+    assert count_ascending(written(tmp_path, [pa.table({"k": column})]), ["k"], least=0) is None
+
+
+def test_of_few_keys_and_of_texts_that_are_none_the_query_tells(tmp_path):
+    paths = written(tmp_path, [pa.table({"k": pa.array([b"a", b"b\xff"], pa.binary()).view(pa.string())})])
+    assert count_ascending(paths, ["k"]) is None
+    with pytest.raises(ValueError, match="UTF8"):
+        count_ascending(paths, ["k"], least=0)
 
 
 def test_bounds_that_the_values_do_not_keep_are_not_believed():

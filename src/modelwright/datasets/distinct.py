@@ -2,6 +2,7 @@
 
 Where least and greatest lie close together, every number between them has a place in an array, and is marked there. Else
 the values are followed as long as each is greater than the one before, as they are in most keys; of others SQL has to tell.
+Texts, and keys of several columns, are followed likewise.
 """
 
 from __future__ import annotations
@@ -10,8 +11,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from modelwright.datasets.scans import batches_of
+
+MANY: Final = 1 << 19  # rows; a table of fewer is made before what computes is imported
 WIDEST: Final = 64 << 20  # numbers that have a place: bytes of memory
 _BATCH: Final = 1 << 17
+_ROWS: Final = 1 << 14  # of keys that are followed together
 
 
 def count_numbers(files: Sequence[Path], name: str) -> tuple[int, int, int] | None:
@@ -35,6 +40,52 @@ def count_numbers(files: Sequence[Path], name: str) -> tuple[int, int, int] | No
     else:
         counted = _ascending(_values(files, name))
     return None if counted is None else (rows, *counted)
+
+
+def count_ascending(files: Sequence[Path], names: Sequence[str], *, least: int = MANY) -> tuple[int, int, int] | None:
+    """The same of some columns together, of texts too, where each row's are greater than those of the row before.
+
+    None where they are not, where one is missing or a fraction, and of fewer rows than `least`.
+    """
+    import pyarrow.parquet as pq
+
+    rows = 0
+    for file in files:
+        with pq.ParquetFile(file) as parquet:
+            if not all(_is_ordered(parquet.schema_arrow.field(name).type) for name in names):
+                return None
+            rows += parquet.metadata.num_rows
+    if rows < least:
+        return None
+    last: list[Any] = []
+    for batch in batches_of(files, names, _ROWS):
+        keys = [batch.column(name) for name in names]
+        for column in keys:
+            column.validate(full=True)  # of texts that are no UTF-8 the query says so
+        if not batch.num_rows or any(column.null_count for column in keys):
+            return None
+        if last and not _ascend(last, [column.slice(0, 1) for column in keys]):
+            return None
+        if not _ascend([column.slice(0, batch.num_rows - 1) for column in keys], [column.slice(1) for column in keys]):
+            return None
+        last = [column.slice(batch.num_rows - 1) for column in keys]
+    return rows, rows, rows
+
+
+def _is_ordered(kind: Any) -> bool:
+    import pyarrow.types as of
+
+    return any(is_it(kind) for is_it in (of.is_integer, of.is_string, of.is_large_string, of.is_timestamp, of.is_date32))
+
+
+def _ascend(before: Sequence[Any], after: Sequence[Any]) -> bool:
+    """Whether each of some rows is less than the one at its place in the others, by their columns in turn."""
+    import pyarrow.compute as pc
+
+    less = pc.less(before[-1], after[-1])
+    for one, other in zip(reversed(before[:-1]), reversed(after[:-1]), strict=True):
+        less = pc.or_(pc.less(one, other), pc.and_(pc.equal(one, other), less))
+    return not less.false_count
 
 
 def _bounds(parquet: Any, name: str, known: list[int], *, whole: bool) -> list[int] | None:

@@ -25,7 +25,7 @@ from modelwright.datasets.checks import (
     Unique,
     Values,
 )
-from modelwright.datasets.distinct import count_numbers
+from modelwright.datasets.distinct import count_ascending, count_numbers
 from modelwright.datasets.durations import duration
 from modelwright.datasets.engine import EPOCH, identifier, quote
 from modelwright.datasets.kinds import is_floating, is_number, present
@@ -156,7 +156,9 @@ def _unique(check: Unique, basis: CheckBasis) -> Plan:
     figures = ["count(*)", f"count(*) FILTER (WHERE {filled})", distinct]
     again = f"SELECT {_tuple(names)} FROM {TABLE} WHERE {filled} GROUP BY {every} HAVING count(*) > 1"
     repeats = f"({filled} AND {_tuple(names)} IN ({again}))"
-    counted = functools.partial(count_numbers, name=columns[0]) if len(columns) == 1 else None
+    counted = functools.partial(count_ascending, names=columns)
+    if len(columns) == 1 and basis.version.column(columns[0]).type != "string":
+        counted = functools.partial(count_numbers, name=columns[0])
     breaks = f"{repeats} OR NOT ({filled})" if is_key else repeats
     return Plan(figures, judge, breaks, columns, joins=True, counted=counted)
 
