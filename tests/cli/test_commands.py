@@ -128,6 +128,11 @@ def test_features_go_online_and_agree_with_offline(
     monkeypatch.chdir(project)
     assert mw("features", "apply", "-w", place, "--json").json[0]["ref"] == "features:depots@1"
     assert "as before" in mw("features", "apply", "-w", place).out
+    promise = project / "promise.toml"
+    promise.write_text('owner = "ops"\n[[column]]\nname = "depot"\ntype = "text"\n')
+    assert mw("data", "contract", "dataset:parcels", promise, "-w", place).code == 0
+    assert mw("data", "hold", "dataset:parcels", "-w", place).code == 0
+    assert "contract:parcels@1 is kept." in mw("show", "features:depots", "-w", place).out
     online = mw("features", "materialise", "features:depots", "--since", "2026-02-01", "-w", place, "--json")
     assert online.json[0]["rows"] == 4
     compared = mw("features", "verify", "features:depots", "-n", "20", "-w", place)

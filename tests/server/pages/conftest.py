@@ -14,6 +14,7 @@ import pytest
 
 from modelwright.core.principals import Principal
 from modelwright.core.refs import Ref
+from modelwright.datasets import Contract, PromisedColumn
 from modelwright.evaluation.records import Estimate
 from modelwright.experiments.records import PARENT_TAG, DatasetRead
 from modelwright.features import FeatureView
@@ -111,6 +112,9 @@ def _data_to_models(workspace: Workspace, folder: Path) -> list[Ref]:
         workspace.experiments.log(read.ref, datasets=[seen])
         first = workspace.datasets.add("delays", table(300), key="id", time_column="at", tags={"source": "a file"})
         data = workspace.datasets.add("delays", table(400), checks=checks, description="Arrivals and how late they were.")
+        promised = Contract(owner="ops", columns=[PromisedColumn(name="x", type="text")], consumers=["features:airports"])
+        workspace.contracts.publish(data.ref.whole, promised)
+        workspace.datasets.hold(data.ref)
         assert first.ref != data.ref
         (folder / "photos").mkdir()
         (folder / "photos" / "small.jpg").write_bytes(b"small")

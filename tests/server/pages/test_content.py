@@ -50,6 +50,8 @@ def test_a_dataset_shows_what_changed_and_which_check_warned(browse: httpx.Clien
     assert "Changes from @1 to @2" in page
     assert "warn" in page and "range(x)" in page
     assert re.search(r"added id 300 ?, at 2013-05-13 12:00 ?, x \d", page)
+    assert "contract:delays@1 is broken: promised columns." in page and "x is double, not text." in page
+    assert "contract:delays@1 is broken" in said(browse, "/features/numbers")
     drawn = re.findall(r'class="shape".*?<title>(.*?)</title>', browse.get("/datasets/delays@2?against=1").text)
     assert any(re.fullmatch(r"Distribution of x before and after: 0\.\d+ to 9\.\d+", each) for each in drawn)
     assert any(

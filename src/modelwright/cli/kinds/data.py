@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelwright.cli.kinds.base import Face, standing, tell_changes, tell_evidence
 from modelwright.cli.output import aside, counted, day, facts, number, say, section, when
-from modelwright.core.errors import NotFound
+from modelwright.core.errors import Denied, NotFound
 from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.sizes import size
@@ -171,6 +171,7 @@ class FeaturesFace(Face):
                 "owner": view.owner,
                 "entity": [f"{column.name} ({column.dtype})" for column in found.keys],
                 "source": found.source,
+                "promised": _promised(rooms, view.source),
                 "event time": view.event_time,
                 "known at": view.created_time,
                 "lives": view.ttl,
@@ -218,6 +219,18 @@ class FeaturesFace(Face):
 
     def retire(self, rooms: Workspace, ref: Ref, successor: Ref | None, reason: str) -> ViewVersion:
         return rooms.features.retire(ref, successor=successor, reason=reason)
+
+
+def _promised(rooms: Workspace, source: Ref) -> list[str]:
+    """The contract in force of a dataset, and whether its newest version keeps it."""
+    try:
+        contract = rooms.contracts.of(source)
+        kept = next(iter(rooms.contracts.kept(source)), None)
+    except (NotFound, Denied):  # whoever may read the view may not read its source
+        return []
+    if contract is None:
+        return []
+    return [str(contract.ref), *([f"{kept.subject}: {kept.summary}"] if kept is not None else [])]
 
 
 def _sampled(rows: RowsDiff) -> list[list[str]]:

@@ -66,6 +66,8 @@ def version(workspace: Workspace, request: Request) -> dict[str, Any]:
         "types": {column.name: column.dtype for column in [*found.keys, *found.columns]},
         "origins": _origins(workspace, found.ref),
         "online": use.online,
+        "contract": (contract := known(lambda: workspace.contracts.of(found.view.source))),
+        "kept": known(lambda: workspace.contracts.kept(found.view.source)) if contract else None,
         "versions": workspace.features.versions(found.ref.whole, Filter(limit=EARLIER)).items,
         "diff": workspace.features.diff(found.ref.at(number - 1), found.ref) if number > 1 else None,
         "evidence": workspace.record.evidence(found.ref),
