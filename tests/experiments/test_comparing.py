@@ -12,7 +12,7 @@ from modelwright.core.errors import Invalid
 from modelwright.core.refs import Kind, Ref
 from modelwright.experiments import Metric, Point, Run, RunStatus
 from modelwright.experiments.comparing import compared
-from modelwright.experiments.directions import lower_is_better
+from modelwright.experiments.directions import lower_is_better, tells_direction
 from modelwright.experiments.names import labels
 from modelwright.experiments.service import MOST_COMPARED
 from modelwright.workspace import Workspace
@@ -39,7 +39,7 @@ def run(name: str, metrics: dict[str, tuple[Any, Any, Any]], **params: Any) -> R
 
 
 @pytest.mark.parametrize(
-    "name", ["loss", "val_loss", "eval/rmse", "logLoss", "test log_loss", "error", "cross-entropy", "MAE"]
+    "name", ["loss", "val_loss", "eval/rmse", "logLoss", "test log_loss", "error", "cross-entropy", "MAE", "loss1"]
 )
 def test_what_is_named_for_an_error_is_better_when_it_is_small(name: str) -> None:
     assert lower_is_better(name)
@@ -48,6 +48,11 @@ def test_what_is_named_for_an_error_is_better_when_it_is_small(name: str) -> Non
 @pytest.mark.parametrize("name", ["auc", "accuracy", "f1", "recall@10", "neg_mean_squared_error", "r2", "closset", "bleu"])
 def test_everything_else_is_a_score(name: str) -> None:
     assert not lower_is_better(name)
+
+
+def test_a_name_that_says_nothing_of_better_or_worse_is_told_apart() -> None:
+    assert all(map(tells_direction, ("val_loss", "test/roc_auc", "F1", "r2", "eval/accuracy", "neg_log_loss", "recall@10")))
+    assert not any(map(tells_direction, ("layer03/grad_norm", "learning_rate", "epoch", "l2", "weights/mean")))
 
 
 def test_the_best_of_each_run_goes_the_way_of_its_metric() -> None:

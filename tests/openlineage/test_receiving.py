@@ -16,6 +16,7 @@ from openlineage.client import OpenLineageClient
 from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, RunEvent, RunState
 from openlineage.client.transport.http import HttpConfig, HttpTransport
 
+from modelwright.core.clock import isoformat
 from modelwright.core.errors import Invalid, NotFound
 from modelwright.core.refs import Ref
 from modelwright.openlineage import PartyKind
@@ -66,7 +67,8 @@ def test_a_run_of_another_system_is_part_of_lineage(workspace: Workspace) -> Non
 def test_events_may_come_in_any_order_and_without_a_type(embedded: Workspace) -> None:
     run = sent(embedded, **event("COMPLETE", time="2026-05-01T11:00:00Z", outputs=[dataset(CLEAN)]))
     sent(embedded, **event(None, inputs=[dataset(RAW)]))
-    assert embedded.openlineage.show(run).state == "COMPLETE"
+    shown = embedded.openlineage.show(run)
+    assert (shown.state, isoformat(shown.heard_at)[:16]) == ("COMPLETE", "2026-05-01T11:00")
     assert ref(RAW) in embedded.record.lineage(ref(CLEAN), Direction.UP).nodes
 
 

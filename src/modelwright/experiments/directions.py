@@ -13,12 +13,33 @@ _SMALL = frozenset(
     misclassification mismatch violations pinball distance drift psi bias variance
     """.split()  # noqa: SIM905 - a list to read, not to edit by quote marks
 )
+# Words that name a score. They say no more than that a name tells which way is better.
+_GREAT = frozenset(
+    """
+    auc auroc auprc aucpr ap map mrr ndcg dcg accuracy acc precision recall sensitivity specificity f1 f2 fbeta fscore score
+    r2 r2score rsquared mcc kappa iou dice jaccard bleu rouge meteor psnr ssim gini ks lift hits hit tpr tnr ppv npv
+    reward return gain profit revenue throughput speedup correct coverage agreement correlation pearson spearman win
+    """.split()  # noqa: SIM905
+)
 _WORDS = re.compile(r"[a-z]+")
+_NUMBERED = re.compile(r"(?<![a-z])[fr][12](?![0-9])")
 
 
 def lower_is_better(metric: str) -> bool:
     """Whether a smaller value of the metric is the better one, as far as its name tells: `val/rmse` and `eval_loss` are."""
-    name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", metric).lower()
+    name = _plain(metric)
+    return any(word in _SMALL for word in _words(name)) and not name.startswith(("neg_", "negative_"))
+
+
+def tells_direction(metric: str) -> bool:
+    """Whether the name of a metric says which way is better; of `layer3/grad_norm` nobody knows."""
+    return any(word in _SMALL or word in _GREAT for word in _words(_plain(metric)))
+
+
+def _plain(metric: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", metric).lower()
+
+
+def _words(name: str) -> list[str]:
     words = _WORDS.findall(name)
-    joined = ["".join(pair) for pair in pairwise(words)]  # log_loss, cross-entropy
-    return any(word in _SMALL for word in (*words, *joined)) and not name.startswith(("neg_", "negative_"))
+    return [*words, *_NUMBERED.findall(name), *("".join(pair) for pair in pairwise(words))]  # log_loss, cross-entropy

@@ -73,7 +73,9 @@ def shown(tx: Transaction, ref: Ref) -> Party:
     ended = [state for state in states if state in TERMINAL]  # what comes behind its end is late and changes nothing
     kept = {key: value for key, value in facets.items() if not (isinstance(value, dict) and value.get("_deleted"))}
     count = tx.execute(sa.select(sa.func.count()).where(_m.ref == str(ref))).scalar_one()
-    return msgspec.structs.replace(found, state=(ended or states or [""])[-1], events=count, facets=kept)
+    heard = max((at for event in told if (at := moment(str(event.get("eventTime")))) is not None), default=None)
+    state = (ended or states or [""])[-1]
+    return msgspec.structs.replace(found, state=state, events=count, heard_at=heard, facets=kept)
 
 
 def bodies(tx: Transaction, ref: Ref) -> list[bytes]:

@@ -28,6 +28,7 @@ class Party(msgspec.Struct, frozen=True, kw_only=True):
     name: str  # of a run, its id
     state: str = ""  # of a run: the type of its last event in order of event time
     events: int = 0
+    heard_at: datetime | None = None  # the time of its newest event
     facets: dict[str, Any] = {}  # of all its events together; a facet replaces the earlier one of its key
 
     @property

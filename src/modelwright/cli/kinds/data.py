@@ -334,7 +334,7 @@ class ExternalFace(Face):
 
     def tell(self, rooms: Workspace, found: Party) -> None:
         about = {"kind": found.kind.value, "namespace": found.namespace, "name": found.name}
-        facts(str(found.ref), {**about, "state": found.state, "events": found.events})
+        facts(str(found.ref), {**about, "state": found.state, "events": found.events, "last heard": when(found.heard_at)})
         section(["facet", "value"], [[key, encode_text(value)] for key, value in found.facets.items()])
 
     def list(self, rooms: Workspace, where: Filter) -> Page[Party]:

@@ -15,6 +15,7 @@ from modelwright.core.errors import Invalid, ModelwrightError, Unauthenticated
 from modelwright.core.refs import Kind, Ref
 from modelwright.experiments import Comparison, Run
 from modelwright.experiments.comparing import best, compared
+from modelwright.experiments.directions import tells_direction
 from modelwright.experiments.names import labels
 from modelwright.experiments.records import Compared
 from modelwright.experiments.views import Page
@@ -177,6 +178,7 @@ def _table(title: str, rows: Sequence[Compared], everything: bool, asked: QueryP
     return {
         "title": title,
         "rows": shown[first : first + ROWS],
+        "told": {row.name for row in shown if tells_direction(row.name)},
         "first": first,
         "cut": max(0, len(shown) - first - ROWS),
         "next": first + ROWS,
