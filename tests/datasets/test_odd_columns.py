@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from modelwright.core.errors import Invalid
+from modelwright.datasets import Values
 from modelwright.workspace import Workspace
 
 PAIRS = pa.list_(pa.float32(), 2)
@@ -172,3 +173,12 @@ def test_what_differs_by_infinities_and_last_digits_is_told_as_such(embedded: Wo
     assert found.note.startswith("far: ")
     with pytest.raises(Invalid, match="far of dataset:digits@2 holds decimals of more than 38 digits"):
         embedded.datasets.merge(second.ref, first.ref)
+
+
+def test_long_texts_are_no_set_of_values_and_a_sentence_quotes_their_beginning(embedded: Workspace) -> None:
+    table = pa.table({"id": range(200), "text": ["x" * 5000, "y" * 5000] * 100, "kind": ["a", "b"] * 100})
+    made = embedded.datasets.add("texts", table, key="id")
+    sets = [each for each in embedded.datasets.suggest(made.ref) if isinstance(each, Values)]
+    assert [each.column for each in sets] == ["kind"]
+    (found,) = embedded.datasets.check(made.ref, [Values(column="text", allowed=["x" * 5000, "z" * 39])]).results
+    assert found.failing == 100 and f"{'x' * 39}…, {'z' * 39}" in found.message

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 SURE = 4  # standard errors by which an estimated number of different values must fall short to be told
 
 SHOWN = 8  # columns that a remark names
+CELL = 200  # characters of one that `mw data head` prints
 
 
 def register(app: typer.Typer) -> None:
@@ -247,7 +248,7 @@ def head(
     if as_json:
         print_json([dict(zip(found.column_names, row, strict=True)) for row in _rows_of(found)])
     else:
-        table(found.column_names, [list(row) for row in _rows_of(found)])
+        table(found.column_names, [[_shown(each) for each in row] for row in _rows_of(found)])
 
 
 def _rows_of(found: Any) -> list[tuple[Any, ...]]:
@@ -261,6 +262,13 @@ def _rows_of(found: Any) -> list[tuple[Any, ...]]:
         except (OverflowError, ValueError):
             columns.append(cells(column))
     return list(zip(*columns, strict=True))
+
+
+def _shown(value: Any) -> Any:
+    """A cell, of a long text or list its beginning: --json has all of it."""
+    if not isinstance(value, str | bytes | list | dict) or len(text := str(value)) <= CELL:
+        return value
+    return f"{text[: CELL - 1]}…"
 
 
 def check(

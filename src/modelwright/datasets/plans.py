@@ -34,6 +34,7 @@ from modelwright.datasets.records import CheckBasis, DatasetVersion, Scalar
 from modelwright.datasets.types import arrow_type
 
 TABLE = "dataset"  # the view that holds the rows
+SAID = 40  # characters of an allowed value that a sentence quotes
 FEW = 16  # values that are looked through one after the other
 
 
@@ -188,7 +189,7 @@ def _values(check: Values, basis: CheckBasis) -> Plan:
         raise Invalid("No value is allowed at all.", mend="List the allowed values.")
     column = basis.version.column(check.column)
     value = present(column)
-    shown = ", ".join(str(each) for each in check.allowed[:6]) + (", …" if len(check.allowed) > 6 else "")
+    shown = ", ".join(shorten(str(each), SAID) for each in check.allowed[:6]) + (", …" if len(check.allowed) > 6 else "")
     if column.personal:  # those of a column about people may be values of it
         shown = f"{len(check.allowed)} allowed values"
     listed = ", ".join(_literal(each) for each in check.allowed)
@@ -286,6 +287,11 @@ def _literal(value: int | float | str | bool) -> str:
     if isinstance(value, bool):
         return str(value).upper()
     return quote(value) if isinstance(value, str) else repr(value)
+
+
+def shorten(text: str, most: int) -> str:
+    """A text, or its beginning."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _rows(n: int) -> str:

@@ -29,6 +29,7 @@ from modelwright.datasets.segments import TableSketch
 from modelwright.datasets.shifts import shift
 
 MANY_ROWS = 100  # fewer rows say nothing about bounds and allowed values
+LONGEST = 100  # characters of a value that names something; longer ones are text
 FEW_VALUES = 20  # a text column with at most so many values is taken for a category
 SLACK = 0.5  # of the distance between the extremes
 
@@ -81,8 +82,10 @@ def _of_column(column: ColumnProfile, rows: int) -> list[Check]:
     most = _room_for_missing(column.missing / rows)
     if most < 1:
         found.append(Nulls(column=column.name, max_share=most))
-    if column.type == "string" and column.top and is_discrete(column) and len(column.top) <= FEW_VALUES:
-        found.append(Values(column=column.name, allowed=sorted(str(value.value) for value in column.top)))
+    words = [str(value.value) for value in column.top]
+    named = 0 < len(words) <= FEW_VALUES and max(map(len, words)) <= LONGEST
+    if column.type == "string" and is_discrete(column) and named:
+        found.append(Values(column=column.name, allowed=sorted(words)))
     if is_number(column.type) and not column.personal:
         found += _bounds(column)
     return found
