@@ -257,4 +257,16 @@ def test_what_was_not_as_it_had_been_is_told_where_figures_differ_too(
     ref = train(repository)
     code = "import modelwright as mw\nwith mw.start_run('delay', system_metrics=False): pass\nraise SystemExit(3)"
     assert run_command(["reproduce", str(ref), "--use-current", "--", "python", "-c", code]) == Refused.exit_code
-    assert "The command ended with 3." in capsys.readouterr().out
+    assert "Besides: the command ended with 3." in " ".join(capsys.readouterr().out.split())
+    (piece, *_) = here.reproductions.list(ref)
+    assert piece.summary.endswith("Besides: the command ended with 3.")
+
+
+def test_changes_that_do_not_fit_their_commit_are_told_as_such(repository: Path, here: Workspace) -> None:
+    commit = here.experiments.show(train(repository)).capture.commit
+    patch = here.experiments.blobs.put(b"--- a/code/train.py\n+++ b/code/train.py\n@@ -1 +1 @@\n-never there\n+x\n")
+    run = here.experiments.start("delay", capture=Capture(commit=commit, diff=patch, command=["python", "train.py"])).ref
+    here.experiments.finish(run)
+    with pytest.raises(Corrupt, match=f"do not fit its commit {commit[:12]}"):
+        reproduce(here, run, use_current=True)
+    assert subprocess.run(["git", "worktree", "list"], cwd=repository, capture_output=True).stdout.count(b"\n") == 1

@@ -217,9 +217,6 @@ def _tell_reproduction(found: Reproduction, *, everything: bool) -> None:
     shown = [row for row in found.rows if everything or row.verdict is not Verdict.PASS]
     say(f"{report.original} again as {report.again}: {found.verdict}", style="bold")
     say(found.summary)
-    if found.verdict is Verdict.FAIL:  # whose summary names what differs
-        for note in report.notes:
-            say(f"{note[0].upper()}{note[1:]}.")
     section(
         ["what", "name", "then", "now", "apart", "verdict"],
         [[r.part, r.name, _brief(r, r.before), _brief(r, r.after), r.apart, r.verdict.value] for r in shown],

@@ -32,7 +32,12 @@ def checked_out(top: Path, commit: str, patch: Path | None, folder: Path) -> Ite
     try:
         _must(top, "worktree", "add", "--quiet", "--detach", str(folder), commit)
         if patch is not None:
-            _must(folder, "apply", "--binary", "--whitespace=nowarn", str(patch))
+            done = _done(folder, ("apply", "--binary", "--whitespace=nowarn", str(patch)))
+            if done.returncode:
+                raise Corrupt(
+                    f"The uncommitted changes of the run do not fit its commit {commit[:12]}: {done.stderr.strip()}",
+                    mend="Line endings may be others than where it ran (core.autocrlf, .gitattributes): try another clone.",
+                )
         yield folder
     finally:
         _git(top, "worktree", "remove", "--force", str(folder))

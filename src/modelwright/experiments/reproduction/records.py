@@ -83,6 +83,10 @@ def compare(original: Run, again: Run, *, tolerance: float) -> list[Row]:
 
 def judge(report: Report, rows: Sequence[Row]) -> tuple[Verdict, str]:
     """Fail where a figure or parameter is another; warn where a file is, or anything was not made as it had been."""
+    others = len(report.environment)
+    other = "package has another version or is" if others == 1 else "packages have other versions or are"
+    packages = f"{others} {other} not there"
+    besides = [*([packages] if others else []), *report.notes]
     failed = [row for row in rows if row.verdict is Verdict.FAIL]
     warned = [row for row in rows if row.verdict is Verdict.WARN]
     metrics, artifacts = (sum(row.part is part for row in rows) for part in (Part.METRIC, Part.ARTIFACT))
@@ -92,10 +96,9 @@ def judge(report: Report, rows: Sequence[Row]) -> tuple[Verdict, str]:
     if failed:
         named = ", ".join(f"{row.part} {row.name}" for row in failed[:3])
         differ = "differs" if len(failed) == 1 else "differ"
-        return Verdict.FAIL, f"{len(failed)} of what was compared ({counted}) {differ}: {named}."
-    aside = [f"{len(warned)} differ that may" if warned else ""]
-    aside += [f"{len(report.environment)} packages have other versions" if report.environment else "", *report.notes]
-    told = "; ".join(each for each in aside if each)
+        told = f" Besides: {'; '.join(besides)}." if besides else ""
+        return Verdict.FAIL, f"{len(failed)} of what was compared ({counted}) {differ}: {named}.{told}"
+    told = "; ".join([*([f"{len(warned)} differ that may"] if warned else []), *besides])
     if told:
         return Verdict.WARN, f"The figures are the same ({counted}); but {told}."
     return Verdict.PASS, f"Everything is the same: {counted}."
