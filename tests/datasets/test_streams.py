@@ -253,7 +253,7 @@ elif kind == "csv":
             writer.write_batch(batch)
 else:
     import duckdb
-    duckdb.sql("SET memory_limit = '100MB'; SET threads = 1")
+    duckdb.sql("SET memory_limit = '100MB'; SET threads = 1; SET enable_progress_bar = false")
     source = duckdb.sql(
         f"SELECT range AS id, range % 50 AS few, repeat('north ', 15) || range % 4 AS text FROM range({count})"
     )

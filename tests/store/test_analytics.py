@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -58,3 +60,10 @@ def test_an_instance_that_broke_is_replaced() -> None:
     shared.session()
     shared._connection.close()
     assert shared.session().execute("SELECT 1").fetchall() == [(1,)]
+
+
+def test_a_session_draws_no_bar_where_there_is_no_script() -> None:
+    asked = "from modelwright.store import analytics as a; q = \"SELECT current_setting('enable_progress_bar')\"; "
+    told = "print(a.reading().execute(q).fetchone(), a.locked().execute(q).fetchone(), a.opened().execute(q).fetchone())"
+    done = subprocess.run([sys.executable, "-c", asked + told], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.split() == ["(False,)"] * 3

@@ -53,6 +53,7 @@ def opened(spill: Path | None = None) -> Any:
     config = {"autoinstall_known_extensions": False, "temp_directory": str(folder)}
     connection = duckdb.connect(":memory:", config=config)
     connection.execute("SET GLOBAL TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")  # which it shows in notebooks, and in whatever has no script
     return connection
 
 
