@@ -13,7 +13,7 @@ from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import convert, decode
 from modelwright.datasets.classes import DECLARED, FAMILIES, ColumnClass, Finding, Status, masks_for, passed_on
 from modelwright.datasets.manifest import packs_of, read_manifest
-from modelwright.datasets.privacy.records import ALL, Permit
+from modelwright.datasets.privacy.records import ALL, FORGOTTEN, ROTATED, Permit
 from modelwright.datasets.privacy.tables import decisions, permits, protected, to_decision, to_permit
 from modelwright.datasets.records import DatasetRecord, DatasetVersion, Profile
 from modelwright.store import Transaction, Version, catalog, evidence, scopes
@@ -132,7 +132,7 @@ class Told(NamedTuple):
 def told_of(tx: Transaction, purpose: Ref) -> Told:
     """What events say of a purpose's keys and vault."""
     named = ledger_events.c.seq.in_(naming(purpose, role="subject"))
-    chosen = sa.select(ledger_events.c.body).where(named, ledger_events.c.action.startswith("privacy."))
+    chosen = sa.select(ledger_events.c.body).where(named, ledger_events.c.action.in_((ROTATED, FORGOTTEN)))
     said = [event_of(body).after for body in tx.execute(chosen).scalars()]
     return Told({each["key"] for each in said if "key" in each}, {each["id"] for each in said if "id" in each})
 

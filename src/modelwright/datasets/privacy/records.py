@@ -12,6 +12,8 @@ from modelwright.core.errors import Invalid
 
 DEFAULT_PURPOSE: Final = "default"  # whose key pseudonyms are made with where no purpose is named
 ALL: Final = "*"  # every column
+ROTATED: Final = "privacy.key.rotated"  # the events of keys, and of vaults
+FORGOTTEN: Final = "privacy.tokens.forgotten"
 _PURPOSE: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,60}")
 BASES: Final = (  # GDPR, article 6(1)
     "consent", "contract", "legal-obligation", "vital-interests", "public-task", "legitimate-interests",

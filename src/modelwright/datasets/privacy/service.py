@@ -15,6 +15,8 @@ from modelwright.datasets.privacy.keys import Pseudonymizer, PurposeKeys, number
 from modelwright.datasets.privacy.records import (
     ALL,
     BASES,
+    FORGOTTEN,
+    ROTATED,
     Permit,
     PrivacySettings,
     Pseudonyms,
@@ -25,7 +27,6 @@ from modelwright.datasets.privacy.vault import Forgotten
 from modelwright.datasets.records import DatasetRecord, DatasetVersion
 from modelwright.store import Transaction, catalog, scopes
 
-ROTATED, FORGOTTEN = "privacy.key.rotated", "privacy.tokens.forgotten"  # the events of keys and vaults
 FOUND = "found: whoever did it did not come to tell it"
 _WHOLE = re.compile(r"[+-]?[0-9]{1,19}")
 MOST_VALUES = 1000  # that are looked up at a time
@@ -174,14 +175,17 @@ class Privacy(Room):
         tx.unchanged()  # each has an event of its own
         for each in [check_purpose(purpose)] if purpose else keys.purposes():
             vault, about = keys.vault(each), Ref(Kind.DATASET, each)
+            made, forgotten = keys.all(each)[1:], vault.forgotten()
+            if not made and not forgotten:
+                continue
             known = queries.told_of(tx, about)
-            for key in keys.all(each)[1:]:
+            for key in made:
                 if key.number not in known.keys:
                     vault.renew()
                     before, after = {"key": key.number - 1}, {"key": key.number, "purpose": each, "found": True}
                     tx.record(ROTATED, about, before=before, after=after, reason=FOUND)
                     told.append(f"Key {key.number} of {each} was made and not told.")
-            for gone in vault.forgotten():
+            for gone in forgotten:
                 if gone.id not in known.forgotten:
                     after = {"purpose": each, "count": gone.values, "id": gone.id, "found": True, "by": gone.author}
                     tx.record(FORGOTTEN, about, after=after, reason=gone.reason)
