@@ -312,6 +312,7 @@ def _become(request: Request, files: list[int]) -> None:
     time.tzset()
     sys.argv = list(request.arguments)
     sys.path.insert(0, request.path)
+    sys.modules["__main__"].__file__ = request.arguments[0]  # for whoever asks whether a script runs, or somebody types
     sys.stdin = _stream(0, sys.stdin)
     sys.stdout = _stream(1, sys.stdout)
     sys.stderr = _stream(2, sys.stderr)
