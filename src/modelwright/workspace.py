@@ -239,10 +239,9 @@ class Home:
 
     def prepare(self) -> None:
         """Bring the database to this version's tables, and a simulated clock to where the record ends."""
-        from modelwright.store.backup import RESTORING
         from modelwright.store.upgrade import prepare
 
-        mark = self.folder / RESTORING
+        mark = self.folder / config.RESTORING
         if mark.is_file():
             again = f"mw restore {mark.read_text(encoding='utf-8')} {self.project}"
             raise Conflict(

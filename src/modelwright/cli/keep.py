@@ -13,7 +13,7 @@ from modelwright.cli.explain import add_commands, add_group, carries_out
 from modelwright.cli.options import AsJson, Reason, Where, Yes, confirm, workspace
 from modelwright.cli.output import COLOURS, aside, event_row, facts, print_json, say, section, table, when
 from modelwright.cli.progress import Telling, Told, folder_size, growing, progress
-from modelwright.core.config import HOME, PROJECT_FILE
+from modelwright.core.config import HOME, PROJECT_FILE, RESTORING
 from modelwright.core.errors import Conflict, Corrupt, Invalid, ModelwrightError, NotFound
 from modelwright.core.sizes import size
 from modelwright.core.wire import to_plain
@@ -261,7 +261,7 @@ def gc(
             return
         if uploads:
             _tell_uploads(uploads)
-            confirm(f"{_uploads(len(uploads))} of files in parts that were left are forgotten.", yes=yes)
+            confirm(f"{_uploads(len(uploads), 'is', 'are')} forgotten.", yes=yes)
             rooms.artifacts.forget_left(reason=reason)
             found = rooms.storage.unreachable(grace=grace)
         if found.count:
@@ -286,8 +286,8 @@ def _packs(count: int) -> str:
     return "1 pack" if count == 1 else f"{count:,} packs"
 
 
-def _uploads(count: int) -> str:
-    return "1 upload" if count == 1 else f"{count:,} uploads"
+def _uploads(count: int, one: str, many: str) -> str:
+    return f"1 upload that was left {one}" if count == 1 else f"{count:,} uploads that were left {many}"
 
 
 def _unfinished(count: int) -> str:
@@ -306,9 +306,7 @@ def _tell_plan(found: Unreachable, sparse: SparsePacks, uploads: Sequence[LeftUp
         return
     if uploads:
         _tell_uploads(uploads)
-        say(
-            f"{_uploads(len(uploads))} would be forgotten: nothing was heard of them for two days. Then their parts can go."
-        )
+        say(f"{_uploads(len(uploads), 'would', 'would')} be forgotten, after two days of silence; then the parts can go.")
     if found.unfinished:
         say(f"{_unfinished(found.unfinished)} would go: {size(found.unfinished_size)}.")
     if found.objects:
@@ -346,7 +344,7 @@ def restore(
     backups.read(folder)
     kept, own = folder / "further" / PROJECT / PROJECT_FILE, project / PROJECT_FILE
     settings = load(own if own.is_file() else kept, Settings) if own.is_file() or kept.is_file() else Settings()
-    mark = project.absolute() / HOME / backups.RESTORING
+    mark = project.absolute() / HOME / RESTORING
     begun = mark.read_text(encoding="utf-8") if mark.is_file() else ""
     unfinished = begun == str(folder.resolve())
     if begun and not unfinished:

@@ -19,6 +19,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 PROJECT_FILE = "modelwright.toml"
 HOME = ".modelwright"
+RESTORING = "restoring"  # a file in there while the record is not whole: which backup is being brought back
 
 
 def load(path: Path, wanted: type[T]) -> T:

@@ -28,7 +28,6 @@ from modelwright.store.objects import Objects
 from modelwright.store.tables import ledger_events, ledger_head
 
 _MANIFEST = "manifest.json"
-RESTORING = "restoring"  # a file in the folder of a record that is not whole yet: which backup is being brought back
 PASSES = 5  # over a folder at most, and twice at least, until no file is new in it
 _DATABASES = ("database.db", "database.pgdump")
 _STARTS = (*_DATABASES, *(f"{name}.part" for name in _DATABASES))  # what a backup begins with
