@@ -9,7 +9,17 @@ import pytest
 
 from modelwright.core.errors import Invalid
 from modelwright.core.refs import Ref
-from modelwright.datasets import Distribution, Expression, Function, Measure, References, Severity, load_checks
+from modelwright.datasets import (
+    Distribution,
+    Expression,
+    Function,
+    Measure,
+    Range,
+    References,
+    RowCount,
+    Severity,
+    load_checks,
+)
 from modelwright.store import Verdict
 
 DRAWN = np.random.default_rng(11)
@@ -152,6 +162,33 @@ def test_a_distribution_is_held_against_the_version_before(moved):
     assert words == pytest.approx(0.3, abs=0.02)
     assert "about a person" in report.results[5].error
     assert report.results[0].against == Ref.parse("dataset:drawn@1")
+
+
+def test_what_went_wrong_is_no_measure_for_what_comes_next(embedded):
+    checks = [Distribution(column="x", max_distance=0.2), RowCount(min_ratio=0.5)]
+    datasets = embedded.datasets
+
+    def added(shift, rows=5000):
+        ref = datasets.add("days", pa.table({"x": DRAWN.normal(shift, size=rows)})).ref
+        return [(each.verdict.value, each.against) for each in datasets.check(ref, checks).results]
+
+    first = Ref.parse("dataset:days@1")
+    assert added(0)[0] == ("pass", None)
+    assert added(5)[0] == ("fail", first)
+    assert added(0)[0] == ("pass", first)
+    assert added(0, 1000)[1][0] == "fail"
+    assert added(0, 400)[1][0] == "fail"  # of the 5,000 of the third, not of the 1,000 that were too few
+    assert added(0)[0] == ("pass", Ref.parse("dataset:days@3"))
+    checks[0] = Distribution(column="x", max_distance=0.2, against=Ref.parse("dataset:days@2"))
+    assert added(5)[0] == ("pass", Ref.parse("dataset:days@2"))
+
+
+def test_where_nothing_was_ever_in_order_the_parent_is_the_measure(embedded):
+    datasets, never = embedded.datasets, Range(column="x", minimum=100)
+    for shift in (0, 5, 5):
+        ref = datasets.add("never", pa.table({"x": DRAWN.normal(shift, size=5000)})).ref
+        found = datasets.check(ref, [never, Distribution(column="x", max_distance=0.2)]).results[1]
+    assert (found.verdict.value, found.against) == ("pass", Ref.parse("dataset:never@2"))
 
 
 def test_a_first_version_has_nothing_to_be_compared_with(moved):

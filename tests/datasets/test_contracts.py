@@ -193,11 +193,14 @@ def test_a_type_that_there_is_not_is_no_promise(embedded):
 
 
 def test_distributions_of_a_column_that_became_text_or_numbers_cannot_be_compared(embedded):
-    promised = Contract(owner="ops", checks=[Distribution(column="size", max_distance=0.2)])
     numbers, texts = _rows(1.0, 2.0, 3.0), pa.table({"id": [0, 1, 2], "size": ["1.0", "2.0", "3.0"]})
-    embedded.datasets.add("things", numbers)
-    embedded.contracts.publish(Ref.parse("dataset:things"), promised)
-    for rows, said in ((texts, "held numbers before and is string now"), (numbers, "held text before and is double now")):
-        version = embedded.datasets.add("things", rows)
-        (result,) = embedded.datasets.hold(version.ref).results
+    steps = (
+        (numbers, texts, "held numbers before and is string now"),
+        (texts, numbers, "held text before and is double now"),
+    )
+    for before, after, said in steps:
+        first = embedded.datasets.add("things", before).ref
+        promised = Contract(owner="ops", checks=[Distribution(column="size", max_distance=0.2, against=first)])
+        embedded.contracts.publish(Ref.parse("dataset:things"), promised)
+        (result,) = embedded.datasets.hold(embedded.datasets.add("things", after).ref).results
         assert (result.verdict, said in f"{result.message} {result.error}") == (Verdict.FAIL, True)

@@ -30,12 +30,14 @@ from modelwright.datasets.records import (
     Holding,
     Keeping,
 )
-from modelwright.store import Evidence, State, Transaction, catalog, evidence
+from modelwright.store import Evidence, State, Transaction, Verdict, catalog, evidence
 
 if TYPE_CHECKING:
     from modelwright.store.objects import S3Settings
 
 CHECKS = "data-checks"  # the kind of evidence that a run of checks becomes
+KEPT = "contract"  # the kind of evidence that a version keeps a contract, or breaks it
+_ANCESTORS = 100  # versions one after the other that may have been broken
 
 
 class Versions(Room):
@@ -137,9 +139,19 @@ class Versions(Room):
 
     @operation("read")
     def basis(self, tx: Transaction, ref: Ref) -> CheckBasis:
-        """What a run of checks is measured against: the version, the one before it, and the workspace's time."""
+        """What a run of checks is measured against: the version, the one before it, and the workspace's time.
+
+        A version that broke its checks or its contract is no measure for the next: the one before is then the nearest of
+        its ancestors that did not, and where all did, or a hundred one after the other, the parent.
+        """
         (version,) = shown(tx, [catalog.get(tx, ref)])
-        before = None if version.parent is None else catalog.find(tx, version.parent)
+        parent = before = None if version.parent is None else catalog.find(tx, version.parent)
+        for _ in range(_ANCESTORS):
+            if before is None or not _broken(tx, before.ref):
+                break
+            above = DatasetVersion.of(before).parent
+            before = None if above is None else catalog.find(tx, above)
+        before = before or parent
         return CheckBasis(version=version, previous=shown(tx, [before])[0] if before else None, now=tx.now)
 
     @operation("read")
@@ -273,3 +285,9 @@ def _figures(result: CheckResult) -> dict[str, Any]:
 
 def _extent(record: DatasetRecord) -> dict[str, int]:
     return {"files": record.files} if record.files else {"rows": record.rows}
+
+
+def _broken(tx: Transaction, ref: Ref) -> bool:
+    """Whether the newest that is known of a version's checks, or of its contract, is that it does not hold."""
+    newest = (next(iter(evidence.about(tx, ref, kind)), None) for kind in (CHECKS, KEPT))
+    return any(found is not None and found.verdict is Verdict.FAIL for found in newest)

@@ -14,9 +14,9 @@ from modelwright.core.wire import decode
 from modelwright.datasets.contracts.diff import check_sense, compare
 from modelwright.datasets.contracts.records import Contract, ContractDiff, ContractVersion, promise_of
 from modelwright.datasets.records import CheckReport, DatasetVersion
+from modelwright.datasets.versions import KEPT
 from modelwright.store import Evidence, State, Transaction, Verdict, Version, catalog, evidence
 
-KEPT = "contract"  # the kind of evidence that a version keeps a contract, or breaks it
 BREACHED = "contracts.contract.breached"
 
 
