@@ -201,6 +201,6 @@ def test_distributions_of_a_column_that_became_text_or_numbers_cannot_be_compare
     for before, after, said in steps:
         first = embedded.datasets.add("things", before).ref
         promised = Contract(owner="ops", checks=[Distribution(column="size", max_distance=0.2, against=first)])
-        embedded.contracts.publish(Ref.parse("dataset:things"), promised)
+        embedded.contracts.publish(Ref.parse("dataset:things"), promised, breaking=True)
         (result,) = embedded.datasets.hold(embedded.datasets.add("things", after).ref).results
         assert (result.verdict, said in f"{result.message} {result.error}") == (Verdict.FAIL, True)
