@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from modelwright.core.errors import Invalid
 from modelwright.core.refs import Ref
 from modelwright.features import FeatureSettings, FeatureView, count, expression
 from modelwright.features.turn import FeatureTurn
@@ -86,6 +87,24 @@ def test_what_came_late_or_was_not_online_is_skew_until_it_agrees_again(here: Wo
     assert here.features.replay()[0].equal
     assert len(turn.turn(NOW)) == 1
     assert here.monitoring.alerts().items[0].state is AlertState.CLEARED
+
+
+def test_that_nothing_could_be_compared_is_an_alert_that_says_so(here: Workspace) -> None:
+    at = pa.array([], pa.timestamp("us", tz="UTC"))
+    nobody = pa.table({"card": pa.array([], pa.string()), "amount": pa.array([], pa.float64()), "event_timestamp": at})
+    (found,) = here.features.verify([VIEW], nobody)
+    assert (found.rows, found.equal) == (0, False)
+    SkewTurn(here.monitoring, here.features).turn(NOW)
+    (alert,) = here.monitoring.alerts().items
+    assert alert.summary.startswith("Features online could not be held against offline: There was nothing to compare")
+
+
+def test_rows_to_compare_that_lack_something_are_told(here: Workspace) -> None:
+    at = pa.array([NOW, None], pa.timestamp("us", tz="UTC"))
+    with pytest.raises(Invalid, match="no column 'amount'"):
+        here.features.verify([VIEW], pa.table({"card": ["a", "a"], "event_timestamp": at}))
+    with pytest.raises(Invalid):
+        here.features.verify([VIEW], pa.table({"card": ["a", "a"], "amount": [1.0, 1.0], "event_timestamp": at}))
 
 
 def test_a_server_folds_and_replays_by_itself(here: Workspace) -> None:

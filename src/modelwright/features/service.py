@@ -325,11 +325,17 @@ class Features(Standing):
         if isinstance(sample, int):
             asked = verify.draw(version.view, source, state, sample, timestamp)
         else:
-            asked = sample.select([*version.view.entity, *version.view.request, timestamp])
+            wanted = [*version.view.entity, *version.view.request, timestamp]
+            if missing := [name for name in wanted if name not in sample.column_names]:
+                raise Invalid(
+                    f"The rows to compare have no column {missing[0]!r}, with which {version.ref} is asked.",
+                    mend=f"Give {', '.join(wanted)}.",
+                )
+            asked = sample.select(wanted)
         offline = training.build(asked, [(version, basis.source)], _given(source), timestamp).table
         rows = offline.to_pylist()
         for row in rows:
-            if not state.since <= row[timestamp] <= state.until:
+            if row[timestamp] is None or not state.since <= row[timestamp] <= state.until:
                 raise Invalid(f"{version.ref} stands online for {state.since} to {state.until}, not {row[timestamp]}.")
         keys = [{name: row[name] for name in (*version.view.entity, *version.view.request)} for row in rows]
         online = self.online([version.ref], keys, now=[row[timestamp] for row in rows], purpose=purpose)

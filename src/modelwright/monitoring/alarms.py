@@ -132,7 +132,7 @@ def judge_skew(tx: Transaction, parity: Parity) -> Alert | None:
             cause=Aspect.SKEW,
             state=AlertState.FIRING,
             findings=parity.features,
-            summary=f"Features online differ from offline: {parity.summary}",
+            summary=_told(parity),
             opened_at=tx.now,
             since=parity.at,
             until=parity.at,
@@ -146,9 +146,14 @@ def judge_skew(tx: Transaction, parity: Parity) -> Alert | None:
         return None
     tx.note(resource=parity.view, inputs=[parity.view], after={"alert": running.number, "skew": parity.failing})
     if parity.failing:
-        summary = f"Features online differ from offline: {parity.summary}"
-        return queries.save_alert(tx, replace(running, findings=parity.features, until=parity.at, summary=summary))
+        told = replace(running, findings=parity.features, until=parity.at, summary=_told(parity))
+        return queries.save_alert(tx, told)
     return queries.save_alert(tx, replace(running, state=AlertState.CLEARED, cleared_at=tx.now))
+
+
+def _told(parity: Parity) -> str:
+    what = "differ from" if parity.compared else "could not be held against"
+    return f"Features online {what} offline: {parity.summary}"
 
 
 def acknowledge(tx: Transaction, ref: Ref) -> Alert:
