@@ -22,6 +22,7 @@ def start(setting: Setting) -> Iterator[Case]:
     (project / "modelwright.toml").write_text("")
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     environment["PYTHONPYCACHEPREFIX"] = str(setting.folder / "bytecode")
+    environment["XDG_RUNTIME_DIR"] = str(setting.folder)  # nobody is kept warm but by the last case
 
     def process(*arguments: str) -> Callable[[object], object]:
         def run(_: object) -> None:
@@ -59,3 +60,6 @@ def start(setting: Setting) -> Iterator[Case]:
         warmups=2,
     )
     yield case("mw list model", LIST)
+    process("-m", "modelwright.cli", "warm", "--idle", "2")(None)
+    yield case("mw list model, mw warm", LIST)
+    process("-m", "modelwright.cli", "warm", "--stop")(None)

@@ -423,13 +423,16 @@ def _live(rooms: Workspace) -> list[Check]:
 
     placed = [p for each in every(rooms.deployments.list, Filter(state="active")) for p in each.placements]
     models = dict.fromkeys(p.stable.model for p in placed)
+    broken = []
     for model in models:
         try:
             rooms.models.check_stored(model)
         except ModelwrightError as error:
             where = ", ".join(p.endpoint for p in placed if p.stable.model == model)
             what = f"{model}, which is live as {where}, cannot be loaded again. {error.message}"
-            return [Check(name="live models", verdict=Verdict.FAIL, what=what, mend=error.mend)]
+            broken.append(Check(name="live models", verdict=Verdict.FAIL, what=what, mend=error.mend))
+    if broken:
+        return broken
     count = len(models)
     what = f"{count} {'version that is live is' if count == 1 else 'versions that are live are'} as registered and signed."
     return [Check(name="live models", verdict=Verdict.PASS, what=what)] if models else []

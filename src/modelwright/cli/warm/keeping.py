@@ -180,7 +180,10 @@ class Keeper:
 
     def _meet(self) -> None:
         """Take one request, and answer it."""
-        line, _ = self._listener.accept()
+        try:
+            line, _ = self._listener.accept()
+        except OSError:  # whoever knocked is gone
+            return
         files: list[int] = []
         try:
             line.settimeout(_PATIENCE)
@@ -234,12 +237,14 @@ class Keeper:
             line.close()
             return
         signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # until the child is no longer what this is
-        process = os.fork()
-        if process == 0:
-            with contextlib.suppress(BaseException):  # nothing of it may come back into this loop
-                self._carry_out(line, request, files)
-            os._exit(70)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+        try:
+            process = os.fork()
+            if process == 0:
+                with contextlib.suppress(BaseException):  # nothing of it may come back into this loop
+                    self._carry_out(line, request, files)
+                os._exit(70)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
         self._carried_out += 1
         self._running[process] = line
         with contextlib.suppress(ProcessLookupError, PermissionError):  # as the child does: whoever is first

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from modelwright.core.errors import Invalid, ModelwrightError, Unauthenticated
+from modelwright.core.errors import Invalid
 from modelwright.core.refs import Kind, Ref
 from modelwright.experiments import Comparison, Run
 from modelwright.experiments.comparing import best, compared
@@ -21,7 +21,7 @@ from modelwright.experiments.records import Compared
 from modelwright.experiments.views import Page
 from modelwright.server.pages.charts import drawn, parallel_chart, scatter_chart
 from modelwright.server.pages.curves import CURVES, curves_of
-from modelwright.server.pages.render import Pages, allowed
+from modelwright.server.pages.render import allowed
 from modelwright.workspace import Workspace
 
 MOST = 20  # runs set side by side on a page
@@ -210,37 +210,21 @@ def _with_baseline(identity: str, chosen: Sequence[str], items: Sequence[tuple[s
     return "?" + urlencode([("baseline", identity), *(("run", each) for each in chosen), *kept])
 
 
-class Saving:
-    """Keeping a view and forgetting one: a form on the page; the operation behind it asks the right."""
+SAVING = ("experiment", "name", "page", "query", "forget")  # the fields of the form that keeps a view
 
-    def __init__(self, pages: Pages) -> None:
-        self._pages = pages
 
-    async def change(self, request: Request) -> Response:
-        """POST `/views` with `experiment`, `name`, `page`, `query`, and `forget` to forget it."""
-        try:
-            principal = await self._pages.door.principal(request)
-        except Unauthenticated as error:
-            return self._pages.unauthenticated(request, error)
-        try:
-            form = parse_qs((await request.body()).decode("utf-8", "replace"))
-            fields = {name: form.get(name, [""])[0] for name in ("experiment", "name", "page", "query", "forget")}
-            return await self._pages.door.run(principal, lambda: self._do(fields))
-        except ModelwrightError as error:
-            return await self._pages.refused(request, error, principal)
-
-    def _do(self, fields: Mapping[str, str]) -> Response:
-        views = self._pages.workspace.views
-        if fields["page"] not in set(Page):
-            raise Invalid(f"{fields['page'][:40]!r} is not a page that has views.")
-        if fields["forget"]:
-            view = views.delete(fields["experiment"], fields["name"], reason="from the pages")
-        else:
-            view = views.save(
-                fields["experiment"],
-                fields["name"],
-                page=Page(fields["page"]),
-                query=fields["query"],
-                reason="from the pages",
-            )
-        return RedirectResponse(view.address, status_code=303)
+def save(workspace: Workspace, fields: Mapping[str, str]) -> Response:
+    """POST `/views`: keep a view, or `forget` one; the operation behind it asks the right."""
+    if fields["page"] not in set(Page):
+        raise Invalid(f"{fields['page'][:40]!r} is not a page that has views.")
+    if fields["forget"]:
+        view = workspace.views.delete(fields["experiment"], fields["name"], reason="from the pages")
+    else:
+        view = workspace.views.save(
+            fields["experiment"],
+            fields["name"],
+            page=Page(fields["page"]),
+            query=fields["query"],
+            reason="from the pages",
+        )
+    return RedirectResponse(view.address, status_code=303)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qs, quote, urlencode
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -75,6 +75,23 @@ class Pages:
                 return self.unauthenticated(request, error)
             try:
                 return await self.door.run(principal, lambda: self.render(template, here, gather, request, principal))
+            except ModelwrightError as error:
+                return await self.refused(request, error, principal)
+
+        return endpoint
+
+    def form(self, names: Sequence[str], do: Callable[[Workspace, Mapping[str, str]], Response]) -> Any:
+        """An endpoint for a form on a page: `do` runs as whoever sends it, with these fields, empty where one is missing."""
+
+        async def endpoint(request: Request) -> Response:
+            try:
+                principal = await self.door.principal(request)
+            except Unauthenticated as error:
+                return self.unauthenticated(request, error)
+            try:
+                sent = parse_qs((await request.body()).decode("utf-8", "replace"))
+                fields = {name: sent.get(name, [""])[0] for name in names}
+                return await self.door.run(principal, lambda: do(self.workspace, fields))
             except ModelwrightError as error:
                 return await self.refused(request, error, principal)
 

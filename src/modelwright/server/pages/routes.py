@@ -71,12 +71,12 @@ def page_routes(pages: Pages, metrics: Callable[[], str]) -> list[BaseRoute]:
         ("/audit/{seq:int}", "event.html", "audit", audit.event),
         ("/record/{ref:path}", "record.html", "", audit.record),
     ]
-    sign_in, saving = SignIn(pages), comparisons.Saving(pages)
+    sign_in = SignIn(pages)
     return [
         *static_routes(),
         Guarded("/signin", sign_in.form, needs=PUBLIC, methods=["GET", "POST"]),
-        Guarded("/views", saving.change, needs="write", methods=["POST"]),
-        Guarded("/runs/end", runs.Ending(pages).change, needs="write", methods=["POST"]),
+        Guarded("/views", pages.form(comparisons.SAVING, comparisons.save), needs="write", methods=["POST"]),
+        Guarded("/runs/end", pages.form(runs.ENDING, runs.end), needs="write", methods=["POST"]),
         Guarded("/mlflow", Addresses(pages).lead, needs=SIGNED_IN),
         Guarded("/signout", sign_in.out, needs=PUBLIC, methods=["POST"]),
         *(Guarded(path, pages.page(template, here, gather), needs=SIGNED_IN) for path, template, here, gather in found),

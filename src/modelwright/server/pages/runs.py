@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from modelwright.core.errors import BadRef, Invalid, ModelwrightError, NotFound, Unauthenticated
+from modelwright.core.errors import BadRef, Invalid, NotFound
 from modelwright.core.names import path_for
 from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
@@ -23,7 +23,7 @@ from modelwright.experiments.views import View
 from modelwright.server.pages.comparisons import run_charts, varying
 from modelwright.server.pages.curves import CURVES, curves_of
 from modelwright.server.pages.lineage import lineage_of
-from modelwright.server.pages.render import PER_PAGE, Pages, allowed, named, turning
+from modelwright.server.pages.render import PER_PAGE, allowed, named, turning
 from modelwright.workspace import Workspace
 
 TREE = "tree"
@@ -231,30 +231,14 @@ def run(workspace: Workspace, request: Request) -> dict[str, Any]:
     }
 
 
-class Ending:
-    """Ending a run that nobody else will: a form on its page; the operation behind it asks the right."""
+ENDING = ("run", "status", "reason")  # the fields of the form that ends a run
 
-    def __init__(self, pages: Pages) -> None:
-        self._pages = pages
 
-    async def change(self, request: Request) -> Response:
-        """POST `/runs/end` with `run`, `status` and `reason`."""
-        try:
-            principal = await self._pages.door.principal(request)
-        except Unauthenticated as error:
-            return self._pages.unauthenticated(request, error)
-        try:
-            form = parse_qs((await request.body()).decode("utf-8", "replace"))
-            fields = {name: form.get(name, [""])[0] for name in ("run", "status", "reason")}
-            return await self._pages.door.run(principal, lambda: self._do(fields))
-        except ModelwrightError as error:
-            return await self._pages.refused(request, error, principal)
-
-    def _do(self, fields: Mapping[str, str]) -> Response:
-        if fields["status"] not in {each.value for each in ENDED}:
-            raise Invalid(f"A run does not end as {fields['status'][:40]!r}.", mend=f"Say {', '.join(ENDINGS)}.")
-        runs = self._pages.workspace.experiments
-        found = runs.show(Ref(Kind.RUN, fields["run"]))
-        reason = fields["reason"] or "from the pages"
-        runs.finish(found.ref, status=RunStatus(fields["status"]), ended_at=found.heard_at, reason=reason)
-        return RedirectResponse(f"/runs/{found.id}", status_code=303)
+def end(workspace: Workspace, fields: Mapping[str, str]) -> Response:
+    """POST `/runs/end`: end a run that nobody else will; the operation behind it asks the right."""
+    if fields["status"] not in {each.value for each in ENDED}:
+        raise Invalid(f"A run does not end as {fields['status'][:40]!r}.", mend=f"Say {', '.join(ENDINGS)}.")
+    found = workspace.experiments.show(Ref(Kind.RUN, fields["run"]))
+    reason = fields["reason"] or "from the pages"
+    workspace.experiments.finish(found.ref, status=RunStatus(fields["status"]), ended_at=found.heard_at, reason=reason)
+    return RedirectResponse(f"/runs/{found.id}", status_code=303)
