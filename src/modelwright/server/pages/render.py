@@ -81,7 +81,7 @@ class Pages:
         return endpoint
 
     def form(self, names: Sequence[str], do: Callable[[Workspace, Mapping[str, str]], Response]) -> Any:
-        """An endpoint for a form on a page: `do` runs as whoever sends it, with these fields, empty where one is missing."""
+        """An endpoint for a form on a page: `do` runs as whoever sends it, with these fields, missing ones empty."""
 
         async def endpoint(request: Request) -> Response:
             try:
