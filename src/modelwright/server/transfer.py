@@ -47,12 +47,15 @@ class Transfer:
         self._threads = anyio.CapacityLimiter(THREADS)
         self._free: list[mmap.mmap] = []  # buffers that nobody uses
 
-    async def receive(self, stream: AsyncIterator[bytes], done: Callable[[str, int], T]) -> T:
+    async def receive(
+        self, stream: AsyncIterator[bytes], done: Callable[[str, int], T], *, first: Callable[[], object] | None = None
+    ) -> T:
         """Write a stream into an object, and call `done` with its digest and size (in the thread) once it is kept.
 
-        Should the sender go away, that is raised here, and nothing is kept.
+        `first` is called in the thread before a byte is written, and raises where none is to be. Should the sender go
+        away, that is raised here, and nothing is kept.
         """
-        taking = _Intake(self._objects)
+        taking = _Intake(self._objects, first)
         buffer, spare, filled = self._buffer(), None, 0
         writing: asyncio.Future[None] | None = None
         try:
@@ -195,8 +198,9 @@ def disposition(name: str) -> str:
 class _Intake:
     """An object on its way in, made with the first of it that is written; in one thread at a time."""
 
-    def __init__(self, objects: Objects) -> None:
+    def __init__(self, objects: Objects, first: Callable[[], object] | None) -> None:
         self._objects = objects
+        self._first = first
         self._incoming: Incoming | None = None
 
     def write(self, piece: memoryview) -> None:
@@ -214,6 +218,8 @@ class _Intake:
 
     def _opened(self) -> Incoming:
         if self._incoming is None:
+            if self._first is not None:
+                self._first()
             self._incoming = self._objects.incoming()
         return self._incoming
 

@@ -31,6 +31,7 @@ from modelwright.store import acting_as
 
 ROOT = "/2.0/mlflow-artifacts"
 SCHEME = "mlflow-artifacts:/"
+Target = tuple[Ref, str]  # what a file belongs to, and its name there
 _RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,255}")
 
 
@@ -43,7 +44,7 @@ class Proxy:
         self._transfer = transfer
 
     async def put(self, call: Call) -> Any:
-        """Take a file in. The right is asked before the first byte of it is read, and again when the last is stored."""
+        """Take a file in. The right is asked before the first byte of it is stored, and again when the last one is."""
         place = _place(call)
         if call.scope["query_string"] or place != call.parts["path"]:  # `x?y` would become x, and so would `x/`
             raise invalid("Invalid path: a file's name holds no question mark, and no slash at its end.")
@@ -96,8 +97,12 @@ class Proxy:
         if not name:
             raise lacking("path")
         ref = run_ref(identity)
-        await call.run(_named(identity, lambda: self._artifacts.add(ref, [])))
-        await self._receive(call, lambda file: self._artifacts.add(ref, [file]), name)
+
+        def admit() -> Target:
+            self._artifacts.add(ref, [])
+            return ref, name
+
+        await self._receive(call, _named(identity, admit))
         return {}
 
     async def list_run(self, call: Call) -> Any:
@@ -130,19 +135,28 @@ class Proxy:
         )
 
     async def _take(self, call: Call, place: str) -> None:
-        at = await call.run(_named(place, lambda: self._artifacts.admit(place)))
-        if not at.name:
-            raise invalid("Invalid path: it names a folder, not a file.")
-        await self._receive(call, lambda file: self._artifacts.add(at.ref, [file]), at.name)
+        def admit() -> Target:
+            at = self._artifacts.admit(place)
+            if not at.name:
+                raise invalid("Invalid path: it names a folder, not a file.")
+            return at.ref, at.name
 
-    async def _receive(self, call: Call, add: Callable[[Artifact], None], name: str) -> None:
-        principal = await call.principal()
+        await self._receive(call, _named(place, admit))
+
+    async def _receive(self, call: Call, admit: Callable[[], Target]) -> None:
+        """Take in the body of a request, for where `admit` says that it belongs."""
+        principal, target = await call.principal(), list[Target]()
+
+        def first() -> None:
+            with acting_as(principal):
+                target.append(admit())
 
         def done(digest: str, size: int) -> None:
+            ((ref, name),) = target
             with acting_as(principal):
-                add(Artifact(name=name, digest=digest, size=size, media_type=media_type_of(name)))
+                self._artifacts.add(ref, [Artifact(name=name, digest=digest, size=size, media_type=media_type_of(name))])
 
-        await self._transfer.receive(call.stream(), done)
+        await self._transfer.receive(call.stream(), done, first=first)
 
 
 class Parts:
@@ -177,15 +191,18 @@ class Parts:
         upload, number = call.parts["upload"], call.parts["number"]
         if not (number.isascii() and number.isdigit() and len(number) < 6):
             raise invalid(f"Invalid value {number[:40]!r} for parameter 'part_number' supplied.")
-        await call.run(lambda: self._artifacts.upload(upload))
         principal = await call.principal()
+
+        def first() -> None:
+            with acting_as(principal):
+                self._artifacts.upload(upload)
 
         def done(digest: str, size: int) -> str:
             with acting_as(principal):
                 self._artifacts.add_part(upload, UploadPart(number=int(number), digest=digest, size=size))
             return digest
 
-        digest = await self._transfer.receive(call.stream(), done)
+        digest = await self._transfer.receive(call.stream(), done, first=first)
         return Response(status_code=200, headers={"etag": f'"{digest}"'})
 
     async def complete(self, call: Call) -> Any:
