@@ -33,7 +33,7 @@ os.environ["MODELWRIGHT_WARM"] = "off"  # no process that somebody keeps for oth
 from modelwright.client.remote import Remote
 from modelwright.core.clock import SystemClock
 from modelwright.store import Database
-from modelwright.store.objects import S3Settings
+from modelwright.store.buckets import S3Settings
 from modelwright.store.upgrade import prepare
 from modelwright.testing import serving
 from modelwright.workspace import ServerSettings, Settings, Workspace, WorkspaceSettings, open_workspace

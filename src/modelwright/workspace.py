@@ -218,7 +218,8 @@ class Home:
     def __init__(self, folder: Path, project: Path, settings: Settings, principal: Principal) -> None:
         from modelwright.policy import Authenticator, Rights, Role
         from modelwright.store import Database, Embedded
-        from modelwright.store.objects import Objects, S3Settings
+        from modelwright.store.buckets import S3Settings
+        from modelwright.store.objects import Objects
 
         self.folder = folder
         self.project = project
@@ -330,7 +331,7 @@ class Workspace:
     @cached_property
     def datasets(self) -> Datasets:
         from modelwright.datasets import Datasets, DatasetSettings
-        from modelwright.store.objects import S3Settings
+        from modelwright.store.buckets import S3Settings
 
         cache = config.datasets_cache(self.home.folder) if self.home else None
         indexes = None if self.home or not self.address else config.user_cache(self.address) / "trees"

@@ -12,7 +12,8 @@ import pytest
 from modelwright.core.errors import Corrupt, Invalid, NotFound, Unavailable
 from modelwright.datasets.chunks import PACK
 from modelwright.datasets.depot import Depot
-from modelwright.store.objects import Objects, S3Settings
+from modelwright.store.buckets import S3Settings
+from modelwright.store.objects import Objects
 from modelwright.workspace import Settings, WorkspaceSettings, open_workspace
 
 

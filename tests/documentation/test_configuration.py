@@ -22,7 +22,7 @@ from modelwright.policy import Role
 from modelwright.serving.http import HttpSettings
 from modelwright.serving.predictions import LogSettings
 from modelwright.store import LedgerSettings
-from modelwright.store.objects import S3Settings
+from modelwright.store.buckets import S3Settings
 from modelwright.tracking import TrackingSettings
 from modelwright.webhooks import WebhookSettings
 from modelwright.workspace import ProjectSettings, ServerSettings, Settings, WorkspaceSettings

@@ -16,8 +16,9 @@ import pytest
 
 from modelwright.core.errors import Corrupt, Invalid, NotFound, Unavailable
 from modelwright.core.hashing import digest_bytes
+from modelwright.store.buckets import S3Settings
 from modelwright.store.direct import write_past_cache
-from modelwright.store.objects import Objects, S3Settings
+from modelwright.store.objects import Objects
 
 BIG = os.urandom(1 << 16) * 300  # about 20 MB: three parts
 
@@ -146,7 +147,8 @@ _STREAM = """
 import resource, sys
 from pathlib import Path
 import msgspec
-from modelwright.store.objects import Objects, S3Settings
+from modelwright.store.buckets import S3Settings
+from modelwright.store.objects import Objects
 objects = Objects.open(sys.argv[1], msgspec.json.decode(sys.argv[2], type=S3Settings))
 objects.put(b"warm")
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -190,7 +192,8 @@ def test_what_is_written_past_the_cache_and_then_as_always_is_one_content(tmp_pa
 KILLED = """
 import os, signal, sys
 import msgspec
-from modelwright.store.objects import Objects, S3Settings
+from modelwright.store.buckets import S3Settings
+from modelwright.store.objects import Objects
 
 with Objects.open(sys.argv[1], msgspec.json.decode(sys.argv[2], type=S3Settings)).incoming() as incoming:
     incoming.write(b"half of it")

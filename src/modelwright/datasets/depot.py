@@ -15,13 +15,14 @@ from msgspec.structs import replace
 
 from modelwright.core.blobs import Blobs
 from modelwright.core.clock import SystemClock
-from modelwright.core.errors import Corrupt, Invalid, Unavailable
+from modelwright.core.errors import Corrupt, Invalid
 from modelwright.core.principals import operating_system_user
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import decode, encode
 from modelwright.datasets.identity import content_digest
 from modelwright.datasets.records import DatasetRecord, DatasetVersion
-from modelwright.store.objects import Objects, S3Settings, open_store
+from modelwright.store.buckets import S3Settings, unreachable
+from modelwright.store.objects import Objects, open_store
 
 _DOCUMENT: Final = re.compile(r"datasets/(?P<name>.+)/(?P<number>[1-9][0-9]*)\.json")
 
@@ -80,7 +81,7 @@ class Depot:
             except AlreadyExistsError:
                 continue
             except BaseError as error:
-                raise _unavailable(self.address, error) from None
+                raise unreachable(f"The depot at {self.address}", error) from None
             return version
 
     def _read(self, name: str, number: int) -> DatasetVersion:
@@ -98,17 +99,10 @@ class Depot:
         try:
             paths = [each["path"] for page in obstore.list(self._documents, prefix=prefix) for each in page]
         except BaseError as error:
-            raise _unavailable(self.address, error) from None
+            raise unreachable(f"The depot at {self.address}", error) from None
         found: list[Any] = [_DOCUMENT.fullmatch(path) for path in paths]
         return [(match["name"], int(match["number"])) for match in found if match]
 
 
 def _path(name: str, number: int) -> str:
     return f"datasets/{name}/{number}.json"
-
-
-def _unavailable(address: str, error: Exception) -> Unavailable:
-    return Unavailable(
-        f"The depot at {address} cannot be reached: {str(error).splitlines()[0][:300]}",
-        mend="Credentials and region are those of [objects] in modelwright.toml, else as the provider's tools find them.",
-    )

@@ -11,14 +11,15 @@ from typing import Final
 import msgspec
 
 from modelwright.core.blobs import Blobs
-from modelwright.core.errors import Conflict, Invalid, Unavailable
+from modelwright.core.errors import Conflict, Invalid
 from modelwright.core.folders import Seen, check_path
 from modelwright.core.hashing import digest_bytes
 from modelwright.datasets.chunks import KnownChunks, Packer, digest_of
 from modelwright.datasets.manifest import Entry, write_manifest
 from modelwright.datasets.records import DatasetRecord
 from modelwright.datasets.trees import Told, content
-from modelwright.store.objects import S3Settings, open_store
+from modelwright.store.buckets import S3Settings, unreachable
+from modelwright.store.objects import open_store
 
 SCHEME: Final = "s3://"
 _PIECE: Final = 8 << 20
@@ -83,11 +84,8 @@ class Prefix:
 
         try:
             yield
-        except FileNotFoundError:
-            raise
         except BaseError as error:
-            said = str(error).strip().partition("\n")[0][:300]
-            raise Unavailable(f"{self.address} cannot be reached: {said}") from None
+            raise unreachable(self.address, error) from None
 
 
 class Memory:

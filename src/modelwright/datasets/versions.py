@@ -33,7 +33,7 @@ from modelwright.datasets.records import (
 from modelwright.store import Evidence, State, Transaction, Verdict, catalog, evidence
 
 if TYPE_CHECKING:
-    from modelwright.store.objects import S3Settings
+    from modelwright.store.buckets import S3Settings
 
 CHECKS = "data-checks"  # the kind of evidence that a run of checks becomes
 KEPT = "contract"  # the kind of evidence that a version keeps a contract, or breaks it

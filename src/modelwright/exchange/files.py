@@ -85,18 +85,25 @@ class Bucket:
         try:
             found = [File(each["path"], int(each["size"])) for page in obstore.list(self._store) for each in page]
         except BaseError as error:
-            raise Unavailable(
-                f"{self.url} cannot be listed: {str(error).splitlines()[0][:300]}",
-                mend="Set the credentials and the endpoint in the environment as for the provider's own tools.",
-            ) from None
+            raise self._unavailable("listed", error) from None
         return sorted(found)
 
     def read(self, path: str) -> Iterator[bytes]:
         """See `Place`."""
         import obstore
+        from obstore.exceptions import BaseError
 
-        for piece in obstore.get(self._store, path).stream():
-            yield bytes(piece)
+        try:
+            for piece in obstore.get(self._store, path).stream():
+                yield bytes(piece)
+        except (BaseError, FileNotFoundError) as error:
+            raise self._unavailable(f"read: {path}", error) from None
+
+    def _unavailable(self, what: str, error: Exception) -> Unavailable:
+        return Unavailable(
+            f"{self.url} cannot be {what}: {str(error).splitlines()[0][:300]}",
+            mend="Set the credentials and the endpoint in the environment as for the provider's own tools.",
+        )
 
 
 class Roots:

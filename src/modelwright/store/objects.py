@@ -27,6 +27,7 @@ from modelwright.core.errors import Corrupt, Invalid, NotFound, Unavailable
 from modelwright.core.folders import Seen
 from modelwright.core.hashing import CHUNK, digest_bytes, digest_file
 from modelwright.store import adopting
+from modelwright.store.buckets import S3Settings, bucket, no_bucket, unreachable
 from modelwright.store.direct import LEAST, write_past_cache
 
 if TYPE_CHECKING:
@@ -51,19 +52,6 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     at: float  # seconds since 1970, by the clock of the disk or the bucket: when it was last stored
 
 
-class S3Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How to reach a bucket. What is None is found the way AWS tools find it: environment, then instance role."""
-
-    endpoint: str | None = None  # of a server other than Amazon's: http://127.0.0.1:9000
-    region: str | None = None
-    access_key_id: str | None = None
-    secret_access_key: str | None = None
-    session_token: str | None = None
-    allow_http: bool = False  # an endpoint without TLS
-    timeout: str = "60s"  # for one request
-    retries: int = 5  # of a request that failed in a way that may pass
-
-
 class Objects:
     """`core.blobs.Blobs` on a folder or a bucket; safe to share between threads and processes."""
 
@@ -84,7 +72,7 @@ class Objects:
         text = str(location)
         scheme = urlsplit(text).scheme if "://" in text else "file"
         if scheme == "s3":
-            return cls(_bucket(text, s3 or S3Settings()), location=text, folder=None)
+            return cls(bucket(text, s3 or S3Settings()), location=text, folder=None)
         if scheme != "file":
             raise Invalid(f"Objects cannot lie at {text!r}.", mend="Give a folder, file:///folder or s3://bucket/prefix.")
         from obstore.store import LocalStore
@@ -121,7 +109,9 @@ class Objects:
         with _trouble(self.location):
             try:
                 yield from self._pieces(key, start, end)
-            except FileNotFoundError:
+            except FileNotFoundError as error:
+                if no_bucket(error):
+                    raise
                 raise self._not_found(digest) from None
 
     def fetch(self, digest: str, path: Path) -> Path:
@@ -337,14 +327,8 @@ class Objects:
         import obstore
 
         part = max(_PART, -(-size // _MAX_PARTS))
-        try:
-            with _trouble(self.location):
-                obstore.put(self._store, _key(digest), data, chunk_size=part, max_concurrency=_PARALLEL)
-        except FileNotFoundError as error:
-            raise Unavailable(
-                f"Nothing can be stored at {self.location}: there is no such bucket.",
-                mend="Make the bucket, or name another as objects in [workspace].",
-            ) from error
+        with _trouble(self.location):
+            obstore.put(self._store, _key(digest), data, chunk_size=part, max_concurrency=_PARALLEL)
 
     # Reading
 
@@ -385,7 +369,9 @@ class Objects:
                 for piece in pieces:
                     hasher.update(piece)
                     yield piece
-            except FileNotFoundError:
+            except FileNotFoundError as error:
+                if no_bucket(error):
+                    raise
                 raise self._not_found(digest) from None
         if hasher.hexdigest() != digest:
             linked = self.adopted(digest) is not None
@@ -398,7 +384,11 @@ class Objects:
             )
 
     def _not_found(self, digest: str) -> NotFound:
-        return NotFound(f"There is no object {digest} in {self.location}.", details={"digest": digest})
+        return NotFound(
+            f"There is no object {digest} in {self.location}.",
+            mend=f"Where a version needs it, copy objects/{_key(digest)} of a backup there. More of that: mw doctor.",
+            details={"digest": digest},
+        )
 
 
 class Incoming:
@@ -497,32 +487,13 @@ def _key(digest: str) -> str:
 def open_store(location: str, s3: S3Settings) -> ObjectStore:
     """A folder or `s3://bucket/prefix` for documents that have names of their own; a missing folder is made."""
     if location.startswith("s3://"):
-        return _bucket(location, s3)
+        return bucket(location, s3)
     from obstore.store import LocalStore
 
     folder = Path(unquote(urlsplit(location).path) if location.startswith("file://") else location).absolute()
     with _trouble(location):
         _make_folder(folder)
     return LocalStore(folder)
-
-
-def _bucket(address: str, s3: S3Settings) -> ObjectStore:
-    from datetime import timedelta
-
-    from obstore.store import S3Store
-
-    bucket, prefix = urlsplit(address).netloc, urlsplit(address).path.strip("/")
-    if not bucket:
-        raise Invalid(f"{address!r} names no bucket.", mend="Write s3://bucket or s3://bucket/prefix.")
-    config = {"endpoint": s3.endpoint, "region": s3.region, "access_key_id": s3.access_key_id}
-    config |= {"secret_access_key": s3.secret_access_key, "session_token": s3.session_token}
-    return S3Store(
-        bucket,
-        prefix=prefix or None,
-        config={key: value for key, value in config.items() if value is not None},  # type: ignore[arg-type]
-        client_options={"allow_http": s3.allow_http, "timeout": s3.timeout},
-        retry_config={"max_retries": s3.retries, "retry_timeout": timedelta(seconds=60)},
-    )
 
 
 def _make_folder(folder: Path) -> None:
@@ -551,11 +522,12 @@ def _trouble(location: str) -> Iterator[None]:
 
     try:
         yield
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if no_bucket(error):
+            raise unreachable(f"The objects at {location}", error) from error
         raise
     except BaseError as error:
-        cause = str(error).strip().partition("\n")[0]
-        raise Unavailable(f"The objects at {location} cannot be reached: {cause}") from error
+        raise unreachable(f"The objects at {location}", error) from error
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         mend = "Free some space on that disk." if full else "Check the folder's owner and permissions."

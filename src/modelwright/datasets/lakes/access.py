@@ -13,7 +13,7 @@ from modelwright.core.principals import Principal
 from modelwright.datasets.lakes.records import DELTA, ICEBERG, Lake
 from modelwright.datasets.records import DatasetRecord, DatasetVersion, LakeTable
 from modelwright.datasets.scans import Rows
-from modelwright.store.objects import S3Settings
+from modelwright.store.buckets import S3Settings
 
 if TYPE_CHECKING:
     from modelwright.datasets.lakes.places import Place

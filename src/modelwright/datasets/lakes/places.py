@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from modelwright.core.errors import Invalid, Unavailable
 from modelwright.core.hashing import digest_bytes
 from modelwright.datasets.lakes.records import Stamp
-from modelwright.store.objects import S3Settings, open_store
+from modelwright.store.buckets import S3Settings, unreachable
+from modelwright.store.objects import open_store
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -219,7 +220,5 @@ def _reaching(root: str) -> Iterator[None]:
 
     try:
         yield
-    except FileNotFoundError:
-        raise
     except BaseError as error:
-        raise Unavailable(f"{root} cannot be reached: {str(error).strip().partition(chr(10))[0][:300]}") from None
+        raise unreachable(root, error) from None

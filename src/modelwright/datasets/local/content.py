@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from modelwright.datasets.chunks import KnownChunks
     from modelwright.datasets.manifest import Entry, Manifest
-    from modelwright.store.objects import S3Settings
+    from modelwright.store.buckets import S3Settings
 
 
 class Content(Versions):

@@ -14,7 +14,7 @@ from modelwright.core.errors import Invalid
 from modelwright.datasets.lakes.records import Lake, names_lake
 from modelwright.datasets.local.quality import Quality
 from modelwright.datasets.records import CSV, PARQUET, DatasetRecord, DatasetVersion
-from modelwright.store.objects import S3Settings
+from modelwright.store.buckets import S3Settings
 
 if TYPE_CHECKING:
     from modelwright.datasets.manifest import Entry

@@ -211,6 +211,6 @@ class Moving(Content):
 
     def _depot(self, place: str | Path) -> Depot:
         from modelwright.datasets.depot import Depot
-        from modelwright.store.objects import S3Settings
+        from modelwright.store.buckets import S3Settings
 
         return Depot(str(place), self._s3 or S3Settings())
