@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from msgspec.structs import replace
 
 from modelwright.core.clock import SystemClock
-from modelwright.core.errors import Conflict, Corrupt, NotFound, Unavailable
+from modelwright.core.errors import Conflict, Corrupt, Invalid, NotFound, Unavailable
 from modelwright.core.refs import Ref
 from modelwright.store import Database, Record, backup
+from modelwright.store.buckets import S3Settings
 from modelwright.store.objects import Objects
 from modelwright.store.tables import ledger_events
 
@@ -187,11 +190,70 @@ def test_a_link_in_a_backup_is_refused_whatever_it_leads_to(saved: Path, elsewhe
     assert not (tmp_path / "k").exists()
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_later_backup_links_to_what_an_earlier_one_has_and_copies_the_rest(
+    saved: Path, database: Database, record: Record, tmp_path: Path, whole: bool
+):
+    damaged = max((saved / "objects").rglob("?" * 64))
+    damaged.unlink()
+    damaged.write_bytes(b"no" if damaged.name.startswith("0") else b"not")
+    fresh = record.blobs.put(b"three")
+    if not whole:
+        (saved / "manifest.json").unlink()
+    told = []
+    later = tmp_path / "later"
+    manifest = backup.save(database, record.blobs, tmp_path / "keys", later, made_at=NOW, since=saved, telling=told.append)
+    assert (manifest.objects, told) == (3, [backup.Taken(count=2, size=8, linked=1)])
+    linked = {path.name for path in (later / "objects").rglob("?" * 64) if path.stat().st_nlink == 2}
+    assert len(linked) == 1 and not linked & {damaged.name, fresh}
+    shutil.rmtree(saved)
+    assert backup.verify(later).objects == 3
+    with pytest.raises(NotFound, match="is no backup"):
+        backup.save(database, record.blobs, tmp_path / "keys", tmp_path / "n", made_at=NOW, since=tmp_path / "keys")
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_objects_may_be_left_in_a_bucket_and_are_asked_for_before_a_restore(
+    saved: Path, elsewhere: Database, database: Database, s3_server: S3Settings, tmp_path: Path
+):
+    bucket = Objects.open(f"s3://objects/{tmp_path.name}", s3_server)
+    first, second = bucket.put(b"first"), bucket.put(b"second")
+    folder = tmp_path / "small"
+    manifest = backup.save(database, bucket, tmp_path / "keys", folder, made_at=NOW, leave=True)
+    assert manifest.left == backup.Left(location=bucket.location, count=2, size=11)
+    assert not (folder / "objects").exists()
+    bucket.delete(second)
+    with pytest.raises(NotFound, match=f"1 of the 2 objects that the backup left in {bucket.location}.*{second}"):
+        backup.restore(folder, elsewhere, bucket, tmp_path / "k")
+    assert not (tmp_path / "k").exists()
+    bucket.put(b"second")
+    assert backup.restore(folder, elsewhere, bucket, tmp_path / "k").objects == 2
+    assert set(bucket.list()) == {first, second}
+    (folder / "objects.list").write_text("")
+    with pytest.raises(Corrupt, match=r"objects\.list"):
+        backup.verify(folder)
+    with pytest.raises(Invalid, match="lie in a folder"):
+        backup.save(database, Objects.open(tmp_path / "o"), tmp_path / "keys", tmp_path / "n", made_at=NOW, leave=True)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_what_does_not_fit_is_not_begun(database: Database, record: Record, tmp_path: Path):
+    class Huge(Objects):
+        def entries(self):
+            return (replace(each, size=1 << 60) for each in super().entries())
+
+    record.blobs.put(b"one")
+    objects = Huge.open(record.blobs.location)
+    with pytest.raises(Unavailable, match=r"to be copied take 1048576\.0 TiB, and under .* are .* free"):
+        backup.save(database, objects, tmp_path / "keys", tmp_path / "backup", made_at=NOW)
+
+
 def test_a_backup_that_did_not_finish_is_none(saved: Path, database: Database, record: Record, tmp_path: Path):
     (saved / "manifest.json").unlink()
     with pytest.raises(NotFound, match=r"manifest\.json"):
         backup.verify(saved)
-    with pytest.raises(Conflict, match="did not come to its end: remove it"):
+    with pytest.raises(Conflict, match="did not come to its end: remove it, or take over what it has: --since"):
         backup.save(database, record.blobs, tmp_path / "keys", saved, made_at=NOW)
 
 

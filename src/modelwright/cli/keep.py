@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from modelwright.datasets.packs import SparsePacks
     from modelwright.experiments.artifacts import LeftUpload
     from modelwright.store import Record
+    from modelwright.store.backup import Taken
     from modelwright.store.doctor import Check
+    from modelwright.store.objects import Objects
     from modelwright.store.storage import Unreachable
     from modelwright.workspace import Workspace
 
@@ -198,9 +200,21 @@ def rotate_key(
 
 
 def backup(
-    folder: Annotated[Path, typer.Argument(help="A new or empty folder.")], where: Where = None, as_json: AsJson = False
+    folder: Annotated[Path, typer.Argument(help="A new or empty folder.")],
+    since: Annotated[
+        Path | None,
+        typer.Option(metavar="BACKUP", help="Link to the objects that this earlier backup has.", show_default=False),
+    ] = None,
+    leave: Annotated[
+        bool, typer.Option("--leave-objects", help="Leave objects in their bucket, and only list them.")
+    ] = False,
+    where: Where = None,
+    as_json: AsJson = False,
 ) -> None:
     """Copy database, objects, keys, logged predictions and settings into one folder, while in use, and verify the copy.
+
+    With --since only objects that are new are copied; what both have is one file on the disk. With --leave-objects a bucket
+    has to keep what it holds (its own versions, a copy in another region): a restore says which are not there any more.
 
     The online feature store is left out: it is computed anew by mw features materialise.
     """
@@ -223,12 +237,26 @@ def backup(
                 folder,
                 made_at=rooms.workspace.status().now,
                 further={PREDICTIONS: home.folder / PREDICTIONS, PROJECT: Path(settings)},
+                since=since,
+                leave=leave,
+                telling=lambda taken: _tell_taken(taken, home.objects, since),
             )
     if as_json:
         print_json(manifest)
-    else:
-        total = size(folder_size(folder))
-        say(f"{folder}: {manifest.size} events, {manifest.objects} objects, {total}, verified.")
+        return
+    say(f"{folder}: {manifest.size} events, {manifest.objects} objects, {size(folder_size(folder))}, verified.")
+    if left := manifest.left:
+        aside(f"The objects stay in {left.location}, {size(left.size)}: without them this brings nothing back. The bucket")
+        aside("must keep what is deleted there, as mw gc does, for as long as this backup is to be of use.")
+
+
+def _tell_taken(taken: Taken, objects: Objects, since: Path | None) -> None:
+    """What is to be copied, before it is, where that is not only a matter of one disk."""
+    if since is not None:
+        aside(f"{since} has {taken.linked:,} objects; {taken.count:,} more are copied, {size(taken.size)}.")
+    elif not objects.in_folder:
+        aside(f"{taken.count:,} objects are copied from {objects.location}, {size(taken.size)}.")
+        aside("The next backup need not do that again: --since this one.")
 
 
 def gc(
@@ -376,7 +404,10 @@ def restore(
         print_json(manifest)
     else:
         say(f"{project}: {manifest.size} events, {manifest.objects} objects; the ledger's root is the one that was saved.")
-    if shared:
+    if manifest.left is not None:
+        aside(f"Its objects are those in {home.objects.location}. The workspace that was backed up must not go on")
+        aside("with them: each lets go of what only the other needs.")
+    elif shared:
         aside(f"There were objects at {home.objects.location} before. If another workspace goes on with them, restore")
         aside("again, with a place of its own as objects under [workspace]: each lets go of what only the other needs.")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -59,7 +59,7 @@ def transfer(
     it was.
     """
     versions = {each.ref: each for each in source.history(ref)}
-    wanted = _meant(versions.values(), ref)
+    wanted = _meant(list(versions.values()), ref)
     parents = {each.ref: _parents(each) for each in versions.values()}
     chosen = {wanted.ref} if alone else ancestors(parents, wanted.ref)
     name = into or wanted.ref.name
@@ -153,7 +153,7 @@ def _parents(version: DatasetVersion) -> list[Ref]:
     return [ref for ref in (version.parent, version.merged) if ref is not None]
 
 
-def _meant(versions: Iterable[DatasetVersion], ref: Ref) -> DatasetVersion:
+def _meant(versions: Sequence[DatasetVersion], ref: Ref) -> DatasetVersion:
     """The version that a ref stands for, among all of its dataset, newest first."""
     by_alias: Mapping[str | None, DatasetVersion] = {alias: each for each in versions for alias in each.aliases}
     for each in versions:
@@ -163,4 +163,8 @@ def _meant(versions: Iterable[DatasetVersion], ref: Ref) -> DatasetVersion:
             return each
     if ref.alias in by_alias:
         return by_alias[ref.alias]
-    raise NotFound(f"There is no {ref} there.", mend=f"See what there is: mw data log {ref.name}")
+    known = ", ".join(f"@{each.ref.version}" for each in versions[:5])
+    raise NotFound(
+        f"There is no {ref} there.",
+        mend=f"The newest that are there: {known}." if versions else "See whether name and place are right.",
+    )

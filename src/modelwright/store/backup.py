@@ -2,14 +2,16 @@
 
 A backup is a folder of `database.db` (or `database.pgdump`), `objects/`, `keys/` and `manifest.json`, which is written
 last: a folder without it is no backup. Objects never change, so they are copied after the database, and hold at least
-what it refers to.
+what it refers to; what an earlier backup has of them is linked to, and need not be fetched again. Those of a bucket may
+be left there: then `objects.list` says which they are.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -17,20 +19,38 @@ from pathlib import Path
 import msgspec
 import sqlalchemy as sa
 
-from modelwright.core.blobs import Blobs
-from modelwright.core.errors import Conflict, Corrupt, NotFound
+from modelwright.core.errors import Conflict, Corrupt, Invalid, NotFound, Unavailable
 from modelwright.core.hashing import digest_file
+from modelwright.core.sizes import size as in_words
 from modelwright.store import dump
 from modelwright.store.database import Database
 from modelwright.store.ledger import merkle
 from modelwright.store.ledger.verify import leaf_hash, roots_at
-from modelwright.store.objects import Objects
+from modelwright.store.objects import Objects, Stored
 from modelwright.store.tables import ledger_events, ledger_head
 
 _MANIFEST = "manifest.json"
+_LEFT = "objects.list"  # a line for each object that was left where it lies: digest and size
+_AT_ONCE = 8  # objects fetched from a bucket at a time
 PASSES = 5  # over a folder at most, and twice at least, until no file is new in it
 _DATABASES = ("database.db", "database.pgdump")
 _STARTS = (*_DATABASES, *(f"{name}.part" for name in _DATABASES))  # what a backup begins with
+
+
+class Left(msgspec.Struct, frozen=True, kw_only=True):
+    """The objects that a backup leaves where they are."""
+
+    location: str
+    count: int
+    size: int  # bytes
+
+
+class Taken(msgspec.Struct, frozen=True, kw_only=True):
+    """What of the objects a backup copies, told before the first of them is."""
+
+    count: int  # objects to be copied
+    size: int  # bytes of those
+    linked: int  # further ones that an earlier backup has
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,11 +63,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     size: int  # events
     root: str  # of the ledger, hexadecimal
     files: dict[str, str]
+    left: Left | None = None  # where its objects are, if they are not in it
 
     @property
     def objects(self) -> int:
         """How many objects."""
-        return sum(name.startswith("objects/") for name in self.files)
+        return self.left.count if self.left else sum(name.startswith("objects/") for name in self.files)
 
 
 def save(
@@ -59,24 +80,34 @@ def save(
     made_at: datetime,
     further: Mapping[str, Path] | None = None,
     pg_dump: str | None = None,
+    since: Path | None = None,
+    leave: bool = False,
+    telling: Callable[[Taken], None] = lambda taken: None,
 ) -> Manifest:
     """Back a workspace up into a new or empty folder, while it is in use, and verify what was written.
 
-    `further` names folders to take along as they are (the logged predictions, for one).
+    `further` names folders to take along as they are (the logged predictions, for one). Objects that an earlier backup has,
+    `since`, be it one that did not come to its end, are linked to. `leave` leaves those of a bucket where they are, and
+    only lists them. `Unavailable`, before the first object is copied, where they are more than fits on the disk.
     """
+    if leave and objects.in_folder:
+        raise Invalid(
+            f"The objects lie in a folder, {objects.location}, and belong into the backup.",
+            mend="Leave out --leave-objects.",
+        )
+    if since is not None and not any((since / name).exists() for name in (_MANIFEST, *_STARTS)):
+        raise NotFound(f"{since} is no backup, nor a part of one.", mend="Name the folder of an earlier mw backup.")
     _empty(folder)
     copy, (log_id, size, root) = _save_database(database, folder / "database", pg_dump)
-    for digest in objects.list():
-        target = folder / "objects" / digest[:2] / digest
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with suppress(NotFound):  # collected this very moment, as nothing refers to it
-            objects.fetch(digest, target)
+    left = _leave_objects(objects, folder) if leave else None
+    if left is None:
+        _copy_objects(objects, folder, since, telling)
     _copy_folder(keys, folder / "keys")
     for name, source in (further or {}).items():
         _copy_folder(source, folder / "further" / name)
     os.sync()
-    digests = {str(path.relative_to(folder)): digest_file(path) for path in _files(folder)}
-    manifest = Manifest(made_at=made_at, database=copy.name, log_id=log_id, size=size, root=root, files=digests)
+    digests = {str(path.relative_to(folder)): _digest(path, folder) for path in _files(folder)}
+    manifest = Manifest(made_at=made_at, database=copy.name, log_id=log_id, size=size, root=root, files=digests, left=left)
     partial = folder / f"{_MANIFEST}.part"
     with partial.open("xb") as file:
         file.write(msgspec.json.format(msgspec.json.encode(manifest)))
@@ -84,6 +115,77 @@ def save(
         os.fsync(file.fileno())
     partial.replace(folder / _MANIFEST)
     return verify(folder)
+
+
+def _digest(path: Path, folder: Path) -> str:
+    """The digest of a file that was copied; an object has it as its name, and is read when the backup is verified."""
+    return path.name if path.is_relative_to(folder / "objects") else digest_file(path)
+
+
+def _copy_objects(objects: Objects, folder: Path, since: Path | None, telling: Callable[[Taken], None]) -> None:
+    fresh, linked = [], 0
+    for each in objects.entries():
+        target = _place(folder, each)
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if since is not None and _link(_place(since, each), target, each):
+            linked += 1
+        else:
+            fresh.append(each)
+    needed = sum(each.size for each in fresh)
+    telling(Taken(count=len(fresh), size=needed, linked=linked))
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise Unavailable(
+            f"The objects to be copied take {in_words(needed)}, and under {folder} are {in_words(free)} free.",
+            mend="Back up to a larger disk, or with --since an earlier backup on this one; or leave those of a bucket"
+            " there: --leave-objects.",
+        )
+
+    def fetch(each: Stored) -> None:
+        with suppress(NotFound):  # collected this very moment, as nothing refers to it
+            objects.fetch(each.digest, _place(folder, each))
+
+    with ThreadPoolExecutor(1 if objects.in_folder else _AT_ONCE, "backup") as pool:
+        list(pool.map(fetch, fresh))
+
+
+def _place(folder: Path, each: Stored) -> Path:
+    return folder / "objects" / each.digest[:2] / each.digest
+
+
+def _link(source: Path, target: Path, each: Stored) -> bool:
+    """Take over an object of an earlier backup, by a link or, on another disk, a copy; not one that is damaged there."""
+    try:
+        if source.is_symlink() or source.stat().st_size != each.size or digest_file(source) != each.digest:
+            return False
+    except OSError:
+        return False
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+    return True
+
+
+def _leave_objects(objects: Objects, folder: Path) -> Left:
+    found = sorted((each.digest, each.size) for each in objects.entries())
+    with (folder / _LEFT).open("x", encoding="ascii") as file:
+        file.writelines(f"{digest} {size}\n" for digest, size in found)
+    return Left(location=objects.location, count=len(found), size=sum(size for _, size in found))
+
+
+def _check_left(folder: Path, left: Left, objects: Objects) -> None:
+    """Raise unless every object that a backup left where it was is where the settings say."""
+    there = {each.digest: each.size for each in objects.entries()}
+    listed = (line.split() for line in (folder / _LEFT).read_text(encoding="ascii").splitlines())
+    gone = [digest for digest, size in listed if there.get(digest) != int(size)]
+    if gone:
+        raise NotFound(
+            f"{len(gone):,} of the {left.count:,} objects that the backup left in {left.location} are not in"
+            f" {objects.location}, the first is {gone[0][:2]}/{gone[0]}.",
+            mend="Bring them back there (a bucket that keeps versions has them), or name the place where they are as"
+            " objects under [workspace] in the project's modelwright.toml.",
+        )
 
 
 def check_place(folder: Path, database: Database) -> None:
@@ -101,6 +203,8 @@ def verify(folder: Path) -> Manifest:
             name = str(path.relative_to(folder))
             raise Corrupt(f"The backup {folder} is not whole: {name} is a link or no file.", details={"file": name})
     manifest = read(folder)
+    if manifest.left is not None and _LEFT not in manifest.files:
+        raise Corrupt(f"The backup {folder} does not say which objects it left in {manifest.left.location[:200]}.")
     if manifest.database not in _DATABASES or manifest.database not in manifest.files:
         raise Corrupt(f"The backup {folder} names {manifest.database[:80]!r} as its database, which is none of its files.")
     found = {str(path.relative_to(folder)) for path in _files(folder)} - {_MANIFEST}
@@ -120,7 +224,7 @@ def verify(folder: Path) -> Manifest:
 def restore(
     folder: Path,
     database: Database,
-    objects: Blobs,
+    objects: Objects,
     keys: Path,
     *,
     further: Mapping[str, Path] | None = None,
@@ -139,6 +243,8 @@ def restore(
         if not unfinished and place.is_dir() and any(place.iterdir()):
             raise Conflict(f"{place} is not empty.", mend="Restore into a new folder.")
     dump.check_loadable(folder / manifest.database, database, pg_restore=pg_restore)
+    if manifest.left is not None:
+        _check_left(folder, manifest.left, objects)
     for name, digest in manifest.files.items():
         if name.startswith("objects/") and objects.put(folder / name) != digest:
             raise Corrupt(f"The object {digest} changed while it was restored.")
@@ -215,8 +321,10 @@ def _empty(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if any(folder.iterdir()):
         begun = not (folder / _MANIFEST).exists() and any((folder / name).exists() for name in _STARTS)
-        mend = "It looks like a backup that did not come to its end: remove it, or b" if begun else "B"
-        raise Conflict(f"{folder} is not empty.", mend=f"{mend}ack up into a new folder.")
+        if begun:
+            mend = "It looks like a backup that did not come to its end: remove it, or take over what it has:"
+            raise Conflict(f"{folder} is not empty.", mend=f"{mend} --since {folder}, and a new folder.")
+        raise Conflict(f"{folder} is not empty.", mend="Back up into a new folder.")
 
 
 def _copy_folder(source: Path, target: Path) -> None:

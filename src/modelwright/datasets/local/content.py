@@ -130,7 +130,7 @@ class Content(Versions):
 
     def _holding_files(self, version: DatasetVersion) -> DatasetVersion:
         if version.there.is_table:
-            raise Invalid(f"{version.ref} is a table, not files.", mend="Read its rows: datasets.read, mw data head.")
+            raise Invalid(f"{version.ref} is a table, not files.", mend="Its rows: datasets.read, mw data export.")
         return version
 
     def _files(self, version: DatasetVersion, purpose: str = "") -> Rows:
