@@ -141,7 +141,7 @@ class Storage(Room):
             raise RuntimeError("the body of an operation runs where the objects are")
         if grace < 0 or (grace < SHORTEST_GRACE and not self.blobs.in_folder):
             raise Invalid(
-                f"The grace of {grace:g} seconds is too short: in a bucket what is stored again is younger only after an hour.",
+                f"The grace of {grace:g} seconds is too short for a bucket, where a thing is renewed only after an hour.",
                 mend=f"Give {SHORTEST_GRACE:g} seconds or more in a bucket (--older-than 2), and 0 or more in a folder.",
             )
         return self.blobs
