@@ -21,11 +21,10 @@ from hypothesis import strategies as st
 from modelwright.cli import quick
 from modelwright.core.config import folder_indexes
 from modelwright.core.errors import Conflict, Corrupt, Invalid, NotFound, Refused
-from modelwright.core.folders import Indexes, check_path, check_paths, glance, scan
+from modelwright.core.folders import Indexes, check_path, check_paths, glance
 from modelwright.core.refs import Ref
 from modelwright.datasets.checkout import choose
 from modelwright.datasets.chunks import Chunk, KnownChunks, Packer, digest_of, read_chunk
-from modelwright.datasets.files import unchanged
 from modelwright.datasets.folderwork import Here, Listing
 from modelwright.datasets.manifest import Entry, entries_of, packs_of, read_manifest, read_pages, write_manifest
 
@@ -636,12 +635,17 @@ def test_a_folder_that_is_as_it_was_is_answered_before_the_parser_is_loaded(embe
 def test_an_unchanged_folder_is_registered_without_its_entries_being_read(embedded, pictures):
     older(pictures)
     first = embedded.datasets.add_files("pictures", pictures)
-    index = Indexes(folder_indexes(embedded.address)).load(pictures)
-    last = Listing(str(first.ref), first.manifest)
-    assert unchanged(embedded.datasets.blobs, index, scan(pictures), last)
+    indexes, last = Indexes(folder_indexes(embedded.address)), Listing(str(first.ref), first.manifest)
+
+    def added():
+        return Here(embedded.datasets.blobs, pictures, indexes, None).add(
+            last, verify=False, link=False, told=lambda done: None
+        )
+
+    assert added().same
     assert embedded.datasets.add_files("pictures", pictures).ref == first.ref
     (pictures / "cats/000.png").unlink()
-    assert not unchanged(embedded.datasets.blobs, index, scan(pictures), last)
+    assert not added().same
 
 
 def test_what_was_not_asked_for_in_a_checkout_is_not_missed(embedded, pictures, tmp_path):

@@ -11,7 +11,7 @@ import re
 import stat
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -71,6 +71,10 @@ class Index(msgspec.Struct, kw_only=True):
     executable: list[str] = []  # which files of that version are
     chosen: list[str] = []  # the paths and patterns that alone were checked out of it; none: all of it
     manifests: dict[str, str] = {}  # of versions that it was of lately: the digest of the list of their files
+
+    def holds(self, ref: str, manifest: str) -> bool:
+        """Whether `put` is all of a version whose files are listed there."""
+        return self.whole == ref and self.manifests.get(ref) == manifest
 
     def digest(self, path: str, seen: Seen) -> bytes | None:
         """The digest of a file, if it is known without reading."""
@@ -170,6 +174,33 @@ def _scan(folder: str, prefix: str, found: dict[str, Seen]) -> None:
                 )
             else:
                 raise Invalid(f"{each.path} is neither a file nor a folder.", mend="Take it away.")
+
+
+class Changes(NamedTuple):
+    """What differs in a folder from the version that it is of, as far as that can be told without reading a file."""
+
+    unsure: list[str]  # files that are not, or may not be, what the version has under their paths
+    gone: list[str]
+
+
+def changes(index: Index, found: Mapping[str, Seen]) -> Changes:
+    """What differs from all of the version in `index.whole`; paths in no order."""
+    files, put, executable = index.files, index.put, set(index.executable)
+    unsure: list[str] = []
+    fresh = 0
+    for path, seen in found.items():
+        known, wanted = files.get(path), put.get(path)
+        if (
+            wanted is None
+            or known is None
+            or known.seen != seen
+            or not known.sure
+            or known.digest != wanted
+            or seen.executable != (path in executable)
+        ):
+            unsure.append(path)
+            fresh += wanted is None
+    return Changes(unsure, list(put.keys() - found.keys()) if len(found) - fresh < len(put) else [])
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ manifests that name it. A chunk is verified by its own digest whenever it is rea
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
@@ -78,6 +78,7 @@ class KnownChunks:
 
     def __init__(self, path: Path | None) -> None:
         self._met: dict[bytes, Chunk] = {}
+        self._further: Callable[[bytes], Chunk | None] = lambda digest: None
         self._database: sqlite3.Connection | None = None
         self._empty = False  # the file, when it was opened: then only what is kept from here is in it
         if path is not None:
@@ -94,9 +95,13 @@ class KnownChunks:
         """Remember, in memory, where some chunks lie."""
         self._met.update({chunk.digest: chunk for chunk in chunks})
 
+    def ask(self, further: Callable[[bytes], Chunk | None]) -> None:
+        """Have somebody asked for chunks that were not met."""
+        self._further = further
+
     def find(self, digest: bytes) -> Chunk | None:
         """Where a chunk lies, or None."""
-        found = self._met.get(digest)
+        found = self._met.get(digest) or self._further(digest)
         if found is not None or self._database is None or self._empty:
             return found
         with suppress(sqlite3.DatabaseError):  # it is only a cache
@@ -130,7 +135,7 @@ class KnownChunks:
     def _open(path: Path) -> sqlite3.Connection:
         database = sqlite3.connect(path, timeout=30.0, check_same_thread=False)
         database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = NORMAL")
+        database.execute("PRAGMA synchronous = OFF")  # a row that a power cut spoilt does not prove, and is passed over
         for table in _TABLES:
             database.execute(table)
         return database

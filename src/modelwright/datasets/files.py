@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from modelwright.core.blobs import Blobs
 from modelwright.core.errors import Corrupt
-from modelwright.core.folders import Index, Seen, glance
+from modelwright.core.folders import Index, Seen
 from modelwright.datasets.chunks import KnownChunks, Packer, digest_of
 from modelwright.datasets.linked import Linked
 from modelwright.datasets.linking import Linking
@@ -18,14 +18,11 @@ from modelwright.datasets.manifest import (
     Page,
     by_path,
     differing,
-    packs_of,
-    read_manifest,
     write_manifest,
 )
 from modelwright.datasets.trees import Told, content, store
 
 if TYPE_CHECKING:
-    from modelwright.datasets.folderwork import Listing
     from modelwright.datasets.records import DatasetDiff, DatasetRecord, DatasetVersion
 
 
@@ -36,16 +33,6 @@ class Prepared(NamedTuple):
     manifest: Manifest
     stored: int
     linked: Linked | None
-
-
-def unchanged(blobs: Blobs, index: Index, found: Mapping[str, Seen], newest: Listing) -> bool:
-    """Whether a folder is, by its index alone, the newest version still, and nothing of that is lost."""
-    if index.whole != newest.ref:
-        return False
-    standing = glance(index, found)
-    if standing is None or not standing.clean:
-        return False
-    return all(blobs.exists(pack) for pack in packs_of(blobs, read_manifest(blobs, newest.manifest)))
 
 
 def prepare_files(

@@ -15,7 +15,7 @@ import msgspec
 
 from modelwright.core.blobs import Blobs
 from modelwright.core.errors import Corrupt, NotFound
-from modelwright.core.folders import Index, Indexes, Seen, glance, scan
+from modelwright.core.folders import Index, Indexes, Seen, changes, glance, scan
 from modelwright.datasets.linked import Linked
 
 if TYPE_CHECKING:
@@ -95,27 +95,47 @@ class Here:
 
     def add(self, newest: Listing | None, *, verify: bool, link: bool, told: Told) -> Added:
         from modelwright.datasets.chunks import KnownChunks
-        from modelwright.datasets.files import prepare_files, unchanged
-        from modelwright.datasets.manifest import read_manifest, read_pages
+        from modelwright.datasets.files import prepare_files
+        from modelwright.datasets.manifest import packs_of, read_manifest, read_pages
+        from modelwright.datasets.revising import revise
 
         index, begun = self.index, self.index.ref
-        if newest is not None and not verify and unchanged(self._blobs, index, self.found, newest):
-            return Added(begun=begun, same=True)
-        pages = read_pages(self._blobs, read_manifest(self._blobs, newest.manifest)) if newest is not None else []
+        before = None if newest is None else read_manifest(self._blobs, newest.manifest)
+        differs = None
+        whole = newest is not None and not verify and index.holds(newest.ref, newest.manifest)
+        if before is not None and whole and all(self._blobs.exists(pack) for pack in packs_of(self._blobs, before)):
+            differs = changes(index, self.found)
+            if not differs.unsure and not differs.gone:
+                return Added(begun=begun, same=True)
         chunks = self._place or self._indexes.place
         with closing(KnownChunks(chunks and chunks / "chunks.db")) as known:
-            known.meet(chunk for page in pages for entry in page.entries for chunk in entry.chunks)
-            made = prepare_files(
-                self._blobs,
-                self._root,
-                known=known,
-                index=index,
-                found=self.found,
-                before=pages,
-                verify=verify,
-                link=link,
-                told=told,
-            )
+            made = None
+            if before is not None and differs is not None:
+                made = revise(
+                    self._blobs,
+                    self._root,
+                    known=known,
+                    index=index,
+                    found=self.found,
+                    differs=differs,
+                    before=before,
+                    link=link,
+                    told=told,
+                )
+            if made is None:
+                pages = [] if before is None else read_pages(self._blobs, before)
+                known.meet(chunk for page in pages for entry in page.entries for chunk in entry.chunks)
+                made = prepare_files(
+                    self._blobs,
+                    self._root,
+                    known=known,
+                    index=index,
+                    found=self.found,
+                    before=pages,
+                    verify=verify,
+                    link=link,
+                    told=told,
+                )
         return Added(
             begun=begun,
             manifest=made.digest,

@@ -8,13 +8,14 @@ entries needs: so the collector of objects, which reads JSON, keeps them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from operator import attrgetter, lt
 from typing import Any, Final, NamedTuple
 from zlib import crc32
 
 import msgspec
+from msgspec.structs import replace
 
 from modelwright.core.blobs import Blobs
 from modelwright.core.errors import Corrupt, Invalid
@@ -50,6 +51,7 @@ class PageOf(msgspec.Struct, frozen=True):
     count: int
     content: str
     chunk: tuple[str, str, int, int]  # digest, pack, start, size
+    packs: list[int] = []  # which of the manifest's packs the entries need; none where an earlier program wrote it
 
     @property
     def where(self) -> Chunk:
@@ -64,6 +66,20 @@ class Page(NamedTuple):
     of: PageOf
     entries: list[Entry]
     packs: list[bytes]
+
+
+class Kept(NamedTuple):
+    """A page that is taken over as it lies, and the packs that its entries need."""
+
+    of: PageOf
+    packs: Sequence[bytes]
+
+
+class Fresh(NamedTuple):
+    """A page that was given to the packer under this digest."""
+
+    entries: Sequence[Entry]
+    digest: bytes
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,28 +105,44 @@ def write_manifest(
     paths = [entry.path for entry in ordered]
     check_paths(paths)
     _check_order(paths)
-    pages: list[tuple[list[Entry], bytes, Page | None]] = []
-    for page, known in _cut(ordered, before):
-        if known is None or not packer.holds([known.of.where]):
-            pages.append((page, packer.add(_page(page)), None))
+    pages: list[Kept | Fresh] = []
+
+    def same(start: int, end: int, number: int) -> bool:
+        return ordered[start:end] == before[number].entries
+
+    for start, end, number in cut(paths, [(page.entries[0].path, len(page.entries)) for page in before], same):
+        if number is not None and packer.holds([before[number].of.where]):
+            pages.append(Kept(before[number].of, before[number].packs))
         else:
-            pages.append((page, b"", known))
+            pages.append(add_page(packer, ordered[start:end]))
+    return put_manifest(blobs, packer, pages, size=sum(entry.size for entry in ordered))
+
+
+def add_page(packer: Packer, entries: Sequence[Entry]) -> Fresh:
+    """Give a page to the packer."""
+    return Fresh(entries, packer.add(_page(entries)))
+
+
+def put_manifest(blobs: Blobs, packer: Packer, pages: Iterable[Kept | Fresh], *, size: int) -> tuple[str, Manifest]:
+    """Store the manifest of some pages, which hold so many bytes of files; gives its digest."""
     packer.flush()
-    packs: dict[bytes, None] = {}
+    numbers: dict[bytes, int] = {}
     told = []
-    for page, digest, known in pages:
-        if known is not None:
-            packs |= dict.fromkeys([known.of.where.pack, *known.packs])
-            told.append(known.of)
-            continue
-        chunk = packer.where(digest)
-        packs |= dict.fromkeys([chunk.pack, *(each.pack for entry in page for each in entry.chunks)])
-        told.append(PageOf(len(page), _content(page), (chunk.digest.hex(), chunk.pack.hex(), chunk.start, chunk.size)))
-    named = [pack.hex() for pack in packs]
+    for page in pages:
+        if isinstance(page, Kept):
+            of, needed = page.of, page.packs
+        else:
+            chunk = packer.where(page.digest)
+            place = (chunk.digest.hex(), chunk.pack.hex(), chunk.start, chunk.size)
+            of = PageOf(len(page.entries), _content(page.entries), place)
+            needed = list(dict.fromkeys(each.pack for entry in page.entries for each in entry.chunks))
+        numbers.setdefault(bytes.fromhex(of.chunk[1]), len(numbers))
+        told.append(replace(of, packs=[numbers.setdefault(pack, len(numbers)) for pack in needed]))
+    named = [pack.hex() for pack in numbers]
     manifest = Manifest(
         format=FORMAT,
-        count=len(ordered),
-        bytes=sum(entry.size for entry in ordered),
+        count=sum(page.count for page in told),
+        bytes=size,
         content=digest_bytes("".join(page.content for page in told).encode()),
         pages=told,
         packs=named if len(named) <= _NAMED else [],
@@ -170,26 +202,32 @@ def by_path(entries: Iterable[Entry]) -> Mapping[str, Entry]:
     return {entry.path: entry for entry in entries}
 
 
-def _cut(entries: Sequence[Entry], before: Sequence[Page]) -> Iterator[tuple[list[Entry], Page | None]]:
-    """Entries in pages, each with the page of `before` that has the same on it."""
-    average = _average(len(entries))
-    usable = before if average == _average(sum(len(page.entries) for page in before)) else ()
-    known = {page.entries[0].path: page for page in usable}
-    last = usable[-1] if usable else None  # where that one ends, its entries did, and nothing else
+def cut(
+    paths: Sequence[str], before: Sequence[tuple[str, int]], same: Callable[[int, int, int], bool]
+) -> Iterator[tuple[int, int, int | None]]:
+    """Sorted paths in pages: from where to where one goes, and the number of the page of `before` that says the same.
+
+    `before` has the first path of each page and how many there are on it; `same` is asked whether the paths from here to
+    there are the files that a page has.
+    """
+    average = _average(len(paths))
+    usable = average == _average(sum(count for _, count in before))
+    known = {first: number for number, (first, _) in enumerate(before)} if usable else {}
+    last = len(before) - 1  # where that one ends, its entries did, and nothing else
     start = 0
-    while start < len(entries):
-        page = known.get(entries[start].path)
-        if page is not None:
-            end = start + len(page.entries)
-            if (page is not last or end == len(entries)) and entries[start:end] == page.entries:
-                yield page.entries, page
+    while start < len(paths):
+        number = known.get(paths[start])
+        if number is not None:
+            end = start + before[number][1]
+            if (number != last or end == len(paths)) and same(start, end, number):
+                yield start, end, number
                 start = end
                 continue
         end = start + 1
-        limit = min(start + 8 * average, len(entries))
-        while end < limit and crc32(entries[end - 1].path.encode()) % average:
+        limit = min(start + 8 * average, len(paths))
+        while end < limit and crc32(paths[end - 1].encode()) % average:
             end += 1
-        yield list(entries[start:end]), None
+        yield start, end, None
         start = end
 
 

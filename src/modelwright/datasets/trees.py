@@ -74,9 +74,7 @@ def store(
                 ready[path] = entry
                 remembered[path] = Remembered(seen, entry.digest, _sure(seen, looked))
             else:
-                digests = _add(packer, file, seen)
-                ahead[path] = digests
-                remembered[path] = Remembered(seen, digest_of(digests), _sure(seen, looked))
+                ahead[path], remembered[path] = taken(packer, file, seen)
         done += seen.size
         told(done)
     packer.flush()
@@ -117,6 +115,13 @@ def _known(path: str, file: str, seen: Seen, alike: Mapping[int, Sequence[Entry]
                 raise _changed(file)
             return Entry(path, seen.size, entry.digest, seen.executable, entry.chunks)
     return None
+
+
+def taken(packer: Packer, file: str, seen: Seen) -> tuple[list[bytes], Remembered]:
+    """Give a file to the packer: the digests of its chunks, and what is to be remembered of it."""
+    looked = time.time_ns()
+    digests = _add(packer, file, seen)
+    return digests, Remembered(seen, digest_of(digests), _sure(seen, looked))
 
 
 def _add(packer: Packer, file: str, seen: Seen) -> list[bytes]:
