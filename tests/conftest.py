@@ -7,17 +7,16 @@ import gc
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+import httpx._config
 import httpx._transports.default as transports
 import hypothesis
 import pytest
@@ -39,6 +38,7 @@ from modelwright.testing import serving
 from modelwright.workspace import ServerSettings, Settings, Workspace, WorkspaceSettings, open_workspace
 from tests.compiling import compile_share
 from tests.databases import Databases, flushing, new_database, share_compiled
+from tests.waiting import LONG, eventually, kept_port
 
 # What tests write they write into memory where there is room: a commit waits for a disk some milliseconds, and there are
 # tens of thousands of them.
@@ -54,6 +54,10 @@ for variable, name in (("UV_CACHE_DIR", "uv"), ("PIP_CACHE_DIR", "pip"), ("MPLCO
     os.environ.setdefault(variable, str(CACHE / name))
 REMEMBERED = tempfile.TemporaryDirectory(prefix="modelwright-cache-", ignore_cleanup_errors=True)
 os.environ["XDG_CACHE_HOME"] = REMEMBERED.name
+
+# Who asks a server of a test waits for it: nobody's patience is tried there, and a busy machine is no fault.
+for step in ("connect", "read", "write", "pool"):
+    setattr(httpx._config.DEFAULT_TIMEOUT_CONFIG, step, LONG)
 
 # Each client of httpx reads all certificates of the machine when it is made, which takes it 30 ms, and none here needs one.
 transports.create_ssl_context = functools.cache(transports.create_ssl_context)
@@ -302,33 +306,31 @@ def embedded(prepared: Path, settings: WorkspaceSettings) -> Iterator[Workspace]
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[S3Settings]:
     """An S3-speaking server on loopback, with the bucket `objects`."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        address = f"http://127.0.0.1:{port}"
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                urllib.request.urlopen(urllib.request.Request(f"{address}/objects", method="PUT"), timeout=5).close()
-                break
-            except OSError:
-                assert server.poll() is None, "the S3 server ended"
-                assert time.monotonic() < deadline, "the S3 server did not start"
-                time.sleep(0.2)
-        yield S3Settings(
-            endpoint=address,
-            region="us-east-1",
-            access_key_id="test",
-            secret_access_key="test",
-            allow_http=True,
-            retries=8,  # this server answers 500 now and then when two write one key at once; a bucket may as well
+    with kept_port() as port:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
-    finally:
-        server.terminate()
-        server.wait()
+        address = f"http://127.0.0.1:{port}"
+
+        def answers() -> bool:
+            assert server.poll() is None, "the S3 server ended"
+            with suppress(OSError):
+                urllib.request.urlopen(urllib.request.Request(f"{address}/objects", method="PUT"), timeout=LONG).close()
+                return True
+            return False
+
+        try:
+            eventually(answers, "A start of the S3 server")
+            yield S3Settings(
+                endpoint=address,
+                region="us-east-1",
+                access_key_id="test",
+                secret_access_key="test",
+                allow_http=True,
+                retries=8,  # this server answers 500 now and then when two write one key at once; a bucket may as well
+            )
+        finally:
+            server.terminate()
+            server.wait()

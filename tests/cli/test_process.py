@@ -73,7 +73,7 @@ def test_it_works_from_within_the_project_and_a_closed_pipe_is_no_error(project:
     inside = mw("list", "model", "--json", cwd=project / "data")
     assert [each["ref"] for each in json.loads(inside.stdout)["items"]] == ["model:late@1"]
     done = subprocess.run(
-        f"{' '.join(MW)} list model -w {project} | true", shell=True, capture_output=True, text=True, timeout=60
+        f"{' '.join(MW)} list model -w {project} | true", shell=True, capture_output=True, text=True, timeout=120
     )
     assert "Traceback" not in done.stderr
 
@@ -85,7 +85,7 @@ def test_bash_completes_commands_subcommands_options_and_kinds(tmp_path: Path) -
     def complete(*words: str) -> set[str]:
         quoted = " ".join(f"'{word}'" for word in words)
         line = f"source {script}; COMP_WORDS=({quoted}); COMP_CWORD={len(words) - 1}; _mw; echo ${{COMPREPLY[@]}}"
-        done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=20)
+        done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         return set(done.stdout.split())
 
@@ -98,4 +98,4 @@ def test_bash_completes_commands_subcommands_options_and_kinds(tmp_path: Path) -
 
 
 def python(code: str) -> str:
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60).stdout.strip()
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120).stdout.strip()

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from modelwright.cli.warm import asking, speech
+from tests.waiting import LONG
 
 MW = [sys.executable, "-m", "modelwright.cli"]
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="commands are kept warm on Linux only")
@@ -138,10 +139,10 @@ def test_a_terminal_is_asked_and_answers(kept: Kept, project: Path) -> None:
     os.close(theirs)
     seen = b""
     while b"[y/N]" not in seen:
-        assert select.select([ours], [], [], 60)[0], seen
+        assert select.select([ours], [], [], LONG)[0], seen
         seen += os.read(ours, 4096)
     os.write(ours, b"n\n")
-    assert asked.wait(60) == 130
+    assert asked.wait(LONG) == 130
     os.close(ours)
     assert kept.carried_out == before + 1
 
@@ -150,12 +151,12 @@ def test_ctrl_c_stops_a_command_and_a_signal_ends_it(kept: Kept, deaf: str) -> N
     stopped = kept.begin("list", "model", "-w", deaf)
     kept.until(lambda state: state["running"] == 1)
     stopped.send_signal(signal.SIGINT)
-    _, told = stopped.communicate(timeout=60)
+    _, told = stopped.communicate(timeout=LONG)
     assert stopped.returncode == 130 and told == "Stopped.\n"
     ended = kept.begin("list", "model", "-w", deaf)
     kept.until(lambda state: state["running"] == 1)
     ended.send_signal(signal.SIGTERM)
-    assert ended.wait(60) == -signal.SIGTERM
+    assert ended.wait(LONG) == -signal.SIGTERM
     kept.until(lambda state: state["running"] == 0)
 
 
@@ -167,14 +168,14 @@ def test_a_command_is_stopped_and_goes_on(kept: Kept, deaf: str) -> None:
     began.send_signal(signal.SIGCONT)
     os.waitid(os.P_PID, began.pid, os.WCONTINUED | os.WNOWAIT)
     began.send_signal(signal.SIGINT)
-    assert began.wait(60) == 130
+    assert began.wait(LONG) == 130
 
 
 def test_what_a_killed_command_had_begun_ends_with_it(kept: Kept, deaf: str) -> None:
     killed = kept.begin("list", "model", "-w", deaf)
     kept.until(lambda state: state["running"] == 1)
     killed.kill()
-    killed.wait(60)
+    killed.wait(LONG)
     kept.until(lambda state: state["running"] == 0)
 
 
@@ -183,7 +184,7 @@ def test_a_warm_process_that_is_killed_is_told_and_another_begins(kept: Kept, de
     kept.until(lambda state: state["running"] == 1)
     process = kept.state()["process"]
     os.kill(process, signal.SIGKILL)
-    _, told = waiting.communicate(timeout=60)
+    _, told = waiting.communicate(timeout=LONG)
     assert waiting.returncode == 8 and "was killed" in told
     assert kept.mw("list", "model").returncode != 8  # by itself, since nobody listens at what was left
     assert kept.mw("warm").returncode == 0 and kept.state()["process"] != process
@@ -199,8 +200,8 @@ def test_there_is_one_and_it_ends_when_it_is_told_after_what_it_has_begun(kept: 
     kept.until(lambda state: not state["running"])  # nobody is let in any more
     assert ending.poll() is None and waiting.poll() is None
     waiting.send_signal(signal.SIGINT)
-    assert waiting.wait(60) == 130
-    told, _ = ending.communicate(timeout=60)
+    assert waiting.wait(LONG) == 130
+    told, _ = ending.communicate(timeout=LONG)
     assert "It has ended." in told
     assert "There is none." in kept.mw("warm", "--stop").stdout
     assert "There is none." in kept.mw("warm", "--status").stdout

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.waiting import LONG
+
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
@@ -33,7 +35,7 @@ def _stranger(answer: Answer) -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(5)
+        thread.join(LONG)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from modelwright.datasets.classes import ColumnMask
 from modelwright.datasets.privacy import Pseudonymizer, PurposeKeys
 from modelwright.datasets.privacy.masks import mask_table, mask_values
 from modelwright.datasets.privacy.vault import BITS, Opened
+from tests.waiting import LONG
 
 PII, SPECIAL = frozenset({"pii"}), frozenset({"special"})
 
@@ -98,7 +99,7 @@ def test_threads_and_processes_draw_one_token_for_one_value(tmp_path: Path) -> N
             each.start()
         for each in threads:
             each.join()
-        found += [each.get(60) for each in others]
+        found += [each.get(LONG) for each in others]
     assert len(found) == 5 and all(each == found[0] for each in found) and len(set(found[0])) == 400
 
 

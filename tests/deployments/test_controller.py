@@ -20,6 +20,7 @@ from modelwright.deployments.records import RolloutState
 from modelwright.models import Models, ModelSettings, Signatures, Stage
 from modelwright.serving import Call, Plane, Seal, private_key, public_pem, sign
 from modelwright.workspace import Workspace
+from tests.waiting import eventually
 
 LENIENT = 'name = "standard"\n[tier.low]\ndescription = "Nothing is asked, so that these tests speak of serving only."\n'
 
@@ -151,9 +152,12 @@ def test_no_request_is_lost_during_a_rollback(world: World, trained) -> None:
     threads = [threading.Thread(target=ask) for _ in range(3)]
     for thread in threads:
         thread.start()
-    world.workspace.deployments.rollback("delay", "production", reason="worse")
-    world.turn()
-    stop.set()
+    try:
+        eventually(lambda: answers or lost, "An answer")
+        world.workspace.deployments.rollback("delay", "production", reason="worse")
+        world.turn()
+    finally:
+        stop.set()
     for thread in threads:
         thread.join()
     assert lost == []

@@ -10,13 +10,13 @@ import re
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.documentation.terminal import Terminal
+from tests.waiting import LONG, eventually
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -27,9 +27,8 @@ PORT = 7878  # what the pages name
 @pytest.mark.slow
 @pytest.mark.xdist_group("port-7878")
 def test_the_tour_runs_as_it_is_written(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1", PORT)) == 0:
-            pytest.skip(f"something listens on port {PORT} already, which the tour uses")
+    if listens(PORT):
+        pytest.skip(f"something listens on port {PORT} already, which the tour uses")
     terminal = Terminal(tmp_path / "bin")
     (tmp_path / "walk").mkdir()
     try:
@@ -63,7 +62,7 @@ class Walk:
         finally:
             for server in self.servers:
                 server.terminate()
-                server.wait(30)
+                server.wait(LONG)
 
     def type(self, line: str) -> None:
         """One line of a terminal. `mw up` goes into a terminal of its own; a comment may name the exit code."""
@@ -74,7 +73,7 @@ class Walk:
         elif command == "mw up":
             own = Path(sys.executable).parent / "mw"  # which is signalled at the end: a process and no fork of another
             self.servers.append(subprocess.Popen([own, "up", "--quiet"], cwd=self.folder, env=self.environment))
-            wait_for(PORT)
+            eventually(lambda: listens(PORT), f"A server on port {PORT}")
         else:
             self.run(["bash", "-c", command], int(wanted[1]) if wanted else 0)
 
@@ -96,12 +95,7 @@ def lines(text: str) -> Iterator[str]:
             command = ""
 
 
-def wait_for(port: int, within: float = 60.0) -> None:
-    """Until something listens."""
-    deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise AssertionError(f"nothing listens on port {port}")
+def listens(port: int) -> bool:
+    """Whether something does on this machine."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

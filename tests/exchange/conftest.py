@@ -7,9 +7,7 @@ import json
 import math
 import os
 import shutil
-import socket
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import get_context
@@ -20,6 +18,7 @@ import httpx
 import pytest
 
 from modelwright.exchange import open_target
+from tests.waiting import eventually, kept_port
 
 LONG = 50_001  # points of one curve: more than go in one call
 FEWER = 1500  # of them where it is not about that
@@ -247,33 +246,33 @@ def running(folder: Path) -> Iterator[str]:
     """
     import mlflow  # noqa: F401 - so that the copy has it already
 
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port = found.getsockname()[1]
-    database = f"sqlite:///{folder / 'mlflow.db'}"
-    quiet = {
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "_MLFLOW_SERVER_FILE_STORE": database,
-        "_MLFLOW_SERVER_REGISTRY_STORE": database,
-        "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
-        "_MLFLOW_SERVER_ARTIFACT_DESTINATION": str(folder / "proxied"),
-        "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
-    }
-    server = get_context("fork").Process(target=_serve, args=(folder, port, quiet), daemon=True)
-    server.start()
-    url = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + 300
-        while True:
-            with suppress(httpx.HTTPError):
-                httpx.get(f"{url}/health")
-                break
-            assert server.is_alive() and time.monotonic() < deadline, (folder / "log").read_text()[-2000:]
-            time.sleep(0.1)
-        yield url
-    finally:
-        server.terminate()
-        server.join(30)
+    with kept_port() as port:
+        database = f"sqlite:///{folder / 'mlflow.db'}"
+        quiet = {
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "_MLFLOW_SERVER_FILE_STORE": database,
+            "_MLFLOW_SERVER_REGISTRY_STORE": database,
+            "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
+            "_MLFLOW_SERVER_ARTIFACT_DESTINATION": str(folder / "proxied"),
+            "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
+        }
+        server = get_context("fork").Process(target=_serve, args=(folder, port, quiet), daemon=True)
+        server.start()
+        url = f"http://127.0.0.1:{port}"
+        try:
+
+            def answers() -> bool:
+                assert server.is_alive(), (folder / "log").read_text()[-2000:]
+                with suppress(httpx.HTTPError):
+                    return bool(httpx.get(f"{url}/health").text)
+                return False
+
+            eventually(answers, "A start of MLflow's server", within=600)
+            yield url
+        finally:
+            server.terminate()
+            server.join(30)
 
 
 def _serve(folder: Path, port: int, environment: dict[str, str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from modelwright.core.errors import Conflict, Invalid
 from modelwright.experiments import Experiments, RunStatus
 from modelwright.experiments.capturing import capture, masked
+from tests.waiting import eventually
 
 
 def test_a_with_block_logs_and_finishes(experiments: Experiments, tmp_path: Path) -> None:
@@ -52,9 +52,7 @@ def test_an_interruption_is_told_from_a_failure(experiments: Experiments) -> Non
 def test_figures_arrive_while_the_run_goes_on(experiments: Experiments) -> None:
     with experiments.run("delay", capture=False) as run:
         run.log_metric("auc", 0.5)
-        deadline = time.monotonic() + 10
-        while not experiments.show(run.ref).metrics and time.monotonic() < deadline:
-            time.sleep(0.05)
+        eventually(lambda: experiments.show(run.ref).metrics, "A figure")
         assert experiments.show(run.ref).metrics["auc"].figure == 0.5
 
 

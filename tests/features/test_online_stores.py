@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from modelwright.core.refs import Ref
 from modelwright.features.backends import open_store
 from modelwright.features.ports import Asked, Change, Merge, OnlineStore, put_together
 from modelwright.features.records import OnlineState
+from tests.waiting import LONG, eventually
 
 VIEW, OTHER = Ref.parse("features:weather@1"), Ref.parse("features:delays/carriers@2")
 
@@ -30,7 +31,7 @@ def state(generation: str, rows: int, *, day: int = 1, view: Ref = VIEW, pushed:
 
 @pytest.fixture(scope="module")
 def redis_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    pytest.importorskip("redis", reason="the package redis is not installed")
+    redis = pytest.importorskip("redis", reason="the package redis is not installed")
     program = shutil.which("redis-server") or shutil.which("valkey-server")
     if program is None:
         pytest.skip("there is no redis-server on this machine")
@@ -38,14 +39,20 @@ def redis_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     command = [program, "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(socket.parent)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
-        for _ in range(200):
-            if socket.exists():
-                break
-            time.sleep(0.02)
+        client = redis.Redis(unix_socket_path=str(socket))
+
+        def answers() -> bool:
+            assert server.poll() is None, "Redis ended"
+            with suppress(redis.ConnectionError):
+                return bool(client.ping())
+            return False
+
+        eventually(answers, "A start of Redis")
+        client.close()
         yield f"unix://{socket}"
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(LONG)
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "redis"])

@@ -19,6 +19,7 @@ from modelwright.operator import Operator, Turn
 from modelwright.store import Database
 from modelwright.store.leases import Leadership
 from modelwright.workspace import Workspace
+from tests.waiting import LONG, eventually
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -98,19 +99,19 @@ def test_a_wake_makes_it_turn_at_once_and_a_stop_lets_the_turn_finish() -> None:
 
     def slow() -> Sequence[str]:
         began.set()
-        leave.wait(10)
+        leave.wait(LONG)
         return ["finished"]
 
     turns: list[Turn] = []
     operator = Operator([Counting("slow", slow)], lease, SystemClock(), every=3600, turned=turns.append)
     operator.start()
-    assert began.wait(5)
+    assert began.wait(LONG)
     stopper = threading.Thread(target=operator.stop)
     stopper.start()
     time.sleep(0.1)
     assert not lease.given_up and turns == []
     leave.set()
-    stopper.join(5)
+    stopper.join(LONG)
     assert lease.given_up and [turn.done for turn in turns] == [{"slow": ["finished"]}]
 
     quick = Counting("quick")
@@ -215,8 +216,8 @@ from modelwright.store import Database
 from modelwright.store.leases import Leadership
 clock = SystemClock()
 lease = Leadership(Database(sys.argv[1], clock), "operator", "other")
-print(lease.hold(clock.now(), timedelta(seconds=2)), flush=True)
-time.sleep(60)
+print(lease.hold(clock.now(), timedelta(hours=1)), flush=True)
+time.sleep(600)
 """
 
 
@@ -224,18 +225,14 @@ time.sleep(60)
 def test_a_killed_process_is_followed_when_its_lease_is_over(url: str) -> None:
     other = subprocess.Popen([sys.executable, "-c", HOLDER, url], stdout=subprocess.PIPE, text=True)
     assert other.stdout is not None and other.stdout.readline() == "True\n"
-    database = Database(url, SystemClock())
-    heir = Operator([Counting("a")], Leadership(database, "operator", "heir"), SystemClock())
+    database, machine = Database(url, SystemClock()), ManualClock(SystemClock().now())
+    heir = Operator([Counting("a")], Leadership(database, "operator", "heir", machine), SystemClock())
     assert not heir.turn().led
     other.kill()
-    other.wait(10)
+    other.wait(LONG)
     other.stdout.close()
-    eventually(lambda: heir.turn().led, within=8)
+    machine.advance(timedelta(minutes=30))
+    assert not heir.turn().led
+    machine.advance(timedelta(minutes=31))
+    assert heir.turn().led
     database.dispose()
-
-
-def eventually(holds: Callable[[], bool], within: float = 5.0) -> None:
-    deadline = time.monotonic() + within
-    while not holds():
-        assert time.monotonic() < deadline, "did not come true in time"
-        time.sleep(0.01)

@@ -8,7 +8,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import pytest
 from modelwright.core.principals import operating_system_user
 from modelwright.pipelines import Pipelines
 from modelwright.pipelines.records import ExecutionState, StepState
+from tests.waiting import LONG, eventually
 
 STEPS = 6
 
@@ -131,7 +131,7 @@ def _done(pipelines: Pipelines) -> set[int]:
 def test_two_workers_share_an_execution_and_each_step_runs_once(tmp_path: Path, project: Any, pipelines: Pipelines) -> None:
     project.write("pipeline.py", PIPELINE)
     processes = [worker(tmp_path, project), worker(tmp_path, project)]
-    answers = [process.communicate(timeout=60) for process in processes]
+    answers = [process.communicate(timeout=LONG) for process in processes]
     for process, (out, errors) in zip(processes, answers, strict=True):
         assert process.returncode == 0, errors
         assert out.splitlines()[-1] == str(list(range(STEPS)))
@@ -142,12 +142,10 @@ def test_two_workers_share_an_execution_and_each_step_runs_once(tmp_path: Path, 
 
 
 def test_an_interruption_from_the_keyboard_cancels(tmp_path: Path, project: Any, pipelines: Pipelines) -> None:
-    project.write("pipeline.py", PIPELINE.replace("time.sleep(0.08)", "time.sleep(20)"))
+    project.write("pipeline.py", PIPELINE.replace("time.sleep(0.08)", "time.sleep(600)"))
     process = worker(tmp_path, project)
-    deadline = time.monotonic() + 30
-    while not trace(project) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    eventually(lambda: trace(project), "A step")
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=LONG)
     assert pipelines.list_executions().items[0].state is ExecutionState.CANCELLED
     assert operating_system_user().id == pipelines.list_executions().items[0].created_by

@@ -33,7 +33,7 @@ class Locked:
         """A bare HTTP client; without a token, a stranger."""
         if token:
             headers["authorization"] = f"Bearer {token}"
-        return httpx.Client(base_url=self.url, headers=headers, timeout=30)
+        return httpx.Client(base_url=self.url, headers=headers)
 
     def workspace(self, token: str) -> Workspace:
         """The workspace as whoever holds the token sees it."""

@@ -7,7 +7,6 @@ import json
 import shutil
 import socket
 import sqlite3
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from modelwright.core.operations import operations_of
 from modelwright.server.security import Guard
 from modelwright.testing import serving
 from modelwright.workspace import Settings, Workspace, WorkspaceSettings, open_workspace
+from tests.waiting import LONG, eventually
 
 JSON = {"content-type": "application/json"}
 HEADERS = ("content-security-policy", "x-content-type-options", "x-frame-options", "referrer-policy", "x-request-id")
@@ -52,7 +52,7 @@ def asked_url(asked: Workspace) -> Iterator[str]:
 def raw(url: str, request: bytes) -> bytes:
     """The answer to bytes sent as they are."""
     parts = urlsplit(url)
-    with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+    with socket.create_connection((parts.hostname, parts.port), timeout=LONG) as connection:
         connection.sendall(request)
         connection.shutdown(socket.SHUT_WR)
         return b"".join(iter(lambda: connection.recv(65536), b""))
@@ -245,7 +245,7 @@ def test_no_path_leads_out_or_makes_it_fail(asked_url: str, asked: Workspace, pl
     """The places that read files are asked for the whole list, each other one for a third of it."""
     folder = str(asked.home.folder)  # type: ignore[union-attr]
     address = urlsplit(asked_url).netloc
-    connection = http.client.HTTPConnection(address, timeout=20)
+    connection = http.client.HTTPConnection(address, timeout=LONG)
     for payload in ESCAPES if thorough or place in ON_DISK else ESCAPES[PLACES.index(place) % 3 :: 3]:
         target = place.format(quote(payload, safe="%/:@;?#$`|~{}<>'\\"))
         connection.request("GET", target)
@@ -286,7 +286,7 @@ def test_no_argument_of_any_operation_makes_the_server_fail(
     failed: list[Any] = []
     tried: set[Any] = set()
     with open_workspace(prepared, settings=settings) as here, serving(here) as url:
-        client = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)  # some thousand requests
+        client = http.client.HTTPConnection(urlsplit(url).netloc, timeout=LONG)
         for _, operation in operations_of(here.rooms):
             required = {p.name: FITTING.get(p.name, "x") for p in operation.parameters if p.default is p.empty}
             for parameter in operation.parameters:
@@ -357,10 +357,10 @@ def test_a_failure_tells_its_request_id_and_nothing_of_its_cause(embedded: Works
         assert not any(
             word in answer.text for word in ("catalog_versions", "sqlite", "Traceback", str(embedded.home.folder))
         )
-        deadline = time.monotonic() + 30
-        while not (told := [record for record in caplog.records if identity in record.getMessage()]):
-            assert time.monotonic() < deadline, "the log does not say what failed"
-            time.sleep(0.01)  # it is answered first, and logged then
+        told: list[Any] = []
+        eventually(  # it is answered first, and logged then
+            lambda: told.extend(each for each in caplog.records if identity in each.getMessage()) or told, "The log's word"
+        )
         assert told[0].exc_info
         if accept == "application/json":
             error = answer.json()["error"]

@@ -23,8 +23,10 @@ import pytest
 from modelwright.cli.entry import run as run_command
 from modelwright.core.errors import Conflict, Invalid
 from modelwright.server.listening import check_address, take
+from modelwright.store.leases import read_all
 from modelwright.testing import serving
 from modelwright.workspace import open_workspace
+from tests.waiting import LONG, eventually
 
 LENIENT = 'name = "standard"\n[tier.low]\ndescription = "Nothing is asked, so that these tests speak of serving only."\n'
 SETTINGS = '[workspace]\nname = "late"\n[server]\nturn_every = 0.2\n'
@@ -88,11 +90,11 @@ class Server:
         self.url = ""
 
     def wait(self) -> Server:
-        deadline = time.monotonic() + 60
-        while not self.address.exists():
+        def listens() -> bool:
             assert self.process.poll() is None, self.said()
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+            return self.address.exists()
+
+        eventually(listens, "A start of the server")
         self.url = self.address.read_text(encoding="utf-8")
         return self
 
@@ -102,7 +104,7 @@ class Server:
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(how)
-        return self.process.wait(60)
+        return self.process.wait(LONG)
 
 
 @pytest.fixture
@@ -117,27 +119,20 @@ def up(project: Path) -> Iterator[Callable[..., Server]]:
     for server in started:
         if server.process.poll() is None:
             server.process.kill()
-        server.process.wait(10)
+        server.process.wait(LONG)
         if server.process.stdout:
             server.process.stdout.close()
-
-
-def eventually(holds: Callable[[], bool], within: float = 60.0) -> None:
-    deadline = time.monotonic() + within
-    while not holds():
-        assert time.monotonic() < deadline, "did not come true in time"
-        time.sleep(0.05)
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("deployed")
 def test_a_stop_finishes_what_is_under_way_seals_the_ledger_and_converts_the_log(up: Any, project: Path) -> None:
     server = up()
-    answers = [httpx.post(f"{server.url}/v2/models/late/infer", json=ANSWER, timeout=60).status_code for _ in range(5)]
+    answers = [httpx.post(f"{server.url}/v2/models/late/infer", json=ANSWER).status_code for _ in range(5)]
     assert answers == [200] * 5
 
     parts = urlsplit(server.url)
-    upload = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+    upload = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=LONG)
     upload.putrequest("POST", "/api/v1/objects")
     upload.putheader("Content-Type", "application/octet-stream")
     upload.putheader("Content-Length", "2000000")
@@ -146,14 +141,14 @@ def test_a_stop_finishes_what_is_under_way_seals_the_ledger_and_converts_the_log
     assert upload.sock.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"  # it is under way
     upload.send(b"x" * 1_000_000)
     server.process.send_signal(signal.SIGTERM)
-    until = time.monotonic() + 15
+    until = time.monotonic() + LONG
     with pytest.raises(OSError):  # nobody else comes in
         while time.monotonic() < until:
             socket.create_connection((parts.hostname or "", parts.port or 0), timeout=2).close()
             time.sleep(0.05)
     upload.send(b"x" * 1_000_000)
     assert upload.getresponse().status == 201
-    assert server.process.wait(30) in (0, -signal.SIGTERM)
+    assert server.process.wait(LONG) in (0, -signal.SIGTERM)
     assert "Traceback" not in server.said()
 
     assert not list((project / ".modelwright" / "predictions" / "journal").glob("*.journal"))
@@ -175,7 +170,7 @@ def test_it_answers_before_its_models_are_loaded_and_who_asks_one_waits_for_it(u
     server = up()
     assert httpx.get(f"{server.url}/healthz").status_code == 200
     for path in ("/v2/models/late/infer", "/v2/models/nobody/infer"):
-        code = httpx.post(f"{server.url}{path}", json=ANSWER, timeout=60).status_code
+        code = httpx.post(f"{server.url}{path}", json=ANSWER).status_code
         assert code == (200 if "late" in path else 404)
     assert httpx.get(f"{server.url}/readyz").status_code == 200
 
@@ -186,7 +181,7 @@ def test_it_ends_quietly_while_it_loads_and_has_all_when_it_is_started_again(up:
     assert server.stop() in (0, -signal.SIGTERM)
     assert "Traceback" not in (said := server.said()) and "could not be loaded" not in said
     again = up()
-    assert httpx.post(f"{again.url}/v2/models/late/infer", json=ANSWER, timeout=60).status_code == 200
+    assert httpx.post(f"{again.url}/v2/models/late/infer", json=ANSWER).status_code == 200
 
 
 @pytest.mark.slow
@@ -275,18 +270,22 @@ def test_its_metrics_are_well_formed_and_tell_of_every_part(project: Path) -> No
     samples = dict(line.rsplit(" ", 1) for line in answer.text.splitlines() if not line.startswith("#"))
     assert int(samples["modelwright_ledger_events"]) > 5
     assert samples["modelwright_operator_leader"] == "1"
-    assert float(samples["modelwright_operator_turn_timestamp_seconds"]) == pytest.approx(time.time(), abs=30)
+    assert float(samples["modelwright_operator_turn_timestamp_seconds"]) == pytest.approx(time.time(), abs=LONG)
     assert any(name.startswith("modelwright_requests_total{") and value == "1" for name, value in samples.items())
 
 
 @pytest.mark.slow
 def test_two_servers_on_one_database_have_one_operator_and_the_other_takes_over(up: Any, project: Path) -> None:
-    first, second = up(), up()
+    servers = [up(), up()]
 
     def leads(server: Server) -> bool:
         return "\nmodelwright_operator_leader 1\n" in httpx.get(f"{server.url}/metrics").text
 
-    eventually(lambda: leads(first))
-    assert not leads(second)
-    first.stop()  # gives the lease up
-    eventually(lambda: leads(second), within=5)
+    eventually(lambda: any(map(leads, servers)))
+    leader, other = sorted(servers, key=leads, reverse=True)  # whichever asked first
+    assert leads(leader) and not leads(other)
+    leader.stop()
+    with open_workspace(project) as here, here.home.database.engine.connect() as connection:
+        (lease,) = (each for each in read_all(connection) if each.name == "operator")
+    assert lease.until.year == 1 or f"/{leader.process.pid}/" not in lease.holder  # given up, and not left to run out
+    eventually(lambda: leads(other))

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from modelwright.core.principals import Principal
 from modelwright.core.refs import Ref
-from modelwright.server.requests import MOST, Remembered
+from modelwright.server.requests import FRESH, MOST, Remembered
 from modelwright.workspace import Settings, open_workspace
 
 
@@ -29,11 +29,15 @@ def test_a_credential_is_looked_up_once_in_half_a_second(locked: Any) -> None:
 
     with locked.client(locked.token("ada", ("viewer", "*"))) as ada:
         assert who(ada) == 200
-        time.sleep(0.6)
+        time.sleep(FRESH + 0.1)
         sa.event.listen(engine, "before_cursor_execute", note)
+        began = time.monotonic()
+        assert who(ada) == 200
+        once = len(asked)
         assert [who(ada) for _ in range(20)] == [200] * 20
+        took = time.monotonic() - began
         sa.event.remove(engine, "before_cursor_execute", note)
-    assert 1 <= len(asked) < 10
+    assert once >= 1 and len(asked) <= once * (1 + took / FRESH)
 
 
 @pytest.mark.parametrize("how", ["token", "account"])
@@ -54,8 +58,11 @@ def test_what_is_taken_back_by_another_process_is_refused_within_a_second(locked
         assert who(ada) == 200
         other.access.revoke_token("ada", other.access.tokens("ada")[0].id)
         revoked = time.monotonic()
-        while who(ada) == 200:
-            assert time.monotonic() - revoked < 5
+        while True:
+            began = time.monotonic()
+            if who(ada) == 401:
+                break
+            assert began - revoked < 1  # however long the answer takes
             time.sleep(0.02)
 
 
@@ -81,16 +88,19 @@ def test_another_address_or_another_secret_is_another_caller(locked: Any) -> Non
 
 
 def test_an_answer_is_kept_for_its_time_and_version_only() -> None:
-    held: Remembered[Principal] = Remembered()
+    now = [100.0]
+    held: Remembered[Principal] = Remembered(lambda: now[0])
     ada = Principal(id="ada")
     held.put("key", 1, ada)
     assert held.get("key", 1) is ada and held.get("key", 2) is None and held.get("other", 1) is None
-    time.sleep(0.6)
+    now[0] += FRESH
+    assert held.get("key", 1) is ada
+    now[0] += 0.001
     assert held.get("key", 1) is None
 
 
 def test_no_more_is_remembered_than_there_is_room_for() -> None:
-    held: Remembered[int] = Remembered()
+    held: Remembered[int] = Remembered(lambda: 100.0)
     for number in range(MOST + 5):
         held.put(number, 1, number)
     assert held.get(MOST + 4, 1) == MOST + 4 and held.get(0, 1) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from typing import Any
 
@@ -15,6 +16,7 @@ from modelwright.core.refs import Ref
 from modelwright.core.signature import Column, DataType, Signature
 from modelwright.serving import Arm, Call, Format, Intake, Manifest, Plane, Route, ServingMetrics, Switch, Variant
 from modelwright.serving.plane import ModelFailed
+from tests.waiting import eventually
 
 SIGNATURE = Signature(
     inputs=[Column(name="x", dtype=DataType.FP64)], outputs=[Column(name="version", dtype=DataType.INT64)]
@@ -172,13 +174,20 @@ def test_no_request_is_lost_while_the_table_is_swapped() -> None:
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:
         thread.start()
-    for i in range(300):
+    swaps = itertools.count()
+
+    def swapped() -> bool:
+        i = next(swaps)
         plane.swap([Route(endpoint="delay", stable=arm(1 + i % 2), canary=arm(2 - i % 2), weight=30, salt=str(i))], models)
-    stop.set()
+        return i >= 300 and answered[0] > 100
+
+    try:
+        eventually(swapped, "Swaps while requests are answered", pause=0)
+    finally:
+        stop.set()
     for thread in threads:
         thread.join()
     assert lost == []
-    assert answered[0] > 100
 
 
 def test_what_should_answer_and_cannot_is_not_said_to_be_unknown() -> None:

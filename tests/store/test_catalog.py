@@ -22,6 +22,7 @@ from modelwright.core.refs import Kind, Ref
 from modelwright.store import Database, State, catalog
 from modelwright.store.ledger import merkle
 from modelwright.store.tables import catalog_versions, ledger_events, ledger_head
+from tests.waiting import LONG
 
 ADA = Principal(id="ada", trusted=True)
 D = "d" * 64
@@ -99,7 +100,7 @@ def test_a_killed_process_leaves_change_and_event_both_or_neither(database: Data
     os.kill(writer.pid, signal.SIGKILL)
     with writer.stdout, writer.stderr or contextlib.nullcontext():
         rest = writer.stdout.read()  # `communicate` would pass over what `readline` took ahead
-    writer.wait(60)
+    writer.wait(LONG)
     acknowledged += [int(line) for line in rest.split("\n")[:-1]]
     with database.transaction(ADA, write=True) as tx:
         versions = tx.execute(sa.select(catalog_versions.c.version).order_by(catalog_versions.c.version)).scalars().all()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from modelwright.core.principals import Principal
 from modelwright.store import Database, checkpointing
 from modelwright.store.tables import catalog_tags
 from tests.store.conftest import make_own_tables
+from tests.waiting import eventually
 
 ADA = Principal(id="ada", trusted=True)
 NAME = "modelwright-checkpoints"
@@ -47,13 +47,6 @@ def brought(path: Path) -> bool:
     return b"v" * 1000 in path.read_bytes()
 
 
-def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def threads() -> int:
     return sum(thread.name == NAME for thread in threading.enumerate())
 
@@ -64,7 +57,7 @@ def test_the_log_comes_into_the_database_while_others_write(database: Database, 
     assert threads() == before, "one that writes now and then has no thread"
     put(database, *map(str, range(2, 12)))
     assert threads() == before + 1
-    until(lambda: brought(path))
+    eventually(lambda: brought(path))
     with database.engine.connect() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(catalog_tags)).scalar_one() == 11
     assert database._connection is not None
@@ -97,7 +90,7 @@ def test_a_log_that_cannot_be_moved_is_left_to_the_writers(
     holder.execute("COMMIT")
     holder.close()
     put(database, *map(str, range(10, 19)))
-    until(lambda: brought(path))
+    eventually(lambda: brought(path))
 
 
 def test_how_soon_the_next_time_is(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from modelwright.store import Verdict
 from modelwright.store.holders import HOLDS, HOLDS_NOT, columns_of
 from modelwright.store.migrations.generate import import_tables
 from modelwright.workspace import Workspace
+from tests.waiting import LONG
 
 LONG_AGO = time.time() - 10 * 86_400
 RUN_OUT = 0.0  # a grace that has always passed
@@ -48,11 +49,13 @@ def test_what_others_took_away_in_a_commit_that_is_not_settled_stays(embedded: W
     aged(embedded)
     home = embedded.home
     assert home is not None
-    writers, may_go = home.database._writers, threading.Event()
+    writers, began, may_go = home.database._writers, threading.Event(), threading.Event()
+    writers.lasts = LONG  # however slow this machine is at the moment, those who wait come into one commit
 
     def first() -> None:
         with home.caller().transaction(write=True):
-            may_go.wait(30)
+            began.set()
+            may_go.wait(LONG)
 
     def taken_away() -> None:
         with home.caller().transaction(write=True) as tx:
@@ -63,6 +66,7 @@ def test_what_others_took_away_in_a_commit_that_is_not_settled_stays(embedded: W
     threads.append(threading.Thread(target=lambda: removed.append(embedded.storage.remove([digest], grace=RUN_OUT))))
     for place, each in enumerate(threads):
         each.start()
+        assert began.wait(LONG)
         while len(writers._waiting) < place:
             time.sleep(0.001)
     may_go.set()

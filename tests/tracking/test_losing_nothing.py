@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import shutil
 import signal
-import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ from modelwright.tracking import spool, syncing
 from modelwright.tracking.journal import read
 from modelwright.tracking.syncing import State
 from modelwright.workspace import Workspace
+from tests.waiting import LONG, eventually, kept_port
 
 NONE = {"capture": False, "system_metrics": False}
 Told = Callable[[], list[str]]
@@ -31,10 +31,11 @@ def sync(to: str | None = None, **options: bool) -> list[syncing.Pending]:
     return syncing.sync(spool.pending_folders(Path.cwd()), connect, to=to, **options)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@pytest.fixture
+def port() -> Iterator[int]:
+    """Where no server listens but the test's own."""
+    with kept_port() as found:
+        yield found
 
 
 @pytest.mark.parametrize("mode", ["online", "offline"])
@@ -70,38 +71,36 @@ def test_all_that_a_killed_process_has_logged_is_delivered(mode: str, script, he
     assert sync() == [] and list(Path(".modelwright/pending").iterdir()) == []
 
 
-def test_a_server_that_goes_away_in_the_middle_and_returns_misses_nothing(here: Workspace, told: Told) -> None:
-    port = free_port()
+def test_a_server_that_goes_away_in_the_middle_and_returns_misses_nothing(here: Workspace, told: Told, port: int) -> None:
     with serving(here, port=port) as url:
         run = mw.start_run("delay", workspace=url, **NONE)
         mw.log_metric("loss", 0)
-        assert run.flush()
+        assert run.flush(LONG)
     for i in range(1, 200):
         mw.log_metric("loss", i)
     mw.log_text("meanwhile", "log.txt")
     assert not run.flush() and "does not answer" in told()[-1]
     with serving(here, port=port):
         mw.log_metric("loss", 200)
-        deadline = time.monotonic() + 20
-        while not run.flush() and time.monotonic() < deadline:
-            time.sleep(0.05)
+        eventually(run.flush, "A delivery")
         mw.end_run()
     assert here.experiments.curve(run.ref, "loss").values == [float(i) for i in range(201)]
     assert here.experiments.show(run.ref).status is RunStatus.FINISHED
     assert [text for text in told() if "answers again" in text]
 
 
-def test_a_run_whose_server_never_answers_ends_without_an_error_and_is_delivered_later(here: Workspace, told: Told) -> None:
-    port = free_port()
-    before = time.monotonic()
+def test_a_run_whose_server_never_answers_ends_without_an_error_and_is_delivered_later(
+    here: Workspace, told: Told, port: int
+) -> None:
     with mw.start_run("delay", workspace=f"http://127.0.0.1:{port}", **NONE) as run:
         mw.log_metric("loss", 0.5)
-    assert time.monotonic() - before < run.patience
+        run.patience, before = 10 * LONG, time.monotonic()
+    assert time.monotonic() - before < LONG  # nobody is waited for who is not there
     assert len([text for text in told() if "mw sync" in text]) == 1
     (waiting,) = [each for _, each in syncing.pending(spool.pending_folders(Path.cwd()))]
     assert waiting.run == run.ref
     with serving(here, port=port):
-        assert run.flush()
+        assert run.flush(LONG)
     assert here.experiments.show(run.ref).metrics["loss"].figure == 0.5
 
 
@@ -166,7 +165,7 @@ def test_a_full_disk_stops_the_log_and_not_the_training(script, here: Workspace)
         print(run.id)
         """
     )
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=LONG)
     assert process.returncode == 0, err
     sync()
     run = here.experiments.show(Ref(Kind.RUN, out.strip()))
@@ -189,7 +188,7 @@ def test_a_run_that_begins_on_a_full_disk_goes_on_and_is_kept_from_when_there_is
         print(run.id)
         """
     )
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=LONG)
     assert process.returncode == 0, err
     assert "training goes on" in err and "not captured" in err and "2 entries could not be written" in err
     sync()
@@ -215,7 +214,7 @@ def test_a_process_that_was_forked_off_on_a_full_disk_costs_no_more_than_its_own
         print(run.id)
         """
     )
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=LONG)
     assert process.returncode == 0, err
     torn = next(Path(".modelwright/pending").glob("*/*-*.log"))
     torn.with_stem(torn.stem + "0").write_bytes(b"0000")  # another one, stopped in its first line
@@ -230,7 +229,7 @@ def test_a_process_that_ends_without_ending_its_run_ends_it_as_it_ended_itself(s
     calm = script("print(mw.start_run('delay', capture=False).id)")
     wild = script("print(mw.start_run('delay', capture=False).id, flush=True)\nraise ValueError('no rows')")
     for process, status, error in ((calm, "finished", ""), (wild, "failed", "ValueError: no rows")):
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=LONG)
         run = here.experiments.show(Ref(Kind.RUN, out.strip()))
         assert (run.status, run.error) == (status, error)
 

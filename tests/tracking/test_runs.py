@@ -18,6 +18,7 @@ from modelwright.core.errors import Conflict, Invalid, NotFound
 from modelwright.core.refs import Ref
 from modelwright.experiments import RunStatus
 from modelwright.workspace import Workspace
+from tests.waiting import LONG
 
 NONE = {"capture": False, "system_metrics": False}
 
@@ -152,7 +153,7 @@ def test_several_processes_log_to_one_run_whichever_ends_first(script, here: Wor
         assert run.flush()
         for name in ("one", "other"):  # each ends the run
             process = script(work.format(ref=str(run.ref), name=name))
-            assert process.wait(60) == 0, process.stderr.read()
+            assert process.wait(LONG) == 0, process.stderr.read()
         mw.log_metric("last", 1)
     found = here.experiments.show(run.ref)
     assert found.status is RunStatus.FINISHED

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.waiting import LONG
+
 
 class Receiver:
     """Answers what it is told to, in order (then 200), and keeps what it got."""
@@ -39,7 +41,7 @@ class Receiver:
         self.host = f"localhost:{self.server.server_address[1]}"
         self.url = f"http://{self.host}/hook"
 
-    def wait(self, count: int, timeout: float = 10.0) -> list[tuple[str, dict[str, str], bytes]]:
+    def wait(self, count: int, timeout: float = LONG) -> list[tuple[str, dict[str, str], bytes]]:
         """What arrived, once there is so much of it."""
         with self.arrived:
             assert self.arrived.wait_for(lambda: len(self.got) >= count, timeout), f"{len(self.got)} of {count} arrived"

@@ -130,13 +130,15 @@ class Doorkeeper:
 class Remembered(Generic[T]):
     """Answers for a moment: used from the event loop only. `version` is of what they were read from."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        """`now` tells the time in seconds."""
+        self._now = now
         self._held: dict[Hashable, tuple[float, int, T]] = {}
 
     def get(self, key: Hashable, version: int) -> T | None:
         """The answer, if it is fresh enough."""
         held = self._held.get(key)
-        if held is None or held[0] < time.monotonic() or held[1] != version:
+        if held is None or held[0] < self._now() or held[1] != version:
             return None
         return held[2]
 
@@ -144,7 +146,7 @@ class Remembered(Generic[T]):
         """Remember it. `version` is as it was before the answer was looked up."""
         if len(self._held) >= MOST:
             self._held.clear()
-        self._held[key] = time.monotonic() + FRESH, version, answer
+        self._held[key] = self._now() + FRESH, version, answer
 
 
 def _credential(ip: str, header: str, cookie: str) -> bytes:

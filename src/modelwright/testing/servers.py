@@ -30,4 +30,4 @@ def serving(workspace: Workspace, *, port: int = 0) -> Iterator[str]:
             yield address_of(listener)
         finally:
             server.stop()
-            thread.join(10)
+            thread.join(60)

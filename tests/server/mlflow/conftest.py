@@ -26,7 +26,7 @@ class Served:
     def __init__(self, here: Workspace, url: str) -> None:
         self.here = here
         self.url = url
-        self.http = httpx.Client(base_url=url, timeout=30)
+        self.http = httpx.Client(base_url=url)
 
     def call(self, method: str, path: str, /, **fields: Any) -> httpx.Response:
         """A bare request below `/api/`: fields as the query of a GET, as JSON of anything else."""

@@ -16,6 +16,7 @@ from modelwright.core.refs import Kind, Ref
 from modelwright.experiments import UploadPart
 from modelwright.store import EventFilter
 from modelwright.workspace import Settings, Workspace, WorkspaceSettings, open_workspace
+from tests.waiting import eventually
 
 FILES = "/api/2.0/mlflow-artifacts/artifacts"
 
@@ -270,13 +271,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(served: Any, here: Here) -> No
         served.http.put(f"{here.root}/broken", content=pieces())
     assert served.http.get(f"{here.root}/broken").status_code == 404
     incoming = Path(served.here.home.objects.location) / ".incoming"
-    for _ in range(100):
-        if not list(incoming.iterdir()):
-            break
-        import time
-
-        time.sleep(0.05)
-    assert list(incoming.iterdir()) == []
+    eventually(lambda: list(incoming.iterdir()) == [], "An end of the upload")
 
 
 def test_wrong_bytes_are_never_handed_out_whole(served: Any, here: Here) -> None:

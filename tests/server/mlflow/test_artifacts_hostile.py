@@ -21,6 +21,7 @@ from modelwright.core.errors import Invalid
 from modelwright.core.refs import Kind, Ref
 from modelwright.experiments import BadFileName, check_file_name, check_folder
 from tests.server.mlflow.payloads import EVERYTHING, HEAVY, LOOKALIKES, TRAVERSALS
+from tests.waiting import LONG
 
 FILES = "/api/2.0/mlflow-artifacts"
 CANARY = b"root:x:0:0"
@@ -33,7 +34,7 @@ class Wire:
     """A bare connection: nothing between a test and the server tidies an address up."""
 
     def __init__(self, url: str, **headers: str) -> None:
-        self.connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
+        self.connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=LONG)
         self.headers = headers
 
     def ask(self, method: str, target: str, body: bytes | None = None) -> tuple[int, bytes, dict[str, str]]:

@@ -18,6 +18,7 @@ from modelwright.server.app import create_app
 from modelwright.server.mlflow.runs import HOT
 from modelwright.server.shortcuts import fit
 from modelwright.workspace import Workspace
+from tests.waiting import LONG
 
 API = "/api/2.0/mlflow/"
 
@@ -28,7 +29,7 @@ class Wire:
     def __init__(self, url: str, token: str = "") -> None:
         where = urlsplit(url)
         self._host, self._token = where.netloc, token
-        self._socket = socket.create_connection((where.hostname, where.port), timeout=30)
+        self._socket = socket.create_connection((where.hostname, where.port), timeout=LONG)
         self._file = self._socket.makefile("rb")
 
     def post(self, path: str, body: bytes) -> tuple[int, dict[str, str], Any]:
@@ -87,7 +88,7 @@ def test_what_mlflows_own_client_sends_is_fit_for_the_shortcut(mlflow: Any) -> N
 
         head = beside.submit(answered)
         mlflow.MlflowClient(f"http://127.0.0.1:{listener.getsockname()[1]}").log_metric("a" * 32, "loss", 1.0)
-        lines = head.result(30).split(b"\r\n")[1:-2]
+        lines = head.result(LONG).split(b"\r\n")[1:-2]
     headers = [(name.lower(), value.strip()) for name, _, value in (line.partition(b":") for line in lines)]
     assert fit(head.result(), {"method": "POST", "http_version": "1.1", "headers": headers})
 

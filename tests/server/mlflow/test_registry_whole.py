@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 from modelwright.core.refs import Kind, Ref
 from modelwright.models import Stage
 from modelwright.serving import Format
+from tests.waiting import eventually
 
 _numbers = itertools.count()
 FRAME = pd.DataFrame({"distance": [100.0, 200.0, 300.0, 400.0], "hour": [1, 2, 3, 4]})
@@ -189,10 +189,7 @@ def put_live(served: Any, name: str, model: Any) -> Ref:
         here.models.promote(ref, stage, reason="a test")
     here.deployments.create(name)
     here.deployments.deploy(name, ref, "production", reason="a test")
-    deadline = time.monotonic() + 10
-    while served.http.get(f"/v2/models/{name}/ready").status_code != 200:
-        assert time.monotonic() < deadline, "the server did not take the deployment up"
-        time.sleep(0.02)
+    eventually(lambda: served.http.get(f"/v2/models/{name}/ready").status_code == 200, "A start of the deployment")
     return ref
 
 
@@ -222,9 +219,8 @@ def test_what_was_retired_answers_that_it_is_gone_and_names_its_successor(served
     put_live(served, other, boosted("lightgbm"))
     here.deployments.retire(name, successor=other, reason="worn out")
     here.models.retire(ref, successor=Ref(Kind.MODEL, other, 1), reason="worn out")
-    deadline = time.monotonic() + 10
-    while (answer := infer(served, name)).status_code == 200 and time.monotonic() < deadline:
-        time.sleep(0.02)
+    eventually(lambda: infer(served, name).status_code != 200, "An end of the deployment")
+    answer = infer(served, name)
     assert answer.status_code == 410 and f"deployment:{other}" in answer.json()["error"]
     gone = served.http.post(f"/serving/{name}/invocations", json={"inputs": [[1.0, 1]]})
     assert gone.status_code == 410 and f"deployment:{other}" in gone.json()["message"]

@@ -279,7 +279,7 @@ def _paths(workspace: Workspace) -> tuple[str, ...]:
 @pytest.fixture
 def browse(site: Site) -> Iterator[httpx.Client]:
     """A browser without an engine: asks for HTML and follows nothing."""
-    with httpx.Client(base_url=site.url, headers={"accept": "text/html"}, timeout=30) as client:
+    with httpx.Client(base_url=site.url, headers={"accept": "text/html"}) as client:
         yield client
 
 

@@ -53,7 +53,7 @@ def many(embedded: Workspace) -> Iterator[Many]:
         long = [Point.of("long", math.nan if s == 1 else s + float(rate), step=s, time=AT) for s in range(POINTS)]
         embedded.experiments.log(run.ref, params={"rate": rate, "kind": f"kind {rate}"}, points=points + long)
         runs.append(embedded.experiments.finish(run.ref))
-    with serving(embedded) as url, httpx.Client(base_url=url, headers={"accept": "text/html"}, timeout=30) as client:
+    with serving(embedded) as url, httpx.Client(base_url=url, headers={"accept": "text/html"}) as client:
         yield Many(client, runs)
 
 

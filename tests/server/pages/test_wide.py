@@ -31,7 +31,7 @@ def wide(embedded: Workspace) -> DatasetVersion:
 
 
 def test_pages_show_the_first_of_many_and_lead_to_all(embedded: Workspace, wide: DatasetVersion) -> None:
-    with serving(embedded) as url, httpx.Client(base_url=url, headers={"accept": "text/html"}, timeout=30) as client:
+    with serving(embedded) as url, httpx.Client(base_url=url, headers={"accept": "text/html"}) as client:
 
         def page(path: str) -> str:
             answer = client.get(path)
