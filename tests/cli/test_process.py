@@ -37,6 +37,15 @@ def test_a_disk_that_is_full_is_told(project: Path) -> None:
     assert told.returncode == 8 and "The disk is full" in told.stderr and "Traceback" not in told.stderr
 
 
+def test_ctrl_c_is_told_while_a_command_is_still_being_imported() -> None:
+    begun = (
+        "import sys\nclass Ctrl:\n    def find_spec(self, name, *_):\n        if name == 'typer': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Ctrl()); sys.argv = ['mw', 'list']; from modelwright.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", begun], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Stopped.\n")
+
+
 def test_the_story_says_what_it_lacks_before_it_begins(tmp_path: Path) -> None:
     lacking = "import sys; sys.modules['skops'] = None; from modelwright.cli import main; sys.argv = ['mw', 'demo']; main()"
     done = subprocess.run([sys.executable, "-c", lacking], capture_output=True, text=True, timeout=120, cwd=tmp_path)

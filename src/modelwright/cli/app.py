@@ -5,14 +5,13 @@ from __future__ import annotations
 import errno
 import importlib
 import sys
-from typing import Any, Final
+from typing import Any
 
 import typer
 
 from modelwright.cli.registry import command, names
+from modelwright.cli.stopping import STOPPED, stopped
 from modelwright.core.errors import Invalid, ModelwrightError, Unavailable
-
-_STOPPED: Final = 130
 
 
 class Usage(Invalid):
@@ -47,16 +46,13 @@ def invoke(arguments: list[str]) -> int:
         _narrow(app, arguments)
         result: Any = app(arguments, standalone_mode=False, prog_name="mw")
         code = result if isinstance(result, int) else 0
-        if code == _STOPPED:  # by Ctrl-C, of which the parser tells nothing
-            sys.stderr.write("Stopped.\n")
-        return code
+        return stopped() if code == STOPPED else code  # by Ctrl-C, of which the parser tells nothing
     except ModelwrightError as error:
         return _told(error, arguments)
     except typer.Exit as exit_:
         return exit_.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        sys.stderr.write("Stopped.\n")
-        return _STOPPED
+        return stopped()
     except BrokenPipeError:  # whoever read the output, such as `head`, has seen enough
         sys.stdout = open("/dev/null", "w")  # noqa: SIM115, PTH123 - so that the exit does not fail to flush
         return 0

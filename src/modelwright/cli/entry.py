@@ -10,6 +10,7 @@ import threading
 from typing import Final, NoReturn
 
 from modelwright.cli.registry import SECTIONS, command, names
+from modelwright.cli.stopping import stopped
 
 _COLLECTED_AFTER: Final = 50_000  # objects more than there were; with Python's 700 a fifth of a command's start is looking
 USAGE = "Usage: mw COMMAND [OPTIONS]"
@@ -22,9 +23,12 @@ def main() -> NoReturn:
     """Run the command line; never returns."""
     # Arrow's own allocator gives back what is free at once, and the kernel clears it anew each time.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
-    from modelwright.cli.warm.asking import carried_out
+    try:
+        from modelwright.cli.warm.asking import carried_out
 
-    code = carried_out(sys.argv[1:])
+        code = carried_out(sys.argv[1:])
+    except KeyboardInterrupt:
+        code = stopped()
     if code is not None:
         os._exit(code)
     carry_out()
@@ -33,11 +37,14 @@ def main() -> NoReturn:
 def carry_out() -> NoReturn:
     """Carry out what `sys.argv` says, in this process, and end it."""
     gc.set_threshold(_COLLECTED_AFTER, *gc.get_threshold()[1:])  # what is imported stays, however often one looks
-    if sys.argv[1:2] == ["data"] and sys.argv[2:3] in (["add"], ["checkout"]):
-        from modelwright.cli.quick import begin
+    try:
+        if sys.argv[1:2] == ["data"] and sys.argv[2:3] in (["add"], ["checkout"]):
+            from modelwright.cli.quick import begin
 
-        begin(sys.argv[1:])
-    code = typed(sys.argv[1:])
+            begin(sys.argv[1:])
+        code = typed(sys.argv[1:])
+    except KeyboardInterrupt:  # while the command was still being imported
+        code = stopped()
     _leave(code)
     raise SystemExit(code)
 

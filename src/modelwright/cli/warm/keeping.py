@@ -23,6 +23,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import IO, Any, Final, NoReturn
 
+from modelwright.cli.stopping import stopped
 from modelwright.cli.warm.speech import (
     DECLINED,
     FILES,
@@ -278,12 +279,16 @@ class Keeper:
         if gone.poll(0):
             os._exit(0)
         line.close()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
         try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)  # which lets Ctrl-C in that came meanwhile
             self._carries_out()
         except SystemExit as left:
             _flush()
             os._exit(left.code if isinstance(left.code, int) else 1)
+        except KeyboardInterrupt:
+            code = stopped()
+            _flush()
+            os._exit(code)
         except BaseException:  # noqa: BLE001 - it is told as Python tells it
             traceback.print_exc()
             _flush()
