@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from modelwright.client import connect
@@ -366,6 +369,30 @@ def test_a_damaged_ledger_has_its_own_exit_code(mw: Any, project: Path) -> None:
     found = mw("audit", "verify", "-w", project, "--json")
     assert found.code == 7 and found.json["findings"][0]["seq"] == 4
     assert mw("doctor", "-w", project).code == 1
+
+
+def test_rows_that_are_kept_as_a_file_are_told_to_be(mw: Any, project: Path, tmp_path: Path) -> None:
+    for name, told in (("rows.csv.gz", True), ("Rows.JSON", True), ("photo.png", False)):
+        (tmp_path / name).write_bytes(b"content of " + name.encode())
+        added = mw("data", "add", "kept", tmp_path / name, "-w", project)
+        assert added.code == 0 and ("would be a table" in added.err) == told
+    assert "would be" not in mw("data", "add", "kept", tmp_path / "rows.csv.gz", "--files", "-w", project).err
+
+
+def test_columns_of_any_name_and_number_can_be_read(mw: Any, project: Path, tmp_path: Path) -> None:
+    odd = {"a\nb": [1, 2], " ": ["x\ty", "\u202e"], "z" * 500: ["y" * 5000, None], "inf": [math.inf, 1.0]}
+    pq.write_table(pa.table(odd), tmp_path / "odd.parquet")
+    pq.write_table(pa.table({f"c{number:03}": [number] * 2 for number in range(500)}), tmp_path / "wide.parquet")
+    for name in ("odd", "wide"):
+        assert mw("data", "add", name, tmp_path / f"{name}.parquet", "-w", project).code == 0
+    shown = mw("data", "show", "dataset:odd", "-w", project).out
+    assert max(map(len, shown.splitlines())) <= 160 and len(shown.splitlines()) < 25
+    assert r"a\nb" in shown and '" "' in shown and "infinite" in shown and "…" in shown
+    head = mw("data", "head", "dataset:odd", "-w", project).out
+    assert r"x\ty" in head and r"\u202e" in head
+    wide = mw("data", "head", "dataset:wide", "-w", project).out.splitlines()
+    assert wide[0].split() == ["column", "row", "1", "row", "2"]
+    assert wide[-1].split() == ["c499", "499", "499"] and len(wide) == 502
 
 
 def test_a_backup_comes_back_in_a_new_folder_and_never_over_another(mw: Any, project: Path, tmp_path: Path) -> None:

@@ -417,6 +417,54 @@ def test_a_writer_that_is_killed_leaves_the_version_before(embedded, pictures, t
     assert embedded.datasets.add_files("pictures", pictures).ref.version == 2
 
 
+KILLED_CHECKOUT = """
+import os, signal, sys
+import modelwright
+
+left = int(sys.argv[3])
+
+def dying(done):
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+modelwright.connect(sys.argv[1]).datasets.checkout("dataset:pictures@1", sys.argv[2], told=dying)
+"""
+
+
+@pytest.mark.parametrize("over", ["nothing", "another version"])
+def test_what_a_killed_checkout_put_there_is_in_nobodys_way(embedded, pictures, tmp_path, over):
+    fill(pictures, {"old.txt": b"of the first alone", "cats/000.png": b"first"})
+    embedded.datasets.add_files("pictures", pictures)
+    (pictures / "old.txt").unlink()
+    fill(pictures, {"cats/000.png": b"second", "cats/001.png": b"changed"})
+    embedded.datasets.add_files("pictures", pictures)
+    (embedded.home.project / "modelwright.toml").touch()
+    out = tmp_path / "out"
+    if over == "another version":
+        embedded.datasets.checkout("dataset:pictures@2", out)
+    command = [sys.executable, "-c", KILLED_CHECKOUT, str(embedded.home.project), str(out)]
+    files = 204 if over == "nothing" else 3  # as many as are written, so all of them are there
+    for after in ("1", str(files - 1)):  # the second has one less to do
+        done = subprocess.run([*command, after], capture_output=True)
+        assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    if over == "nothing":
+        with pytest.raises(NotFound, match=r"A checkout of dataset:pictures@1 into .* was broken off"):
+            embedded.datasets.status(out)
+    fill(out, {"cats/002.png": b"mine"})
+    with pytest.raises(Conflict, match=r"'cats/002.png' in .* is not as it was put there\."):
+        embedded.datasets.checkout("dataset:pictures@2", out)
+    (out / "cats" / "002.png").unlink()
+    assert (out / "old.txt").exists()
+    embedded.datasets.checkout("dataset:pictures@2", out)
+    assert held(out) == held(pictures)
+    assert embedded.datasets.status(out, verify=True).clean
+    fill(out, {"cats/001.png": b"mine"})
+    with pytest.raises(Conflict):
+        embedded.datasets.checkout("dataset:pictures@1", out)
+
+
 NAMES = st.lists(st.text("aB. _ä雪-", min_size=1, max_size=6), min_size=1, max_size=3).map("/".join)
 
 

@@ -12,6 +12,7 @@ import pytest
 from modelwright.core.errors import Corrupt, Invalid, NotFound, Unavailable
 from modelwright.datasets.chunks import PACK
 from modelwright.datasets.depot import Depot
+from modelwright.datasets.records import DatasetRecord
 from modelwright.store.buckets import S3Settings
 from modelwright.store.objects import Objects
 from modelwright.workspace import Settings, WorkspaceSettings, open_workspace
@@ -160,6 +161,19 @@ def test_what_was_damaged_on_its_way_is_not_taken(embedded, other, tmp_path):
     with pytest.raises(Corrupt):
         other.datasets.pull("dataset:pictures", tmp_path / "depot")
     assert other.datasets.history("dataset:pictures") == []
+
+
+@pytest.mark.parametrize(("grace", "left"), [(60, ["half"]), (-60, [])])
+def test_what_a_killed_push_left_half_written_goes_with_a_later_one(embedded, tmp_path, grace, left):
+    embedded.datasets.add("stock", table(10))
+    embedded.datasets.push("dataset:stock", tmp_path / "depot")
+    incoming = tmp_path / "depot" / "objects" / ".incoming"
+    (incoming / "half").write_bytes(b"half of it")
+    depot = Depot(str(tmp_path / "depot"), S3Settings(), grace=grace)
+    (version,) = depot.history("dataset:stock")
+    record = DatasetRecord(**{field: getattr(version, field) for field in DatasetRecord.__struct_fields__})
+    assert depot.register("stock", record=record).ref.version == 2
+    assert [path.name for path in incoming.iterdir()] == left
 
 
 def test_a_bucket_that_does_not_answer_is_named(embedded):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 from modelwright.cli import contracts, folders, privacy, versions
 from modelwright.cli.checks import exit_by, tell_checks
 from modelwright.cli.explain import add_group
-from modelwright.cli.kinds.data import DatasetFace
+from modelwright.cli.kinds.data import NAME, DatasetFace
 from modelwright.cli.options import (
     AsJson,
     Reason,
@@ -21,10 +22,11 @@ from modelwright.cli.options import (
     project_folder,
     workspace,
 )
-from modelwright.cli.output import COLOURS, aside, counted, print_json, say, table
+from modelwright.cli.output import COLOURS, aside, counted, fits, print_json, say, table
 from modelwright.cli.progress import progress
 from modelwright.core.errors import Invalid, NotFound
 from modelwright.core.refs import Kind, Ref
+from modelwright.core.texts import line
 
 if TYPE_CHECKING:
     from modelwright.datasets.records import DatasetVersion
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 SURE = 4  # standard errors by which an estimated number of different values must fall short to be told
 
+ROWS = (*(f".csv.{each}" for each in ("gz", "zst", "bz2", "zip")), ".json", ".jsonl", ".ndjson", ".xlsx", ".avro", ".orc")
 SHOWN = 8  # columns that a remark names
 CELL = 200  # characters of one that `mw data head` prints
 
@@ -139,6 +142,8 @@ def add(
             )
         told = {"description": description, "tags": pairs(tag, option="--tag"), "reason": reason, "parent": parent}
         folders.add_files(name, files[0], verify=verify, link=link, inputs=inputs, about=told, where=where, as_json=as_json)
+        if not as_files and files[0].lower().endswith(ROWS):
+            aside("It is kept as a file, whose rows nothing here reads. As CSV or Parquet, unpacked, it would be a table.")
         return
     if link:
         raise Invalid(
@@ -248,7 +253,17 @@ def head(
     if as_json:
         print_json([dict(zip(found.column_names, row, strict=True)) for row in _rows_of(found)])
     else:
-        table(found.column_names, [[_shown(each) for each in row] for row in _rows_of(found)])
+        _tell_rows(found.column_names, [[_shown(each) for each in row] for row in _rows_of(found)])
+
+
+def _tell_rows(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Rows as a table; where the columns are too many for a line, each is a line, and the rows stand side by side."""
+    columns = [line(each, NAME) for each in names]
+    if fits(columns, rows):
+        table(columns, rows)
+        return
+    turned = [[name, *(row[at] for row in rows)] for at, name in enumerate(columns)]
+    table(["column", *(f"row {number}" for number in range(1, len(rows) + 1))], turned)
 
 
 def _rows_of(found: Any) -> list[tuple[Any, ...]]:
@@ -265,10 +280,8 @@ def _rows_of(found: Any) -> list[tuple[Any, ...]]:
 
 
 def _shown(value: Any) -> Any:
-    """A cell, of a long text or list its beginning: --json has all of it."""
-    if not isinstance(value, str | bytes | list | dict) or len(text := str(value)) <= CELL:
-        return value
-    return f"{text[: CELL - 1]}…"
+    """A cell on one line, of a long text or list its beginning: --json has all of it."""
+    return line(str(value), CELL) if isinstance(value, str | bytes | list | dict) and value else value
 
 
 def check(

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from modelwright.cli.output import plain, tree
+from modelwright.cli.output import tree
 from modelwright.core.refs import Kind, Ref
+from modelwright.core.texts import plain
 
 if TYPE_CHECKING:
     from rich.tree import Tree

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from modelwright.core.errors import ModelwrightError
+from modelwright.core.texts import plain
 from modelwright.core.wire import encode
 
 if TYPE_CHECKING:
@@ -48,16 +49,6 @@ COLOURS = {
     "retired": "dim",
     "not_applicable": "dim",
 }
-
-
-# What a terminal obeys instead of showing it, or shows elsewhere than where it stands: a name may hold anything.
-_OBEYED = (*range(9), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-_SHOWN = {code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" for code in _OBEYED}
-
-
-def plain(text: str) -> str:
-    """A text for a terminal: characters that would steer it are spelled out (`\\x1b`), ends of lines and tabs stay."""
-    return text.replace("\r\n", "\n").translate(_SHOWN)
 
 
 def console(*, error: bool = False) -> Console:
@@ -113,6 +104,12 @@ def table(
     for row in cells:
         made.add_row(*row)
     _print(here, made)
+
+
+def fits(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> bool:
+    """Whether a line has room for all columns of a table, the wide ones broken."""
+    least = sum(min(LEAST, max(_width(_cell(each[at])) for each in [columns, *rows])) for at in range(len(columns)))
+    return least + GAP * len(columns) <= console().width
 
 
 def section(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Iterable[str] = ()) -> None:

@@ -113,6 +113,27 @@ class Indexes:
         finally:
             partial.unlink(missing_ok=True)
 
+    def begin(self, folder: Path, ref: str, manifest: str) -> None:
+        """Note that files of a version are about to be put into a folder, until `done`: whoever does may be killed."""
+        if (path := self._path(folder)) is not None:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with path.with_suffix(".begun").open("a", encoding="utf-8") as file:
+                file.write(f"{ref} {manifest}\n")
+
+    def begun(self, folder: Path) -> dict[str, str]:
+        """The versions of which files were being put into a folder when somebody was killed, with their manifests."""
+        path = self._path(folder)
+        try:
+            lines = [] if path is None else path.with_suffix(".begun").read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError):
+            lines = []
+        return {ref: manifest for ref, _, manifest in (line.partition(" ") for line in lines) if manifest}
+
+    def done(self, folder: Path) -> None:
+        """The index says all by now that had begun."""
+        if (path := self._path(folder)) is not None:
+            path.with_suffix(".begun").unlink(missing_ok=True)
+
     def mark(self, folder: Path) -> object:
         """What is another thing whenever the index of a folder was saved in between; None where there is none."""
         path = self._path(folder)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -72,6 +72,8 @@ def check_out(
     before: Sequence[Entry] | None = None,
     force: bool = False,
     told: Told = lambda done: None,
+    ours: Sequence[Mapping[str, bytes]] = (),
+    begin: Callable[[], None] = lambda: None,
 ) -> CheckedOut:
     """Bring a folder to the entries; the index learns of it, but is not saved.
 
@@ -82,6 +84,8 @@ def check_out(
 
     Where the folder is a version, and nothing else, `before` may be what that has in place of `entries`, which are then
     those alone that are on other pages of the two versions: nothing is done to what both have, and it is not looked at.
+    `ours` are the contents, by path, that checkouts which were killed may have put there: they are nobody's work. `begin`
+    is called before the first file is touched.
     """
     _no_link(root)
     partial = bool(chosen)
@@ -100,6 +104,15 @@ def check_out(
     good, blocked = _compare(root, wanted, found, index)
     gone = [] if partial else [path for path in put if path in found and path not in wanted]
     blocked += [path for path in gone if _digest(root, path, found[path], index) != index.put[path]]
+    if ours:
+
+        def left(path: str) -> bool:
+            digest = _digest(root, path, found[path], index)
+            return any(each.get(path) == digest for each in ours)
+
+        blocked = [path for path in blocked if not left(path)]
+        further = {path for each in ours for path in each} & found.keys() - wanted.keys() - {*gone}
+        gone += [] if partial else sorted(filter(left, further))
     blocked += _in_the_way(wanted, {*found} - {*gone})
     if blocked and not force:
         first = sorted(blocked)[0]
@@ -115,6 +128,7 @@ def check_out(
             mend="Add them as a version first, or say --force to lose them.",
             details={"files": sorted(blocked)[:100]},
         )
+    begin()
     index.whole = ""
     places = _places(wanted, found)
     below = [path for path in found if any(path.startswith(f"{place}/") for place in places)] if places else []

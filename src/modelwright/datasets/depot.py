@@ -7,13 +7,13 @@ each version. A number is given out by writing its document where none is, so tw
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
 
-from modelwright.core.blobs import Blobs
 from modelwright.core.clock import SystemClock
 from modelwright.core.errors import Corrupt, Invalid
 from modelwright.core.principals import operating_system_user
@@ -23,6 +23,7 @@ from modelwright.datasets.identity import content_digest
 from modelwright.datasets.records import DatasetRecord, DatasetVersion
 from modelwright.store.buckets import S3Settings, unreachable
 from modelwright.store.objects import Objects, open_store
+from modelwright.store.storage import GRACE
 
 _DOCUMENT: Final = re.compile(r"datasets/(?P<name>.+)/(?P<number>[1-9][0-9]*)\.json")
 
@@ -30,12 +31,16 @@ _DOCUMENT: Final = re.compile(r"datasets/(?P<name>.+)/(?P<number>[1-9][0-9]*)\.j
 class Depot:
     """A `Holder` of versions without a database."""
 
-    def __init__(self, place: str, s3: S3Settings) -> None:
-        """`place` is a folder or `s3://bucket/prefix`; a folder is made. `Invalid` for anything else."""
+    def __init__(self, place: str, s3: S3Settings, *, grace: float = GRACE) -> None:
+        """`place` is a folder or `s3://bucket/prefix`; a folder is made. `Invalid` for anything else.
+
+        What somebody began to write there and has not touched for `grace` seconds goes with the next version.
+        """
+        self._grace = grace
         if "://" in place and not place.startswith(("s3://", "file://")):
             raise Invalid(f"A depot cannot lie at {place!r}.", mend="Give a folder or s3://bucket/prefix.")
         self.address = place.rstrip("/")
-        self.blobs: Blobs = Objects.open(f"{self.address}/objects", s3)
+        self.blobs = Objects.open(f"{self.address}/objects", s3)
         self._documents = open_store(self.address, s3)
 
     def names(self) -> list[str]:
@@ -60,6 +65,8 @@ class Depot:
         """Write a version's document under the next number. What it names is stored already."""
         from obstore import put
         from obstore.exceptions import AlreadyExistsError, BaseError
+
+        self.blobs.tidy(time.time() - self._grace)  # what pushes that were killed had begun; nobody else would look for it
 
         number = max((number for each, number in self._listed(f"datasets/{name}/") if each == name), default=0)
         moment = SystemClock().now()

@@ -10,6 +10,7 @@ from modelwright.core.errors import ModelwrightError
 from modelwright.core.html import Html, badge, bars, card, facts, table
 from modelwright.core.operations import Room
 from modelwright.core.sizes import size
+from modelwright.core.texts import line
 
 if TYPE_CHECKING:
     from modelwright.datasets.records import ColumnProfile, DatasetColumn, DatasetVersion, Profile
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     Column = tuple[DatasetColumn | ColumnProfile, ColumnProfile | None]
 
 MANY = 60  # columns that are shown; the rest is counted
+NAME = 60  # characters of the name of one
 HEAD = ("column", "type", "distribution", "missing", "different", "least", "median", "greatest", "most frequent")
 OPEN: weakref.WeakSet[Room] = weakref.WeakSet()  # the rooms of this process, of which one may have a version's profile
 
@@ -67,7 +69,7 @@ def _columns(columns: Sequence[Column], key: Sequence[str], rows: int) -> Html:
         return Html("")
     lines: list[list[Any]] = []
     for column, found in columns[:MANY]:
-        name = f"{column.name} (key)" if column.name in key else column.name
+        name = line(column.name, NAME) + (" (key)" if column.name in key else "")
         lines.append([name, column.type, *(_figures(found, rows) if found is not None else [""] * 7)])
     notes = [f"and {len(columns) - MANY:,} more columns"] if len(columns) > MANY else []
     profiled = [each for _, each in columns if each is not None]
@@ -84,15 +86,15 @@ def _figures(of: ColumnProfile, rows: int) -> list[Any]:
         plot(of),
         f"{of.missing / rows if rows else 0:.1%}",
         "" if of.distinct is None else f"{'' if of.distinct_exact else '~'}{of.distinct:,}",
-        _short(of.minimum),
+        _short(of.told(of.minimum)),
         of.quantiles.get("0.5"),
-        _short(of.maximum),
-        ", ".join(f"{_short(each.value)} {each.count / rows if rows else 0:.0%}" for each in of.top[:3]),
+        _short(of.told(of.maximum)),
+        ", ".join(f"{_short(of.told(each.value))} {each.count / rows if rows else 0:.0%}" for each in of.top[:3]),
     ]
 
 
 def _short(value: Any) -> Any:
-    return value if not isinstance(value, str) or len(value) <= 19 else value[:18] + "…"
+    return line(value, 19) if isinstance(value, str) else value
 
 
 def _profile(of: DatasetVersion) -> Profile | None:

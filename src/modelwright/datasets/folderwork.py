@@ -152,6 +152,7 @@ class Here:
         self.index.chosen = []
         self._learn(version)
         self._indexes.save(self.index)
+        self._indexes.done(self._root)
 
     def checkout(self, version: Listing, patterns: Sequence[str], *, share: Share, force: bool, told: Told) -> CheckedOut:
         from modelwright.datasets.checkout import check_out, choose
@@ -160,8 +161,9 @@ class Here:
         step = None if patterns else self._step(version)
         entries = choose(self._entries(version.manifest), patterns) if step is None else step.after
         linked = share != "nothing" and self._place is not None
+        begun = self._indexes.begun(self._root)
         try:
-            return check_out(
+            made = check_out(
                 self._blobs,
                 self._root,
                 entries,
@@ -175,10 +177,25 @@ class Here:
                 before=None if step is None else step.before,
                 force=force,
                 told=told,
+                ours=self._broken_off(begun) if begun else (),
+                begin=lambda: self._indexes.begin(self._root, version.ref, version.manifest),
             )
         finally:
             self._learn(version)
             self._indexes.save(self.index)
+        if not patterns:  # else what was put elsewhere by who was killed is still there
+            self._indexes.done(self._root)
+        return made
+
+    def _broken_off(self, begun: Mapping[str, str]) -> list[dict[str, bytes]]:
+        """What checkouts that were killed may have put here: the digests of the files of each version, by path."""
+        found = []
+        for manifest in begun.values():
+            try:
+                found.append({entry.path: entry.digest for entry in self._entries(manifest)})
+            except (NotFound, Corrupt):  # gone since, and nothing brings it back
+                continue
+        return found
 
     def expect(self, version: Listing | None) -> None:
         """Read beforehand what a checkout of that version will want to know."""

@@ -249,6 +249,10 @@ class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
     examples: list[Scalar] = []  # some values, in the order of the rows
     personal: bool = False  # then it is shown without a value of any row
 
+    def told(self, value: Scalar) -> Scalar:
+        """One of its values as it is shown: JSON has no number for an infinite one, so that is None here."""
+        return "infinite" if value is None and self.infinite and not self.personal else value
+
     @property
     def withheld(self) -> ColumnProfile:
         """The same without a value of any row, for a column about people; a mean of a few says too much of each."""

@@ -12,6 +12,7 @@ from modelwright.core.errors import Denied, NotFound
 from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.sizes import size
+from modelwright.core.texts import line
 from modelwright.core.wire import encode_text
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 COSTS = ("source", "stored online", "materialised in", "joined in", "reads a day")  # what a view costs
 SHOWN = 100  # files that are listed to a person
 VALUE = 60  # characters of a value in a sample
+NAME = 60  # characters of the name of a column
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 
@@ -71,13 +73,13 @@ class DatasetFace(Face):
         for column in found.columns:
             about = profiled.get(column.name)
             about_people = sorted({each.tag for each in found.classes_of(column.name)})
-            name = f"{column.name} ({', '.join(about_people)})" if about_people else column.name
+            name = line(column.name, NAME) + (f" ({', '.join(about_people)})" if about_people else "")
             if about is None:
                 rows.append([name, _type(column.type), *[""] * 5])
                 continue
             missing = f"{about.missing / found.rows:.1%}" if about.missing else ""
             distinct = about.distinct if about.distinct_exact or about.distinct is None else f"~{about.distinct:,}"
-            low, high = moment_text(about.minimum), moment_text(about.maximum)
+            low, high = (_extreme(about.told(value)) for value in (about.minimum, about.maximum))
             rows.append([name, _type(column.type), missing, distinct, low, high, number(about.mean)])
         section(
             ["column", "type", "missing", "distinct", "lowest", "highest", "mean"],
@@ -117,10 +119,10 @@ class DatasetFace(Face):
                 "note": rows.note,
                 "first": _moved(found.time_before, found.time_after, "first"),
                 "last": _moved(found.time_before, found.time_after, "last"),
-                "new columns": [f"{c.name} ({c.type})" for c in found.columns_added],
-                "gone columns": [c.name for c in found.columns_removed],
-                "other type": [f"{c.name}: {c.before} → {c.after}" for c in found.columns_changed],
-                "rows changed in": [f"{name} ({count:,})" for name, count in rows.changed_by_column.items()],
+                "new columns": [f"{line(c.name, NAME)} ({c.type})" for c in found.columns_added],
+                "gone columns": [line(c.name, NAME) for c in found.columns_removed],
+                "other type": [f"{line(c.name, NAME)}: {c.before} → {c.after}" for c in found.columns_changed],
+                "rows changed in": [f"{line(name, NAME)} ({count:,})" for name, count in rows.changed_by_column.items()],
             },
         )
         section(["", "row"], _sampled(rows))
@@ -130,7 +132,7 @@ class DatasetFace(Face):
                 ["column", "moved", "psi", "distance", "mean before", "mean after", "missing before", "missing after"],
                 [
                     [
-                        each.name,
+                        line(each.name, NAME),
                         each.level,
                         number(each.psi),
                         number(each.distance),
@@ -237,11 +239,12 @@ def _sampled(rows: RowsDiff) -> list[list[str]]:
     """The first rows of each kind of change: of those that changed the key and what changed, of others their values."""
 
     def told(values: dict[str, Any]) -> str:
-        return ", ".join(f"{name}={_value(value)}" for name, value in values.items())
+        return ", ".join(f"{line(name, NAME)}={_value(value)}" for name, value in values.items())
 
     lines = []
     for each in rows.changed_sample:
-        changes = ", ".join(f"{name} {_changed(each.before.get(name), new)}" for name, new in each.after.items())
+        pairs = [(line(name, NAME), _changed(each.before.get(name), new)) for name, new in each.after.items()]
+        changes = ", ".join(map(" ".join, pairs))
         lines.append(["changed", f"{told(each.key) or 'a row'}: {changes or 'in columns about people alone'}"])
     lines += [["added", told(each)] for each in rows.added_sample]
     return lines + [["removed", told(each)] for each in rows.removed_sample]
@@ -249,14 +252,14 @@ def _sampled(rows: RowsDiff) -> list[list[str]]:
 
 def _changed(before: Any, after: Any) -> str:
     """Two values that differ, shortened only as far as that is to be seen."""
-    short = _value(before), _value(after)
-    return " → ".join(
-        short if short[0] != short[1] else ("missing" if each is None else str(each) for each in (before, after))
-    )
+    told = [_value(each) for each in (before, after)]
+    return " → ".join(told if told[0] != told[1] else [_value(each, whole=True) for each in (before, after)])
 
 
-def _value(value: Any) -> str:
-    return "missing" if value is None else str(moment_text(value))[:VALUE]
+def _value(value: Any, *, whole: bool = False) -> str:
+    if value is None:
+        return "missing"
+    return line(str(value), 10 * VALUE) if whole else line(str(moment_text(value)), VALUE)
 
 
 def _tell_files(found: DatasetDiff, files: FilesDiff) -> None:
@@ -281,6 +284,11 @@ def _tell_files(found: DatasetDiff, files: FilesDiff) -> None:
 def moment_text(value: Any) -> Any:
     """A time that travels as text, to the minute; any other value as it is."""
     return f"{value[:10]} {value[11:16]}" if isinstance(value, str) and MOMENT.fullmatch(value) else value
+
+
+def _extreme(value: Any) -> Any:
+    shown = moment_text(value)
+    return line(shown, VALUE) if isinstance(shown, str) else shown
 
 
 def _classed(name: str, found: ViewVersion) -> str:

@@ -76,7 +76,13 @@ class Moving(Content):
         mark = self._indexes.mark(root)
         index = self._indexes.load(root)
         if ref is None and not index.ref:
-            raise NotFound(f"It is not known of which version {root} is.", mend="Name one: dataset:name@3.")
+            broken = list(self._indexes.begun(root))
+            raise NotFound(
+                f"A checkout of {broken[-1]} into {root} was broken off."
+                if broken
+                else f"It is not known of which version {root} is.",
+                mend=f"Do it again: mw data checkout {broken[-1]} {root}" if broken else "Name one: dataset:name@3.",
+            )
         version = self._holding_files(self.show(as_ref(ref or index.ref)))
         entries = by_path(self._entries(version))
         standing = stand(root, entries, index, ref=str(version.ref), verify=verify, told=told)

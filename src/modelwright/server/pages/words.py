@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from modelwright.core import html, sizes
 from modelwright.core.refs import Ref
+from modelwright.core.texts import line
 from modelwright.core.wire import to_plain
 from modelwright.store.records import Event
 
@@ -78,8 +79,7 @@ def cell(value: Any) -> str:
     """A value of a row as it is, shortened where it is long; a missing one is said to be."""
     if value is None:
         return "missing"
-    text = _moment(str(value))
-    return text if len(text) <= CELL else f"{text[: CELL - 1]}…"
+    return line(_moment(str(value)), CELL)
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -179,6 +179,7 @@ def bars(counts: Sequence[int], label: str) -> Markup:
 FILTERS: dict[str, Callable[..., Any]] = {
     "bars": bars,
     "cell": cell,
+    "line": line,
     "moment": moment,
     "day": day,
     "figure": figure,
