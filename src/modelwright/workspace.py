@@ -326,7 +326,7 @@ class Workspace:
     def policy(self) -> Policy:
         from modelwright.policy import Policy
 
-        return Policy(self.caller)
+        return Policy(self.caller, afresh=lambda tx, ref: self.signatures.afresh(tx, ref))
 
     @cached_property
     def datasets(self) -> Datasets:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from msgspec.structs import replace
 
 from modelwright.core.errors import Corrupt, Invalid, ModelwrightError, NotFound, Refused
-from modelwright.models import ModelVersion
+from modelwright.core.refs import Ref
+from modelwright.models import ModelVersion, Stage
 from modelwright.serving import Seal, load, private_key, public_key, sign, verify, verify_folder
 from modelwright.serving.seals import pem_of
 from modelwright.workspace import Settings, Workspace, WorkspaceSettings, open_workspace
@@ -162,6 +164,42 @@ def test_with_a_key_of_its_own_a_workspace_signs_what_is_registered(prepared: Pa
         assert not workspace.policy.gate(version.ref, "promote", environment="staging").passed
         workspace.models.delete(version.ref, reason="done")
         assert workspace.models.log("delay", estimator, example=flights).ref.version == 2
+
+
+def test_who_only_asks_hears_of_a_key_what_the_gate_would_say(prepared: Path, estimator: Any, flights: Any) -> None:
+    key = KEYS["P-256"]()
+    (prepared / "key.pem").write_bytes(pem(key))
+    (prepared / "key.pub").write_text(pem_of(key.public_key()))
+
+    def opened(*trusted: str) -> Workspace:
+        settings = Settings(workspace=WorkspaceSettings(name="test"), models={"trusted_keys": list(trusted)})
+        return open_workspace(prepared, settings=settings)
+
+    def said(workspace: Workspace, ref: Ref) -> tuple[bool, bool, str]:
+        gate, standing = workspace.policy.gate(ref, "promote", environment="staging"), workspace.signatures.standing(ref)
+        assert standing is not None
+        return gate.passed, standing.counts, gate.requirements[0].reason
+
+    with opened("key.pub") as workspace:
+        ref = workspace.models.log("delay", estimator, example=flights).ref
+        assert workspace.signatures.standing(ref) is None
+        workspace.policy.adopt('name = "standard"\n[[tier.high.require]]\nid = "signed"\nevidence = "signature"\n')
+        workspace.signatures.sign(ref, prepared / "key.pem")
+        assert said(workspace, ref)[:2] == (True, True)
+    for trusted, why in ((["gone.pub"], "gone.pub.* cannot be read"), ([], "none of the trusted ones")):
+        with opened(*trusted) as workspace:
+            passed, counts, reason = said(workspace, ref)
+            assert (passed, counts) == (False, False) and re.search(why, reason)
+            assert [each.verdict for each in workspace.record.evidence(ref, "signature")] == ["pass"]  # nothing is written
+            assert len(workspace.models.load(ref).scores(flights)) == len(flights)  # it is what was signed
+            with pytest.raises((Refused, NotFound), match=why):
+                workspace.models.promote(ref, Stage.STAGING, reason="try")
+    with opened() as workspace:
+        workspace.signatures.put(ref, sign("x", workspace.signatures.digests(ref)[1], key))
+    with opened("key.pub") as workspace:  # a key that has come to count since
+        assert said(workspace, ref)[:2] == (True, True)
+        assert workspace.record.evidence(ref, "signature")[0].verdict == "warn"
+        assert workspace.models.promote(ref, Stage.STAGING, reason="go").stage is Stage.STAGING
 
 
 def test_a_folder_is_verified_without_a_workspace(tmp_path: Path) -> None:

@@ -188,6 +188,15 @@ def test_what_the_workspace_refuses_is_told_and_the_rest_arrives(here: Workspace
     assert any("was not accepted" in text and "nowhere" in text for text in told())
 
 
+def test_a_name_that_is_a_folder_already_is_told_and_the_rest_arrives(here: Workspace, told) -> None:
+    with mw.start_run("delay", capture=False, system_metrics=False) as run:
+        run.log_text("text", "model/readme.txt")
+        run.log_text("text", "model")
+        run.log_text("text", "after.txt")
+    assert any("'model' cannot be a file and hold 'model/readme.txt' as well" in text for text in told())
+    assert [each.name for each in here.artifacts.all(run.ref)] == ["after.txt", "model/readme.txt"]
+
+
 def test_threads_log_to_a_run_by_its_methods_and_each_has_an_active_run_of_its_own(here: Workspace) -> None:
     with mw.start_run("delay", **NONE) as run:
         seen: list[object] = []

@@ -3,8 +3,8 @@
     metrics.auc > 0.9 AND (params.depth = '6' OR tags.`my team` LIKE 'ops%') AND NOT status = 'FAILED'
 
 A clause is a field, an operator and a value; a field is `entity.key`, or a bare key of the entity that has no name. A key
-with other characters than letters, digits and `_ . - / :` stands in backticks or double quotes, a text in single or double
-ones (a quote in it is doubled). Words are known in any case. Which entities there are, which keys they have and how each
+with other characters than letters, digits and `_ . - / :` stands in backticks or quotes, a text in single or double quotes
+(a quote in it is doubled). Words are known in any case. Which entities there are, which keys they have and how each
 may be compared is a `Language`; whoever searches states theirs and turns the result into a query.
 """
 
@@ -293,7 +293,7 @@ class _Parser:
             token = self.token
             if token.kind == "word":
                 words.append(token.text)
-            elif token.kind in ("key", "double"):
+            elif token.kind in ("key", "double") or (words and token.kind == "single"):
                 words.append(token.text)
                 quoted = True
             else:

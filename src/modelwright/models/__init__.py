@@ -14,6 +14,7 @@ from modelwright.models.records import (
     ModelVersion,
     Parity,
     Profile,
+    SignatureStanding,
     Stage,
 )
 from modelwright.models.registry import Registry
@@ -40,6 +41,7 @@ __all__ = [
     "Profile",
     "Registry",
     "Search",
+    "SignatureStanding",
     "Signatures",
     "Some",
     "Stage",

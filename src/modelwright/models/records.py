@@ -237,6 +237,14 @@ class ModelDiff(msgspec.Struct, frozen=True, kw_only=True):
     compatible: bool  # whoever calls the earlier version may call the later one as they do now
 
 
+class SignatureStanding(msgspec.Struct, frozen=True, kw_only=True):
+    """What the key of a signature is worth at this moment."""
+
+    key: str  # SHA-256 of its PEM
+    counts: bool  # it is the workspace's own, or one of those that it trusts
+    why: str = ""  # it does not
+
+
 class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[models]`: who signs versions here, and whose signatures count."""
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 from modelwright.core.errors import Invalid, NotFound, Refused
 from modelwright.core.operations import Caller, Room, operation
 from modelwright.core.refs import Kind, Ref
 from modelwright.models import queries
-from modelwright.models.records import ModelSettings, ModelVersion
+from modelwright.models.records import ModelSettings, ModelVersion, SignatureStanding
 from modelwright.models.tables import set_seal
 from modelwright.serving import Seal
 from modelwright.store import Evidence, Transaction, Verdict, catalog, evidence
 
 SIGNATURE = "signature"  # the kind of evidence
+NOT_TRUSTED = "which is none of the trusted ones"
 _REMEMBERED = 100_000  # files whose SHA-256 is kept
 
 
@@ -85,10 +87,7 @@ class Signatures(Room):
         The gate reads what is on the record, and whose signatures count is a setting of the workspace.
         """
         seal = version.seal
-        if seal is None:
-            return
-        latest = next(iter(evidence.about(tx, version.ref, SIGNATURE)), None)
-        if latest is not None and latest.figures.get("trusted") is self._trusts(seal):
+        if seal is None or not self._changed(tx, version, self._trusts(seal)):
             return
         made = self._attest(tx, version, seal)
 
@@ -101,22 +100,54 @@ class Signatures(Room):
         tx.rolled_back.append(keep)
         tx.committed.append(keep)  # the caller caught the refusal and went on with something else
 
+    def afresh(self, tx: Transaction, ref: Ref) -> list[Evidence]:
+        """What `renew` would put on the record about a version, for whoever only asks: nothing is written."""
+        version = catalog.find(tx, ref) if ref.kind is Kind.MODEL else None
+        (found,) = queries.complete(tx, [version]) if version is not None else (None,)
+        if found is None or found.seal is None:
+            return []
+        standing = self._standing(found.seal)
+        if not self._changed(tx, found, standing.counts):
+            return []
+        return [
+            Evidence(
+                id="",
+                kind=SIGNATURE,
+                subject=found.ref,
+                subject_digest=found.digest,
+                producer=tx.principal.effective_id,
+                created_at=tx.now,
+                **_worth(found, found.seal, standing),
+            )
+        ]
+
+    @operation("read")
+    def standing(self, tx: Transaction, ref: Ref) -> SignatureStanding | None:
+        """Whose signature a version bears, and whether that key counts now; None where it is not signed.
+
+        Nothing is verified: that is what `verify` is for, and every load.
+        """
+        (found,) = queries.complete(tx, [catalog.get(tx, ref)])
+        return None if found.seal is None else self._standing(found.seal)
+
+    def _standing(self, seal: Seal) -> SignatureStanding:
+        try:
+            counts, why = self._trusts(seal), ""
+        except NotFound as error:  # a key that the settings name: a gate says so and refuses
+            counts, why = False, error.message
+        return SignatureStanding(key=_fingerprint(seal), counts=counts, why=why or ("" if counts else NOT_TRUSTED))
+
+    def _changed(self, tx: Transaction, version: ModelVersion, counts: bool) -> bool:
+        """Whether the newest piece of evidence says something else than what holds now."""
+        latest = next(iter(evidence.about(tx, version.ref, SIGNATURE)), None)
+        return latest is None or latest.figures.get("trusted") is not counts
+
     def _attest(self, tx: Transaction, version: ModelVersion, seal: Seal, id: str | None = None) -> Evidence:
         """Put on the record what a signature is worth here: a pass if its key is a trusted one, else a warning."""
-        from modelwright.serving import public_key
-
-        trusted, fingerprint = self._trusts(seal), _fingerprint(seal)
-        kind = type(public_key(seal.key)).__name__.removesuffix("PublicKey")
-        return evidence.attach(
-            tx,
-            SIGNATURE,
-            version.ref,
-            subject_digest=version.digest,
-            verdict=Verdict.PASS if trusted else Verdict.WARN,
-            figures={"n": len(version.record.files), "key": fingerprint, "kind": kind, "trusted": trusted},
-            summary=f"signed with the key {fingerprint[:12]}{'' if trusted else ', which is none of the trusted ones'}",
-            id=id,
-        )
+        counts = self._trusts(seal)
+        standing = SignatureStanding(key=_fingerprint(seal), counts=counts, why="" if counts else NOT_TRUSTED)
+        worth = _worth(version, seal, standing)
+        return evidence.attach(tx, SIGNATURE, version.ref, subject_digest=version.digest, id=id, **worth)
 
     @operation("read")
     def verify(self, tx: Transaction, ref: Ref, *, key: str = "") -> ModelVersion:
@@ -166,6 +197,18 @@ class Signatures(Room):
 
         own = [public_pem(_read(self._settings.signing_key))] if self._settings.signing_key else []
         return same_key(seal.key, [*own, *(_read(path).decode() for path in self._settings.trusted_keys)])
+
+
+def _worth(version: ModelVersion, seal: Seal, standing: SignatureStanding) -> dict[str, Any]:
+    """What a piece of evidence says of a signature."""
+    from modelwright.serving import public_key
+
+    kind = type(public_key(seal.key)).__name__.removesuffix("PublicKey")
+    return {
+        "verdict": Verdict.PASS if standing.counts else Verdict.WARN,
+        "figures": {"n": len(version.record.files), "key": standing.key, "kind": kind, "trusted": standing.counts},
+        "summary": f"signed with the key {standing.key[:12]}{f', {standing.why}' if standing.why else ''}",
+    }
 
 
 def _fingerprint(seal: Seal) -> str:

@@ -102,6 +102,17 @@ def gather(tx: Transaction, subject: Ref, action: str, environment: str, related
     return Dossier(policy=policy, context=context, evidence=known)
 
 
+def with_more(tx: Transaction, found: Dossier, more: Sequence[Evidence]) -> Dossier:
+    """A dossier with evidence that is not on the record, as if the caller had attached it just now."""
+    if not more:
+        return found
+    newest = max((e.seq for e in found.evidence if e.seq is not None), default=0)
+    pieces = [msgspec.structs.replace(piece, seq=newest + at) for at, piece in enumerate(more, start=1)]
+    who = dict.fromkeys((piece.id for piece in pieces), queries.effective_identity(tx, tx.principal.effective_id))
+    context = msgspec.structs.replace(found.context, identities=found.context.identities | who)
+    return msgspec.structs.replace(found, evidence=[*found.evidence, *pieces], context=context)
+
+
 def about_all(tx: Transaction, refs: Iterable[Ref]) -> list[Evidence]:
     """What is known about several versions, forgeries left out."""
     return queries.vouched(tx, [piece for ref in refs for piece in evidence.about(tx, ref)])

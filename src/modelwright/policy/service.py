@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
 from modelwright.core.clock import utc
 from modelwright.core.errors import Invalid, NotFound, Refused
-from modelwright.core.operations import Resource, Room, operation
+from modelwright.core.operations import Caller, Resource, Room, operation
 from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref, of_kind
 from modelwright.core.wire import convert, to_plain
@@ -47,10 +48,21 @@ class Classification(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
+Afresh: TypeAlias = Callable[[Transaction, Ref], Sequence[Evidence]]
+
+
 class Policy(Room):
-    """What must be known, and who must have agreed, before something is done."""
+    """What must be known, and who must have agreed, before something is done.
+
+    `afresh` gives, for a version, the evidence that says something else now than when it was put on the record: what a
+    signature is worth is a matter of settings, which may have changed since.
+    """
 
     room, kind = "policy", Kind.POLICY
+
+    def __init__(self, caller: Caller, *, afresh: Afresh | None = None) -> None:
+        super().__init__(caller)
+        self._afresh = afresh
 
     # Policies as versions
 
@@ -155,6 +167,8 @@ class Policy(Room):
     ) -> GateReport:
         """What the gate would say now, requirement by requirement, with what is missing. Decides and records nothing."""
         found = dossier.gather(tx, ref, action, environment, related or [])
+        if self._afresh is not None:
+            found = dossier.with_more(tx, found, self._afresh(tx, found.context.subject.ref))
         return gates.evaluate(found.policy.document, found.evidence, found.context, tx.now)
 
     @operation("read")

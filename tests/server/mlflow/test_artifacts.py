@@ -116,6 +116,25 @@ def test_a_file_of_the_same_name_takes_its_place_and_that_is_on_the_record(serve
     assert [event.action for event in events].count("experiments.artifact.replaced") == 1
 
 
+def test_a_name_is_a_file_or_a_folder_and_never_both(served: Any, here: Here, repository: Any, tmp_path: Path) -> None:
+    (tmp_path / "model").write_text("a file")
+    (tmp_path / "env.yaml").write_text("of a folder")
+    repository.log_artifact(str(tmp_path / "model"))
+    with pytest.raises(Exception, match="'model' cannot be a file and hold 'model/env.yaml' as well"):
+        repository.log_artifact(str(tmp_path / "env.yaml"), "model")
+    repository.log_artifact(str(tmp_path / "env.yaml"), "deep/in/it")
+    (tmp_path / "deep").write_text("a file")
+    with pytest.raises(Exception, match="'deep' cannot be a file and hold 'deep/in/it/env.yaml'"):
+        repository.log_artifact(str(tmp_path / "deep"))
+    repository.log_artifact(str(tmp_path / "model"))  # again is the same
+    (tmp_path / "out").mkdir()
+    repository.download_artifacts("", str(tmp_path / "out"))
+    assert sorted(str(each.relative_to(tmp_path / "out")) for each in (tmp_path / "out").rglob("*") if each.is_file()) == [
+        "deep/in/it/env.yaml",
+        "model",
+    ]
+
+
 def test_files_and_folders_are_removed(served: Any, here: Here, repository: Any, folder: Path) -> None:
     repository.log_artifacts(str(folder), "up")
     repository.log_artifact(str(folder / "a file with spaces.txt"))

@@ -58,6 +58,8 @@ def names(served: Served, experiment: str, where: str = "", **more: Any) -> list
         ("metrics.auc > 0.8", ["three", "two"]),
         ("metrics.auc != 0.9", ["three", "one"]),
         ("metrics.`val loss` <= 1", ["one"]),
+        ("metrics.'val loss' <= 1", ["one"]),
+        ("attributes.Created >= 1002 AND attr.`run name` = 'three'", ["three"]),
         ("params.depth = '6'", ["four", "one"]),
         ("params.depth != '6'", ["two"]),
         ("params.depth IS NULL", ["three"]),

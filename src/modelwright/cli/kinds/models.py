@@ -73,7 +73,7 @@ class ModelFace(Face):
                 "risk tier": rooms.policy.tier(found.ref).value,
                 "format": f"{record.format.value}, {size(record.size)}, {record.framework}",
                 "licence": record.licence,
-                "signed": "yes" if found.seal else None,
+                "signed": _signed(rooms, found) if found.seal else None,
                 "example": f"some rows of input, {short(record.example)}" if record.example else None,
                 "run": record.run,
                 "datasets": "\n".join(map(str, record.datasets)),
@@ -138,6 +138,13 @@ def _few(parameters: list[str]) -> list[str] | str:
 def _what(path: str) -> str:
     """Of what a version was made from, the column tells: the path would say the same ref again."""
     return MADE_FROM if path.startswith(f"{MADE_FROM}.") else path
+
+
+def _signed(rooms: Workspace, found: ModelShown) -> str | None:
+    standing = rooms.signatures.standing(found.ref)
+    if standing is None:
+        return None
+    return f"with the key {standing.key[:12]}, {standing.why or 'which counts here'}"
 
 
 def _yes(value: bool) -> str:

@@ -148,7 +148,7 @@ class MetricEndpoints:
         for identity, columns in inside:
             ends = {int(columns[0].min()), int(columns[0].max())}
             positions = [at for at, step in enumerate(columns[0].tolist()) if step in shown or step in ends]
-            found += _points(columns, positions, asked.metric_key, identity)
+            found += _points(columns, _at_most(most, positions), asked.metric_key, identity)
         return {"metrics": sorted(found, key=lambda point: (point.run_id, point.step, point.timestamp))}
 
     async def _several(self, call: Call, given: Sequence[str], key: str) -> list[tuple[str, Columns]]:
@@ -167,6 +167,14 @@ class MetricEndpoints:
 
             found += [(identity, columns) for columns in await self._tracking.read_run(call, identity, work)]
         return found
+
+
+def _at_most(most: int, positions: Sequence[int]) -> Sequence[int]:
+    """As many positions as are allowed, evenly, the first and the last among them: a step may have many points."""
+    if len(positions) <= most:
+        return positions
+    spread = (len(positions) - 1) / max(most - 1, 1)
+    return [positions[round(at * spread)] for at in range(most)]
 
 
 def _points(columns: Columns, positions: Sequence[int], key: str, run: str = "") -> list[_Point]:

@@ -36,6 +36,7 @@ def version(workspace: Workspace, request: Request) -> dict[str, Any]:
     number = ref.version or 1
     return {
         "version": found,
+        "signed": workspace.signatures.standing(found.ref) if found.seal else None,
         "prompt": found.tags.get(PROMPT_TEXT, "") if found.is_prompt else None,
         "tags": {name: value for name, value in found.tags.items() if name not in (PROMPT_TAG, PROMPT_TEXT)},
         "files": [(path, digest, _size(workspace, digest)) for path, digest in sorted(found.record.files.items())[:FILES]],
