@@ -189,7 +189,7 @@ def test_what_the_workspace_refuses_is_told_and_the_rest_arrives(here: Workspace
 
 
 def test_a_name_that_is_a_folder_already_is_told_and_the_rest_arrives(here: Workspace, told) -> None:
-    with mw.start_run("delay", capture=False, system_metrics=False) as run:
+    with mw.start_run("delay", **NONE) as run:
         run.log_text("text", "model/readme.txt")
         run.log_text("text", "model")
         run.log_text("text", "after.txt")
@@ -248,6 +248,26 @@ def test_a_process_that_was_forked_off_logs_to_the_same_run(here: Workspace, tol
     assert found.status is RunStatus.FINISHED
     assert (found.metrics["from the child"].figure, found.metrics["loss"].step) == (2.0, 1)
     assert told() == [] and list(Path(".modelwright/pending").iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", ["online", "disabled"])
+def test_a_process_that_was_forked_off_may_go_on_with_the_run_by_its_id(here: Workspace, told, mode: str) -> None:
+    with mw.start_run("delay", mode=mode, **NONE) as run:
+        mw.log_metric("loss", 1.0)
+        child = os.fork()
+        if child == 0:  # as a worker does that would do so where processes are spawned
+            with mw.start_run(run=run.ref, mode=mode, **NONE):
+                mw.log_metric("from the child", 2.0)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        with pytest.raises(Conflict, match="active here already"):
+            mw.start_run(run=run.ref, mode=mode, **NONE)
+        mw.log_metric("loss", 0.5)
+    assert told() == []
+    if mode == "online":
+        found = here.experiments.show(run.ref)
+        assert found.status is RunStatus.FINISHED
+        assert (found.metrics["from the child"].figure, found.metrics["loss"].step) == (2.0, 1)
 
 
 def test_a_file_that_changes_after_it_was_logged_does_not_change_in_the_run(here: Workspace, tmp_path: Path) -> None:

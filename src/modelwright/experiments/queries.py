@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
-from modelwright.core.errors import Invalid, NotFound
+from modelwright.core.errors import Conflict, Invalid, NotFound
 from modelwright.core.paging import MAX_LIMIT, Filter, Page
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import decode
@@ -382,3 +383,20 @@ def _limit(where: Filter) -> int:
     if not 1 <= where.limit <= MAX_LIMIT:
         raise Invalid(f"A page holds 1 to {MAX_LIMIT} items, not {where.limit}.")
     return where.limit
+
+
+def refuse_clash(tx: Transaction, column: Any, owner: Any, name: str) -> None:
+    """`Conflict` where a new file would lie in another file, or have the name of a folder: nobody could download both.
+
+    `column` holds the names of files, `owner` is the condition for those of one run or one shelf.
+    """
+    *folders, _ = accumulate(name.split("/"), "{}/{}".format)
+    below = sa.and_(column >= f"{name}/", column < f"{name}0")  # `0` is what follows `/`
+    found = tx.execute(sa.select(column).where(owner, sa.or_(below, column.in_(folders))).limit(1)).scalar()
+    if found is None:
+        return
+    file, folder = (found, name) if len(found) < len(name) else (name, found)
+    raise Conflict(
+        f"{file!r} cannot be a file and hold {folder!r} as well.",
+        mend="Give one of them another name, or remove the one that is there.",
+    )

@@ -18,7 +18,6 @@ from modelwright.core.names import path_for
 from modelwright.core.refs import Ref
 from modelwright.core.wire import encode_text
 from modelwright.experiments import queries
-from modelwright.experiments.clashes import refuse_clash
 from modelwright.experiments.filenames import check_file_name
 from modelwright.experiments.records import (
     CONTEXT_TAG,
@@ -327,7 +326,7 @@ def add_artifacts(tx: Transaction, run: int, new: Sequence[Artifact]) -> None:
         check_file_name(each.name)
         same = (artifacts.c.run == run, artifacts.c.name == each.name)
         if not tx.execute(artifacts.delete().where(*same)).rowcount:
-            refuse_clash(tx, artifacts.c.name, artifacts.c.run == run, each.name)
+            queries.refuse_clash(tx, artifacts.c.name, artifacts.c.run == run, each.name)
         described = {"digest": each.digest, "size": each.size, "media_type": each.media_type}
         tx.execute(artifacts.insert().values(run=run, name=each.name, **described))
 

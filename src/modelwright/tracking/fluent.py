@@ -67,19 +67,20 @@ def start_run(
 
     It waits for nobody: the run has its id at once, and the workspace learns of it in the background, or later. `run` goes
     on with one that is there, by its id. A run inside another says `nested=True`; a run that is a part of one elsewhere
-    names its `parent`. `workspace` is what `mw.connect` takes, or gave; by default `MODELWRIGHT_WORKSPACE`, else the
-    project around the working directory. `folder` is where the code lies whose commit and uncommitted changes are captured.
+    names its `parent`. A process that was forked off from a run may go on with it in its own name. `workspace` is what
+    `mw.connect` takes, or gave; by default `MODELWRIGHT_WORKSPACE`, else the project around the working directory. `folder`
+    is where the code lies whose commit and uncommitted changes are captured.
     `mode` and `system_metrics` are as in the settings (`[tracking]`) where they are not given.
     """
     place = place_of(workspace, mode)
     above = active_run()
-    if above is not None and not nested:
+    known = None if run is None else _id_of(run)
+    if above is not None and not nested and not (above.id == known and above.inherited):
         raise Conflict(
             f"{above.ref} is active here already.",
             mend="End it first (mw.end_run()), or say nested=True for a run within it.",
         )
     above_id = _id_of(parent) if parent is not None else above.id if above is not None and nested else ""
-    known = None if run is None else _id_of(run)
     if known is None:
         experiment = experiment or (above.experiment if above is not None else "") or DEFAULT
     if experiment:  # a run that is there has its own, and its workspace knows which

@@ -6,6 +6,7 @@ import json
 import logging
 import mimetypes
 import operator
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -55,6 +56,12 @@ class TrackedRun:
         self._courier: Courier | None = None
         self._followed: Followed | None = None
         self._linked: set[Ref] = set()
+        self._pid = os.getpid()
+
+    @property
+    def inherited(self) -> bool:
+        """Whether this process was forked off from the one that started it."""
+        return self._pid != os.getpid()
 
     @property
     def address(self) -> str:

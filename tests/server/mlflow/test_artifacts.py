@@ -120,11 +120,11 @@ def test_a_name_is_a_file_or_a_folder_and_never_both(served: Any, here: Here, re
     (tmp_path / "model").write_text("a file")
     (tmp_path / "env.yaml").write_text("of a folder")
     repository.log_artifact(str(tmp_path / "model"))
-    with pytest.raises(Exception, match="'model' cannot be a file and hold 'model/env.yaml' as well"):
+    with pytest.raises(Exception, match=r"'model' cannot be a file and hold 'model/env\.yaml' as well"):
         repository.log_artifact(str(tmp_path / "env.yaml"), "model")
     repository.log_artifact(str(tmp_path / "env.yaml"), "deep/in/it")
     (tmp_path / "deep").write_text("a file")
-    with pytest.raises(Exception, match="'deep' cannot be a file and hold 'deep/in/it/env.yaml'"):
+    with pytest.raises(Exception, match=r"'deep' cannot be a file and hold 'deep/in/it/env\.yaml'"):
         repository.log_artifact(str(tmp_path / "deep"))
     repository.log_artifact(str(tmp_path / "model"))  # again is the same
     (tmp_path / "out").mkdir()

@@ -14,7 +14,6 @@ from modelwright.core.refs import Kind, Ref
 from modelwright.experiments import places
 from modelwright.experiments import queries as experiments_of
 from modelwright.experiments.artifacts.records import Entry, LeftUpload, Located
-from modelwright.experiments.clashes import refuse_clash
 from modelwright.experiments.logged import queries as logged_of
 from modelwright.experiments.logged.tables import files, upload_parts, uploads
 from modelwright.experiments.records import Artifact
@@ -141,7 +140,7 @@ _FILE = Prepared(sa.select(artifacts).where(_a.run == sa.bindparam("run"), _a.na
 def add(tx: Transaction, of: Shelf, name: str, values: dict[str, Any]) -> None:
     """Enter a file that is not there yet; `Conflict` where its name is a folder's, or leads into another file."""
     column, owner = (_a.name, _a.run == of.run) if of.run is not None else (_f.path, _f.experiment == of.experiment)
-    refuse_clash(tx, column, owner, name if of.run is not None else of.full(name))
+    experiments_of.refuse_clash(tx, column, owner, name if of.run is not None else of.full(name))
     (_ADD_TO_RUN if of.run is not None else _ADD_BELOW).run(tx.connection, **of.key(name), **values)
 
 

@@ -8,7 +8,10 @@ from modelwright.core.search import LISTS, NULLS, NUMBERS, TEXTS, Entity, Field,
 
 _TEXT: Final = Field(TEXTS)
 _NUMBER: Final = Field(NUMBERS, number=True)
-_NAMES: Final = dict.fromkeys(("Run name", "run name", "Run Name"), "run_name") | dict.fromkeys(("created", "Created"), "start_time")
+_NAMES: Final = dict.fromkeys(("Run name", "run name", "Run Name"), "run_name") | {
+    "created": "start_time",
+    "Created": "start_time",
+}
 
 METRIC: Final = Entity("metric", ("metric", "metrics"), any=_NUMBER)
 PARAM: Final = Entity("param", ("param", "params", "parameter", "parameters"), any=Field(TEXTS | NULLS))
