@@ -71,7 +71,9 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.register_profile(  # no test asserts a time
         "house", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
     )
-    hypothesis.settings.register_profile("quick", hypothesis.settings.get_profile("house"), max_examples=15)
+    hypothesis.settings.register_profile(  # the same examples each time: a change is not refused for what another brought
+        "quick", hypothesis.settings.get_profile("house"), max_examples=15, derandomize=True, database=None
+    )
     hypothesis.settings.load_profile("house" if config.getoption("--thorough") else "quick")
 
 

@@ -66,3 +66,10 @@ def test_ids_sort_by_time_and_differ_within_one_moment():
     later = [new_id(START + timedelta(milliseconds=n)) for n in range(50)]
     assert later == sorted(later)
     assert len({new_id(START) for _ in range(1000)}) == 1000
+
+
+def test_ids_of_one_millisecond_ascend_as_they_were_made_and_are_not_to_be_guessed():
+    made = [new_id(START + timedelta(microseconds=n)) for n in range(200)]
+    assert made == sorted(made)
+    assert new_id(START - timedelta(days=1)) < made[0] < new_id(START + timedelta(milliseconds=1))
+    assert len({each[-6:] for each in made}) > 190

@@ -112,7 +112,7 @@ def test_what_is_no_source_is_refused(tmp_path):
         open_source(7, NO_TYPES, CsvFormat(), tmp_path)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(rows=st.lists(st.tuples(st.integers(-9, 9), st.text('ab,"\n x', max_size=4)), min_size=1, max_size=8), at=st.data())
 def test_the_line_of_a_broken_row_is_where_it_begins(tmp_path, rows, at):
     import csv

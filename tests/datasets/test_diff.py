@@ -90,7 +90,7 @@ def test_personal_values_are_not_in_samples(diff):
 cells = st.dictionaries(st.integers(0, 9), st.one_of(st.none(), st.integers(0, 2)), min_size=1, max_size=8)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(cells, cells)
 def test_counts_agree_with_comparing_dicts(embedded, before, after):
     def version(rows):

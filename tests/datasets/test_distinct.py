@@ -28,7 +28,7 @@ def written(folder, tables, **options):
     return paths
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(parts=st.lists(st.lists(NUMBERS, max_size=20), min_size=1, max_size=3), ordered=st.booleans())
 def test_different_numbers_are_counted_as_a_set_would_or_left_to_the_query(tmp_path, parts, ordered):
     if ordered:
@@ -68,7 +68,7 @@ def test_texts_fractions_and_what_statistics_do_not_bound_take_another_way(tmp_p
 PAIRS = st.lists(st.tuples(st.text("abä", max_size=2), st.integers(0, 3)), max_size=20)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(parts=st.lists(PAIRS, min_size=1, max_size=3), sorting=st.sampled_from([None, list, set]))
 def test_keys_that_ascend_are_counted_and_others_left_to_the_query(tmp_path, parts, sorting):
     if sorting is not None:

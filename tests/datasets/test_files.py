@@ -292,7 +292,7 @@ def test_a_name_that_leads_elsewhere_is_found_among_many(path):
         check_paths([*plain[:700], path, *plain[700:]])
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.data())
 def test_a_manifest_made_from_another_is_the_one_made_from_nothing(embedded, data):
     blobs, made = embedded.home.objects, random.Random(data.draw(st.integers(0, 10**9)))
@@ -468,7 +468,7 @@ def test_what_a_killed_checkout_put_there_is_in_nobodys_way(embedded, pictures, 
 NAMES = st.lists(st.text("aB. _ä雪-", min_size=1, max_size=6), min_size=1, max_size=3).map("/".join)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(trees=st.lists(st.dictionaries(NAMES, st.binary(max_size=40), min_size=1, max_size=8), min_size=1, max_size=3))
 def test_any_folders_come_back_as_they_were(embedded, tmp_path_factory, trees):
     place = tmp_path_factory.mktemp("trees")

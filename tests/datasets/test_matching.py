@@ -78,7 +78,7 @@ def asked(paths, form):
         return None
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(texts=TEXTS, more=TEXTS, form=FORMS, listed=st.booleans(), times=st.sampled_from([1, 200]))
 def test_as_many_texts_do_not_match_as_in_a_query_or_it_is_left_to_that(tmp_path, texts, more, form, listed, times):
     names = (tmp_path / f"{number}.parquet" for number in count())

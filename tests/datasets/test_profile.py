@@ -52,7 +52,7 @@ def test_missing_values_are_nulls_and_nan_and_infinities_stand_aside(profile):
     assert sum(column.histogram.counts) == 2
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(st.one_of(st.integers(-(2**40), 2**40), st.none()), min_size=1, max_size=40))
 def test_every_whole_number_lies_in_its_bin(profile, values):
     column = profile({"x": pa.array(values, pa.int64())}).column("x")

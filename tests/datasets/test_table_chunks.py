@@ -106,7 +106,7 @@ VALUES = {
 }
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.data())
 def test_any_table_comes_back_as_it_was(embedded, data):
     count = data.draw(st.integers(0, 12))

@@ -1,9 +1,10 @@
-"""Identifiers that sort by time: ULIDs, made without a clock of their own."""
+"""Identifiers that sort by time, and by order where that is one: ULIDs, made without a clock of their own."""
 
 from __future__ import annotations
 
 import re
 import secrets
+import threading
 from datetime import datetime
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no I, L, O, U
@@ -12,9 +13,19 @@ _SHIFTS = range(120, -1, -10)
 _ID = re.compile(f"[0-7][{_ALPHABET}]{{25}}")
 
 
+_made, _making = 0, threading.Lock()
+
+
 def new_id(now: datetime) -> str:
-    """A ULID (26 characters): 48 bits of milliseconds, then 80 random bits."""
-    value = int(now.timestamp() * 1000) << 80 | secrets.randbits(80)
+    """A ULID (26 characters): 48 bits of milliseconds, then 80 random bits.
+
+    Those that this process makes one after the other in one millisecond ascend: what is listed by them keeps its order.
+    """
+    global _made
+    moment = int(now.timestamp() * 1000)
+    with _making:
+        again = _made >> 80 == moment
+        value = _made = _made + 1 + secrets.randbits(40) if again else moment << 80 | secrets.randbits(80)
     return "".join([_PAIRS[value >> shift & 1023] for shift in _SHIFTS])
 
 
