@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -74,6 +75,34 @@ def test_the_command_puts_it_back_and_the_doctor_tells_of_it(
     assert run(["features", "materialise", *at]) == 2
     assert run(["doctor", *at]) == 0
     assert "1 view stands online" in capsys.readouterr().out
+
+
+def test_where_the_store_does_not_answer_views_are_found_and_a_push_is_kept(
+    embedded: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from modelwright.cli.entry import run
+
+    ref = view(embedded, "hops")
+    embedded.features.materialise(ref)
+    project = Path(embedded.address)
+    (project / "rows.jsonl").write_text(json.dumps({"plane": "N1", "at": "2026-01-01T00:00:00Z"}))
+    (project / "modelwright.toml").write_text(f'[features]\nonline = "postgresql://nobody@/none?host={project}"\n')
+    at = ["--workspace", str(project)]
+    for _ in range(2):
+        assert run(["features", "push", "dataset:hops", str(project / "rows.jsonl"), "--id", "a", *at]) == 8
+        said = capsys.readouterr().err.replace("\n", " ")
+        assert "dataset:hops has push 1 (id a), and it is not online yet." in said and "does not answer" in said
+    assert run(["features", "find", *at]) == 0
+    told = capsys.readouterr()
+    assert "features:hops@1" in told.out and "not known" in told.out and "does not answer" in told.err
+    assert run(["show", "features:hops", *at]) == 0
+    assert "does not answer" in capsys.readouterr().out
+    (project / "modelwright.toml").write_text("")
+    assert embedded.pushes.push("dataset:hops", [{"plane": "N1", "at": datetime.now(UTC).isoformat()}]).number == 2
+    assert embedded.pushes.freshness(ref).behind == 0
+    lose(embedded, ref)
+    assert run(["features", "freshness", *at]) == 0
+    assert "Not in the online store any more" in capsys.readouterr().err
 
 
 def test_a_view_that_was_retired_or_never_put_online_is_not_missed(embedded: Workspace) -> None:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from msgspec.structs import replace
 
 from modelwright.core.errors import Conflict, Invalid, Unavailable
@@ -188,6 +189,29 @@ def test_a_store_that_does_not_answer_is_unavailable(tmp_path: Path) -> None:
     for address in (f"unix://{tmp_path}/none", f"postgresql://nobody@/none?host={tmp_path}"):
         with pytest.raises(Unavailable, match="does not answer"):
             open_store(address, tmp_path / "online.db").read([Asked(VIEW, ["a"])])
+
+
+def test_a_redis_that_wants_a_password_says_so(redis_address: str, tmp_path: Path) -> None:
+    import redis
+
+    with redis.Redis(unix_socket_path=redis_address.removeprefix("unix://")) as admin:
+        admin.config_set("requirepass", "secret")
+        try:
+            for wrong in (redis_address, redis_address.replace("unix://", "unix://:wrong@")):
+                with pytest.raises(Unavailable, match="does not let us in") as told:
+                    open_store(wrong, tmp_path / "online.db").states()
+                assert "redis://USER:PASSWORD@HOST" in told.value.mend
+            assert open_store(redis_address.replace("unix://", "unix://:secret@"), tmp_path / "online.db").states() == {}
+        finally:
+            with redis.Redis(unix_socket_path=redis_address.removeprefix("unix://"), password="secret") as again:
+                again.config_set("requirepass", "")
+
+
+def test_a_postgresql_that_knows_no_such_user_says_so(postgres_url: str, tmp_path: Path) -> None:
+    stranger = sa.make_url(postgres_url).set(username="stranger").render_as_string(hide_password=False)
+    with pytest.raises(Unavailable, match=r"does not let us in: .*stranger.*does not exist") as told:
+        open_store(stranger, tmp_path / "online.db").states()
+    assert "postgresql://USER:PASSWORD@HOST" in told.value.mend
 
 
 def test_what_another_writer_publishes_is_read_at_once_by_whoever_read_before(store: OnlineStore) -> None:

@@ -306,6 +306,8 @@ def find(
     if not found:
         say("No view is like that." if text or unused else "There is no view yet: write one in features.py, and apply it.")
         return
+    if found[0].silent:
+        aside(found[0].silent)
     if sort in (Order.BYTES, Order.SECONDS, Order.READS):
         table(["view", *COSTS, "used by"], [[str(e.version.ref), *told_cost(e.cost), _users(e)] for e in found])
         return
@@ -317,7 +319,7 @@ def find(
             _users(use),
             "" if use.importance is None else f"{use.importance:.0%}",
             ", ".join(use.unused),
-            "no" if use.age is None else f"{use.age:,.0f} s old",
+            "not known" if use.silent else "no" if use.age is None else f"{use.age:,.0f} s old",
             _parity(use),
         ]
         for use in found
@@ -348,13 +350,18 @@ def freshness(
     with workspace(where) as rooms:
         views = [parse_ref(text, Kind.FEATURES) for text in refs or []] or [s.view for s in rooms.features.standing()]
         found = [rooms.pushes.freshness(view) for view in views]
+        lost = [] if refs else rooms.pushes.lost()
     if as_json:
         print_json(found)
-    elif not found:
-        say("No view stands online. Put one there: mw features materialise REF")
-    else:
+        return
+    if lost:
+        names = ", ".join(str(each.view) for each in lost)
+        aside(f"Not in the online store any more, where the record has them: {names}. mw features materialise --lost")
+    if found:
         rows = [[str(f.view), str(f.source), when(f.fresh), f"{f.age:,.1f} s", f.behind, f.unfolded] for f in found]
         table(["view", "from", "fresh", "age", "pushes behind", "rows not folded"], rows)
+    elif not lost:
+        say("No view stands online. Put one there: mw features materialise REF")
 
 
 def plan_sql(

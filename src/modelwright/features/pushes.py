@@ -77,7 +77,7 @@ class Pushes(Room):
         ahead = _ahead(table, record.time_column, tx.now)
         push = Push(number=number, id=id, rows=table.num_rows, pushed_at=tx.now, repeated=repeated, ahead=ahead)
         new = None if repeated else Opened(PushedRows(push=push, data=data), table)
-        tx.committed.append(lambda: self._follow(source, new))
+        tx.committed.append(lambda: self._follow_up(push, source, new))
         return push
 
     @operation("write", on="source", data=True)
@@ -237,6 +237,18 @@ class Pushes(Room):
         if self.online is None:
             raise RuntimeError("the body of an operation runs where the workspace is")
         return self.online
+
+    def _follow_up(self, push: Push, source: Ref, new: Opened | None) -> None:
+        """Bring the views up to a push that is in the journal by now: whoever is told otherwise would send it twice."""
+        try:
+            self._follow(source, new)
+        except Unavailable as error:
+            raise Unavailable(
+                f"{source} has push {push.number} (id {push.id}), and it is not online yet. {error.message}",
+                mend="It is kept, and comes online with the next push, or by mw features materialise. To try again, send it"
+                f" under the same id: under another it would count twice. {error.mend}",
+                details={"push": push.number, "id": push.id},
+            ) from None
 
     def _follow(self, source: Ref, new: Opened | None = None) -> None:
         """Bring the views of a dataset up to date: for the pusher, but with nobody's rights to the views.

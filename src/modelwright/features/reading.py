@@ -224,9 +224,15 @@ def not_online(view: Ref) -> Unavailable:
 
 def _check(ref: Ref, state: OnlineState, since: int, ticks: Sequence[int], max_age: str | None) -> None:
     if ticks and min(ticks) < since:
-        raise Invalid(f"{ref} stands online from {isoformat(state.since)} on; the time asked for lies before.")
+        raise Invalid(
+            f"{ref} stands online from {isoformat(state.since)} on; the time asked for lies before.",
+            mend=f"To read at earlier times: mw features materialise {ref} --since TIME",
+        )
     if max_age is not None and ticks and max(ticks) - since_epoch(state.fresh) > microseconds(max_age):
-        raise Unavailable(f"{ref} stands online as of {isoformat(state.fresh)}, more than {max_age} before.")
+        raise Unavailable(
+            f"{ref} stands online as of {isoformat(state.fresh)}, more than {max_age} before.",
+            mend=f"Bring it up to now: mw features materialise {ref}",
+        )
 
 
 def _ticks(keys: Sequence[Key], now: datetime | Sequence[datetime] | None) -> list[int] | None:

@@ -292,6 +292,7 @@ class ViewUse(msgspec.Struct, frozen=True, kw_only=True):
     consumers: list[Consumer] = []
     unused: list[str] = []  # features that nothing takes: data that nobody needs
     online: OnlineState | None = None  # of its newest version
+    silent: str = ""  # why nobody knows how it stands online: the store does not answer
     age: float | None = None  # seconds since something was last learned online
     behind: int = 0  # pushes that are not online yet
     parity: Parity | None = None

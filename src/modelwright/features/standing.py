@@ -10,7 +10,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from modelwright.core.clock import isoformat, parse_time
-from modelwright.core.errors import Conflict, Invalid, NotFound
+from modelwright.core.errors import Conflict, Invalid, NotFound, Unavailable
 from modelwright.core.hashing import digest_value
 from modelwright.core.operations import operation
 from modelwright.core.refs import Kind, Ref
@@ -272,21 +272,27 @@ class Standing(Views):
         ordered = found if order is Order.CHANGED else sorted(found, key=lambda use: -use.weight(order))
         return ordered[:limit]
 
-    def _surroundings(self) -> tuple[Mapping[Ref, OnlineState], Mapping[Ref, Parity], Mapping[Ref, float]]:
-        """What is known of all views at once: how they stand online, whether they agree with offline, how they are read."""
+    def _surroundings(self) -> tuple[Mapping[Ref, OnlineState] | str, Mapping[Ref, Parity], Mapping[Ref, float]]:
+        """What is known of all views at once: how they stand online, whether they agree with offline, how they are read.
+
+        A store that does not answer keeps nobody from finding a view: then it is said why that is not known.
+        """
         daily = {} if self._log is None else self._log.per_day()
-        return self._online().states(), {each.view: each for each in self.parity()}, daily
+        try:
+            return self._online().states(), {each.view: each for each in self.parity()}, daily
+        except Unavailable as error:
+            return error.message, {}, daily
 
     def _use(
         self,
         tx: Transaction,
         version: Version,
-        states: Mapping[Ref, OnlineState],
+        states: Mapping[Ref, OnlineState] | str,
         parities: Mapping[Ref, Parity],
         daily: Mapping[Ref, float],
         sizes: dict[Ref, tuple[int, int]],
     ) -> ViewUse:
-        known, state = version_of(version), states.get(version.ref)
+        known, state = version_of(version), None if isinstance(states, str) else states.get(version.ref)
         consumers = discovery.consumers(tx, version.ref, known.view.names)
         taken = {name for each in consumers for name in each.features}
         return ViewUse(
@@ -294,6 +300,7 @@ class Standing(Views):
             consumers=consumers,
             unused=[name for name in known.view.names if name not in taken],
             online=state,
+            silent=states if isinstance(states, str) else "",
             age=None if state is None else max(0.0, (tx.now - state.fresh).total_seconds()),
             behind=0 if state is None else max(0, queries.last(tx, state.source.whole) - state.pushed),
             parity=parities.get(version.ref),

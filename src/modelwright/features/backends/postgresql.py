@@ -9,9 +9,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from modelwright.core.errors import Unavailable
 from modelwright.core.refs import Ref
 from modelwright.core.wire import decode, encode_text
+from modelwright.features.backends.answering import unavailable
 from modelwright.features.ports import (
     Asked,
     Change,
@@ -173,7 +173,7 @@ class PostgresStore:
             with connection.transaction():
                 yield connection
         except psycopg.OperationalError as error:
-            raise Unavailable(f"The online store in PostgreSQL does not answer: {error}".strip()) from None
+            raise unavailable("PostgreSQL", error) from None
 
     def _connect(self) -> Any:
         import psycopg

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from modelwright.core.errors import Conflict, Unavailable
 from modelwright.core.refs import Ref
 from modelwright.core.wire import decode, encode
+from modelwright.features.backends.answering import unavailable
 from modelwright.features.backends.redis_wire import Wire, begun, command, texts
 from modelwright.features.ports import (
     Asked,
@@ -213,11 +214,7 @@ class RedisStore:
         try:
             yield
         except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise Unavailable(
-                f"The online store in Redis does not answer: {str(error).rstrip('.')}.",
-                mend="See that it runs where [features] online says. Pushes are kept meanwhile; rows that it has lost come "
-                "back by: mw features materialise --lost",
-            ) from None
+            raise unavailable("Redis", error) from None
 
 
 def _commands(asked: Sequence[Asked], seen: Sequence[str], named: Sequence[Sequence[Any]]) -> list[bytes]:
