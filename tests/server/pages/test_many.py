@@ -176,12 +176,27 @@ def test_the_list_has_columns_for_what_at_least_half_of_the_runs_have(many: Many
     assert "a/rare" not in head.rpartition("<thead>")[2] and "g/m 01" in head.rpartition("<thead>")[2]
 
 
-def test_one_point_is_drawn(many: Many, embedded: Workspace) -> None:
+def test_one_point_is_drawn_where_it_is_asked_for(many: Many, embedded: Workspace) -> None:
     lone = embedded.experiments.start("Späte Flüge", name="lone")
-    embedded.experiments.log(lone.ref, points=[Point.of("once", 1, step=3, time=AT)])
-    (chart,) = specs(many.page(f"/runs/{lone.id}"))
+    embedded.experiments.log(lone.ref, points=[Point.of("once", 0.34657, step=3, time=AT)])
+    assert specs(many.page(f"/runs/{lone.id}")) == []  # its figure stands in the table
+    (chart,) = specs(many.page(f"/runs/{lone.id}", curve="once"))
     assert chart["mark"]["point"] is True
+    assert chart["encoding"]["y"]["axis"] == {"values": [0.34657], "format": ".5~g"}
     assert specs(many.page(f"/runs/{many.runs[0].id}", curve="long"))[0]["mark"].get("point") is not True
+
+
+def test_what_was_logged_without_steps_is_drawn_over_time(many: Many, embedded: Workspace) -> None:
+    made = [embedded.experiments.start("Späte Flüge", name=name) for name in ("one", "other")]
+    for run in made:
+        points = [Point.of("loss", 1 / second, step=0, time=AT + timedelta(seconds=second)) for second in (1, 2, 4)]
+        embedded.experiments.log(run.ref, points=[*points, Point.of("epochs", 1, step=0, time=AT)])
+    (chart,) = specs(many.page(f"/runs/{made[0].id}"))
+    assert [(each["seconds"], each["value"]) for each in chart["data"]["values"]] == [(0, 1), (1, 0.5), (3, 0.25)]
+    assert chart["encoding"]["x"]["title"] == "seconds"
+    embedded.experiments.log(made[1].ref, points=[Point.of("loss", 1 / 8, step=1, time=AT + timedelta(seconds=5))])
+    page = many.page("/runs/compare", run=[each.id for each in made])
+    assert '"title": "step"' in page and '"title": "seconds"' not in page  # one of them has steps
 
 
 def test_traces_of_an_experiment_that_is_not_there_are_none(many: Many, embedded: Workspace) -> None:

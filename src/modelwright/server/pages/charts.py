@@ -40,28 +40,42 @@ def drawn(draw: Callable[..., Spec], *figures: Any, **options: Any) -> Spec:
 
 
 def curve_chart(curves: Mapping[str, Curve]) -> Spec:
-    """One metric over its steps, a line for each run; values that are not finite leave a gap."""
+    """One metric over its steps, a line for each run; values that are not finite leave a gap.
+
+    What was logged without steps, so that each curve has one, is drawn over the seconds since its first point.
+    """
     import altair as alt
 
+    timed = all(len(set(curve.steps)) == 1 for curve in curves.values()) and any(
+        len(each.steps) > 1 for each in curves.values()
+    )
+    over = "seconds" if timed else "step"
     rows = [
-        {"step": step, "value": figure if math.isfinite(figure) else None, "run": run}
+        {over: at, "value": figure if math.isfinite(figure) else None, "run": run}
         for run, curve in curves.items()
-        for step, figure in zip(curve.steps, map(float, curve.values), strict=True)
+        for at, figure in zip(_seconds(curve) if timed else curve.steps, map(float, curve.values), strict=True)
     ]
     metric = next(iter(curves.values())).metric
+    levels = {row["value"] for row in rows} - {None}  # where there is but one, Vega would round its label to a whole number
+    height = alt.Axis(values=[*levels], format=".5~g") if len(levels) == 1 else alt.Undefined
     legend = alt.Legend(columns=LEGEND_COLUMNS)
     hue = alt.Color("run:N", title=None, legend=legend) if len(curves) > 1 else alt.value(MARK)
     chart = (
         alt.Chart(alt.Data(values=rows))
         .mark_line(strokeWidth=1.8, point=any(len(curve.values) == 1 for curve in curves.values()))
         .encode(
-            x=alt.X("step:Q", title="step", axis=alt.Axis(grid=False, tickMinStep=1)),
-            y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
+            x=alt.X(f"{over}:Q", title=over, axis=alt.Axis(grid=False, **({} if timed else {"tickMinStep": 1}))),
+            y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=height),
             color=hue,
-            tooltip=["run:N", "step:Q", alt.Tooltip("value:Q", format=".5g")],
+            tooltip=["run:N", f"{over}:Q", alt.Tooltip("value:Q", format=".5g")],
         )
     )
-    return _spec(chart, f"{metric} over the steps")
+    return _spec(chart, f"{metric} over the {'seconds' if timed else 'steps'}")
+
+
+def _seconds(curve: Curve) -> list[float]:
+    first = min(curve.times, default=None)
+    return [0.0 if first is None else (time - first).total_seconds() for time in curve.times]
 
 
 def parallel_chart(rows: Sequence[Mapping[str, Any]], dimensions: Sequence[str], colour: str) -> Spec:

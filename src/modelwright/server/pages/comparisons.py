@@ -152,7 +152,7 @@ def _shared(found: Comparison) -> list[str]:
     return [
         row.name
         for row in found.metrics
-        if not row.same and sum(1 for run in overlaid if row.name in run.metrics and run.metrics[row.name].step > 0) > 1
+        if not row.same and sum(1 for run in overlaid if row.name in run.metrics and run.metrics[row.name].count > 1) > 1
     ]
 
 

@@ -203,7 +203,7 @@ def run(workspace: Workspace, request: Request) -> dict[str, Any]:
     """One run: parameters, metrics, curves, artifacts, and what it takes to repeat it."""
     found = workspace.experiments.show(named(request, Kind.RUN))
     now = _now(workspace)
-    curved = [name for name, metric in found.metrics.items() if metric.step > 0]
+    curved = [name for name, metric in found.metrics.items() if metric.count > 1]
     like = request.query_params.get("like", "")
     listed = sorted(name for name in found.metrics if like.casefold() in name.casefold())
     chosen = [name for name in dict.fromkeys(request.query_params.getlist("curve")) if name in found.metrics]
