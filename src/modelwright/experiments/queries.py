@@ -385,18 +385,29 @@ def _limit(where: Filter) -> int:
     return where.limit
 
 
-def refuse_clash(tx: Transaction, column: Any, owner: Any, name: str) -> None:
-    """`Conflict` where a new file would lie in another file, or have the name of a folder: nobody could download both.
+class FileNames:
+    """The names of files in a column of a table, each owned by what another column says."""
 
-    `column` holds the names of files, `owner` is the condition for those of one run or one shelf.
-    """
-    *folders, _ = accumulate(name.split("/"), "{}/{}".format)
-    below = sa.and_(column >= f"{name}/", column < f"{name}0")  # `0` is what follows `/`
-    found = tx.execute(sa.select(column).where(owner, sa.or_(below, column.in_(folders))).limit(1)).scalar()
-    if found is None:
-        return
-    file, folder = (found, name) if len(found) < len(name) else (name, found)
-    raise Conflict(
-        f"{file!r} cannot be a file and hold {folder!r} as well.",
-        mend="Give one of them another name, or remove the one that is there.",
-    )
+    def __init__(self, column: Any, owner: Any) -> None:
+        chosen = sa.select(column).where(owner == sa.bindparam("owner"))
+        self._named = Prepared(chosen.where(column == sa.bindparam("name")), "owner", "name")
+        between = chosen.where(column >= sa.bindparam("low"), column < sa.bindparam("high")).limit(1)
+        self._between = Prepared(between, "owner", "low", "high")
+
+    def refuse_clash(self, tx: Transaction, owner: int, name: str) -> None:
+        """`Conflict` where a new file would lie in another, or have the name of a folder: nobody could download both."""
+        below = {"low": f"{name}/", "high": f"{name}0"}  # `0` is what follows `/`
+        found = self._between.run(tx.connection, owner=owner, **below).fetchone()
+        folders = accumulate(name.split("/")[:-1], "{}/{}".format)
+        while found is None and (folder := next(folders, None)) is not None:
+            found = self._named.run(tx.connection, owner=owner, name=folder).fetchone()
+        if found is None:
+            return
+        file, folder = (found[0], name) if len(found[0]) < len(name) else (name, found[0])
+        raise Conflict(
+            f"{file!r} cannot be a file and hold {folder!r} as well.",
+            mend="Give one of them another name, or remove the one that is there.",
+        )
+
+
+RUN_FILES = FileNames(artifacts.c.name, artifacts.c.run)

@@ -326,7 +326,7 @@ def add_artifacts(tx: Transaction, run: int, new: Sequence[Artifact]) -> None:
         check_file_name(each.name)
         same = (artifacts.c.run == run, artifacts.c.name == each.name)
         if not tx.execute(artifacts.delete().where(*same)).rowcount:
-            queries.refuse_clash(tx, artifacts.c.name, artifacts.c.run == run, each.name)
+            queries.RUN_FILES.refuse_clash(tx, run, each.name)
         described = {"digest": each.digest, "size": each.size, "media_type": each.media_type}
         tx.execute(artifacts.insert().values(run=run, name=each.name, **described))
 

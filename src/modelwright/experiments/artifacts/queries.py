@@ -139,11 +139,14 @@ _FILE = Prepared(sa.select(artifacts).where(_a.run == sa.bindparam("run"), _a.na
 
 def add(tx: Transaction, of: Shelf, name: str, values: dict[str, Any]) -> None:
     """Enter a file that is not there yet; `Conflict` where its name is a folder's, or leads into another file."""
-    column, owner = (_a.name, _a.run == of.run) if of.run is not None else (_f.path, _f.experiment == of.experiment)
-    experiments_of.refuse_clash(tx, column, owner, name if of.run is not None else of.full(name))
+    if of.run is not None:
+        experiments_of.RUN_FILES.refuse_clash(tx, of.run, name)
+    else:
+        _BELOW_EXPERIMENTS.refuse_clash(tx, of.experiment, of.full(name))
     (_ADD_TO_RUN if of.run is not None else _ADD_BELOW).run(tx.connection, **of.key(name), **values)
 
 
+_BELOW_EXPERIMENTS = experiments_of.FileNames(_f.path, _f.experiment)
 _ADD_TO_RUN = Prepared(artifacts.insert(), *artifacts.c.keys())
 _ADD_BELOW = Prepared(files.insert(), *files.c.keys())
 
