@@ -104,7 +104,7 @@ def test_what_the_cache_lacks_is_named_and_counted(embedded, making):
     found = bring(embedded, making)
     assert not found.agrees
     assert {line.what: (line.there, line.here) for line in found.check}["versions"] == (3, 2)
-    assert "1 files are not in the cache" in found.notes[0]
+    assert "1 file is not in the cache" in found.notes[0]
     making.put(b"three")
     assert bring(embedded, making).agrees
 

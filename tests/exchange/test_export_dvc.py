@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from modelwright.cli.entry import run
-from modelwright.core.errors import Conflict
+from modelwright.core.errors import Conflict, NotFound
 from modelwright.exchange.bringing_dvc import BringingDvc
 from modelwright.exchange.dvc import Project
 from modelwright.exchange.exporting_dvc import ExportingDvc
@@ -85,6 +85,12 @@ def test_an_export_goes_on_where_it_was_and_writes_nothing_over(history, tmp_pat
     assert export(history, out, "zoo/pictures").added == {"versions": 1}
     with pytest.raises(Conflict, match="other things in it"):
         export(history, tmp_path / "pictures")
+
+
+def test_a_dataset_that_is_not_there_is_told_and_nothing_is_begun(history, tmp_path):
+    with pytest.raises(NotFound, match="There is no dataset named 'zo'"):
+        export(history, tmp_path / "out", "zoo", "zo")
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_command_counts_both_sides_of_an_export(history, tmp_path, capsys):

@@ -6,12 +6,15 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pyarrow as pa
 import pytest
 
+from modelwright.client import connect
 from modelwright.core.errors import Conflict, Unavailable
 from modelwright.core.refs import Ref
 from modelwright.features import FeatureView, count
+from modelwright.testing import serving
 from modelwright.workspace import Workspace
 
 KEY = [{"plane": "N1"}]
@@ -95,6 +98,10 @@ def test_where_the_store_does_not_answer_views_are_found_and_a_push_is_kept(
     assert run(["features", "find", *at]) == 0
     told = capsys.readouterr()
     assert "features:hops@1" in told.out and "not known" in told.out and "does not answer" in told.err
+    with connect(project) as there, serving(there) as url:
+        for page in ("", "/hops"):
+            shown = httpx.get(f"{url}/features{page}", headers={"Accept": "text/html"})
+            assert shown.status_code == 200 and "does not answer" in shown.text
     assert run(["show", "features:hops", *at]) == 0
     assert "does not answer" in capsys.readouterr().out
     (project / "modelwright.toml").write_text("")

@@ -28,6 +28,9 @@ class Answering(ThreadingHTTPServer):
 def answering() -> Iterator[Answering]:
     class Handler(BaseHTTPRequestHandler):
         def answer(self) -> None:
+            if not server.status:
+                self.close_connection = True
+                return
             body = f"<Error><Code>{server.code}</Code><Message>no</Message></Error>".encode() if server.code else b""
             self.send_response(server.status)
             self.send_header("Content-Length", str(len(body)))
@@ -59,6 +62,7 @@ def answering() -> Iterator[Answering]:
         (401, "", "does not allow that with these credentials", "access_key_id"),
         (404, "NoSuchBucket", "there is no such bucket", "Make the bucket"),
         (301, "PermanentRedirect", "in another region", "region"),
+        (0, "", "broke the connection off", "Try again"),
         (503, "SlowDown", r"an error of its own \(503, SlowDown\)", "Try again"),
     ],
 )

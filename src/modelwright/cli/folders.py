@@ -58,7 +58,8 @@ def add_files(
     if as_json:
         print_json({"version": version, "linked": found[0]} if found else {"version": version})
     else:
-        new = f", of which {size(version.stored)} had to be stored" if version.stored is not None else ""
+        same = known.ref == str(version.ref)  # it was that version when it was looked at last, and still is
+        new = ", as before" if same else f", of which {size(version.stored)} had to be stored" if version.stored else ""
         say(f"{version.ref}: {counted(version.files, 'file')}, {size(version.bytes)}{new}")
         for each in found:
             _tell_linked(each)

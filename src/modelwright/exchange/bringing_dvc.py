@@ -56,7 +56,7 @@ class BringingDvc:
                 files = {}
             missing = [path for path, (_, place) in files.items() if place is None]
             if missing:
-                self._remarks.add("was left out", f"{out.path} at {_when(out)}: {len(missing)} files are not in the cache")
+                self._remarks.add("was left out", f"{out.path} at {_when(out)}: {_files(len(missing))} not in the cache")
             there["versions"] += 1
             there["files"] += len(files)
             there["bytes"] += sum(place.stat().st_size for _, place in files.values() if place is not None)
@@ -124,3 +124,7 @@ class BringingDvc:
 
 def _when(out: Out) -> str:
     return f"commit {out.commit.id[:12]}" if out.commit.id else "present"
+
+
+def _files(count: int) -> str:
+    return "1 file is" if count == 1 else f"{count:,} files are"

@@ -22,7 +22,7 @@ from typing import Final
 import yaml
 
 from modelwright.core.clock import isoformat
-from modelwright.core.errors import Conflict, Invalid, Unavailable
+from modelwright.core.errors import Conflict, Invalid, NotFound, Unavailable
 from modelwright.core.paging import every
 from modelwright.core.refs import Kind, Ref
 from modelwright.datasets import Datasets, DatasetVersion
@@ -55,8 +55,9 @@ class ExportingDvc:
 
     def run(self, *, source: str) -> Outcome:
         """Write every version that is not there, in the order in which they were made, then count both sides."""
+        wanted = list(self._versions())
         self._begin()
-        versions = sorted(self._versions(), key=lambda each: (_moment(each), each.ref.name, each.ref.version or 0))
+        versions = sorted(wanted, key=lambda each: (_moment(each), each.ref.name, each.ref.version or 0))
         paths = _paths({each.ref.name for each in versions})
         done_before = set(self._git("tag", "--list").splitlines())
         written = left = files = size = 0
@@ -95,7 +96,10 @@ class ExportingDvc:
     def _versions(self) -> Iterator[DatasetVersion]:
         names = list(self._names) or [each.ref.name for each in every(self.datasets.list)]
         for name in names:
-            yield from self.datasets.history(Ref(Kind.DATASET, name))
+            found = self.datasets.history(Ref(Kind.DATASET, name))
+            if not found:
+                raise NotFound(f"There is no dataset named {name!r}.", mend="See what there is: mw list dataset")
+            yield from found
 
     # What DVC keeps
 

@@ -123,6 +123,8 @@ def _meaning(text: str) -> tuple[str, str]:
         return f"nothing answers at {server}{f' ({known[1] or known[2]})' if known else ''}", (
             f"See that it runs and can be reached from here, and whether endpoint of {_SETTINGS} is right."
         )
+    if "HTTP error" in text:
+        return f"{server} broke the connection off", f"Try again. Settings are those of {_SETTINGS}."
     return _said(text), f"Try again. Settings are those of {_SETTINGS}."
 
 

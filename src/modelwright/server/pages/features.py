@@ -45,7 +45,7 @@ def index(workspace: Workspace, request: Request) -> dict[str, Any]:
         "order": order,
         "orders": ORDERS,
         "names": NAMES,
-        "lost": known(workspace.pushes.lost) or [],
+        "lost": [] if any(use.silent for use in uses) else known(workspace.pushes.lost) or [],
     }
 
 
