@@ -60,8 +60,8 @@ def profile(of: Profile) -> str:
 def plot(of: ColumnProfile) -> Html:
     """The histogram of numbers, or the counts of frequent values."""
     if of.histogram is not None:
-        return bars(of.histogram.counts, f"Distribution of {of.name}")
-    return bars([each.count for each in of.top], f"Most frequent values of {of.name}")
+        return bars(of.histogram.counts, f"Distribution of {line(of.name, NAME)}")
+    return bars([each.count for each in of.top], f"Most frequent values of {line(of.name, NAME)}")
 
 
 def _columns(columns: Sequence[Column], key: Sequence[str], rows: int) -> Html:
