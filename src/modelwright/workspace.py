@@ -640,7 +640,9 @@ class Workspace:
 
     def close(self) -> None:
         """Give connections back."""
-        if "features" in vars(self):  # only if it was built
+        if "datasets" in vars(self):  # only if it was built
+            self.datasets.close()
+        if "features" in vars(self):
             self.features.close()
         if "pushes" in vars(self):
             self.pushes.close()

@@ -137,7 +137,7 @@ def test_a_change_that_size_and_time_hide_is_found_when_asked_to_verify(embedded
 
 def test_a_change_right_after_the_add_is_seen_though_the_time_may_be_the_same(embedded, tmp_path):
     folder = fill(tmp_path / "quick", {"a": b"one"})
-    moment = time.time_ns() + 10**9  # however slow this is, the file is not old when it is read
+    moment = time.time_ns() + 600 * 10**9  # however slow this is, the file is not old when it is read
     os.utime(folder / "a", ns=(moment, moment))
     embedded.datasets.add_files("quick", folder)
     with (folder / "a").open("r+b") as file:

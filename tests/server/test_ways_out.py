@@ -211,7 +211,16 @@ NOT_OUT = {
     ),
     *(
         f"datasets.{name}"
-        for name in ("known", "permit_of", "consents", "pseudonymizer", "reasons_against", "require_clear", "sketch_rows")
+        for name in (
+            "close",
+            "known",
+            "permit_of",
+            "consents",
+            "pseudonymizer",
+            "reasons_against",
+            "require_clear",
+            "sketch_rows",
+        )
     ),
     *(f"features.{name}" for name in ("apply", "close", "over")),
 }

@@ -15,6 +15,7 @@ import pytest
 from modelwright.client import connect
 from modelwright.tracking import active_run, end_run
 from modelwright.workspace import Workspace
+from tests.waiting import LONG
 
 Script = Callable[..., "subprocess.Popen[str]"]
 
@@ -37,7 +38,8 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
 @pytest.fixture
 def project(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project, and the working directory in it."""
-    (prepared / "modelwright.toml").write_text('[workspace]\nname = "test"\n\n[tracking]\nsystem_metrics = false\n')
+    settings = f'[workspace]\nname = "test"\n\n[tracking]\nsystem_metrics = false\npatience = {LONG}\n'
+    (prepared / "modelwright.toml").write_text(settings)
     monkeypatch.chdir(prepared)
     return prepared
 

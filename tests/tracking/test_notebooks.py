@@ -12,7 +12,11 @@ import pytest
 from msgspec.structs import replace
 
 import modelwright as mw
+from modelwright.client import connect
+from modelwright.core.errors import Unavailable
 from modelwright.core.html import sparkline, where_between
+from modelwright.datasets.display import OPEN
+from modelwright.testing import serving
 from modelwright.tracking import TrackedRun
 from modelwright.workspace import Workspace
 
@@ -113,6 +117,20 @@ def test_a_sparkline_is_a_picture_of_any_values(values: list[float]) -> None:
 def test_a_mark_stands_between_the_extremes_or_is_left_out() -> None:
     assert "circle" in where_between(0.0, 0.5, 1.0) and "circle" in where_between(-1e308, 0.0, 1e308)
     assert where_between(1.0, 1.0, 1.0) == where_between(0.0, float("nan"), 1.0) == ""
+
+
+def test_a_workspace_that_was_closed_or_is_out_of_reach_keeps_no_version_from_being_shown(here: Workspace) -> None:
+    version = here.datasets.add("flights", pa.table({"n": [1.0, 2.0]}))
+    with serving(here) as url, connect(url) as there:
+        assert there.datasets.show(version.ref) == version
+    with pytest.raises(Unavailable, match="was closed here"):
+        there.datasets.show(version.ref)
+    beyond = connect(url)
+    assert beyond.datasets and {there.datasets, beyond.datasets} & {*OPEN} == {beyond.datasets}
+    assert "svg" in read(version).tags
+    here.datasets.close()
+    assert "svg" not in read(version).tags
+    beyond.close()
 
 
 def test_a_dataset_version_and_a_profile_draw_their_columns(here: Workspace) -> None:

@@ -66,10 +66,18 @@ class Remote:
         path, again = f"{API}/{operation.path}", not operation.writes
         return _read(self.send("POST", path, again=again, content=encode(accepted), headers=_JSON), operation.types()[1])
 
+    @property
+    def opened(self) -> httpx.Client:
+        """The connections; `Unavailable` once they were given back."""
+        if self.http.is_closed:
+            told = f"The workspace at {self.http.base_url} was closed here."
+            raise Unavailable(told, mend="Open it again: mw.connect(address).")
+        return self.http
+
     def send(self, method: str, path: str, *, again: bool = False, **options: Any) -> httpx.Response:
         """One request; an error answer is raised as the error it stands for. `again`: twice does no harm."""
         try:
-            answer = self.http.request(method, path, **options)
+            answer = self.opened.request(method, path, **options)
         except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
             if again and not isinstance(error, httpx.ConnectError):
                 return self.send(method, path, **options)
@@ -158,7 +166,7 @@ class RemoteBlobs:
     def _from(self, digest: str, start: int) -> Iterator[bytes]:
         """The pieces of an object from a byte on."""
         headers = {"range": f"bytes={start}-"} if start else {}
-        with self._remote.http.stream("GET", f"{API}/objects/{digest}", headers=headers) as answer:
+        with self._remote.opened.stream("GET", f"{API}/objects/{digest}", headers=headers) as answer:
             if answer.is_error:
                 answer.read()
                 raise error_of(answer)
@@ -172,7 +180,7 @@ class RemoteBlobs:
             return
         wanted = {"range": f"bytes={start}-{end - 1}"}
         try:
-            with self._remote.http.stream("GET", f"{API}/objects/{digest}", headers=wanted) as answer:
+            with self._remote.opened.stream("GET", f"{API}/objects/{digest}", headers=wanted) as answer:
                 if answer.is_error:
                     answer.read()
                     raise error_of(answer)

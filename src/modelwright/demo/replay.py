@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from modelwright.deployments import Rollout, Strategy
 
 KEYS_AT_ONCE = 500
-WAITS_FOR = 120.0  # seconds until a deployment is served: a busy machine takes half a minute to import a framework
+WAITS_FOR = 300.0  # seconds until a deployment is served: a busy machine takes half a minute or more to import a framework
 
 
 class Replay:

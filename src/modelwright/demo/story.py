@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from modelwright.deployments import Rollout
 
 RENEW_AFTER = timedelta(days=60)
-PATIENCE = 120.0  # seconds that a retraining may take
+PATIENCE = 600.0  # seconds that a retraining may take on a busy machine
 
 
 class Story:

@@ -197,7 +197,8 @@ def test_runs_are_compared_from_the_list(desk: Reader) -> None:
     desk.open("/runs?experiment=delay")
     for box in desk.page.query_selector_all("input[name=run]")[:2]:
         box.check()
-    desk.page.click("text=Compare the chosen")
+    with desk.page.expect_navigation():
+        desk.page.click("text=Compare the chosen")
     desk.page.wait_for_selector("html[data-charts=done]", state="attached")
     assert "Runs side by side" in desk.page.inner_text("h1")
     assert desk.ask("document.querySelectorAll('[data-drawn=yes]').length") >= 1
@@ -205,6 +206,7 @@ def test_runs_are_compared_from_the_list(desk: Reader) -> None:
 
 def test_the_ledger_is_verified_with_one_click(desk: Reader) -> None:
     desk.open("/audit")
-    desk.page.click("text=Verify now")
+    with desk.page.expect_navigation():
+        desk.page.click("text=Verify now")
     desk.page.wait_for_selector("[role=status]")
     assert "verified" in desk.page.inner_text("#h-head")

@@ -70,6 +70,10 @@ class Content(Versions):
         self._indexes = Indexes(indexes or (cache and cache / "trees"))
         display.OPEN.add(self)
 
+    def close(self) -> None:
+        """Be asked no more for the profiles of versions that a notebook shows."""
+        display.OPEN.discard(self)
+
     @operation("read")
     def masked(self, tx: Transaction, ref: Ref, *, purpose: str = "", everything: bool = False) -> Sequence[str]:
         """The rows of a version with what the caller may not read in clear masked: digests of Parquet objects, in order.
