@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 from modelwright.core.paging import Filter
 from modelwright.core.refs import Ref
 from modelwright.exchange import Bringing, Outcome, open_source
+from modelwright.exchange.sieve import LONG as CUT
+from modelwright.exchange.sieve import UNNAMED, UNTIMELY
 from modelwright.exchange.sources.database import DatabaseSource
 from modelwright.experiments.intake import ForeignExperiment, Series
 from modelwright.models import Stage
@@ -151,6 +154,36 @@ def test_a_second_import_changes_nothing(store: Store, embedded: Workspace) -> N
     assert set(outcome.added.values()) == {0}
     assert outcome.agrees
     assert events(embedded) == before
+
+
+def test_what_cannot_be_kept_is_remarked_and_the_rest_comes(store: Store, embedded: Workspace) -> None:
+    full, late = store.runs["full"], 2**63 - 1
+    with sqlite3.connect(store.folder / "mlflow.db") as there:
+        there.execute("INSERT INTO tags (key, value, run_uuid) VALUES ('', 'nameless', ?)", [full])
+        there.execute("UPDATE runs SET start_time = -1 WHERE run_uuid = ?", [store.runs["failed"]])
+        for table in ("metrics", "latest_metrics"):
+            there.execute(
+                f"INSERT INTO {table} (key, value, timestamp, run_uuid, step, is_nan) VALUES ('late', 1, ?, ?, 0, 0)",
+                [late, full],
+            )
+        there.execute("UPDATE logged_model_params SET param_value = ?", ["x" * 6001])
+    there.close()
+    (store.folder / "artifacts" / "1" / full / "artifacts" / "a%b.txt").write_text("odd")
+
+    outcome = bring(store, embedded)
+
+    wrong = {line.what: (line.there, line.here) for line in outcome.check if line.verdict != "pass"}
+    assert (
+        wrong.keys() == {"tags", "artifacts", "artifact bytes"}
+        and wrong["artifact bytes"][0] - 3 == wrong["artifact bytes"][1]
+    )
+    remarks = {kind: told[0] for kind, told in outcome.remarks.items()}
+    assert remarks[UNNAMED] == f"run:{full}: ''" and remarks[UNTIMELY].endswith((": -1", f": {late}"))
+    assert "k has 6,001 characters" in remarks[CUT] or "C has 6,001 characters" in remarks[CUT]
+    run = embedded.experiments.show(Ref.parse(f"run:{full}"))
+    assert run.metrics["late"].time.year == 9999 and "" not in run.tags and run.params["depth"] == "6"
+    assert embedded.experiments.show(Ref.parse(f"run:{store.runs['failed']}")).started_at.year == 1970
+    assert set(bring(store, embedded).added.values()) == {0}
 
 
 def test_each_call_is_one_event_that_names_source_and_counts(store: Store, embedded: Workspace) -> None:

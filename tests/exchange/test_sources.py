@@ -141,6 +141,9 @@ def test_a_running_server_comes_over_and_files_come_through_its_proxy(
     run = api.post("/mlflow/runs/create", json={"experiment_id": made, "start_time": 5}).json()["run"]["info"]
     path = run["artifact_uri"].removeprefix("mlflow-artifacts:/")
     api.put(f"/mlflow-artifacts/artifacts/{path}/deep/er/a.txt", content=b"through the proxy").raise_for_status()
+    here = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": made}}
+    lone = {"trace_id": "tr-" + "a" * 32, "trace_location": here, "request_time": "2026-01-01T00:00:00Z", "state": "OK"}
+    httpx.post(f"{served}/api/3.0/mlflow/traces", json={"trace": {"trace_info": lone}}).raise_for_status()
     source = open_source(served)
 
     outcome = Bringing(source, embedded.intake, embedded.model_intake, embedded.traces).run()
@@ -153,6 +156,7 @@ def test_a_running_server_comes_over_and_files_come_through_its_proxy(
     assert (file.name, embedded.intake.blobs.read(file.digest)) == ("deep/er/a.txt", b"through the proxy")
     again = Bringing(source, embedded.intake, embedded.model_intake, embedded.traces).run()
     assert set(again.added.values()) == {0}
+    assert embedded.traces.show(Ref.parse("trace:tr-" + "a" * 32)).spans == []  # it has none there
     trace = embedded.traces.show(Ref.parse(f"trace:{store.runs['trace']}"))
     assert [each.name for each in trace.spans] == ["answer", "look up"]
     assert trace.spans[1].attributes["mlflow.spanOutputs"] == {"found": [1, 2.5, None], "question": "why?"}

@@ -20,6 +20,7 @@ from modelwright.exchange.bringing_traces import BringingTraces
 from modelwright.exchange.files import File, Place, Within
 from modelwright.exchange.records import Counts, Outcome, compared
 from modelwright.exchange.remarks import Remarks
+from modelwright.exchange.sieve import Sieve
 from modelwright.experiments import Artifact
 from modelwright.experiments.artifacts import media_type_of
 from modelwright.experiments.filenames import BadFileName, check_file_name
@@ -72,6 +73,7 @@ class Bringing:
         self._same: dict[str, int] = {}
         self._moved: dict[str, int] = {}
         self._remarks = Remarks()
+        self._sieve = Sieve(self._remarks)
         self._runs: dict[str, str] = {}  # where the files of each run lie, by its id
         self._logged: dict[str, str] = {}  # the same of logged models
         self._there = Counts()  # of what is counted while it is read: files
@@ -113,7 +115,7 @@ class Bringing:
     def _experiments(self, expected: Counts) -> dict[str, int]:
         numbers: dict[str, int] = {}
         self._titles: dict[str, ForeignExperiment] = {}
-        for batch in batches(self.source.experiments(), RUNS):
+        for batch in batches(map(self._sieve.experiment, self.source.experiments()), RUNS):
             self._titles |= {each.id: each for each in batch}
             lacking = set(self.intake.lacking_experiments(batch))
             self._count_up("experiments", len(lacking), len(batch) - len(lacking))
@@ -124,7 +126,7 @@ class Bringing:
 
     def _all_runs(self, numbers: Mapping[str, int], expected: Counts) -> None:
         done = 0
-        for batch in batches(among(self.source.runs(), self._titles, self._remarks), RUNS):
+        for batch in batches(map(self._sieve.run, among(self.source.runs(), self._titles, self._remarks)), RUNS):
             self._runs |= {each.id: each.location for each in batch}
             lacking = set(self.intake.lacking(batch))
             self._count_up("runs", len(lacking), len(batch) - len(lacking))
@@ -168,11 +170,13 @@ class Bringing:
         seen: set[str] = set()
         for run, found in itertools.groupby(self.source.series(runs), key=lambda each: each[0]):
             seen.add(run)
-            yield run, [series for _, series in found]
+            yield run, [self._sieve.series(run, series) for _, series in found]
         yield from ((run, []) for run in runs if run not in seen)
 
     def _all_logged(self, numbers: Mapping[str, int], expected: Counts) -> None:
-        for batch in batches(among(self.source.logged_models(), self._titles, self._remarks), RUNS):
+        for batch in batches(
+            map(self._sieve.logged, among(self.source.logged_models(), self._titles, self._remarks)), RUNS
+        ):
             self._logged |= {each.id: each.location for each in batch}
             lacking = set(self.intake.lacking_logged(batch))
             self._count_up("logged models", len(lacking), len(batch) - len(lacking))
@@ -197,9 +201,10 @@ class Bringing:
         for ref, location, held in places:
             files, place = self._listed(location, str(ref))
             lacking = [file for file in files if held.get(file.path) != file.size]
-            self._count_up("files", len(lacking), len(files) - len(lacking))
-            named = [] if place is None or self.dry_run else [f for f in lacking if self._can_be_named(f, str(ref))]
-            begun.append((ref, files, [self._hands.submit(self._stored, place, file) for file in named if place]))
+            named = [file for file in lacking if self._can_be_named(file, str(ref))]
+            self._count_up("files", len(named), len(files) - len(lacking))
+            wanted = [] if self.dry_run else named
+            begun.append((ref, files, [self._hands.submit(self._stored, place, file) for file in wanted if place]))
         for ref, files, coming in begun:
             for batch in batches(coming, FILES):
                 self.intake.files(ref, [self._arrived(each) for each in batch], source=self.source.name)

@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from modelwright.core.errors import Invalid
 from modelwright.exchange.records import Counts
 from modelwright.exchange.sources.traces import PLACE_TAG, STATUSES, ForeignTrace, hex_of, state_of, value_of
 from modelwright.traces import Assessment, AssessmentKind, Span, SpanEvent, SpanLink, SpanStatus, TraceGiven
@@ -32,10 +33,22 @@ class TracesOfServer:
             for page in self._pages(experiment):
                 for at in range(0, len(page), AT_ONCE):
                     ids = [each["trace_id"] for each in page[at : at + AT_ONCE]]
-                    told = self._ask("GET", BATCH, params=[("trace_ids", identity) for identity in ids])
-                    spans = {each["trace_info"]["trace_id"]: each.get("spans", ()) for each in told.get("traces", ())}
+                    spans = self._spans(ids)
                     for info in page[at : at + AT_ONCE]:
                         yield self._one(experiment, info, spans.get(info["trace_id"], ()))
+
+    def _spans(self, ids: Sequence[str]) -> dict[str, Sequence[Any] | str]:
+        """The spans of some traces; or why there are none: a server that has not those of one gives none of any."""
+        try:
+            told = self._ask("GET", BATCH, params=[("trace_ids", identity) for identity in ids])
+        except Invalid as error:
+            if error.details.get("unknown"):
+                raise
+            if len(ids) == 1:
+                return {ids[0]: error.message}
+            half = len(ids) // 2
+            return {**self._spans(ids[:half]), **self._spans(ids[half:])}
+        return {each["trace_info"]["trace_id"]: each.get("spans", ()) for each in told.get("traces", ())}
 
     def _pages(self, experiment: str) -> Iterator[list[Any]]:
         where = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment}}
@@ -47,8 +60,10 @@ class TracesOfServer:
                 return
             asked = {**asked, "page_token": told["next_page_token"]}
 
-    def _one(self, experiment: str, info: Any, contents: Sequence[Any]) -> ForeignTrace:
+    def _one(self, experiment: str, info: Any, contents: Sequence[Any] | str) -> ForeignTrace:
         broken, spans = "", []
+        if isinstance(contents, str):
+            broken, contents = contents, ()
         try:
             spans = [span_from(each) for each in contents]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
