@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from msgspec.structs import replace
 
 from modelwright.core.errors import Invalid
 from modelwright.core.refs import Ref
@@ -62,6 +63,25 @@ def test_reads_that_were_right_are_evidence_and_are_replayed_once(here: Workspac
     read(here, "a")
     assert [each.rows for each in here.features.replay([VIEW])] == [1]
     assert here.features.replay([VIEW], after=NOW - timedelta(days=1))[0].rows == 4
+
+
+def test_a_view_with_what_requests_bring_is_verified_by_drawing_them(prepared: Path) -> None:
+    brought = {"amount": "float", "code": "text", "first": "time", "n": "int", "known": "bool"}
+    demanded = [
+        expression("each", "sqrt(amount) / often"),
+        expression("number", "CAST(code AS INTEGER)"),
+        expression("secs", "epoch(first)"),
+        expression("more", "n + CAST(known AS INTEGER)"),
+    ]
+    with open_workspace(prepared, settings=Settings()) as here:
+        here.datasets.add("paid", paid(("a", 30), ("a", 20), ("b", 10)))
+        ref = here.features.apply(replace(view, request=brought, on_demand=demanded)).ref
+        here.features.materialise(ref, NOW, since=NOW - timedelta(days=1))
+        (found,) = here.features.verify([ref], 50)
+        assert (found.rows, found.values, found.equal) == (50, 250, True)
+        key = {"card": "a", "amount": 1.0, "code": "7", "first": NOW, "n": 1, "known": True}
+        with pytest.raises(Invalid, match="'amount' is no float in every key"):
+            here.features.online([ref], [key, key | {"amount": "x"}], now=NOW)
 
 
 def test_what_came_late_or_was_not_online_is_skew_until_it_agrees_again(here: Workspace) -> None:

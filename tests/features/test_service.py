@@ -197,6 +197,16 @@ def test_a_feature_never_takes_the_place_of_another_column(here: Workspace) -> N
         here.features.training(asked(ROWS), ["features:weather", "features:other"])
 
 
+def test_rows_may_come_as_a_list_and_views_are_named_once(here: Workspace) -> None:
+    listed = asked(ROWS).to_pylist()
+    made = here.features.training(listed, ["features:weather"]).table
+    assert made["temp"].equals(here.features.training(asked(ROWS), ["features:weather"]).table["temp"])
+    with pytest.raises(Invalid, match="features:weather@1 is named twice"):
+        here.features.training(listed, ["features:weather", "features:weather@1"])
+    with pytest.raises(Invalid, match="are no table"):
+        here.features.training([1, 2], ["features:weather"])
+
+
 @pytest.mark.parametrize("missing", ["origin", "event_timestamp"])
 def test_a_request_without_a_needed_column_names_it(here: Workspace, missing: str) -> None:
     with pytest.raises(Invalid, match=missing):

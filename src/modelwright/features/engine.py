@@ -500,7 +500,8 @@ def _requests(view: FeatureView, requests: pa.Table, at: Any, keys: Sequence[Dat
             column = column.cast(column.type.value_type)
         if not _fits(column.type, kind):
             raise Invalid(
-                f"Entity column {name!r} is {column.type} in the rows asked for and {kind.value} in view {view.name!r}."
+                f"Entity column {name!r} is {column.type} in the rows asked for and {kind.value} in view {view.name!r}.",
+                mend="Cast it in the rows: what names an entity is of the same type on both sides.",
             )
         named[f"k{i}"] = column.cast(_ARROW[kind])
     return pa.table({**named, "moment": at})

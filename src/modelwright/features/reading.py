@@ -263,6 +263,9 @@ def _demanded(record: ViewRecord, keys: Sequence[Key], rows: list[list[Any]]) ->
         given[name] = pa.array(moments_of(column) if pa.types.is_timestamp(kind) else list(column), kind)
     for name, kind in view.request.items():
         brought = [key[name] for key in keys]
-        given[name] = pa.array(moments_of(brought) if kind == "time" else brought)
+        try:
+            given[name] = pa.array(moments_of(brought) if kind == "time" else brought)
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:  # of several types
+            raise Invalid(f"View {view.name!r}: {name!r} is no {kind} in every key: {error}") from None
     made = [each.to_pylist() for each in on_demand(view, record.columns, pa.table(given))]
     return [[*row, *map(plain, more)] for row, more in zip(rows, zip(*made, strict=True), strict=True)]

@@ -22,8 +22,17 @@ AT_ONCE = 2  # sources whose views are joined at the same time
 
 
 def as_table(entities: Any) -> pa.Table:
-    """Whatever offers the Arrow C stream (pyarrow, pandas, polars, DuckDB) as a table."""
-    return entities if isinstance(entities, pa.Table) else pa.table(entities)
+    """Whatever offers the Arrow C stream (pyarrow, pandas, polars, DuckDB), or a list of dicts, as a table."""
+    if isinstance(entities, pa.Table):
+        return entities
+    try:
+        if isinstance(entities, list) and all(isinstance(each, dict) for each in entities):
+            return pa.Table.from_pylist(entities)
+        return pa.table(entities)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, ValueError) as error:
+        raise Invalid(
+            f"The rows asked for are no table: {error}", mend="Give a table of Arrow, a data frame, or a list of dicts."
+        ) from None
 
 
 def build(
@@ -42,7 +51,12 @@ def build(
     needed = [timestamp, *(name for version, _ in views for name in version.view.entity)]
     for name in needed:
         if name not in table.column_names:
-            raise Invalid(f"The rows asked for have no column {name!r}; they have {', '.join(table.column_names)}.")
+            raise Invalid(
+                f"The rows asked for have no column {name!r}; they have {', '.join(table.column_names)}.",
+                mend=f"Add it, or say which column has the times: timestamp={(table.column_names or ['sent_at'])[-1]!r}."
+                if name == timestamp
+                else "Rename the one that holds it: it is called as in the view.",
+            )
     _check_names(table.column_names, [version for version, _ in views])
     at, joined = engine.ticks(table.column(timestamp), timestamp), table
     sources = list(dict.fromkeys(source for _, source in views))
@@ -105,6 +119,8 @@ def _check_names(given: Sequence[str], versions: Sequence[ViewVersion]) -> None:
     for version in versions:
         for name in version.view.names:
             if name in owner:
+                if owner[name] == str(version.ref):
+                    raise Invalid(f"{version.ref} is named twice.", mend="Name each view once.")
                 raise Invalid(
                     f"{owner[name]} and {version.ref} both have a column {name!r}.",
                     mend="Give the feature another name with name=..., and apply the view again.",

@@ -22,6 +22,13 @@ from modelwright.features.records import Comparison, LoggedRead, Mismatch, Onlin
 TIMESTAMP = "event_timestamp"
 TOLERANCE = 1e-9  # relative, for sums and means: floating-point addition depends on its order
 EXAMPLES = 20
+# Values such as requests bring, that roots, logarithms and casts bear. What form a text has, nobody knows here.
+_BROUGHT: dict[str, list[Any]] = {
+    "bool": [True, False, None],
+    "int": [1, 2, 30, 4, None],
+    "float": [1.5, 0.25, 100.0, 3.0, None],
+    "text": [None],
+}
 _GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples, modulo 1, fill an interval evenly
 
 
@@ -29,7 +36,8 @@ def draw(view: FeatureView, source: pa.Table, state: OnlineState, number: int, t
     """Up to `number` requests the online store covers: entities evenly over their order, and times of two kinds.
 
     Every other time is spread over the whole interval; the rest lie on the edges where errors would be, the moment a row
-    becomes known, goes stale or leaves a window, or a microsecond before it. The same call draws the same requests.
+    becomes known, goes stale or leaves a window, or a microsecond before it. What requests bring is made up, as it is not
+    known what they will. The same call draws the same requests.
     """
     since, until = since_epoch(state.since), since_epoch(state.until)
     held = list(timelines(view, source, since, until))
@@ -42,7 +50,14 @@ def draw(view: FeatureView, source: pa.Table, state: OnlineState, number: int, t
     names = [*view.entity, timestamp]
     columns = list(zip(*drawn, strict=True)) or [()] * len(names)
     moments = pa.array(columns[-1], pa.timestamp("us", tz="UTC"))
-    return pa.table([*(pa.array(column) for column in columns[:-1]), moments], names=names)
+    table = pa.table([*(pa.array(column) for column in columns[:-1]), moments], names=names)
+    for place, (name, kind) in enumerate(view.request.items()):
+        if kind == "time":
+            brought = [None if i % 5 == 4 else at for i, at in enumerate(columns[-1])]
+        else:
+            brought = [_BROUGHT[kind][(i + place) % len(_BROUGHT[kind])] for i in range(table.num_rows)]
+        table = table.append_column(name, pa.array(brought, arrow_type_of(BROUGHT[kind])))
+    return table
 
 
 def _edges(view: FeatureView, timeline: Timeline) -> list[int]:
