@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime
 
 import pyarrow as pa
@@ -173,7 +174,7 @@ def test_nothing_personal_is_quoted_in_a_report(embedded):
     (evidence,) = embedded.datasets.checks("dataset:people")
     stored = embedded.caller.blobs.read(evidence.report).decode()
     assert "ada" not in stored
-    assert "bob" not in stored and "1815" not in stored
+    assert "bob" not in stored and not re.search(r"(?<![\w.])1815", stored)  # which fractions of a second may say
     assert report.results[2].sample == [{"row": 2, "age": 40}]
 
 

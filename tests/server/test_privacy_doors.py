@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -143,7 +144,7 @@ def test_a_profile_shows_no_value_of_numbers_and_times_about_people(locked: Lock
     shown = [eve.datasets.show(ref), eve.datasets.list().items[0], eve.datasets.versions(ref.whole).items[0]]
     assert [each.time_range for each in shown] == [None] * 3
     page = locked.client(locked.token("eve")).get("/datasets/born", headers={"accept": "text/html"}).text
-    assert "1911" not in page
+    assert not re.search(r"(?<![\w.])1911", page)  # which a digest or the fractions of a second may say
 
 
 def test_what_is_as_protected_content_is_refused_with_a_reason(locked: Locked) -> None:

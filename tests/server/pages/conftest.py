@@ -26,6 +26,7 @@ from modelwright.store import acting_as
 from modelwright.testing import serving
 from modelwright.traces import Assessment, AssessmentKind, Span, SpanBatch, SpanStatus
 from modelwright.workspace import Settings, Workspace, WorkspaceSettings, open_workspace
+from tests.waiting import LONG
 
 START = datetime(2013, 5, 1, tzinfo=UTC)
 ADA, BEN, OLGA = (Principal(id=name, trusted=True) for name in ("ada", "ben", "olga"))
@@ -292,6 +293,7 @@ def chromium() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-quic"])
+        options = {"args": ["--no-sandbox", "--disable-gpu", "--disable-quic"], "timeout": 1000 * LONG}
+        browser = playwright.chromium.launch(executable_path=path, **options)
         yield browser
         browser.close()

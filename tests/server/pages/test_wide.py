@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 
 import httpx
 import pyarrow as pa
@@ -30,6 +31,11 @@ def wide(embedded: Workspace) -> DatasetVersion:
     return version
 
 
+def told(name: str, page: str) -> bool:
+    """Whether a page tells of a column; `c098` may be a part of a digest as well."""
+    return re.search(rf"\b{name}\b", page) is not None
+
+
 def test_pages_show_the_first_of_many_and_lead_to_all(embedded: Workspace, wide: DatasetVersion) -> None:
     with serving(embedded) as url, httpx.Client(base_url=url, headers={"accept": "text/html"}) as client:
 
@@ -39,15 +45,15 @@ def test_pages_show_the_first_of_many_and_lead_to_all(embedded: Workspace, wide:
             return html.unescape(answer.text)
 
         first, whole = page("/datasets/wide@2"), page("/datasets/wide@2?columns=all")
-        assert "c097" in first and "c098" not in first and f"All {COLUMNS + 2} columns" in first
-        assert "c129" in whole and "columns</a>" not in whole
+        assert told("c097", first) and not told("c098", first) and f"All {COLUMNS + 2} columns" in first
+        assert told("c129", whole) and "columns</a>" not in whole
         first, whole = page("/features/huge@1"), page("/features/huge@1?columns=all")
-        assert "c099" in first and "c100" not in first.partition("Evidence")[0].partition("Used by")[0]
-        assert "c129" in whole
+        assert told("c099", first) and not told("c100", first.partition("Evidence")[0].partition("Used by")[0])
+        assert told("c129", whole)
         views = page("/features")
         assert views.count('class="strong"') == 25 and "There are more" in views
         named = page("/features?q=huge")
-        assert "c011" in named and "c012" not in named and f"and {COLUMNS - 12} more" in named
+        assert told("c011", named) and not told("c012", named) and f"and {COLUMNS - 12} more" in named
 
 
 def test_words_of_another_direction_keep_their_place_beside_numbers(embedded: Workspace, wide: DatasetVersion) -> None:
