@@ -254,6 +254,28 @@ def test_tags_and_retirement(mw: Any, place: str) -> None:
     assert mw("retire", f"run:{run}", "-m", "over", "-y", *at).code == 2  # runs do not retire
 
 
+def test_a_version_shows_the_levels_of_its_columns_and_whose_signature_it_bears(
+    mw: Any, place: str, tmp_path: Path
+) -> None:
+    import pandas as pd
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+    from sklearn.dummy import DummyClassifier
+
+    levels = [f"depot {number}" for number in range(10)]
+    rows = pd.DataFrame({"depot": pd.Categorical(levels), "stops": range(10)})
+    with connect(place) as rooms:
+        rooms.models.log("grade", DummyClassifier().fit(rows, [0, 1] * 5), example=rows)
+    told = " ".join(mw("show", "model:grade@1", "-w", place).out.split())
+    assert re.search(r"in depot STRING: depot 0, depot 1, .*depot 7 and 2 more", told)
+    assert "signed" not in told
+    key, own = tmp_path / "key.pem", ec.generate_private_key(ec.SECP256R1())
+    key.write_bytes(own.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    assert mw("sign", "model:grade@1", "--key", key, "-w", place).code == 0
+    told = mw("show", "model:grade@1", "-w", place).out
+    assert re.search(r"signed +with the key [0-9a-f]{12}, which is none of the trusted ones", told)
+
+
 def test_a_model_shows_the_moves_of_its_aliases_and_a_version_its_files(mw: Any, place: str) -> None:
     at = ("-w", place)
     with connect(place) as rooms:
@@ -461,6 +483,9 @@ def test_two_runs_are_compared_and_a_run_has_no_versions(mw: Any, project: Path)
     assert mw("compare", first, second, "--save", "both", "--json", *at).json["runs"][0]["id"] == first
     assert [each["page"] for each in mw("views", "pair", *at, "--json").json] == ["compare", "runs"]
     assert mw("runs", "--save", "of all", *at).code == 2
+    meant = mw("runs", "metrics.m4 > 0.1", *at)
+    assert meant.code == 2 and 'mw runs --filter "metrics.m4 > 0.1"' in meant.err
+    assert mw("runs", "nowhere", *at).code == 3
 
 
 def test_versions_are_signed_and_verified(mw: Any, place: str, tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_a_type_that_nobody_reviewed_is_refused_by_its_name(flights: pd.DataFram
         def predict(self, rows: Any) -> np.ndarray:
             return np.zeros(len(rows))
 
-    with pytest.raises(Invalid, match=r"not trusted: .*Own"):
+    with pytest.raises(Invalid, match=r"The skops file names types that are not trusted: .*Own"):
         build(Own(), flights, format=Format.SKOPS)
 
 

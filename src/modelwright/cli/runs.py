@@ -13,7 +13,7 @@ import typer
 from modelwright.cli.explain import add_commands
 from modelwright.cli.options import AsJson, Reason, Where, experiment_of, parse_ref, workspace
 from modelwright.cli.output import aside, number, print_json, say, section, table, when
-from modelwright.core.errors import Invalid
+from modelwright.core.errors import Invalid, NotFound
 from modelwright.core.names import path_for
 from modelwright.core.refs import Kind, Ref
 
@@ -81,7 +81,7 @@ def runs_(
         if experiment is not None and not lines:
             if not as_json:
                 _say_waiting()
-            rooms.experiments.experiment(Ref(Kind.EXPERIMENT, path_for(experiment_of(experiment))))  # or there is no such
+            _there(rooms, experiment)
         if save is not None and experiment is not None:
             name = path_for(experiment_of(experiment))
             nesting = "outermost" if outermost else "flat" if flat else ""
@@ -189,6 +189,19 @@ def views(
         aside("No view was saved: mw runs and mw compare have --save, and their pages a button for it.")
     else:
         table(["view", "by", "when", "address"], [[v.name, v.created_by, when(v.created_at), v.address] for v in found])
+
+
+def _there(rooms: Workspace, experiment: str) -> None:
+    """Raise where there is no such experiment; a filter that stands in its place is told from a name."""
+    try:
+        rooms.experiments.experiment(Ref(Kind.EXPERIMENT, path_for(experiment_of(experiment))))
+    except NotFound:
+        if not any(sign in experiment for sign in "<>="):
+            raise
+        raise Invalid(
+            f"There is no experiment {experiment!r}, which reads like a filter.",
+            mend=f'Filters are given so: mw runs --filter "{experiment}"',
+        ) from None
 
 
 def _save(rooms: Workspace, experiment: str, name: str, page: Page, query: Sequence[tuple[str, str]]) -> None:

@@ -17,11 +17,13 @@ from modelwright.models.records import PROMPT_TAG, PROMPT_TEXT, ModelVersion
 from modelwright.store.records import AliasMove
 
 if TYPE_CHECKING:
+    from modelwright.core.signature import Column
     from modelwright.models.records import ModelDiff
     from modelwright.workspace import Workspace
 
 MADE_FROM = "made from"
 MANY = 12  # parameters that are still shown one by one
+LEVELS = 8  # of a column that are named
 
 
 class PackageFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +85,7 @@ class ModelFace(Face):
             },
         )
         columns = [("in", each) for each in signature.inputs] + [("out", each) for each in signature.outputs]
-        section(["", "column", "type", "may be missing"], [[w, c.name, c.dtype, _yes(c.nullable)] for w, c in columns])
+        section(["", "column", "type", "may be missing"], [[w, c.name, _type(c), _yes(c.nullable)] for w, c in columns])
         if found.files is not msgspec.UNSET:
             sizes = [[each.path, short(each.digest), _told(each.size)] for each in found.files]
             section(["file", "digest", "size"], sizes, right=["size"])
@@ -145,6 +147,13 @@ def _signed(rooms: Workspace, found: ModelShown) -> str | None:
     if standing is None:
         return None
     return f"with the key {standing.key[:12]}, {standing.why or 'which counts here'}"
+
+
+def _type(column: Column) -> str:
+    """Its type, and the first of its levels where it has some."""
+    levels = column.categories or []
+    more = f" and {len(levels) - LEVELS:,} more" if len(levels) > LEVELS else ""
+    return f"{column.dtype}: {', '.join(levels[:LEVELS])}{more}" if levels else str(column.dtype)
 
 
 def _yes(value: bool) -> str:

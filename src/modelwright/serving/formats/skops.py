@@ -48,9 +48,10 @@ def load(manifest: Manifest, data: bytes) -> SkopsPredictor:
         raise Invalid(f"The skops file cannot be read: {type(error).__name__}.") from None
     unknown = sorted(named - TRUSTED)
     if unknown:
+        whose = f" of {manifest.name}@{manifest.version}" if manifest.digest else ""  # not registered yet
         raise Invalid(
-            f"The skops file of {manifest.name}@{manifest.version} names types that are not trusted: {', '.join(unknown)}.",
-            mend="Export the model as ONNX, which holds no types.",
+            f"The skops file{whose} names types that are not trusted: {', '.join(unknown)}.",
+            mend="Export the model as ONNX, which holds no types, or make it of scikit-learn's own estimators.",
             details={"types": unknown},
         )
     try:
