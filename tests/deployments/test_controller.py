@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from modelwright.deployments.controller import Controller, Packages
 from modelwright.deployments.records import RolloutState
 from modelwright.models import Models, ModelSettings, Signatures, Stage
 from modelwright.serving import Call, Plane, Seal, private_key, public_pem, sign
+from modelwright.serving.records import BUCKETS, bucket
 from modelwright.workspace import Workspace
 from tests.waiting import eventually
 
@@ -105,13 +107,27 @@ def test_what_ends_begins_to_load_nothing_more(world: World, trained, tmp_path: 
     assert sorted(path for path in (tmp_path / "cache").rglob("*") if path.is_file()) == files
 
 
+def dealt(salt: str, weight: float, count: int) -> Iterator[str]:
+    """So many units, `weight` per cent of them the canary's: who is depends on the rollout's id, which is drawn."""
+    of_canary = round(count * weight / 100)
+    left = {True: of_canary, False: count - of_canary}
+    for number in itertools.count():
+        side = bucket(salt, str(number)) < weight * BUCKETS / 100
+        if left[side]:
+            left[side] -= 1
+            yield str(number)
+        if not any(left.values()):
+            return
+
+
 def test_what_the_plane_sees_decides_the_rollout(world: World, trained) -> None:
     first, second = trained(1), trained(2)
     world.workspace.deployments.deploy("delay", first, "production")
     world.workspace.deployments.deploy("delay", second, "production", strategy="canary")
     world.turn()
-    for i in range(5200):
-        world.ask(str(i))
+    rollout = world.workspace.deployments.show("delay").placement("production").rollout
+    for unit in dealt(rollout.id, rollout.strategy.steps[0].weight, 5200):
+        world.ask(unit)
     world.turn()
     placement = world.workspace.deployments.show("delay").placement("production")
     assert placement.rollout.state is RolloutState.PROMOTED, placement.rollout.judgement
