@@ -136,6 +136,19 @@ def test_what_was_vacuumed_or_changed_is_not_read(embedded, delta):
         embedded.datasets.relation(version.ref)
 
 
+def test_the_doctor_looks_whether_tables_lie_where_they_did(embedded, delta, capsys):
+    embedded.datasets.add_in_place("flights", f"delta:{delta}", key="id")
+    (embedded.home.project / "modelwright.toml").touch()
+    at = ["--workspace", str(embedded.home.project)]
+    assert run(["doctor", *at]) == 0
+    assert "1 table of a lake lies where and as registered" in capsys.readouterr().out
+    file = sorted(delta.rglob("*.parquet"))[0]
+    file.rename(file.with_suffix(".away"))
+    assert run(["doctor", *at]) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "dataset:flights@1 cannot be read where it lies" in said and "bring the files back" in said
+
+
 def test_a_table_that_was_written_anew_under_the_same_version_is_told(embedded, tmp_path):
     place = tmp_path / "delta"
     write_deltalake(str(place), rows(0, 5))

@@ -103,6 +103,15 @@ def test_deleting_removes_only_that_object(objects: Objects):
     assert list(objects.list()) == [kept]
 
 
+def test_many_are_asked_for_and_deleted_at_once(objects: Objects):
+    kept, *others = [objects.put(f"{number}".encode()) for number in range(30)]
+    missing = "f" * 64
+    assert [each and each.digest for each in objects.stored_each([*others, missing])] == [*others, None]
+    objects.delete_each([*others, missing])
+    objects.delete_each([])
+    assert list(objects.list()) == [kept]
+
+
 def test_a_folder_is_for_its_owner_only_and_keeps_no_unfinished_writes(tmp_path: Path):
     objects = Objects.open(tmp_path / "a" / "objects")
     digest = objects.put(b"private")

@@ -425,7 +425,7 @@ def _examine(rooms: Workspace) -> list[Check]:
         ledger=rooms.ledger,
         now=rooms.workspace.status().now,
     )
-    return [*examine(subject), *_live(rooms), *_silent(rooms), *_online(rooms), *_lineage(rooms)]
+    return [*examine(subject), *_live(rooms), *_in_place(rooms), *_silent(rooms), *_online(rooms), *_lineage(rooms)]
 
 
 def _silent(rooms: Workspace) -> list[Check]:
@@ -467,6 +467,28 @@ def _live(rooms: Workspace) -> list[Check]:
     count = len(models)
     what = f"{count} {'version that is live is' if count == 1 else 'versions that are live are'} as registered and signed."
     return [Check(name="live models", verdict=Verdict.PASS, what=what)] if models else []
+
+
+def _in_place(rooms: Workspace) -> list[Check]:
+    """Whether the tables of lakes that datasets are now lie where they did, file by file."""
+    from modelwright.core.paging import every
+    from modelwright.store.doctor import Check
+    from modelwright.store.records import Verdict
+
+    count, broken = 0, []
+    for version in every(rooms.datasets.list):
+        if version.lake is None or version.tombstone is not None:
+            continue
+        count += 1
+        try:
+            rooms.datasets.arrow(version.ref)
+        except ModelwrightError as error:
+            what = f"{version.ref} cannot be read where it lies. {error.message}"
+            broken.append(Check(name="tables in place", verdict=Verdict.FAIL, what=what, mend=error.mend))
+    if broken or not count:
+        return broken
+    told = "1 table of a lake lies" if count == 1 else f"{count:,} tables of lakes lie"
+    return [Check(name="tables in place", verdict=Verdict.PASS, what=f"{told} where and as registered.")]
 
 
 def _online(rooms: Workspace) -> list[Check]:

@@ -125,7 +125,8 @@ def check_out(
                 if len(blocked) > 1
                 else "."
             ),
-            mend="Add them as a version first, or say --force to lose them.",
+            mend=f"Add {'them' if len(blocked) > 1 else 'it'} as a version first, or say --force to lose"
+            f" {'them' if len(blocked) > 1 else 'it'}.",
             details={"files": sorted(blocked)[:100]},
         )
     begin()

@@ -14,10 +14,11 @@ import re
 import secrets
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -42,6 +43,9 @@ _MAX_PARTS: Final = 9_000  # S3 ends at 10,000
 RENEW_AFTER: Final = 3600.0  # seconds; less than the collector's shortest grace in a bucket
 _STRETCH: Final = 32 * CHUNK  # bytes of a folder's object that are sent to the disk before the rest comes
 _PARALLEL: Final = 4  # parts in memory at once
+_ASKED: Final = 16  # questions to a bucket at once
+_LISTED: Final = 1000  # objects that one request to a bucket may name
+T = TypeVar("T")
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
@@ -181,6 +185,27 @@ class Objects:
 
         with _trouble(self.location), suppress(FileNotFoundError):
             obstore.delete(self._store, _key(digest))
+
+    def stored_each(self, digests: Sequence[str]) -> Sequence[Stored | None]:
+        """`stored` of many; a bucket is asked for several at a time."""
+        return self._each(self.stored, digests)
+
+    def delete_each(self, digests: Sequence[str]) -> None:
+        """`delete` of many; a bucket is asked for a thousand in one request."""
+        if self._folder is not None:
+            self._each(self.delete, digests)
+            return
+        import obstore
+
+        with _trouble(self.location), suppress(FileNotFoundError):
+            for start in range(0, len(digests), _LISTED):
+                obstore.delete(self._store, [_key(digest) for digest in digests[start : start + _LISTED]])
+
+    def _each(self, what: Callable[[str], T], digests: Sequence[str]) -> Sequence[T]:
+        if self._folder is not None:
+            return [what(digest) for digest in digests]
+        with ThreadPoolExecutor(_ASKED, "objects") as pool:
+            return [*pool.map(what, digests)]
 
     def renew(self, digest: str) -> None:
         """Make an object as young as one that is stored now, if it is here, so that the collector leaves it for a while."""

@@ -115,13 +115,9 @@ class Storage(Room):
         if tx.tentative:  # what writers before it in this commit took away may yet come back; an object would not
             with tx.database.engine.connect() as settled:
                 kept |= self._reached(settled, set(digests), objects, whole=True)
-        gone: list[Stored] = []
-        for digest in dict.fromkeys(digests):
-            found = objects.stored(digest)
-            if found is None or digest in kept or now - found.at <= grace:
-                continue
-            objects.delete(digest)
-            gone.append(found)
+        found = objects.stored_each([digest for digest in dict.fromkeys(digests) if digest not in kept])
+        gone = [each for each in found if each is not None and now - each.at > grace]
+        objects.delete_each([each.digest for each in gone])
         if not gone:
             tx.unchanged()
         tx.note(

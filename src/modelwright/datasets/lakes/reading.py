@@ -39,7 +39,10 @@ def stamped(state: TableState, place: Place) -> list[Stamp]:
         )
     for file in state.files:
         if found[file.path].size != file.size:
-            raise Corrupt(f"{file.path} of {title} has {found[file.path].size:,} bytes, and its log says {file.size:,}.")
+            raise Corrupt(
+                f"{file.path} of {title} has {found[file.path].size:,} bytes, and its log says {file.size:,}.",
+                mend="Somebody wrote to it past the table: bring the file back as it was, or register a later version.",
+            )
     return [found[file.path] for file in state.files]
 
 
