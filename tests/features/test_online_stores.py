@@ -214,6 +214,18 @@ def test_a_postgresql_that_knows_no_such_user_says_so(postgres_url: str, tmp_pat
     assert "postgresql://USER:PASSWORD@HOST" in told.value.mend
 
 
+def test_a_postgresql_that_restarted_is_asked_again(postgres_url: str, tmp_path: Path) -> None:
+    store = open_store(postgres_url, tmp_path / "online.db")
+    made = filled(store)
+    admin = sa.create_engine(postgres_url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    for read in (lambda: store.read([Asked(VIEW, ["a"])])[0].state, lambda: store.states()[VIEW]):
+        with admin.connect() as connection:
+            others = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database()"
+            connection.execute(sa.text(f"{others} AND pid <> pg_backend_pid()")).all()
+        assert read() == made
+    store.close()
+
+
 def test_what_another_writer_publishes_is_read_at_once_by_whoever_read_before(store: OnlineStore) -> None:
     """States are remembered between reads, as long as nobody writes."""
     before = filled(store)

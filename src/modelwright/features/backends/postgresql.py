@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from modelwright.core.errors import Unavailable
 from modelwright.core.refs import Ref
 from modelwright.core.wire import decode, encode_text
 from modelwright.features.backends.answering import unavailable
@@ -115,8 +116,7 @@ class PostgresStore:
                 numbers.append(len(numbers))
                 views.append(str(view))
                 keys.append(key)
-        with self._transaction() as connection:
-            rows = {n: (state, packed) for n, state, packed in connection.execute(_READ, (numbers, views, keys))}
+        rows = {n: (state, packed) for n, state, packed in self._fetched(_READ, (numbers, views, keys))}
         found = []
         for start, (_, wanted) in zip(first, asked, strict=True):
             if start not in rows:
@@ -134,8 +134,7 @@ class PostgresStore:
 
     def states(self) -> Mapping[Ref, OnlineState]:
         """See `ports.OnlineStore`."""
-        with self._transaction() as connection:
-            listed = connection.execute(f"SELECT state FROM {_VIEWS} ORDER BY view").fetchall()
+        listed = self._fetched(f"SELECT state FROM {_VIEWS} ORDER BY view")
         return {state.view: state for state in (decode(text, OnlineState) for (text,) in listed)}
 
     def drop(self, view: Ref) -> None:
@@ -162,6 +161,18 @@ class PostgresStore:
         query = f"SELECT count(*) FROM {_ROWS} WHERE view = %s AND generation = %s"
         return int(connection.execute(query, (str(view), generation)).fetchone()[0])
 
+    def _fetched(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
+        """What a query finds; asked once more where the connection of before was closed, as by a server that restarted."""
+        before = getattr(self._local, "connection", None)
+        while True:
+            try:
+                with self._transaction() as connection:
+                    return list(connection.execute(query, values).fetchall())
+            except Unavailable:
+                if before is None or not before.closed:
+                    raise
+                before = None
+
     @contextmanager
     def _transaction(self) -> Iterator[Any]:
         import psycopg
@@ -182,5 +193,5 @@ class PostgresStore:
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
             connection.execute(_SCHEMA)
-        self._open.append(connection)
+        self._open = [each for each in self._open if not each.closed] + [connection]
         return connection
