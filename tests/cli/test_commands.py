@@ -401,6 +401,14 @@ def test_rows_that_are_kept_as_a_file_are_told_to_be(mw: Any, project: Path, tmp
     assert "would be" not in mw("data", "add", "kept", tmp_path / "rows.csv.gz", "--files", "-w", project).err
 
 
+def test_a_dataset_that_is_not_there_has_no_log_and_nothing_is_exported_to_a_dash(mw: Any, project: Path) -> None:
+    missing = mw("data", "log", "nosuch", "-w", project)
+    assert missing.code == 3 and "There is no dataset named 'nosuch'" in missing.err
+    refused = mw("data", "export", "dataset:parcels", "-", "-w", project)
+    assert refused.code == 2 and "exported to files" in refused.err
+    assert not Path("-").exists()
+
+
 def test_columns_of_any_name_and_number_can_be_read(mw: Any, project: Path, tmp_path: Path) -> None:
     odd = {"a\nb": [1, 2], " ": ["x\ty", "\u202e"], "z" * 500: ["y" * 5000, None], "inf": [math.inf, 1.0]}
     pq.write_table(pa.table(odd), tmp_path / "odd.parquet")

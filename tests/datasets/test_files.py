@@ -456,6 +456,7 @@ def test_what_a_killed_checkout_put_there_is_in_nobodys_way(embedded, pictures, 
     with pytest.raises(Conflict, match=r"'cats/002.png' in .* is not as it was put there\."):
         embedded.datasets.checkout("dataset:pictures@2", out)
     (out / "cats" / "002.png").unlink()
+    (out / "cats" / ".0123456789abcdef.part").write_bytes(b"half of a file")
     assert (out / "old.txt").exists()
     embedded.datasets.checkout("dataset:pictures@2", out)
     assert held(out) == held(pictures)

@@ -13,6 +13,7 @@ from modelwright.cli.options import AsJson, RefArgument, Where, named, parse_ref
 from modelwright.cli.output import aside, counted, print_json, say, short, table, when
 from modelwright.cli.progress import folder_size, progress
 from modelwright.core.config import folder_indexes
+from modelwright.core.errors import NotFound
 from modelwright.core.folders import Indexes, Standing, glance, real
 from modelwright.core.paging import Filter
 from modelwright.core.refs import Kind, Ref
@@ -92,6 +93,10 @@ def log(
     """List the versions of a dataset, newest first: what each holds, what it cost, from what, when and by whom."""
     with workspace(where) as rooms:
         page = rooms.datasets.versions(Ref(Kind.DATASET, named(ref, Kind.DATASET)), Filter(limit=limit))
+    if not page.items:
+        raise NotFound(
+            f"There is no dataset named {named(ref, Kind.DATASET)!r}.", mend="See what there is: mw list dataset"
+        )
     if as_json:
         print_json(page)
         return

@@ -84,6 +84,8 @@ def export(
     that you may not read in clear are masked. Croissant needs a license, said here or as a tag.
     """
     parsed = parse_ref(ref, Kind.DATASET)
+    if str(target) == "-":
+        raise Invalid("Versions are exported to files.", mend="Name a file, such as rows.csv; mw data head prints rows.")
     about = {"license": license_, "url": url, "creator": creator}
     with workspace(where) as rooms, progress(f"writing {parsed}"):
         version = rooms.datasets.show(parsed)

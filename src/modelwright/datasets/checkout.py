@@ -22,7 +22,7 @@ from modelwright.datasets.chunks import by_place, read_chunks
 from modelwright.datasets.linking import damaged
 from modelwright.datasets.links import Links
 from modelwright.datasets.manifest import Entry
-from modelwright.datasets.objects import Writer, read_entry
+from modelwright.datasets.objects import Writer, is_partial, read_entry
 from modelwright.datasets.trees import Told, known_digest, learn
 
 
@@ -112,7 +112,7 @@ def check_out(
 
         blocked = [path for path in blocked if not left(path)]
         further = {path for each in ours for path in each} & found.keys() - wanted.keys() - {*gone}
-        gone += [] if partial else sorted(filter(left, further))
+        gone += [] if partial else sorted([*filter(left, further), *filter(is_partial, found.keys() - wanted.keys())])
     blocked += _in_the_way(wanted, {*found} - {*gone})
     if blocked and not force:
         first = sorted(blocked)[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import stat
 import tempfile
@@ -22,6 +23,7 @@ from modelwright.datasets.linking import damaged, is_content
 from modelwright.datasets.manifest import Entry
 
 _AGE: Final = 5_000_000_000  # nanoseconds; more than the coarsest file system rounds by
+_PARTIAL: Final = re.compile(r"(?:^|/)\.[0-9a-f]{16}\.part$")
 _WRITING: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _BY_NUMBER: Final = os.utime in os.supports_fd and os.chmod in os.supports_fd  # not on Windows
 
@@ -88,11 +90,16 @@ def assemble(blobs: Blobs, entry: Entry, path: Path, *, mode: int = 0o600) -> No
     Writer().write(str(path), read_entry(blobs, entry), mode)
 
 
+def is_partial(path: str) -> bool:
+    """Whether a file is what a `Writer` that was killed leaves."""
+    return _PARTIAL.search(path) is not None
+
+
 class Writer:
     """Writes files, each whole or not at all, with as few calls of the system as it takes: there may be many."""
 
     def __init__(self) -> None:
-        self._name = f".{secrets.token_hex(8)}.part"
+        self._name = f".{secrets.token_hex(8)}.part"  # as `is_partial` knows it
 
     def write(self, path: str, pieces: Iterable[bytes], mode: int, *, clear: bool = False) -> Seen:
         """Write one as `assemble` does, and tell how it is found; `IsADirectoryError` if a folder is in its place.
@@ -120,8 +127,10 @@ class Writer:
                 with suppress(FileNotFoundError):
                     os.unlink(path)  # noqa: PTH108
             os.replace(partial, path)  # noqa: PTH105
-        except BaseException:
+        except BaseException as error:
             with suppress(FileNotFoundError):
                 os.unlink(partial)  # noqa: PTH108
+            if isinstance(error, OSError) and error.filename is None:  # whoever is told of a full disk wants to know which
+                error.filename = path
             raise
         return Seen.of(found)

@@ -126,7 +126,10 @@ def _copy_sqlite(source: Path, target: Path) -> None:
             read.backup(written)
             written.execute("PRAGMA journal_mode=DELETE")  # one file, without a write-ahead log beside it
     except sqlite3.Error as error:
-        raise Unavailable(f"The database {source} could not be copied to {target}: {error}.") from error
+        raise Unavailable(
+            f"The database {source} could not be copied to {target}: {error}.",
+            mend="See whether that disk has room and may be written to, then remove what is there and begin again.",
+        ) from error
     check_sqlite(target)
 
 
