@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from itertools import pairwise
 
 # Words that name a thing to be made small. Everything else is taken for a score.
@@ -25,6 +26,7 @@ _WORDS = re.compile(r"[a-z]+")
 _NUMBERED = re.compile(r"(?<![a-z])[fr][12](?![0-9])")
 
 
+@lru_cache(maxsize=8192)  # asked for each metric of each run
 def lower_is_better(metric: str) -> bool:
     """Whether a smaller value of the metric is the better one, as far as its name tells: `val/rmse` and `eval_loss` are."""
     name = _plain(metric)

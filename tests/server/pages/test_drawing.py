@@ -50,7 +50,15 @@ def test_figures_have_as_many_digits_as_say_something(value: Any, text: str) -> 
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.00001, "under 1 ms"), (0.0042, "4.2 ms"), (3.0, "3 s"), (600, "10 min"), (7200.0, "2 h"), (864_000, "10 days")],
+    [
+        (0.00001, "under 1 ms"),
+        (0.0042, "4.2 ms"),
+        (3.0, "3 s"),
+        (600, "10 min"),
+        (7200.0, "2 h"),
+        (864_000, "10 days"),
+        (96_000_000, "1,111 days"),
+    ],
 )
 def test_durations_are_in_the_unit_that_a_person_would_choose(seconds: float, text: str) -> None:
     assert words.duration(seconds) == text

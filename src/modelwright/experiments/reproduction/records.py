@@ -94,7 +94,7 @@ def judge(report: Report, rows: Sequence[Row]) -> tuple[Verdict, str]:
         f"{metrics} {'metric' if metrics == 1 else 'metrics'}, {artifacts} {'artifact' if artifacts == 1 else 'artifacts'}"
     )
     if failed:
-        named = ", ".join(f"{row.part} {row.name}" for row in failed[:3])
+        named = ", ".join(row.name if row.name == row.part else f"{row.part} {row.name}" for row in failed[:3])
         differ = "differs" if len(failed) == 1 else "differ"
         told = f" Besides: {'; '.join(besides)}." if besides else ""
         return Verdict.FAIL, f"{len(failed)} of what was compared ({counted}) {differ}: {named}.{told}"

@@ -101,8 +101,13 @@ def duration(seconds: float | timedelta | None) -> str:
         return "under 1 ms"
     for limit, size, unit in ((1, 0.001, "ms"), (120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
         if left < limit:
-            return f"{left / size:.3g} {unit}"
-    return f"{left / 86_400:.3g} days"
+            return f"{_three(left / size)} {unit}"
+    return f"{_three(left / 86_400)} days"
+
+
+def _three(value: float) -> str:
+    """Three digits, and more only where the whole part has more: never an exponent."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def short(digest: str | None) -> Markup:
