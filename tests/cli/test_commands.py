@@ -16,6 +16,7 @@ import pytest
 from modelwright.client import connect
 from modelwright.core.refs import Ref
 from modelwright.experiments import Point
+from modelwright.store.objects import Objects
 from modelwright.traces import Span, SpanBatch, SpanStatus
 
 LOW = ["autonomy=person-decides", "people=none", "money=none", "undo=at-once", "rights=no", "safety=no"]
@@ -547,7 +548,22 @@ def test_what_nothing_refers_to_is_shown_and_let_go_of(mw: Any, place: str) -> N
     done = mw("gc", "--older-than", "0", "-y", "--json", "-w", place)
     assert done.code == 0 and done.json["count"] == plan.json["count"]
     assert "Nothing would go." in mw("gc", "--plan", "--older-than", "0", "-w", place).out
-    assert mw("show", "model:late@1", "-w", place).code == 0
+
+
+def test_a_depot_is_cleared_of_what_no_version_needs(mw, tmp_path):
+    place, depot = tmp_path / "place", tmp_path / "depot"
+    mw("init", place)
+    (tmp_path / "f").mkdir()
+    (tmp_path / "f" / "a").write_text("a")
+    assert mw("data", "add", "f", tmp_path / "f", "-w", place).code == 0
+    refused = mw("gc", "--depot", depot, "-w", place)
+    assert refused.code and "There is no folder" in refused.err and not depot.exists()
+    assert mw("data", "push", "dataset:f", depot, "-w", place).code == 0
+    Objects.open(depot / "objects").put(b"left")
+    of = ("gc", "--depot", depot, "--older-than", "0", "-w", place)
+    assert "1 object would go, 4 B: no digest in the documents of" in mw(*of, "--plan").out
+    assert "1 object went, 4 B." in mw(*of, "-y").out
+    assert "Nothing would go." in mw(*of, "--plan").out
 
 
 def test_a_folder_goes_in_and_comes_out_again(mw: Any, place: str, tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from modelwright.core.errors import Corrupt, Invalid, NotFound, Unavailable
+from modelwright.core.errors import Conflict, Corrupt, Invalid, NotFound, Unavailable
 from modelwright.datasets.chunks import PACK
 from modelwright.datasets.depot import Depot
+from modelwright.datasets.manifest import packs_of, read_manifest
 from modelwright.datasets.records import DatasetRecord
 from modelwright.store.buckets import S3Settings
 from modelwright.store.objects import Objects
@@ -120,6 +121,43 @@ def test_a_push_that_was_stopped_goes_on_where_it_was(embedded, tmp_path):
     done = embedded.datasets.push("dataset:films", depot)
     assert done.versions == 1
     assert 0 < done.sent < done.bytes - PACK + (1 << 20)
+
+
+def test_what_a_killed_push_stored_in_a_depot_can_be_let_go_of(embedded, other, tmp_path):
+    made, depot = random.Random(2), tmp_path / "depot"
+    for name, count in (("kept", 2), ("films", 10)):
+        (tmp_path / name).mkdir()
+        for number in range(count):
+            (tmp_path / name / f"{number}.bin").write_bytes(made.randbytes(4 << 20))
+        embedded.datasets.add_files(name, tmp_path / name)
+    embedded.datasets.push("dataset:kept", depot)
+
+    def stop(done: float) -> None:
+        if done > PACK + (4 << 20):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        embedded.datasets.push("dataset:films", depot, told=stop)
+    there = embedded.datasets.depot(depot)
+    assert (there.unreachable().count, there.unreachable().young) == (0, 1)
+    found = there.unreachable(grace=0)
+    assert found.count == 1 and found.size >= PACK
+    assert (there.collect(grace=0).count, there.unreachable(grace=0).count) == (1, 0)
+    other.datasets.pull("dataset:kept", depot)
+    assert embedded.datasets.push("dataset:films", depot).versions == 1
+    assert there.unreachable(grace=0).count == 0
+    assert other.datasets.pull("dataset:films", depot).versions == 1
+
+
+def test_a_version_of_which_something_went_on_its_way_is_not_in_a_depot(embedded, tmp_path):
+    embedded.datasets.add_files("pictures", pictures(tmp_path / "pictures"))
+    depot = embedded.datasets.depot(tmp_path / "depot")
+    embedded.datasets.push("dataset:pictures", tmp_path / "depot")
+    (version,) = depot.history("dataset:pictures")
+    depot.blobs.delete(next(packs_of(depot.blobs, read_manifest(depot.blobs, version.manifest))))
+    with pytest.raises(Conflict, match="somebody collected"):
+        depot.register("others", record=version.as_added)
+    assert depot.names() == ["pictures"]
 
 
 def test_a_place_that_is_not_there_is_not_made_and_an_ending_means_a_format(embedded, tmp_path):

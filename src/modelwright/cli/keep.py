@@ -11,7 +11,7 @@ import typer
 
 from modelwright.cli.explain import add_commands, add_group, carries_out
 from modelwright.cli.options import AsJson, Reason, Where, Yes, confirm, workspace
-from modelwright.cli.output import COLOURS, aside, event_row, facts, print_json, say, section, table, when
+from modelwright.cli.output import COLOURS, aside, counted, event_row, facts, print_json, say, section, table, when
 from modelwright.cli.progress import Telling, Told, folder_size, growing, progress
 from modelwright.core.config import HOME, PROJECT_FILE, RESTORING
 from modelwright.core.errors import Conflict, Corrupt, Invalid, ModelwrightError, NotFound
@@ -20,6 +20,7 @@ from modelwright.core.wire import to_plain
 from modelwright.store.records import EventFilter
 
 if TYPE_CHECKING:
+    from modelwright.datasets.depot import Depot
     from modelwright.datasets.packs import SparsePacks
     from modelwright.experiments.artifacts import LeftUpload
     from modelwright.store import Record
@@ -264,6 +265,9 @@ def gc(
     older_than: Annotated[
         float, typer.Option("--older-than", metavar="HOURS", help="Only what was stored longer ago.")
     ] = 24.0,
+    depot: Annotated[
+        str, typer.Option("--depot", metavar="PLACE", help="In a place that versions were pushed to: a folder, or s3://...")
+    ] = "",
     reason: Reason = "",
     yes: Yes = False,
     where: Where = None,
@@ -275,12 +279,18 @@ def gc(
     --older-than: whoever stored it may be about to refer to it. It is safe while others work, as long as nobody takes
     longer than that between storing and referring. Uploads in parts of which nothing was heard for two days are forgotten,
     and files that a killed process had begun to store go after a day. Packs of chunks of which versions need less than
-    half are put anew first: the old ones go in a later run, once they are older than that again.
+    half are put anew first: the old ones go in a later run, once they are older than that again. In a depot goes what no
+    version there needs, as of pushes that were killed.
     """
     from modelwright.datasets.packs import Repacked
 
     grace = older_than * 3600
     with workspace(where) as rooms:
+        if depot:
+            if "://" not in depot and not Path(depot).is_dir():
+                raise NotFound(f"There is no folder {depot}.", mend="Name the place that mw data push was given.")
+            _gc_depot(rooms.datasets.depot(depot), grace, plan=plan, yes=yes, as_json=as_json)
+            return
         with progress("looking at what is held"):
             found, sparse = rooms.storage.unreachable(grace=grace), rooms.packs.sparse(grace=grace)
             uploads = rooms.artifacts.left()
@@ -310,6 +320,28 @@ def gc(
             say(f"{_unfinished(gone.unfinished)} went, too.")
 
 
+def _gc_depot(depot: Depot, grace: float, *, plan: bool, yes: bool, as_json: bool) -> None:
+    if not depot.names():
+        raise NotFound(
+            f"No version was ever pushed to {depot.address}.", mend="Name the place that mw data push was given."
+        )
+    with progress("looking at what is held"):
+        found = depot.unreachable(grace=grace)
+    if plan:
+        _tell_plan(found, None, [], as_json)
+        return
+    if found.count:
+        confirm(f"{counted(found.count, 'object')} ({size(found.size)}) of {depot.address} go for good.", yes=yes)
+    with progress("letting go"):
+        gone = depot.collect(grace=grace)
+    if as_json:
+        print_json(gone)
+        return
+    say(f"{counted(gone.count, 'object')} went, {size(gone.size)}.")
+    if gone.unfinished:
+        say(f"{_unfinished(gone.unfinished)} went, too.")
+
+
 def _packs(count: int) -> str:
     return "1 pack" if count == 1 else f"{count:,} packs"
 
@@ -328,9 +360,11 @@ def _tell_uploads(uploads: Sequence[LeftUpload]) -> None:
     table(["upload", "of", "last heard", "parts", "size"], rows, right=("parts", "size"))
 
 
-def _tell_plan(found: Unreachable, sparse: SparsePacks, uploads: Sequence[LeftUpload], as_json: bool) -> None:
+def _tell_plan(found: Unreachable, sparse: SparsePacks | None, uploads: Sequence[LeftUpload], as_json: bool) -> None:
+    """`sparse` is None of a depot, where nothing is put anew."""
     if as_json:
-        print_json({**to_plain(found), "sparse": to_plain(sparse), "uploads": to_plain(uploads)})
+        more = {} if sparse is None else {"sparse": to_plain(sparse), "uploads": to_plain(uploads)}
+        print_json({**to_plain(found), **more})
         return
     if uploads:
         _tell_uploads(uploads)
@@ -342,10 +376,10 @@ def _tell_plan(found: Unreachable, sparse: SparsePacks, uploads: Sequence[LeftUp
             ["object", "size", "stored"],
             [[each.digest, size(each.size), when(datetime.fromtimestamp(each.at, UTC))] for each in found.objects],
         )
-        say(f"{found.count} objects would go, {size(found.size)}: {found.why}.")
+        say(f"{counted(found.count, 'object')} would go, {size(found.size)}: {found.why}.")
     elif not (uploads or found.unfinished):
         say("Nothing would go.")
-    if sparse.packs:
+    if sparse is not None and sparse.packs:
         rows = [[each.digest, size(each.size), size(each.live), each.versions] for each in sparse.packs]
         table(["pack", "size", "needed", "by versions"], rows)
         say(f"{_packs(len(rows))} to put anew: {size(sparse.live)} written, {size(sparse.dead)} free after a later run.")

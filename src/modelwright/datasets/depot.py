@@ -15,15 +15,16 @@ import msgspec
 from msgspec.structs import replace
 
 from modelwright.core.clock import SystemClock
-from modelwright.core.errors import Corrupt, Invalid
+from modelwright.core.errors import Conflict, Corrupt, Invalid, NotFound
 from modelwright.core.principals import operating_system_user
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import decode, encode
 from modelwright.datasets.identity import content_digest
+from modelwright.datasets.manifest import packs_of, read_manifest
 from modelwright.datasets.records import DatasetRecord, DatasetVersion
 from modelwright.store.buckets import S3Settings, unreachable
 from modelwright.store.objects import Objects, open_store
-from modelwright.store.storage import GRACE
+from modelwright.store.storage import BATCH, GRACE, Collected, Unreachable, left_over, reached_from, refuse_short
 
 _DOCUMENT: Final = re.compile(r"datasets/(?P<name>.+)/(?P<number>[1-9][0-9]*)\.json")
 
@@ -42,6 +43,7 @@ class Depot:
         self.address = place.rstrip("/")
         self.blobs = Objects.open(f"{self.address}/objects", s3)
         self._documents = open_store(self.address, s3)
+        self._named: dict[str, list[str]] = {}
 
     def names(self) -> list[str]:
         """The datasets that it has versions of."""
@@ -89,7 +91,58 @@ class Depot:
                 continue
             except BaseError as error:
                 raise unreachable(f"The depot at {self.address}", error) from None
+            self._refuse_lost(version)
             return version
+
+    def unreachable(self, *, grace: float = GRACE, limit: int = 1000) -> Unreachable:
+        """What no version here needs, as of pushes that were killed, and what of it is older than `grace` seconds."""
+        refuse_short(self.blobs, grace)
+        here = list(self.blobs.entries())
+        documents = f"the documents of {self.address}/datasets"
+        return left_over(self.blobs, here, self._needed(), grace=grace, limit=limit, looked_at=[documents])
+
+    def collect(self, *, grace: float = GRACE) -> Collected:
+        """Let go of that. A push that goes on meanwhile keeps what it stored, as that is young.
+
+        What it takes over of a push that was killed longer ago may go before it ends: then it fails, and begins again.
+        """
+        gone = Collected(unfinished=self.blobs.tidy(time.time() - max(grace, GRACE)))
+        while True:
+            found = self.unreachable(grace=grace, limit=BATCH)
+            needed = self._needed()  # once more, right before it goes
+            going = [each for each in found.objects if each.digest not in needed]
+            if not going:
+                return gone
+            self.blobs.delete_each([each.digest for each in going])
+            gone = replace(gone, count=gone.count + len(going), size=gone.size + sum(each.size for each in going))
+
+    def _needed(self) -> set[str]:
+        """The digests that the versions' documents lead to. A damaged one still names what can be read in it."""
+        from obstore import get
+
+        said = (bytes(get(self._documents, _path(*each)).bytes()) for each in self._listed("datasets/"))
+        return reached_from((text.decode("utf-8", "replace") for text in said), self.blobs, self._named)
+
+    def _refuse_lost(self, version: DatasetVersion) -> None:
+        """`Conflict` where something that a version needs went while it was on its way; then its document goes, too."""
+        needed = [each for each in (version.profile, version.manifest) if each is not None]
+        try:
+            if version.manifest is not None:
+                needed += packs_of(self.blobs, read_manifest(self.blobs, version.manifest))
+            else:
+                needed += [part.digest for part in version.parts]
+            lost = None in self.blobs.stored_each(list(dict.fromkeys(needed)))
+        except NotFound:
+            lost = True
+        if not lost:
+            return
+        from obstore import delete
+
+        delete(self._documents, _path(version.ref.name, version.ref.version or 0))
+        raise Conflict(
+            f"Something that {version.ref} needs went from {self.address} while it was brought there: somebody collected.",
+            mend="Push it once more.",
+        )
 
     def _read(self, name: str, number: int) -> DatasetVersion:
         from obstore import get

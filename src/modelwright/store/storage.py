@@ -7,7 +7,7 @@ names a report, the report names a file. What was stored lately is kept, too: wh
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence, Set
 
 import msgspec
 import sqlalchemy as sa
@@ -40,7 +40,8 @@ class Unreachable(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def why(self) -> str:
         """The reason, the same for each."""
-        return f"no digest in {len(self.looked_at)} tables, nor in an object that one of them keeps, leads to it"
+        where = self.looked_at[0] if len(self.looked_at) == 1 else f"{len(self.looked_at)} tables"
+        return f"no digest in {where}, nor in an object that one of them keeps, leads to it"
 
 
 class Collected(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,22 +84,10 @@ class Storage(Room):
     @operation("audit.read", on="")
     def unreachable(self, tx: Transaction, *, grace: float = GRACE, limit: int = 1000) -> Unreachable:
         """Say what nothing refers to, and what of it is old enough to go."""
-        objects, now = self._objects(grace), time.time()
-        here = {each.digest: each for each in objects.entries()}
-        kept = self._reached(tx.connection, here.keys(), objects)
-        left = [each for digest, each in here.items() if digest not in kept]
-        broken = [path.stat() for path in objects.unfinished(now - max(grace, GRACE)) if path.exists()]
-        old = sorted((each for each in left if now - each.at > grace), key=lambda each: (-each.size, each.digest))
-        return Unreachable(
-            objects=old[:limit],
-            count=len(old),
-            size=sum(each.size for each in old),
-            young=len(left) - len(old),
-            kept=len(kept),
-            unfinished=len(broken),
-            unfinished_size=sum(each.st_size for each in broken),
-            looked_at=sorted(HOLDS),
-        )
+        objects = self._objects(grace)
+        here = list(objects.entries())
+        kept = self._reached(tx.connection, {each.digest for each in here}, objects)
+        return left_over(objects, here, kept, grace=grace, limit=limit, looked_at=sorted(HOLDS))
 
     @operation("erase", event="storage.objects.collected", on="")
     def remove(self, tx: Transaction, digests: list[str], *, grace: float = GRACE, reason: str = "") -> Collected:
@@ -135,25 +124,52 @@ class Storage(Room):
     def _objects(self, grace: float) -> Objects:
         if not isinstance(self.blobs, Objects):
             raise RuntimeError("the body of an operation runs where the objects are")
-        if grace < 0 or (grace < SHORTEST_GRACE and not self.blobs.in_folder):
-            raise Invalid(
-                f"The grace of {grace:g} seconds is too short for a bucket, where a thing is renewed only after an hour.",
-                mend=f"Give {SHORTEST_GRACE:g} seconds or more in a bucket (--older-than 2), and 0 or more in a folder.",
-            )
+        refuse_short(self.blobs, grace)
         return self.blobs
 
     def _reached(self, connection: sa.Connection, among: object, objects: Objects, *, whole: bool = False) -> set[str]:
         """The digests that something leads to: from the tables, and from there through what the objects say."""
-        reached: set[str] = set()
-        ahead = list(_digests(texts(connection)))
-        while ahead:
-            digest = ahead.pop()
-            if digest in reached:
-                continue
-            reached.add(digest)
-            ahead += names_in(objects, digest, self._named)
+        reached = reached_from(texts(connection), objects, self._named)
         return reached if whole else {digest for digest in reached if digest in among}  # type: ignore[operator]
 
 
-def _digests(found: Iterator[str]) -> set[str]:
-    return {digest for text in found for digest in DIGEST.findall(text)}
+def reached_from(said: Iterable[str], objects: Objects, known: dict[str, list[str]]) -> set[str]:
+    """The digests in some texts, and those to which the objects that they name lead; `known` as `names_in` has it."""
+    reached: set[str] = set()
+    ahead = list({digest for text in said for digest in DIGEST.findall(text)})
+    while ahead:
+        digest = ahead.pop()
+        if digest in reached:
+            continue
+        reached.add(digest)
+        ahead += names_in(objects, digest, known)
+    return reached
+
+
+def left_over(
+    objects: Objects, here: Sequence[Stored], kept: Set[str], *, grace: float, limit: int, looked_at: list[str]
+) -> Unreachable:
+    """What of the objects that are `here` nothing needs, and what somebody began to store and left."""
+    now = time.time()
+    left = [each for each in here if each.digest not in kept]
+    broken = [path.stat() for path in objects.unfinished(now - max(grace, GRACE)) if path.exists()]
+    old = sorted((each for each in left if now - each.at > grace), key=lambda each: (-each.size, each.digest))
+    return Unreachable(
+        objects=old[:limit],
+        count=len(old),
+        size=sum(each.size for each in old),
+        young=len(left) - len(old),
+        kept=len(here) - len(left),
+        unfinished=len(broken),
+        unfinished_size=sum(each.st_size for each in broken),
+        looked_at=looked_at,
+    )
+
+
+def refuse_short(objects: Objects, grace: float) -> None:
+    """`Invalid` for a grace within which somebody may be about to refer to what he stored."""
+    if grace < 0 or (grace < SHORTEST_GRACE and not objects.in_folder):
+        raise Invalid(
+            f"The grace of {grace:g} seconds is too short for a bucket, where a thing is renewed only after an hour.",
+            mend=f"Give {SHORTEST_GRACE:g} seconds or more in a bucket (--older-than 2), and 0 or more in a folder.",
+        )

@@ -161,7 +161,7 @@ class Moving(Content):
         from modelwright.datasets.transfer import transfer
 
         self.require_clear(self.show(as_ref(ref)))
-        target = to if isinstance(to, Moving) else self._depot(to)
+        target = to if isinstance(to, Moving) else self.depot(to)
         there = digest_value([target.address, "to"])[:16]
         with closing(self._chunks(f"sent-{there}.db")) as known:
             return transfer(self, target, as_ref(ref), into=into, alone=alone, known=known, told=told)
@@ -180,7 +180,7 @@ class Moving(Content):
 
         if isinstance(source, str | Path) and "://" not in str(source) and not Path(source).is_dir():
             raise NotFound(f"There is no folder {source}.", mend="Name a project, or the folder that was pushed to.")
-        origin = source if isinstance(source, Moving) else self._depot(source)
+        origin = source if isinstance(source, Moving) else self.depot(source)
         if isinstance(origin, Moving):
             origin.require_clear(origin.show(as_ref(ref)))
         with closing(self._chunks("chunks.db")) as known:
@@ -215,7 +215,8 @@ class Moving(Content):
         size = sum(known[digest] for digest in free)
         return Pruned(gone=gone, kept=kept, objects=sorted(free), size=size, planned=plan)
 
-    def _depot(self, place: str | Path) -> Depot:
+    def depot(self, place: str | Path) -> Depot:
+        """What was pushed to a place without a database: a folder or `s3://bucket/prefix`."""
         from modelwright.datasets.depot import Depot
         from modelwright.store.buckets import S3Settings
 
