@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import get_context
@@ -228,6 +229,9 @@ def _models(mlflow: Any, client: Any, experiment: str, runs: dict[str, str]) -> 
     client.create_registered_model("Fraud detector")
     client.create_model_version("Fraud detector", "https://models.example.com/fraud/1")
     client.register_prompt("greeting", "Hello, {{name}}")
+    for thread in threading.enumerate():  # it goes on writing beside, and whoever copied the file meanwhile had half of it
+        if thread.name.startswith("link_prompt"):
+            thread.join()
 
 
 @pytest.fixture

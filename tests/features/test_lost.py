@@ -97,7 +97,7 @@ def test_where_the_store_does_not_answer_views_are_found_and_a_push_is_kept(
         assert "dataset:hops has push 1 (id a), and it is not online yet." in said and "does not answer" in said
     assert run(["features", "find", *at]) == 0
     told = capsys.readouterr()
-    assert "features:hops@1" in told.out and "not known" in told.out and "does not answer" in told.err
+    assert "features:hops" in told.out and "not known" in told.out and "does not answer" in told.err
     with connect(project) as there, serving(there) as url:
         for page in ("", "/hops"):
             shown = httpx.get(f"{url}/features{page}", headers={"Accept": "text/html"})

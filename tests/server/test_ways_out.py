@@ -216,6 +216,7 @@ NOT_OUT = {
             "known",
             "permit_of",
             "consents",
+            "depot",
             "pseudonymizer",
             "reasons_against",
             "require_clear",

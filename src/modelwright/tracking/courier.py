@@ -62,6 +62,9 @@ class Courier:
     def follow(self, journal: Journal) -> Followed:
         """Begin to deliver a run."""
         followed = Followed(journal)
+        # Python lets nobody import this any more once the program has come to its end, which may be before the thread does.
+        import concurrent.futures.thread  # noqa: F401
+
         with self._condition:
             self._followed.append(followed)
             self._swept = False
