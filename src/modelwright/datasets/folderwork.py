@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -109,33 +109,14 @@ class Here:
                 return Added(begun=begun, same=True)
         chunks = self._place or self._indexes.place
         with closing(KnownChunks(chunks and chunks / "chunks.db")) as known:
+            about: dict[str, Any] = {"known": known, "index": index, "found": self.found, "link": link, "told": told}
             made = None
             if before is not None and differs is not None:
-                made = revise(
-                    self._blobs,
-                    self._root,
-                    known=known,
-                    index=index,
-                    found=self.found,
-                    differs=differs,
-                    before=before,
-                    link=link,
-                    told=told,
-                )
+                made = revise(self._blobs, self._root, differs=differs, before=before, **about)
             if made is None:
                 pages = [] if before is None else read_pages(self._blobs, before)
                 known.meet(chunk for page in pages for entry in page.entries for chunk in entry.chunks)
-                made = prepare_files(
-                    self._blobs,
-                    self._root,
-                    known=known,
-                    index=index,
-                    found=self.found,
-                    before=pages,
-                    verify=verify,
-                    link=link,
-                    told=told,
-                )
+                made = prepare_files(self._blobs, self._root, before=pages, verify=verify, **about)
         return Added(
             begun=begun,
             manifest=made.digest,

@@ -48,42 +48,31 @@ def revise(
         return None
     try:
         listed = _Listed(blobs, before, index.put)
-        digest, manifest, stored = _revise(blobs, root, known, index, found, differs, listed, told)
+        paths = sorted(found) if differs.gone or len(found) != len(listed.paths) else listed.paths
+        size = sum(seen.size for seen in found.values())
+        done = size - sum(found[path].size for path in differs.unsure)
+        known.ask(listed.chunk)
+        fresh: dict[str, tuple[list[bytes], Remembered]] = {}
+        with Packer(blobs, known) as packer:
+            for path in sorted(differs.unsure):
+                fresh[path] = taken(packer, f"{root}{os.sep}{path}", found[path])
+                done += found[path].size
+                told(done)
+            packer.flush()
+            entries = {path: _entry(path, *each, packer) for path, each in fresh.items()}
+            digest, manifest = put_manifest(blobs, packer, _pages(packer, paths, entries, differs, listed), size=size)
     except (NotFound, Corrupt):  # what is missing there may be in the folder
         return None
-    return Prepared(digest, manifest, stored, Linked() if link else None)
-
-
-def _revise(
-    blobs: Blobs,
-    root: Path,
-    known: KnownChunks,
-    index: Index,
-    found: Mapping[str, Seen],
-    differs: Changes,
-    listed: _Listed,
-    told: Told,
-) -> tuple[str, Manifest, int]:
-    paths = sorted(found) if differs.gone or len(found) != len(listed.paths) else listed.paths
-    size = sum(seen.size for seen in found.values())
-    done = size - sum(found[path].size for path in differs.unsure)
-    known.ask(listed.chunk)
-    fresh: dict[str, tuple[list[bytes], Remembered]] = {}
-    with Packer(blobs, known) as packer:
-        for path in sorted(differs.unsure):
-            fresh[path] = taken(packer, f"{root}{os.sep}{path}", found[path])
-            done += found[path].size
-            told(done)
-        packer.flush()
-        entries = {
-            path: Entry(path, seen.seen.size, seen.digest, seen.seen.executable, [packer.where(each) for each in digests])
-            for path, (digests, seen) in fresh.items()
-        }
-        digest, manifest = put_manifest(blobs, packer, _pages(packer, paths, entries, differs, listed), size=size)
     index.files = {path: fresh[path][1] if path in fresh else index.files[path] for path in found}
     index.put = {path: entries[path].digest if path in entries else index.put[path] for path in paths}
     index.executable = [path for path in paths if found[path].executable]
-    return digest, manifest, packer.stored
+    return Prepared(digest, manifest, packer.stored, Linked() if link else None)
+
+
+def _entry(path: str, digests: Sequence[bytes], as_read: Remembered, packer: Packer) -> Entry:
+    """The entry of a file that was read, and is stored."""
+    chunks = [packer.where(each) for each in digests]
+    return Entry(path, as_read.seen.size, as_read.digest, as_read.seen.executable, chunks)
 
 
 def _pages(

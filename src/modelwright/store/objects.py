@@ -15,7 +15,6 @@ import secrets
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -204,6 +203,8 @@ class Objects:
     def _each(self, what: Callable[[str], T], digests: Sequence[str]) -> Sequence[T]:
         if self._folder is not None:
             return [what(digest) for digest in digests]
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(_ASKED, "objects") as pool:
             return [*pool.map(what, digests)]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -68,30 +68,31 @@ class Pages:
         What goes wrong is a page too; who is not signed in where that is required is sent to do so, and back.
         """
 
-        async def endpoint(request: Request) -> Response:
-            try:
-                principal = await self.door.principal(request)
-            except Unauthenticated as error:
-                return self.unauthenticated(request, error)
-            try:
-                return await self.door.run(principal, lambda: self.render(template, here, gather, request, principal))
-            except ModelwrightError as error:
-                return await self.refused(request, error, principal)
+        async def filled(request: Request, principal: Principal) -> Response:
+            return await self.door.run(principal, lambda: self.render(template, here, gather, request, principal))
 
-        return endpoint
+        return self._answering(filled)
 
     def form(self, names: Sequence[str], do: Callable[[Workspace, Mapping[str, str]], Response]) -> Any:
         """An endpoint for a form on a page: `do` runs as whoever sends it, with these fields, missing ones empty."""
 
+        async def done(request: Request, principal: Principal) -> Response:
+            sent = parse_qs((await request.body()).decode("utf-8", "replace"))
+            fields = {name: sent.get(name, [""])[0] for name in names}
+            return await self.door.run(principal, lambda: do(self.workspace, fields))
+
+        return self._answering(done)
+
+    def _answering(self, answer: Callable[[Request, Principal], Awaitable[Response]]) -> Any:
+        """An endpoint for whoever is signed in; errors are pages."""
+
         async def endpoint(request: Request) -> Response:
             try:
                 principal = await self.door.principal(request)
             except Unauthenticated as error:
                 return self.unauthenticated(request, error)
             try:
-                sent = parse_qs((await request.body()).decode("utf-8", "replace"))
-                fields = {name: sent.get(name, [""])[0] for name in names}
-                return await self.door.run(principal, lambda: do(self.workspace, fields))
+                return await answer(request, principal)
             except ModelwrightError as error:
                 return await self.refused(request, error, principal)
 
