@@ -208,6 +208,12 @@ def run_rows() -> Any:
 _RUN = Prepared(run_rows().where(_r.id == sa.bindparam("identity")), "identity")
 
 
+_g = metrics.c
+_METRICS = sa.select(_g.run, names.c.name, _g.value, _g.step, _g.time, _g.low, _g.high, _g.count).join(
+    names, names.c.id == _g.name
+)
+
+
 def runs_keyed(tx: Transaction, keys: Sequence[int]) -> list[Any]:
     """The rows of runs by their numbers, in that order."""
     found = {row.key: row for row in tx.execute(run_rows().where(_r.key.in_(list(keys))))}
@@ -272,9 +278,9 @@ def runs_of(tx: Transaction, rows: Sequence[Any]) -> list[Run]:
         query = sa.select(table, names.c.name.label("text")).join(names, names.c.id == table.c.name)
         for row in tx.execute(query.where(table.c.run.in_(keys)).order_by(names.c.name)):
             found[row.run]["params" if table is params else "tags"][row.text] = read(row)
-    query = sa.select(metrics, names.c.name.label("text")).join(names, names.c.id == metrics.c.name)
-    for row in tx.execute(query.where(metrics.c.run.in_(keys)).order_by(names.c.name)):
-        found[row.run]["metrics"][row.text] = metric_of(row.text, row)
+    figures: Iterable[Any] = tx.execute(_METRICS.where(_g.run.in_(keys)).order_by(names.c.name))
+    for key, *each in figures:
+        found[key]["metrics"][each[0]] = metric_of(*each)
     a, m = artifacts.c, models_used.c
     for row in tx.execute(sa.select(artifacts).where(a.run.in_(keys)).order_by(a.name)):
         found[row.run]["artifacts"].append(artifact_of(row))

@@ -78,7 +78,7 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
         return float(self.value)
 
 
-class Metric(msgspec.Struct, frozen=True, kw_only=True):
+class Metric(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a run knows of one metric at a glance: its last point, and its extremes (None if every value is NaN).
 
     The last point is the one of the highest step, then time, then value, whenever it came. `count` is of the points that

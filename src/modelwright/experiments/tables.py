@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -204,6 +205,7 @@ def to_micros(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
+@lru_cache(maxsize=1024)  # what was sent together has one time
 def from_micros(micros: int) -> datetime:
     """The moment so many microseconds after 1970."""
     return _EPOCH + micros * _MICROSECOND
@@ -234,16 +236,18 @@ def param_of(row: Any) -> Any:
     return joined(row.head, row.tail) if row.json is None else msgspec.json.decode(row.json)
 
 
-def metric_of(name: str, row: Any) -> Metric:
-    """A row of `metrics` as a record."""
+def metric_of(
+    name: str, value: float | None, step: int, time: int, low: float | None, high: float | None, count: int
+) -> Metric:
+    """The columns of a row of `metrics` as a record."""
     return Metric(
         name=name,
-        value=from_column(row.value),
-        step=row.step,
-        time=from_micros(row.time),
-        low=None if row.low is None else number(row.low),
-        high=None if row.high is None else number(row.high),
-        count=row.count,
+        value=from_column(value),
+        step=step,
+        time=from_micros(time),
+        low=None if low is None else number(low),
+        high=None if high is None else number(high),
+        count=count,
     )
 
 

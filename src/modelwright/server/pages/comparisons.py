@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -93,11 +93,11 @@ def varying(runs: Sequence[Run]) -> tuple[list[str], list[str]]:
     return dimensions(runs, found.params), dimensions(runs, found.metrics)
 
 
-def values_of(run: Run, called: str) -> dict[str, Any]:
-    """What axes can show of a run: its parameters, and the best value of each metric."""
+def values_of(run: Run, called: str, metrics: Collection[str]) -> dict[str, Any]:
+    """What axes can show of a run: its parameters, and the best value of each of these metrics that it has."""
     found: dict[str, Any] = {"run": called}
     found |= {name: value if isinstance(value, int | float | bool) else str(value) for name, value in run.params.items()}
-    return found | {name: float(best(metric)) for name, metric in run.metrics.items()}
+    return found | {name: float(best(run.metrics[name])) for name in metrics if name in run.metrics}
 
 
 def run_charts(
@@ -111,10 +111,11 @@ def run_charts(
     chosen = [name for name in axes if name in names]
     if not chosen:
         chosen = [*params[: DIMENSIONS - 2], *metrics[:2]][-DIMENSIONS:]
-    rows = [values_of(run, called) for run, called in zip(runs, labels(runs), strict=True)]
+    target = metrics[0] if metrics else (chosen[-1] if chosen else "")
+    wanted = dict.fromkeys([*chosen, x, y, target])
+    rows = [values_of(run, called, wanted) for run, called in zip(runs, labels(runs), strict=True)]
     for name in params:
         _as_numbers(rows, name)
-    target = metrics[0] if metrics else (chosen[-1] if chosen else "")
     x = x if x in names else _first_number(params, rows)
     y = y if y in names else target
     return {
