@@ -51,7 +51,9 @@ def many(embedded: Workspace) -> Iterator[Many]:
             for step in range(3)
         ]
         long = [Point.of("long", math.nan if s == 1 else s + float(rate), step=s, time=AT) for s in range(POINTS)]
-        embedded.experiments.log(run.ref, params={"rate": rate, "kind": f"kind {rate}"}, points=points + long)
+        embedded.experiments.log(
+            run.ref, params={"rate": rate, "kind": f"kind {rate}", "drill": rate == "0.5"}, points=points + long
+        )
         runs.append(embedded.experiments.finish(run.ref))
     with serving(embedded) as url, httpx.Client(base_url=url, headers={"accept": "text/html"}) as client:
         yield Many(client, runs)
@@ -96,8 +98,11 @@ def test_numbers_that_came_as_text_are_drawn_to_scale_and_words_are_not(many: Ma
     _, scatter, _ = specs(many.compare(curve="g/m 01", x="rate", y="long"))
     assert scatter["encoding"]["x"]["type"] == "quantitative"
     assert sorted(each["x"] for each in scatter["data"]["values"]) == [0.001, 0.25, 0.5]
-    _, scatter, _ = specs(many.compare(curve="g/m 01", x="kind", y="long"))
-    assert scatter["encoding"]["x"]["type"] == "nominal"
+    for words in ("kind", "drill"):
+        _, scatter, _ = specs(many.compare(curve="g/m 01", x=words, y="long"))
+        assert scatter["encoding"]["x"]["type"] == "nominal"
+    _, scatter, _ = specs(many.compare(curve="g/m 01"))
+    assert scatter["encoding"]["x"]["title"] == "rate"  # the first whose values are numbers
 
 
 def test_curves_beyond_those_drawn_are_drawn_when_they_are_asked_for(many: Many) -> None:

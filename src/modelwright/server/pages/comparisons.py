@@ -96,7 +96,8 @@ def varying(runs: Sequence[Run]) -> tuple[list[str], list[str]]:
 def values_of(run: Run, called: str, metrics: Collection[str]) -> dict[str, Any]:
     """What axes can show of a run: its parameters, and the best value of each of these metrics that it has."""
     found: dict[str, Any] = {"run": called}
-    found |= {name: value if isinstance(value, int | float | bool) else str(value) for name, value in run.params.items()}
+    for name, value in run.params.items():
+        found[name] = value if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
     return found | {name: float(best(run.metrics[name])) for name in metrics if name in run.metrics}
 
 
