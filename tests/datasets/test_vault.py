@@ -14,6 +14,7 @@ import pytest
 from modelwright.core.errors import Corrupt
 from modelwright.datasets.classes import ColumnMask
 from modelwright.datasets.privacy import Pseudonymizer, PurposeKeys
+from modelwright.datasets.privacy.keys import Key
 from modelwright.datasets.privacy.masks import mask_table, mask_values
 from modelwright.datasets.privacy.vault import BITS, Opened
 from tests.waiting import LONG
@@ -125,3 +126,61 @@ def test_a_file_that_is_no_vault_is_told_and_left_as_it_is(keys: PurposeKeys, tm
         with pytest.raises(Corrupt, match=r"fraud\.vault is no vault"):
             work()
     assert file.read_bytes() == before
+
+
+def test_a_masked_value_that_its_type_does_not_hold_is_missing(keys: PurposeKeys) -> None:
+    made = Pseudonymizer(keys.present("fraud").secret, keys.vault("fraud"))
+    far = pa.array([2**60, -(2**60), 0], pa.int64()).cast(pa.timestamp("us", tz="UTC"))
+    table = pa.table(
+        {
+            "small": pa.array([-128, 127, 1], pa.int8()),
+            "large": pa.array([2**63 - 1, -(2**63), 5], pa.int64()),
+            "born": far,
+            "local": far.cast(pa.timestamp("us")),
+            "day": pa.array([2**30, -(2**30), 40], pa.int32()).cast(pa.date32()),
+        }
+    )
+
+    def masked(column: str, mask: str) -> list[object]:
+        (found,) = mask_table(table.select([column]), [ColumnMask(column=column, mask=mask, tags=["pii"])], made).columns
+        assert found.type == table[column].type
+        return found.cast(pa.int32() if column == "day" else pa.int64()).to_pylist()
+
+    assert masked("small", "truncate:1") == [None, 120, 0]
+    assert masked("small", "bucket:100") == [None, 100, 0]
+    assert masked("large", "bucket:1000") == [(2**63 - 1) // 1000 * 1000, None, 0]
+    for column in ("born", "local"):
+        assert masked(column, "truncate:year") == [None, None, 0]
+        assert masked(column, "shift:9")[:2] == [None, None]
+    assert masked("day", "truncate:month") == [None, None, 31]
+    assert masked("day", "shift:9")[:2] == [None, None]
+
+
+def test_several_who_make_the_first_key_at_once_have_the_same(tmp_path: Path) -> None:
+    for turn in range(50):
+        purpose, start, made = f"p{turn}", threading.Barrier(4), list[Key]()
+
+        def make(purpose: str = purpose, start: threading.Barrier = start, made: list[Key] = made) -> None:
+            start.wait()
+            made.append(PurposeKeys(tmp_path).present(purpose))
+
+        threads = [threading.Thread(target=make) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len({key.secret for key in made}) == 1
+        assert PurposeKeys(tmp_path).secrets(purpose) == [made[0].secret]
+    PurposeKeys(tmp_path).rotate("p0")
+    assert [key.number for key in PurposeKeys(tmp_path).all("p0")] == [1, 2]
+    assert {path.suffix for path in tmp_path.iterdir()} == {".key"}
+
+
+def test_keys_of_one_number_are_all_looked_for(tmp_path: Path) -> None:
+    keys = PurposeKeys(tmp_path)
+    keys.present("fraud")
+    held = (tmp_path / "fraud.key").read_text()
+    keys.rotate("fraud")
+    other = (tmp_path / "fraud.key").read_text().removeprefix(held)
+    (tmp_path / "fraud.key").write_text(held + other.replace("2 ", "1 ", 1))  # as two made them at once
+    assert len(keys.secrets("fraud")) == 2

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 from msgspec.structs import replace
 
 from modelwright.core.errors import Denied, Invalid
@@ -19,7 +20,8 @@ from modelwright.core.refs import Ref
 from modelwright.datasets.manifest import packs_of, read_manifest
 from modelwright.store import acting_as
 from modelwright.store.records import EventFilter
-from modelwright.workspace import Workspace
+from modelwright.testing import serving
+from modelwright.workspace import ServerSettings, Settings, Workspace, open_workspace
 from tests.server.conftest import Locked
 
 CANARY = "canary.bird@nest.example"
@@ -302,3 +304,88 @@ def test_a_token_of_a_special_class_takes_the_right_to_read_it(locked: Locked, p
         clerk.privacy.reveal("care", [token], reason="case 18")
     steward = locked.workspace(locked.token("sam", ("data_steward", "*")))
     assert steward.privacy.reveal("care", [token], reason="case 18")[0].value == "ada@example.org"
+
+
+def adder(locked: Locked) -> Workspace:
+    """Somebody who may add to every dataset and say what columns are about, and reads people masked."""
+    locked.here.access.define_role("adder", ["read", "write", "label"])
+    return locked.workspace(locked.token("ann", ("adder", "*")))
+
+
+def test_a_record_that_is_silent_about_people_shows_nobody(locked: Locked, people: Ref) -> None:
+    ann, version = adder(locked), locked.here.datasets.show(people)
+    columns = [replace(column, personal=column.name == "amount") for column in version.columns]
+    silent = replace(version.as_added, findings=[], columns=columns, parent=None)
+    made = ann.datasets.register("people", record=silent)
+    assert {mask.column for mask in made.masks} == {"email", "amount"}
+    for name, way in WAYS.items():
+        assert "canary" not in texts(way(ann, made.ref)), name
+    renamed = [replace(column, name={"email": "mail"}.get(column.name, column.name)) for column in columns]
+    with pytest.raises(Invalid, match="other columns than the record says"):
+        ann.datasets.register("people", record=replace(silent, columns=renamed))
+
+
+def test_a_profile_of_others_is_none_of_ones_own(locked: Locked, tmp_path: Path) -> None:
+    file = tmp_path / "staff.csv"
+    file.write_text("id,nick\n" + "".join(f"{i},canary{i % 3}\n" for i in range(20)))
+    staff = locked.here.datasets.add("staff", file, key="id")
+    locked.here.privacy.classify(staff.ref, "nick", "pii.name")
+    ann = adder(locked)
+    shown, mine = ann.datasets.show(staff.ref), ann.datasets.add("mine", pa.table({"id": range(20), "x": ["y"] * 20}))
+    with pytest.raises(Denied, match="dataset:staff"):
+        ann.datasets.register("mine", record=replace(mine.as_added, profile=shown.profile, key=["id"], parent=None))
+    of_ours = replace(mine.as_added, profile=shown.profile, parent=None)
+    with pytest.raises(Invalid, match="other columns than the record says"):
+        ann.datasets.register("staff", record=of_ours)
+
+
+def test_a_table_in_place_is_not_read_past_what_is_said_of_it_elsewhere(prepared: Path, tmp_path: Path) -> None:
+    place = tmp_path / "lake" / "people"
+    write_deltalake(str(place), pa.table({"id": [1, 2], "email": [CANARY, "ada@example.org"]}))
+    server = ServerSettings(authentication="required", turn_every=60.0)
+    settings = Settings(server=server, datasets={"in_place": [str(tmp_path / "lake")]})
+    with open_workspace(prepared, settings=settings) as here, serving(here) as url:
+        held = here.datasets.add_in_place("people", f"delta:{place}", key="id", personal=["email"])
+        ann = adder(Locked(here, url))
+        columns = [replace(column, personal=column.name == "id") for column in held.columns]
+        silent = replace(held.as_added, findings=[], columns=columns, parent=None)
+        with pytest.raises(Denied, match="dataset:people"):
+            ann.datasets.register("mine", record=replace(silent, profile=None))
+        made = ann.datasets.register("people", record=silent)
+        assert "canary" not in texts(ann.datasets.read(made.ref))
+
+
+def test_who_reads_a_column_masked_does_not_have_it_masked_less(locked: Locked, people: Ref) -> None:
+    ann, stays = adder(locked), ("joined", "email")
+    locked.here.privacy.classify(people, "joined", "pii.birth_date")
+    locked.here.privacy.classify(people, "email", "pii.email", mask="truncate:2")
+    before = ann.datasets.read(people, stays)
+    for column, tag, mask in [
+        ("joined", "pii.a", "shift:1"),
+        ("joined", "pii.a", "truncate:month"),
+        ("joined", "pii.birth_date", "shift:1"),
+        ("email", "pii.a", "truncate:99"),
+        ("email", "pii.email", ""),
+        ("email", "special.health", "bucket:1"),
+    ]:
+        with pytest.raises(Denied, match="may not decide how"):
+            ann.privacy.classify(people, column, tag, mask=mask)
+    assert ann.datasets.read(people, stays) == before
+    ann.privacy.classify(people, "joined", "special.health")  # which hides more
+    ann.privacy.classify(people, "amount", "pii.x", mask="bucket:7")  # and this was in clear
+    found = ann.datasets.read(people, ["joined", "amount"])
+    assert found["joined"].null_count == 5 and found["amount"].to_pylist() == [7, 14, 28, 35, -7]
+
+
+def test_of_masks_of_one_sort_the_one_counts_that_hides_most(locked: Locked, people: Ref) -> None:
+    eve = locked.workspace(locked.token("eve", ("scientist", "*")))
+    for column, masks, found in [
+        ("joined", ("truncate:month", "truncate:year"), "truncate:year"),
+        ("amount", ("bucket:5", "bucket:50"), "bucket:50"),
+        ("email", ("truncate:99", "truncate:1"), "drop"),
+    ]:
+        for tag, mask in zip(("pii.a", "pii.b"), masks, strict=True):
+            locked.here.privacy.classify(people, column, tag, mask=mask)
+        if column == "email":
+            locked.here.privacy.classify(people, column, "pii.email", holds=False)
+        assert {each.column: each.mask for each in eve.datasets.show(people).masks}[column] == found

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from modelwright.core.blobs import Blobs
 from modelwright.core.errors import Invalid
-from modelwright.datasets.records import DatasetRecord
+from modelwright.datasets.records import DatasetRecord, Profile
+from modelwright.datasets.scans import Rows
 
 
 def check_consistent(record: DatasetRecord) -> None:
@@ -47,3 +48,34 @@ def check_stored(blobs: Blobs, record: DatasetRecord) -> Sequence[str]:
     if there != [(part.digest, part.bytes) for part in record.parts]:
         raise Invalid("A part is not stored: the manifest names others than the record.", mend="Add it again.")
     return packs
+
+
+def check_names_stored(blobs: Blobs, record: DatasetRecord, rows: Rows | None) -> None:
+    """`Invalid` where parts (or, of a table in place, its `rows`) or profile have other columns than the record says.
+
+    What is masked goes by the names of columns.
+    """
+    import io
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from modelwright.core.wire import decode
+    from modelwright.datasets.chunkfile import ChunkFile
+    from modelwright.datasets.manifest import entries_of, read_manifest
+
+    try:
+        if rows is not None:
+            found = [rows.schema.names]
+        elif record.manifest is not None:
+            entries = entries_of(blobs, read_manifest(blobs, record.manifest))
+            found = [pq.read_schema(ChunkFile(blobs, entry)).names for entry in entries]
+        else:
+            found = [pq.read_schema(io.BytesIO(blobs.read(part.digest))).names for part in record.parts]
+    except pa.ArrowInvalid as error:
+        raise Invalid(f"A part is not a readable Parquet file: {error}") from None
+    if record.profile is not None:
+        profile: Profile = decode(blobs.read(record.profile), Profile)
+        found.append([column.name for column in profile.columns])
+    if any(names != record.names for names in found):
+        raise Invalid("What is stored has other columns than the record says.", mend="Add it from its source.")

@@ -102,6 +102,7 @@ _DEFAULTS: Final = {
     "special": "drop",
 }
 _STRENGTH: Final = ("drop", "vault", "token", "shift", "bucket", "truncate")  # what hides most comes first
+_NOTHING_LEFT: Final = ("drop", "vault", "token")
 _FORMS: Final = {
     "drop": re.compile(r"drop"),
     "vault": re.compile(r"vault"),
@@ -148,7 +149,28 @@ def masks_for(classes: list[ColumnClass], revealed: set[str]) -> list[ColumnMask
     ]
 
 
+def hides_no_less(mask: str, other: str) -> bool:
+    """Whether a mask surely hides as much as another, whatever the values: only those that leave nothing of them do."""
+    if mask == other:
+        return True
+    one, before = (_STRENGTH.index(each.partition(":")[0]) for each in (mask, other))
+    return one <= before and _STRENGTH[one] in _NOTHING_LEFT
+
+
 def _hiding_most(classes: list[ColumnClass]) -> str:
     masks = [each.mask or default_mask(each.tag) for each in classes]
-    found = min(masks, key=lambda mask: _STRENGTH.index(mask.partition(":")[0]))
-    return f"vault:{'+'.join(sorted({each.family for each in classes}))}" if found == "vault" else found
+    first = min(_STRENGTH.index(mask.partition(":")[0]) for mask in masks)
+    if _STRENGTH[first] == "vault":
+        return f"vault:{'+'.join(sorted({each.family for each in classes}))}"
+    alike = {mask for mask in masks if mask.partition(":")[0] == _STRENGTH[first]}
+    return alike.pop() if len(alike) == 1 else _most_of(alike)
+
+
+def _most_of(masks: set[str]) -> str:
+    """Of several masks of one sort the one that hides most; where that hangs on the values, nothing is left of them."""
+    said = {mask.partition(":")[2]: mask for mask in masks}
+    if said.keys() == {"year", "month"}:
+        return said["year"]
+    if next(iter(masks)).startswith("truncate"):  # of a text few characters say least, of whole numbers many digits
+        return "drop"
+    return said[max(said, key=float)]

@@ -14,12 +14,22 @@ from modelwright.core.operations import Caller, Room, operation
 from modelwright.core.paging import Filter, Page, every
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import decode
-from modelwright.datasets.admission import check_consistent, check_stored
+from modelwright.datasets.admission import check_consistent, check_names_stored, check_stored
 from modelwright.datasets.identity import content_digest
 from modelwright.datasets.lakes.access import DatasetSettings, InPlace
 from modelwright.datasets.privacy import DEFAULT_PURPOSE, Permit, Privacy, Pseudonymizer
 from modelwright.datasets.privacy.purposes import reasons_against
-from modelwright.datasets.privacy.queries import inherited, permit_for, permitted, protect_version, shown
+from modelwright.datasets.privacy.queries import (
+    held_to,
+    inherited,
+    permit_for,
+    permitted,
+    place_digest,
+    profile_objects,
+    protect_version,
+    shown,
+    withheld,
+)
 from modelwright.datasets.privacy.service import refuse_withheld
 from modelwright.datasets.records import (
     CheckBasis,
@@ -80,12 +90,15 @@ class Versions(Room):
         The same parts, columns, key and time column as the newest version's are that version again, and nothing is
         written. `inputs` are the refs it was computed from; they become its lineage, and what their columns are about is
         found of those with the same name. `parent` is the version that was the newest, unless the record names another of
-        this dataset. `Invalid` if a part is not stored, or the record contradicts itself.
+        this dataset. `Invalid` if a part is not stored, or the record contradicts itself. What is there already, and is
+        masked for whoever adds it, stays of its classes, whatever the record says of its columns.
         """
         check_consistent(record)
         if record.lake is not None:
             self._lakes.admit(tx.principal, record)
-        refuse_withheld(tx, check_stored(self.blobs, record), unless=name)
+        needed = check_stored(self.blobs, record)
+        if not tx.principal.trusted:
+            record = self._held(tx, name, record, needed)
         for part in record.parts if record.manifest is None else []:
             if not self.blobs.exists(part.digest) or self.blobs.size(part.digest) != part.bytes:
                 raise Invalid(f"The part {part.digest[:12]} is not stored with {part.bytes} bytes.", mend="Put it first.")
@@ -114,6 +127,19 @@ class Versions(Room):
         )
         protect_version(tx, self.blobs, version)
         return shown(tx, [version])[0]
+
+    def _held(self, tx: Transaction, name: str, record: DatasetRecord, needed: Sequence[str]) -> DatasetRecord:
+        """The record as its adder may register it: `Denied` where it takes what others' columns are masked for them in.
+
+        What it takes from its own dataset, and its adder reads masked, stays of the classes that it is of there.
+        """
+        needed = [*needed, *profile_objects(self.blobs, record), *([place_digest(record.lake)] if record.lake else [])]
+        refuse_withheld(tx, needed, unless=name)
+        if record.is_table and name in withheld(tx, needed):
+            rows = self._lakes.rows(record.lake) if record.lake is not None else None
+            check_names_stored(self.blobs, record, rows)
+            record = held_to(tx, name, record)
+        return record
 
     @operation("read")
     def show(self, tx: Transaction, ref: Ref) -> DatasetVersion:

@@ -11,6 +11,8 @@ import os
 import secrets
 from base64 import b64decode, b64encode
 from binascii import Error
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -43,17 +45,14 @@ class PurposeKeys:
 
     def present(self, purpose: str) -> Key:
         """The key that pseudonyms are made with."""
-        return (self.all(purpose) or [self._add(purpose)])[-1]
+        return (self.all(purpose) or [self._first(purpose)])[-1]
 
     def all(self, purpose: str) -> list[Key]:
         """Every key of a purpose, the oldest first; none where none was made."""
         path = self._path(purpose)
         try:
-            lines = path.read_text("ascii").split("\n")
-            found = [
-                Key(int(number), b64decode(text, validate=True))
-                for number, text in (line.split() for line in lines if line)
-            ]
+            lines = [line.split() for line in path.read_text("ascii").split("\n") if line]
+            found = [Key(place, b64decode(text, validate=True)) for place, (_, text) in enumerate(lines, 1)]
         except FileNotFoundError:
             return []
         except (ValueError, Error):
@@ -80,19 +79,43 @@ class PurposeKeys:
         """The random tokens of a purpose."""
         return Vault(self._path(purpose).with_suffix(".vault"), lambda: self.secrets(purpose))
 
-    def _add(self, purpose: str) -> Key:
-        """Append a key. Two that do so at once make two: the later is the present one for both."""
+    def _first(self, purpose: str) -> Key:
+        """Make the first key. Of several who do so at once one does: his is there whole, and is that of all of them."""
         path = self._path(purpose)
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        key = Key(len(self.all(purpose)) + 1, secrets.token_bytes(BYTES))
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as file:
-            file.write(f"{key.number} {b64encode(key.secret).decode()}\n".encode())
-            file.flush()
-            os.fsync(file.fileno())
+        with _written(path, [Key(1, secrets.token_bytes(BYTES))]) as partial, suppress(FileExistsError):
+            os.link(partial, path)  # which never takes the place of another
         return self.all(purpose)[-1]
+
+    def _add(self, purpose: str) -> Key:
+        """Add a key to those that are there; the file is whole at any time. Only one at a time may."""
+        path, held = self._path(purpose), self.all(purpose)
+        key = Key(len(held) + 1, secrets.token_bytes(BYTES))
+        with _written(path, [*held, key]) as partial:
+            partial.replace(path)
+        return key
 
     def _path(self, purpose: str) -> Path:
         return self._folder / f"{check_purpose(purpose)}.key"
+
+
+@contextmanager
+def _written(path: Path, keys: Sequence[Key]) -> Iterator[Path]:
+    """A file beside another with some keys, on the disk, to be put in its place."""
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    try:
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write("".join(f"{key.number} {b64encode(key.secret).decode()}\n" for key in keys).encode())
+            file.flush()
+            os.fsync(file.fileno())
+        yield partial
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def number_of(secret: bytes, value: object) -> int:

@@ -52,8 +52,23 @@ def mask_column(column: Any, mask: str, made: Pseudonymizer) -> Any:
     encoded = column.combine_chunks().dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.combine_chunks()
-    different = pa.array(each(encoded.dictionary.to_pylist()), kind)
-    return pa.chunked_array([different.take(encoded.indices)])
+    values = _days(encoded.dictionary) if _is_day(kind) else encoded.dictionary.to_pylist()
+    return pa.chunked_array([_fitting(each(values), kind).take(encoded.indices)])
+
+
+def _fitting(values: list[Any], kind: Any) -> Any:
+    """Masked values as an array; one that the type does not hold is missing (-128 cut to tens, in eight bits)."""
+    try:
+        return pa.array(values, kind)
+    except (pa.ArrowInvalid, OverflowError):
+        return pa.array([_holds(kind, value) for value in values], kind)
+
+
+def _holds(kind: Any, value: Any) -> Any:
+    try:
+        return pa.scalar(value, kind).as_py()
+    except (pa.ArrowInvalid, OverflowError):
+        return None
 
 
 def mask_values(values: Sequence[Any], mask: str, made: Pseudonymizer) -> list[Any]:
@@ -84,6 +99,10 @@ def _is_text(kind: Any) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
+def _is_day(kind: Any) -> bool:
+    return bool(pa.types.is_date(kind) or pa.types.is_timestamp(kind))
+
+
 def _is_long(kind: Any) -> bool:
     return bool(pa.types.is_integer(kind) and kind.bit_width == 64)
 
@@ -91,7 +110,7 @@ def _is_long(kind: Any) -> bool:
 def _single(kind: Any, name: str, how: str, secret: bytes) -> Callable[[Any], Any] | None:
     """What is done to one value of a type by a mask that needs no other."""
     text, whole = _is_text(kind), pa.types.is_integer(kind)
-    day = pa.types.is_date(kind) or pa.types.is_timestamp(kind)
+    day = _is_day(kind)
     number = whole or pa.types.is_floating(kind)
     if name == "token" and text:
         return lambda value: token_of(secret, value)
@@ -124,6 +143,8 @@ def _midnight(value: Any) -> dict[str, int]:
 def _cut(value: float, width: float, *, whole: bool) -> float | None:
     if not math.isfinite(value):
         return None
+    if whole and width.is_integer():  # exactly, also where a float has not so many digits
+        return int(value) // int(width) * int(width)
     low = math.floor(value / width) * width
     return int(low) if whole else low
 
@@ -151,7 +172,7 @@ def _net(value: str) -> str | None:
 def _shifted(column: Any, subject: Any, secret: bytes, most: int) -> Any:
     """Days moved by up to `most`, for one subject always by as many: what lies between two days of a subject stays."""
     kind = column.type
-    if not (pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
+    if not _is_day(kind):
         return pa.chunked_array([pa.nulls(len(column), kind)])
     whose = [""] * len(column) if subject is None else subject.to_pylist()
     moves: dict[Any, timedelta] = {}
@@ -159,7 +180,7 @@ def _shifted(column: Any, subject: Any, secret: bytes, most: int) -> Any:
         if each not in moves:
             moves[each] = timedelta(days=int(token_of(secret, f"shift {each}")[:12], 16) % (2 * most + 1) - most)
     times = [_moved(value, moves[who]) for value, who in zip(_days(column), whose, strict=True)]
-    return pa.chunked_array([pa.array(times, kind)])
+    return pa.chunked_array([_fitting(times, kind)])
 
 
 def _moved(value: date | None, by: timedelta) -> date | None:
@@ -170,9 +191,9 @@ def _moved(value: date | None, by: timedelta) -> date | None:
 
 
 def _days(column: Any) -> list[Any]:
-    if pa.types.is_date(column.type):
-        return list(column.to_pylist())
+    """The moments or days of a column; one outside of the years 1 to 9999 is missing."""
     from modelwright.datasets.engine import cells
 
-    found = cells(column)
-    return found if column.type.tz is not None else [v and v.replace(tzinfo=None) for v in found]
+    found = [None if isinstance(value, str) else value for value in cells(column)]
+    zoned = pa.types.is_date(column.type) or column.type.tz is not None
+    return found if zoned else [v and v.replace(tzinfo=None) for v in found]

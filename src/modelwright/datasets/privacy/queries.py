@@ -9,13 +9,14 @@ import msgspec
 import sqlalchemy as sa
 
 from modelwright.core.blobs import Blobs
+from modelwright.core.hashing import digest_value
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import convert, decode
 from modelwright.datasets.classes import DECLARED, FAMILIES, ColumnClass, Finding, Status, masks_for, passed_on
 from modelwright.datasets.manifest import packs_of, read_manifest
 from modelwright.datasets.privacy.records import ALL, FORGOTTEN, ROTATED, Permit
 from modelwright.datasets.privacy.tables import decisions, permits, protected, to_decision, to_permit
-from modelwright.datasets.records import DatasetRecord, DatasetVersion, Profile
+from modelwright.datasets.records import DatasetRecord, DatasetVersion, LakeTable, Profile
 from modelwright.store import Transaction, Version, catalog, evidence, scopes
 from modelwright.store.driver import Prepared
 from modelwright.store.queries import event_of, naming
@@ -164,13 +165,43 @@ def _objects_of(tx: Transaction, blobs: Blobs, version: Version, held: Decided) 
     families = {each.family for each in classes_of(record, held) if each.masked}
     if not families:
         return set()
-    digests = {part.digest for part in record.parts} | ({record.profile} if record.profile else set())
+    digests = {part.digest for part in record.parts} | {*profile_objects(blobs, record)}
     if record.manifest is not None:
         digests |= set(packs_of(blobs, read_manifest(blobs, record.manifest)))
-    if record.profile is not None:  # and the sketches that it was put together from
-        digests |= {segment.sketch for segment in decode(blobs.read(record.profile), Profile).segments}
+    if record.lake is not None:
+        digests |= {record.lake.listing, place_digest(record.lake)}
     digests |= {each.report for each in evidence.about(tx, version.ref) if each.report}
     return {(digest, family) for digest in digests for family in families}
+
+
+def profile_objects(blobs: Blobs, record: DatasetRecord) -> list[str]:
+    """The profile of a version, and the sketches that it was put together from."""
+    if record.profile is None:
+        return []
+    return [record.profile, *(segment.sketch for segment in decode(blobs.read(record.profile), Profile).segments)]
+
+
+def place_digest(lake: LakeTable) -> str:
+    """What stands among the protected objects for a table that lies in place: its rows are no object of ours."""
+    return digest_value(["lake", lake.form, lake.address])
+
+
+def held_to(tx: Transaction, name: str, record: DatasetRecord) -> DatasetRecord:
+    """The record of a version, with all that was declared or found of its columns in any version of the dataset.
+
+    For whoever adds what is there already, and would read it masked: what they leave out of the record holds all the same.
+    """
+    names, findings, declared = set(record.names), {(each.column, each.tag): each for each in record.findings}, set[str]()
+    c = catalog_versions.c
+    rows = tx.execute(sa.select(c.version).where(c.kind == Kind.DATASET.value, c.name == name).order_by(c.version.desc()))
+    for number in rows.scalars().all():
+        before = convert(catalog.get(tx, Ref(Kind.DATASET, name, number)).record, DatasetRecord)
+        declared |= {column.name for column in before.columns if column.personal}
+        for each in before.findings:
+            if each.column in names:
+                findings.setdefault((each.column, each.tag), each)
+    columns = [msgspec.structs.replace(each, personal=each.personal or each.name in declared) for each in record.columns]
+    return msgspec.structs.replace(record, columns=columns, findings=list(findings.values()))
 
 
 def _enter(tx: Transaction, name: str, wanted: set[tuple[str, str]]) -> None:

@@ -9,7 +9,7 @@ from modelwright.core.errors import Denied, Invalid, NotFound
 from modelwright.core.operations import Caller, Resource, Room, operation
 from modelwright.core.paging import Filter
 from modelwright.core.refs import Kind, Ref
-from modelwright.datasets.classes import ColumnClass, ColumnMask, Status, check_mask, check_tag, masks_for
+from modelwright.datasets.classes import ColumnClass, ColumnMask, Status, check_mask, check_tag, hides_no_less, masks_for
 from modelwright.datasets.privacy import queries
 from modelwright.datasets.privacy.keys import Pseudonymizer, PurposeKeys, number_of, token_of
 from modelwright.datasets.privacy.records import (
@@ -74,12 +74,8 @@ class Privacy(Room):
         before = next((each for each in version.classes if (each.column, each.tag) == (column, tag)), None)
         if before is None and not holds:
             raise NotFound(f"Nobody said that {column!r} of {version.ref} is {tag}.", mend=f"mw data classes {version.ref}")
-        weaker = not holds or (mask and before is not None and mask != before.mask)
-        if weaker and family != "proxy" and not scopes.may(tx, f"reveal.{family}", Kind.DATASET, name):
-            raise Denied(
-                f"{tx.principal.id} may not decide how {column!r} is shown: they may not read {family} in clear.",
-                mend=f"See who may: mw who-can reveal.{family} {version.ref.whole}",
-            )
+        if family != "proxy":
+            self._refuse_weaker(tx, version, ColumnClass(column=column, tag=tag, status=status, mask=mask), before)
         if before is not None and (before.status, before.mask) == (status, mask):
             tx.unchanged()
             return version
@@ -268,6 +264,28 @@ class Privacy(Room):
     def secrets(self, purpose: str) -> Sequence[bytes]:
         """The secrets of a purpose, the present one first, where the workspace is."""
         return self._here().secrets(purpose)
+
+    def _refuse_weaker(
+        self, tx: Transaction, version: DatasetVersion, decision: ColumnClass, before: ColumnClass | None
+    ) -> None:
+        """`Denied` where somebody who reads a column masked would have it masked otherwise, so that it might show more.
+
+        Another class of the same column counts as well: it brings a mask of its own.
+        """
+        name, column, revealed = version.ref.name, decision.column, queries.revealed(tx, version.ref.name)
+        others = [each for each in version.classes if (each.column, each.tag) != (column, decision.tag)]
+        masked = {each.column: each for each in version.masks}.get(column)
+        after = next((each for each in masks_for([*others, decision], revealed) if each.column == column), None)
+        chosen = decision.mask != (before.mask if before is not None else "")
+        family = decision.family if decision.family not in revealed else ""
+        weaker = not decision.holds or (chosen and before is not None)
+        if masked is not None and (chosen or after is None or not hides_no_less(after.mask, masked.mask)):
+            family, weaker = masked.tags[0].partition(".")[0], True
+        if weaker and family:
+            raise Denied(
+                f"{tx.principal.id} may not decide how {column!r} is shown: they may not read {family} in clear.",
+                mend=f"See who may: mw who-can reveal.{family} dataset:{name}",
+            )
 
     def _here(self) -> PurposeKeys:
         if self._keys is None:
