@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import obstore
 import pyarrow as pa
@@ -16,6 +17,8 @@ from pyiceberg.catalog.memory import InMemoryCatalog
 
 from modelwright.cli.entry import run
 from modelwright.core.errors import Gone, Invalid
+from modelwright.datasets.prefixes import Listed, Memory
+from modelwright.datasets.records import CsvFormat
 from modelwright.store.objects import open_store
 from modelwright.workspace import Settings, open_workspace
 
@@ -69,6 +72,29 @@ def test_files_under_a_prefix_become_rows_and_only_new_ones_are_fetched(rooms, p
     obstore.put(store, "notes.md", b"what is no table")
     with pytest.raises(Invalid, match=r"no rows, such as notes\.md"):
         rooms.datasets.add("trips", address)
+
+
+def test_what_is_to_be_read_otherwise_is_fetched_again(rooms, prefix):
+    store, address = prefix
+    obstore.put(store, "a.csv", b"id,zip,word\n1,01234,NA\n2,00077,x\n")
+    first = rooms.datasets.add("places", address, key="id")
+    assert rooms.datasets.read(first.ref)["zip"].to_pylist() == [1234, 77]
+    second = rooms.datasets.add("places", address, types={"zip": "text"})
+    assert rooms.datasets.read(second.ref)["zip"].to_pylist() == ["01234", "00077"]
+    third = rooms.datasets.add("places", address, csv=CsvFormat(missing=("",)))
+    assert rooms.datasets.read(third.ref)["word"].to_pylist() == ["NA", "x"]
+
+
+def test_many_who_remember_a_prefix_at_once_do_not_disturb_each_other(tmp_path):
+    listed = [Listed(f"{number}.bin", number, "mark") for number in range(200)]
+
+    def remember(turn):
+        Memory(tmp_path, "s3://b/p/").keep(dict.fromkeys(listed, bytes(32)))
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(remember, range(200)))
+    assert Memory(tmp_path, "s3://b/p/").digest(listed[7]) == bytes(32)
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_anything_under_a_prefix_is_a_version_of_files(rooms, prefix, tmp_path):

@@ -45,6 +45,8 @@ def test_postgresql_answers_too(embedded, postgres_url):
 def test_user_and_password_are_not_kept():
     query = Query(database="postgresql+psycopg://ada:s3cr3t@db.example.com/shop", sql="SELECT 1")
     assert query.label == "postgresql+psycopg://db.example.com/shop: SELECT 1"
+    asked = Query(database="postgresql+psycopg://db.example.com/shop?user=me&password=secret", sql="SELECT 1")
+    assert asked.label == query.label
 
 
 def test_a_query_changes_nothing_and_what_is_wrong_with_it_is_said(embedded, shop):

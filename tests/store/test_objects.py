@@ -85,6 +85,24 @@ def test_a_stream_that_fails_leaves_nothing(objects: Objects):
     assert list(objects.list()) == []
 
 
+class Changing(type(Path())):
+    """A file that somebody writes to between two readings of it."""
+
+    def open(self, *arguments, **options):
+        before = Path(self).read_bytes()
+        opened = super().open(*arguments, **options)
+        Path(self).with_name("next").write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+        Path(self).with_name("next").replace(self)  # who has it open already reads it as it was
+        return opened
+
+
+def test_a_file_that_changes_while_it_is_stored_is_no_object(objects: Objects, tmp_path: Path):
+    (tmp_path / "file").write_bytes(BIG)
+    with pytest.raises(Corrupt, match="changed while it was being stored"):
+        objects.put(Changing(tmp_path / "file"))
+    assert list(objects.list()) == []
+
+
 def test_many_writers_of_one_content_agree(objects: Objects):
     answers: list[str] = []
     threads = [threading.Thread(target=lambda: answers.append(objects.put(_pieces(b"same" * 1000)))) for _ in range(8)]

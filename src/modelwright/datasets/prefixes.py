@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -89,10 +90,15 @@ class Prefix:
 
 
 class Memory:
-    """Which object had which content when it was read last: a cache in a file, or nothing where there is no place."""
+    """Which object had which content when it was read last: a cache in a file, or nothing where there is no place.
 
-    def __init__(self, place: Path | None, address: str) -> None:
-        self._path = place and place / f"prefix-{digest_bytes(address.encode())[:32]}"
+    What rows were made of it depends on how it was read (types, separators, what stands for a missing value): each `manner`
+    has a memory of its own.
+    """
+
+    def __init__(self, place: Path | None, address: str, manner: str = "") -> None:
+        named = f"{address}\n{manner}" if manner else address
+        self._path = place and place / f"prefix-{digest_bytes(named.encode())[:32]}"
         self._held: dict[str, tuple[Listed, bytes]] = {}
         if self._path is not None:
             try:
@@ -110,9 +116,12 @@ class Memory:
         self._held = {listed.path: (listed, digest) for listed, digest in found.items()}
         if self._path is not None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            partial = self._path.with_suffix(".part")
-            partial.write_bytes(msgspec.msgpack.encode(self._held))
-            partial.replace(self._path)
+            partial = self._path.with_suffix(f".{os.urandom(6).hex()}")  # others may add the same prefix at this time
+            try:
+                partial.write_bytes(msgspec.msgpack.encode(self._held))
+                partial.replace(self._path)
+            finally:
+                partial.unlink(missing_ok=True)
 
 
 def prepare_prefix(

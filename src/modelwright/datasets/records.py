@@ -35,9 +35,10 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
-        """What the record says of it: the place without user and password, and the statement."""
+        """What the record says of it: the place without user, password and options, and the statement."""
         scheme, _, rest = self.database.partition("://")
-        return f"{scheme}://{rest.rpartition('@')[2]}: {' '.join(self.sql.split())[:500]}"
+        place = rest.rpartition("@")[2].partition("?")[0]  # among the options may be both of them again
+        return f"{scheme}://{place}: {' '.join(self.sql.split())[:500]}"
 
 
 # A version

@@ -91,7 +91,7 @@ class Objects:
             if isinstance(data, bytes | bytearray | memoryview):
                 return self._put_known(digest_bytes(data), len(data), data)
             if isinstance(data, Path):
-                return self._put_known(digest_file(data), data.stat().st_size, data)
+                return self._put_file(data)
             return self._put_stream(data)
 
     def incoming(self) -> Incoming:
@@ -299,14 +299,24 @@ class Objects:
             return False
         return time.time() - changed.timestamp() < RENEW_AFTER
 
+    def _put_file(self, file: Path) -> str:
+        """Store a file of somebody's, who may write to it meanwhile: what arrives is what was hashed, or nothing does."""
+        digest = digest_file(file)
+        if self._has(digest, file.stat().st_size):
+            return digest
+        with file.open("rb") as opened:
+            pieces = iter(lambda: opened.read(CHUNK), b"")
+            if self._folder is not None:
+                self._write(pieces, expected=digest)
+            else:
+                self._upload(digest, file.stat().st_size, _only(pieces, digest))
+        return digest
+
     def _put_known(self, digest: str, size: int, data: bytes | bytearray | memoryview | Path) -> str:
         if self._has(digest, size):
             return digest
-        if self._folder is None:
+        if isinstance(data, Path) or self._folder is None:
             self._upload(digest, size, data)
-        elif isinstance(data, Path):
-            with data.open("rb") as file:
-                self._write(iter(lambda: file.read(CHUNK), b""), expected=digest)
         else:
             with Incoming(self, self._folder, digest) as incoming:  # not hashed once more
                 incoming.write(data)
@@ -325,9 +335,7 @@ class Objects:
             for piece in pieces:
                 incoming.write(piece)
             if incoming.digest != expected:
-                raise Corrupt(
-                    "The file changed while it was being stored.", mend="Store it again when nothing writes to it."
-                )
+                raise _changed()
             incoming.keep()
 
     def _keep(self, partial: Path, digest: str, size: int) -> None:
@@ -349,7 +357,7 @@ class Objects:
             _flush_folder(self._folder)
             self._flushed.add(parent.name)
 
-    def _upload(self, digest: str, size: int, data: bytes | bytearray | memoryview | Path) -> None:
+    def _upload(self, digest: str, size: int, data: bytes | bytearray | memoryview | Path | Iterator[bytes]) -> None:
         import obstore
 
         part = max(_PART, -(-size // _MAX_PARTS))
@@ -496,6 +504,20 @@ class Incoming:
         if self._file is not None:
             descriptor, self._file = self._file, None
             os.close(descriptor)
+
+
+def _only(pieces: Iterator[bytes], digest: str) -> Iterator[bytes]:
+    """Hand pieces on; `Corrupt` in the end if they have another digest, and an upload that is not through yet is none."""
+    hasher = _hasher()
+    for piece in pieces:
+        hasher.update(piece)
+        yield piece
+    if hasher.hexdigest() != digest:
+        raise _changed()
+
+
+def _changed() -> Corrupt:
+    return Corrupt("The file changed while it was being stored.", mend="Store it again when nothing writes to it.")
 
 
 def _hasher() -> blake3:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from modelwright.core.errors import Denied, Invalid, NotFound
 from modelwright.core.folders import real
+from modelwright.core.hashing import digest_value
 from modelwright.core.refs import Kind, Ref, as_ref
 from modelwright.datasets.checks import Check, load_checks
 from modelwright.datasets.folderwork import Listing
@@ -66,7 +67,8 @@ class Adding(Fetching):
         newest = self._newest(name)
         if newest is not None and not newest.is_table:
             raise Invalid(f"{newest.ref} holds files, not rows.", mend="Choose another name, or add files to it.")
-        with self._at_hand(source, newest) as at_hand, closing(self._known(newest)) as known:
+        manner = digest_value([dict(types or {}), csv]) if types or csv != CsvFormat() else ""
+        with self._at_hand(source, newest, manner) as at_hand, closing(self._known(newest)) as known:
             record = prepare(
                 self.blobs,
                 at_hand.source,

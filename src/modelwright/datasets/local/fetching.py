@@ -31,25 +31,25 @@ class Fetching(Quality):
     """What is fetched before it is read."""
 
     @contextmanager
-    def _at_hand(self, source: Any, newest: DatasetVersion | None) -> Iterator[AtHand]:
-        """A source as something that lies here, as long as the block runs."""
+    def _at_hand(self, source: Any, newest: DatasetVersion | None, manner: str) -> Iterator[AtHand]:
+        """A source as something that lies here, as long as the block runs; `manner` says how it will be read."""
         if isinstance(source, Lake) or (isinstance(source, str) and names_lake(source)):
             yield AtHand(
                 self._lakes.copied(Lake.parse(source) if isinstance(source, str) else source), lambda record: record
             )
         elif isinstance(source, str) and source.startswith("s3://"):
-            with self._fetched(source, newest) as at_hand:
+            with self._fetched(source, newest, manner) as at_hand:
                 yield at_hand
         else:
             yield AtHand(source, lambda record: record)
 
     @contextmanager
-    def _fetched(self, address: str, newest: DatasetVersion | None) -> Iterator[AtHand]:
-        """The CSV and Parquet files under a prefix; of one that is as it was, the part that was made of it."""
+    def _fetched(self, address: str, newest: DatasetVersion | None, manner: str) -> Iterator[AtHand]:
+        """The CSV and Parquet files under a prefix; of one that is as it was, and was read so, the part made of it."""
         from modelwright.datasets.prefixes import Memory, Prefix
 
         prefix = Prefix(address, self._s3 or S3Settings())
-        memory = Memory(self._indexes.place, prefix.address)
+        memory = Memory(self._indexes.place, prefix.address, manner)
         listed = [each for each in prefix.listed() if not Path(each.path).name.startswith(("_", "."))]
         strange = [each.path for each in listed if not each.path.lower().endswith(CSV + PARQUET)]
         if strange or not listed:
