@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -158,6 +160,61 @@ def test_a_version_of_which_something_went_on_its_way_is_not_in_a_depot(embedded
     with pytest.raises(Conflict, match="somebody collected"):
         depot.register("others", record=version.as_added)
     assert depot.names() == ["pictures"]
+
+
+class Interrupted(Depot):
+    """A depot whose collector is interrupted once it has seen what is needed, right before it deletes."""
+
+    looks = 0
+    between = staticmethod(lambda: None)
+
+    def _needed(self):
+        found = super()._needed()
+        self.looks += 1
+        if self.looks == 2:
+            self.between()
+        return found
+
+
+@pytest.mark.parametrize("where", ["folder", "s3"])
+def test_no_version_comes_into_a_depot_between_a_collectors_last_look_and_the_deletion(embedded, tmp_path, request, where):
+    s3 = request.getfixturevalue("s3_server") if where == "s3" else S3Settings()
+    place = f"s3://objects/{tmp_path.name}" if where == "s3" else str(tmp_path / "depot")
+    embedded.datasets.add_files("pictures", pictures(tmp_path / "pictures"))
+    version = embedded.datasets.show("dataset:pictures")
+    source = embedded.caller.blobs
+    depot, pusher = Interrupted(place, s3), Depot(place, s3, patience=0)
+    needed = [version.manifest, *packs_of(source, read_manifest(source, version.manifest))]
+    for digest in needed:  # of a push that was killed
+        depot.blobs.put(source.read(digest))
+
+    def push():
+        with pytest.raises(Conflict, match="Somebody is collecting"):
+            pusher.register("pictures", record=version.as_added)
+
+    depot.between = push
+    assert depot.looks == 0 and depot.names() == []
+    if where == "folder":
+        assert depot.collect(grace=0).count == len(needed)
+        assert depot.looks == 3 and list(depot.blobs.list()) == []
+        with pytest.raises(NotFound):
+            read_manifest(pusher.blobs, version.manifest)
+        with pytest.raises(Conflict, match="somebody collected"):
+            pusher.register("pictures", record=version.as_added)
+    else:  # where nothing is old enough to go
+        with depot._collecting():
+            push()
+        assert pusher.register("pictures", record=version.as_added).ref.version == 1
+    assert depot.names() == ([] if where == "folder" else ["pictures"])
+
+
+def test_a_collector_that_was_killed_is_not_waited_for_for_ever(embedded, tmp_path):
+    embedded.datasets.add_files("pictures", pictures(tmp_path / "pictures"))
+    place = tmp_path / "depot"
+    (place / "collecting").mkdir(parents=True)
+    (place / "collecting" / "killed").write_text("somebody")
+    os.utime(place / "collecting" / "killed", (0, time.time() - 3 * 3600))
+    assert embedded.datasets.push("dataset:pictures", place).versions == 1
 
 
 def test_a_place_that_is_not_there_is_not_made_and_an_ending_means_a_format(embedded, tmp_path):

@@ -7,8 +7,10 @@ each version. A number is given out by writing its document where none is, so tw
 from __future__ import annotations
 
 import re
+import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import msgspec
@@ -23,21 +25,27 @@ from modelwright.datasets.identity import content_digest
 from modelwright.datasets.manifest import packs_of, read_manifest
 from modelwright.datasets.records import DatasetRecord, DatasetVersion
 from modelwright.store.buckets import S3Settings, unreachable
-from modelwright.store.objects import Objects, open_store
+from modelwright.store.objects import Objects, Stored, open_store
 from modelwright.store.storage import BATCH, GRACE, Collected, Unreachable, left_over, reached_from, refuse_short
 
+_COLLECTING: Final = "collecting/"  # what a collector writes before it looks what is needed, and takes away at its end
+_WORKS: Final = 1800.0  # seconds after that, in which it may delete
+_BELIEVED: Final = 2 * _WORKS  # seconds after that, in which it is waited for: then it was killed
+_LOOK: Final = 0.2  # seconds between two looks whether it is done
+_STEP: Final = 1000  # objects that are deleted before it looks at the clock
 _DOCUMENT: Final = re.compile(r"datasets/(?P<name>.+)/(?P<number>[1-9][0-9]*)\.json")
 
 
 class Depot:
     """A `Holder` of versions without a database."""
 
-    def __init__(self, place: str, s3: S3Settings, *, grace: float = GRACE) -> None:
+    def __init__(self, place: str, s3: S3Settings, *, grace: float = GRACE, patience: float = 60.0) -> None:
         """`place` is a folder or `s3://bucket/prefix`; a folder is made. `Invalid` for anything else.
 
-        What somebody began to write there and has not touched for `grace` seconds goes with the next version.
+        What somebody began to write there and has not touched for `grace` seconds goes with the next version. For
+        `patience` seconds a version waits for somebody who is collecting.
         """
-        self._grace = grace
+        self._grace, self._patience = grace, patience
         if "://" in place and not place.startswith(("s3://", "file://")):
             raise Invalid(f"A depot cannot lie at {place!r}.", mend="Give a folder or s3://bucket/prefix.")
         self.address = place.rstrip("/")
@@ -64,7 +72,10 @@ class Depot:
         tags: Mapping[str, str] | None = None,
         reason: str = "",
     ) -> DatasetVersion:
-        """Write a version's document under the next number. What it names is stored already."""
+        """Write a version's document under the next number. What it names is stored already.
+
+        `Conflict` where somebody collects there, and is not done within a while, or has let go of something that it needs.
+        """
         from obstore import put
         from obstore.exceptions import AlreadyExistsError, BaseError
 
@@ -91,6 +102,7 @@ class Depot:
                 continue
             except BaseError as error:
                 raise unreachable(f"The depot at {self.address}", error) from None
+            self._wait_for_collectors(version)
             self._refuse_lost(version)
             return version
 
@@ -104,23 +116,82 @@ class Depot:
     def collect(self, *, grace: float = GRACE) -> Collected:
         """Let go of that. A push that goes on meanwhile keeps what it stored, as that is young.
 
-        What it takes over of a push that was killed longer ago may go before it ends: then it fails, and begins again.
+        What it takes over of a push that was killed longer ago may go before it ends: then it fails, and begins again. It
+        says beforehand that it is at work: whoever writes a version's document looks for that afterwards, and waits, so
+        that either the document is found here, or what went is noticed there.
         """
         gone = Collected(unfinished=self.blobs.tidy(time.time() - max(grace, GRACE)))
         while True:
-            found = self.unreachable(grace=grace, limit=BATCH)
-            needed = self._needed()  # once more, right before it goes
-            going = [each for each in found.objects if each.digest not in needed]
-            if not going:
+            found = [each.digest for each in self.unreachable(grace=grace, limit=BATCH).objects]
+            step = self._let_go(found, grace) if found else []
+            if not step:
                 return gone
-            self.blobs.delete_each([each.digest for each in going])
-            gone = replace(gone, count=gone.count + len(going), size=gone.size + sum(each.size for each in going))
+            gone = replace(gone, count=gone.count + len(step), size=gone.size + sum(each.size for each in step))
+
+    def _let_go(self, digests: Sequence[str], grace: float) -> Sequence[Stored]:
+        """Delete those that no version needs by now, and that nobody has stored again meanwhile."""
+        with self._collecting() as begun:
+            needed = self._needed()
+            there = self.blobs.stored_each([digest for digest in digests if digest not in needed])
+            going = [each for each in there if each is not None and time.time() - each.at > grace]
+            for start in range(0, len(going), _STEP):
+                if time.monotonic() - begun > _WORKS:
+                    raise Conflict(f"To collect in {self.address} took too long.", mend="Begin again.")
+                self.blobs.delete_each([each.digest for each in going[start : start + _STEP]])
+        return going
+
+    @contextmanager
+    def _collecting(self) -> Iterator[float]:
+        """Say that somebody is at work, as long as the block runs; gives when that began, by a clock that only goes on."""
+        from obstore import delete, put
+
+        mark, begun = f"{_COLLECTING}{secrets.token_hex(8)}", time.monotonic()
+        with self._reached():
+            put(self._documents, mark, encode(operating_system_user().id))
+        try:
+            yield begun
+        finally:
+            with self._reached():
+                delete(self._documents, mark)
+
+    def _wait_for_collectors(self, version: DatasetVersion) -> None:
+        """Wait until nobody collects who may not have seen a document that was just written.
+
+        A collector that began longer ago than it may work was killed: by the clock of the place, not by ours.
+        """
+        import obstore
+
+        path, ends = _path(version.ref.name, version.ref.version or 0), time.monotonic() + self._patience
+        with self._reached():
+            written = obstore.head(self._documents, path)["last_modified"]
+            while any(
+                (written - each["last_modified"]).total_seconds() < _BELIEVED
+                for page in obstore.list(self._documents, prefix=_COLLECTING)
+                for each in page
+            ):
+                if time.monotonic() >= ends:
+                    obstore.delete(self._documents, path)
+                    raise Conflict(
+                        f"Somebody is collecting in {self.address}.",
+                        mend="Push it once more when that is done; of a collector that was killed, in an hour.",
+                    )
+                time.sleep(_LOOK)
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        from obstore.exceptions import BaseError
+
+        try:
+            yield
+        except BaseError as error:
+            raise unreachable(f"The depot at {self.address}", error) from None
 
     def _needed(self) -> set[str]:
         """The digests that the versions' documents lead to. A damaged one still names what can be read in it."""
         from obstore import get
 
-        said = (bytes(get(self._documents, _path(*each)).bytes()) for each in self._listed("datasets/"))
+        with self._reached():
+            said = [bytes(get(self._documents, _path(*each)).bytes()) for each in self._listed("datasets/")]
         return reached_from((text.decode("utf-8", "replace") for text in said), self.blobs, self._named)
 
     def _refuse_lost(self, version: DatasetVersion) -> None:
@@ -154,12 +225,9 @@ class Depot:
 
     def _listed(self, prefix: str) -> list[tuple[str, int]]:
         import obstore
-        from obstore.exceptions import BaseError
 
-        try:
+        with self._reached():
             paths = [each["path"] for page in obstore.list(self._documents, prefix=prefix) for each in page]
-        except BaseError as error:
-            raise unreachable(f"The depot at {self.address}", error) from None
         found: list[Any] = [_DOCUMENT.fullmatch(path) for path in paths]
         return [(match["name"], int(match["number"])) for match in found if match]
 
