@@ -89,6 +89,9 @@ def test_a_list_looks_into_one_thing_and_says_where_to_go_on(mw: Any, place: str
     assert "The key parcel does not name rows alone: it has 1 different value in 2 rows and none in 1." in doubled
     changed.write_text("parcel,depot\nP1,south\nP2,south\n")
     assert mw("data", "add", "other", changed, "-w", place).out == "dataset:other@2: 2 rows, 2 columns\n"
+    again = mw("data", "add", "other", changed, "-w", place, "--tag", "from=elsewhere")
+    assert again.out == "dataset:other@2: 2 rows, 2 columns, as before\n" and "tags stay as they were" in again.err
+    assert mw("data", "add", "other", changed, "-w", place, "--json").json["as_before"] and not added.json["as_before"]
     versions = mw("list", "dataset:other", "-w", place, "--json").json["items"]
     assert [each["ref"] for each in versions] == ["dataset:other@2", "dataset:other@1"]
     first = mw("list", "dataset:other", "-w", place, "-n", "1", "--json").json

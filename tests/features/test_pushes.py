@@ -21,6 +21,8 @@ from modelwright.features.materialise import arrivals, timelines
 from modelwright.features.packing import pack, unpack
 from modelwright.features.ports import Change
 from modelwright.features.timeline import merge, read
+from modelwright.features.turn import FeatureTurn
+from modelwright.features.views import FeatureSettings
 from modelwright.workspace import Workspace
 
 MOMENT = pa.timestamp("us", tz="UTC")
@@ -296,3 +298,16 @@ def test_a_view_whose_row_cannot_be_read_holds_up_no_other(embedded: Workspace) 
     (row,) = here.features.online([VIEWS[1]], [{"card": "b"}])
     assert row == {"often": 2, "usual": 5.5}
     assert [here.pushes.freshness(view).behind for view in VIEWS] == [1, 0]
+
+
+def test_pushes_that_fit_their_dataset_no_longer_hold_up_no_others(embedded: Workspace) -> None:
+    here = standing(embedded)
+    here.datasets.add("aside", pa.table({"id": [1]}), key="id")
+    here.pushes.push("dataset:aside", [{"id": 2}])
+    here.datasets.add("aside", pa.table({"id": [1], "new": [2]}), key="id")
+    here.pushes.push(SOURCE, paid(("b", 0.1, 9.0)))
+    turn = FeatureTurn(here.features, here.pushes, FeatureSettings())
+    told = list(turn.turn(NOW))
+    assert "The pushes of dataset:aside stay in the journal" in told[0] and "new missing" in told[0]
+    assert told[1] == "Folded the pushes of dataset:paid into dataset:paid@2."
+    assert here.pushes.streams() == [Ref.parse("dataset:aside")]

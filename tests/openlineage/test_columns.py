@@ -92,3 +92,6 @@ def test_what_another_system_says_of_columns_goes_on_from_ours(embedded: Workspa
     made = external(PartyKind.DATASET, "pg", "sums")
     assert (edge.target.ref, edge.target.column, edge.use) == (made, "total", "AGGREGATION")
     assert embedded.openlineage.columns(made, "total").edges == [edge]
+    odd = {**event, "run": {"runId": "other"}, "dataset": {"facets": {"columnLineage": {"fields": {}}}}}
+    embedded.openlineage.take(json.dumps(odd).encode())  # a dataset without a name, of which nobody speaks
+    assert embedded.openlineage.columns(made, "total").edges == [edge]

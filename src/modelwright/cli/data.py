@@ -159,6 +159,7 @@ def add(
     }
     about |= {"description": description, "tags": pairs(tag, option="--tag"), "reason": reason}
     with workspace(where) as rooms, progress(f"adding {name}"):
+        before = _newest(rooms, name)
         if in_place:
             version = rooms.datasets.add_in_place(name, files[0], **about)
         else:
@@ -167,11 +168,15 @@ def add(
         report = rooms.datasets.check(version.ref, checks) if checks else None
         promised = rooms.contracts.kept(version.ref)[:1]
         repeats = "" if as_json else _repeats(rooms, version)
-        otherwise = "" if as_json else _otherwise(rooms, version)
+        same = version.ref == before
+        otherwise = "" if as_json or same else _otherwise(rooms, version)
     if as_json:
-        print_json({"version": version, "checks": report} if report else {"version": version})
+        print_json({"version": version, "as_before": same, **({"checks": report} if report else {})})
     else:
-        say(f"{version.ref}: {counted(version.rows, 'row')}, {counted(len(version.columns), 'column')}")
+        known = ", as before" if same else ""
+        say(f"{version.ref}: {counted(version.rows, 'row')}, {counted(len(version.columns), 'column')}{known}")
+        if same and (description or tag):
+            aside("It is there already, so description and tags stay as they were.")
         if version.unconfirmed:
             found = ", ".join(f"{each.column} ({each.tag})" for each in version.unconfirmed)
             aside(f"Somebody has to decide what is perhaps about people: {found}. See mw data classes {version.ref}")
@@ -184,6 +189,14 @@ def add(
         if report:
             tell_checks(report)
     exit_by(report)
+
+
+def _newest(rooms: Workspace, name: str) -> Ref | None:
+    """The newest version of a dataset, if there is one."""
+    try:
+        return rooms.datasets.show(Ref(Kind.DATASET, name)).ref
+    except NotFound:
+        return None
 
 
 def _otherwise(rooms: Workspace, version: DatasetVersion) -> str:

@@ -56,12 +56,14 @@ def add_files(
         version = rooms.datasets.add_files(
             name, source, verify=verify, link=link, inputs=inputs, told=told, linked=found.append, **about
         )
+    same = known.ref == str(version.ref)  # it was that version when it was looked at last, and still is
     if as_json:
-        print_json({"version": version, "linked": found[0]} if found else {"version": version})
+        print_json({"version": version, "as_before": same, **({"linked": found[0]} if found else {})})
     else:
-        same = known.ref == str(version.ref)  # it was that version when it was looked at last, and still is
         new = ", as before" if same else f", of which {size(version.stored)} had to be stored" if version.stored else ""
         say(f"{version.ref}: {counted(version.files, 'file')}, {size(version.bytes)}{new}")
+        if same and (about.get("description") or about.get("tags")):
+            aside("It is there already, so description and tags stay as they were.")
         for each in found:
             _tell_linked(each)
         if known.chosen:

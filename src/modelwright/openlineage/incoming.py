@@ -97,7 +97,11 @@ def column_edges(body: bytes, ours: str) -> Iterator[ColumnEdge]:
         said = facets_of(given).get("columnLineage") if isinstance(given, dict) else None
         if not isinstance(said, dict):
             continue
-        made, fields = _dataset(given, ours, foreign=True).ref, said.get("fields")
+        try:
+            made = _dataset(given, ours, foreign=True).ref
+        except Invalid:  # a dataset that nobody asked for, of an event about a run: what else it says counts all the same
+            continue
+        fields = said.get("fields")
         for name, field in fields.items() if isinstance(fields, dict) else ():
             inputs = field.get("inputFields") if isinstance(field, dict) else None
             target = ColumnRef(ref=made, column=name)
