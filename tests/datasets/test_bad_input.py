@@ -6,15 +6,21 @@ import subprocess
 import sys
 import threading
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from modelwright.core.errors import Invalid, NotFound
+from modelwright.core.errors import Conflict, Invalid, NotFound
 from modelwright.core.refs import Ref
-from modelwright.datasets import Contract, PromisedColumn, Unique
+from modelwright.datasets import Contract, Freshness, PromisedColumn, Unique
+from modelwright.datasets.csvblocks import Irregular, read_blocks
+from modelwright.datasets.records import CsvFormat
+from modelwright.datasets.sources import _csv
+from modelwright.datasets.streams import ParquetRows, Room
+from modelwright.datasets.types import TypePlan
 from modelwright.store import Verdict
 
 THINGS = Ref.parse("dataset:things")
@@ -167,3 +173,44 @@ def test_two_writers_of_one_table_both_keep_their_version(embedded):
     versions = embedded.datasets.versions(Ref.parse("dataset:shared")).items
     assert sorted(embedded.datasets.read(version.ref)["id"][0].as_py() for version in versions) == [0, 1, 2]
     assert all(embedded.datasets.profile(version.ref).rows == 1 for version in versions)
+
+
+def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path):
+    class Growing(type(Path())):
+        """A log that somebody writes the next line to, whenever it is opened."""
+
+        def open(self, *arguments, **options):
+            with Path(self).open("a") as file:
+                file.write("7,7.1")
+            return super().open(*arguments, **options)
+
+    (tmp_path / "log.csv").write_text("id,x\n1,1.25\n")
+    with pytest.raises(Conflict, match="changed while it was read"):
+        _csv(Growing(tmp_path / "log.csv"), TypePlan({}, {}, ""), CsvFormat(), tmp_path, Room())
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"id": [1]}), path)
+    rows = ParquetRows(path)
+    pq.write_table(pa.table({"id": [1, 2]}), path)
+    with pytest.raises(Conflict, match="changed while it was read"):
+        rows.whole()
+
+
+@pytest.mark.parametrize("rows", [3, 20_000])
+def test_digits_that_a_float_has_no_place_for_are_not_lost(embedded, tmp_path, rows):
+    file = tmp_path / "ids.csv"
+    file.write_text("id,x,big\n" + "".join(f"{10**19 + number},{number},{10**22}\n" for number in range(rows)))
+    with pytest.raises(Invalid, match="line 3: column 'id' holds '10000000000000000001', whose last digits") as told:
+        embedded.datasets.add("ids", file)
+    assert "--type id=text" in told.value.mend
+    version = embedded.datasets.add("ids", file, types={"id": "text"}, key="id")
+    found = embedded.datasets.read(version.ref)
+    assert found["id"][1].as_py() == "10000000000000000001" and found["big"][0].as_py() == 1e22
+    with pytest.raises(Irregular):
+        list(read_blocks(file, TypePlan({}, {}, ""), CsvFormat()))
+
+
+def test_a_time_that_no_clock_has_is_not_fresh(embedded):
+    far = pa.array([2**60, 0], pa.int64()).cast(pa.timestamp("us", tz="UTC"))
+    version = embedded.datasets.add("far", pa.table({"id": [1, 2], "at": far}))
+    (result,) = embedded.datasets.check(version.ref, [Freshness(max_age="1h", column="at")]).results
+    assert result.verdict is Verdict.FAIL and "38504-08-17T21:30:06.846976Z, outside of the years" in result.message

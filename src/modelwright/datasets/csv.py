@@ -6,6 +6,7 @@ a few stray values is taken to be broken, rather than quietly made text; so is o
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 import threading
@@ -32,6 +33,8 @@ _LIMIT = threading.Lock()
 OTHERS = ";\t|"  # what separates fields where it is no comma
 HEADS = 20  # lines that are looked at for that
 
+EXACT = 1 << 53  # up to here every whole number is one of floating point
+_MANY_DIGITS = r"^\s*[+-]?\d{16,300}\s*$"
 _NUMBER = r"^\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*$"
 _DAY, _CLOCK = r"^\d{4}-\d{2}-\d{2}", r"[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?"
 _ZONED = _DAY + _CLOCK + r"(Z|[+-]\d{2}:?\d{2})$"
@@ -58,6 +61,8 @@ def read_csv(path: Path, plan: TypePlan, form: CsvFormat) -> Any:
             continue
         if pa.types.is_binary(table.schema.field(name).type):
             raise _not_utf8(path, name)
+        if is_inexact(table[name]):
+            _refuse_lost_digits(path, table, name, form)
         if pa.types.is_string(table.schema.field(name).type):
             _refuse_strays(path, table, name, form)
     return table
@@ -215,6 +220,37 @@ def _refuse_strays(path: Path, table: Any, name: str, form: CsvFormat) -> None:
         text,
         f"Say in the file which zone every time is in, or declare types={{{name!r}: 'text'}}; nothing was loaded.",
     )
+
+
+def is_inexact(column: Any) -> bool:
+    """Whether these are floats of which some may stand for a whole number with more digits than a float has."""
+    if column.type != pa.float64():
+        return False
+    ends = [abs(each) for each in pc.min_max(column).as_py().values() if each is not None and math.isfinite(each)]
+    return max(ends, default=0.0) >= EXACT
+
+
+def _refuse_lost_digits(path: Path, table: Any, name: str, form: CsvFormat) -> None:
+    """`Invalid` where whole numbers, which Arrow takes for floats as they are too large, are others than the file has."""
+    texts = csv.read_csv(
+        path,
+        parse_options=csv.ParseOptions(delimiter=form.delimiter, newlines_in_values=True),
+        convert_options=csv.ConvertOptions(
+            column_types={name: pa.string()},
+            include_columns=[name],
+            null_values=list(form.missing),
+            strings_can_be_null=True,
+        ),
+    )[name]
+    for place in pc.indices_nonzero(_matching(texts, _MANY_DIGITS)):
+        value = texts[place.as_py()].as_py().strip()
+        if int(value) != int(float(value)):
+            line, _, text = _row(path, form, place.as_py() + 2)
+            what = f"column {name!r} holds {value!r}, whose last digits a float has no place for, and int64 is too short"
+            mend = (
+                f"Declare what it is: types={{{name!r}: 'text'}}, --type {shlex.quote(name + '=text')}; nothing was loaded."
+            )
+            raise _invalid(path, line, name, what, text, mend)
 
 
 def doubtful(column: Any) -> bool:

@@ -14,13 +14,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from modelwright.datasets.csv import doubtful, parse
+from modelwright.datasets.csv import EXACT, doubtful, is_inexact, parse
 from modelwright.datasets.records import CsvFormat
 from modelwright.datasets.types import TypePlan
 
 LARGE: Final = 64 << 20  # bytes of a file that is read so
 _BLOCK: Final = 16 << 20
-_EXACT: Final = 1 << 53  # up to here every whole number is one of floating point
 _QUOTE, _LINE, _RETURN = ord('"'), ord("\n"), ord("\r")
 
 
@@ -70,11 +69,11 @@ def _table(block: bytes, names: Sequence[str] | None, plan: TypePlan, form: CsvF
     for name, column in zip(table.column_names, table.columns, strict=True):
         if name in plan.for_text:
             continue
-        if pa.types.is_binary(column.type) or (pa.types.is_string(column.type) and doubtful(column)):
+        if pa.types.is_binary(column.type) or is_inexact(column) or (pa.types.is_string(column.type) and doubtful(column)):
             raise Irregular
         if column.type == pa.int64():
             ends = pc.min_max(column).as_py()
-            if ends["min"] is not None and max(-ends["min"], ends["max"]) > _EXACT:
+            if ends["min"] is not None and max(-ends["min"], ends["max"]) > EXACT:
                 raise Irregular  # unless all are whole numbers, which is not known here
     return table
 

@@ -27,7 +27,7 @@ from modelwright.datasets.checks import (
 )
 from modelwright.datasets.distinct import count_ascending, count_numbers
 from modelwright.datasets.durations import duration
-from modelwright.datasets.engine import EPOCH, identifier, quote
+from modelwright.datasets.engine import identifier, moment, quote
 from modelwright.datasets.kinds import is_floating, is_number, present
 from modelwright.datasets.matching import count_unlike
 from modelwright.datasets.records import CheckBasis, DatasetVersion, Scalar
@@ -248,9 +248,12 @@ def _freshness(check: Freshness, basis: CheckBasis) -> Plan:
     def judge(newest: int | None) -> Finding:
         if newest is None:
             return Finding(False, f"There is no {name} at all.", 1)
-        moment = EPOCH + timedelta(microseconds=newest)
-        age = at - moment
-        said = f"The newest {name} is {isoformat(moment)}, {_age(age)} before {isoformat(at)}; allowed: {check.max_age}."
+        found = moment(newest)
+        if isinstance(found, str):
+            said = "" if column.personal else f" {found},"
+            return Finding(False, f"The newest {name} is{said} outside of the years 1 to 9999.", 1)
+        age = at - found
+        said = f"The newest {name} is {isoformat(found)}, {_age(age)} before {isoformat(at)}; allowed: {check.max_age}."
         if column.personal:  # a time about somebody, such as a day of birth
             said = (
                 f"The newest {name} is {'' if age > allowed else 'not '}more than {check.max_age} before {isoformat(at)}."

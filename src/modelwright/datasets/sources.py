@@ -9,10 +9,11 @@ from typing import Any, Final, NamedTuple
 import pyarrow as pa
 
 from modelwright.core.errors import Invalid, NotFound
+from modelwright.core.folders import Seen
 from modelwright.datasets import csvblocks
 from modelwright.datasets.csv import read_csv
 from modelwright.datasets.records import CSV, PARQUET, CsvFormat, Query
-from modelwright.datasets.streams import Kept, ParquetRows, Room, Stream, ahead, unified
+from modelwright.datasets.streams import Kept, ParquetRows, Room, Stream, ahead, refuse_changed, unified
 from modelwright.datasets.types import TypePlan, stored_schema
 
 _TABLES: Final = ("pyarrow", "pandas", "polars")  # whose tables are in memory already, to be read again and again
@@ -75,6 +76,15 @@ def _file(path: Path, plan: TypePlan, form: CsvFormat, folder: Path, room: Room)
 
 
 def _csv(path: Path, plan: TypePlan, form: CsvFormat, folder: Path, room: Room) -> Stream:
+    """The rows of a file, all of them read by now; `Conflict` where it grew meanwhile: its last row may be cut off."""
+    seen = Seen.of(path.stat())
+    try:
+        return _csv_rows(path, plan, form, folder, room)
+    finally:  # also where it could not be read: that may be why
+        refuse_changed(path, seen)
+
+
+def _csv_rows(path: Path, plan: TypePlan, form: CsvFormat, folder: Path, room: Room) -> Stream:
     if path.stat().st_size > csvblocks.LARGE:
         kept = Kept(ahead(csvblocks.read_blocks(path, plan, form)), folder, Room(0))
         try:

@@ -102,19 +102,30 @@ class ParquetRows:
         with self._refusing(), self._open() as file:
             for batch in file.iter_batches(batch_size=BATCH, row_groups=groups):
                 yield pa.Table.from_batches([batch])
-        if Seen.of(self._path.stat()) != self._seen:
-            raise Conflict(f"{self._path} changed while it was read.", mend="Try again when nothing writes to it.")
+        refuse_changed(self._path, self._seen)
 
     def whole(self) -> Any:
         """All of them as one table."""
         with self._refusing():
-            return pq.read_table(self._path, page_checksum_verification=True, partitioning=None)
+            found = pq.read_table(self._path, page_checksum_verification=True, partitioning=None)
+        refuse_changed(self._path, self._seen)
+        return found
 
     def _open(self) -> Any:
         return pq.ParquetFile(self._path, page_checksum_verification=True, pre_buffer=False, buffer_size=_BUFFER)
 
     def _refusing(self) -> _Unreadable:
         return _Unreadable(self._path)
+
+
+def refuse_changed(path: Path, seen: Seen) -> None:
+    """`Conflict` where a file is not as it was seen before it was read."""
+    try:
+        same = Seen.of(path.stat()) == seen
+    except FileNotFoundError:
+        same = False
+    if not same:
+        raise Conflict(f"{path} changed while it was read.", mend="Try again when nothing writes to it.")
 
 
 class _Unreadable:
