@@ -271,7 +271,7 @@ def test_what_redis_itself_refuses_is_told_in_its_words(redis_address: str, tmp_
     client = redis.Redis.from_url(redis_address)
     place = next(each for each in client.keys("*rows*") if b"weather" in each)
     client.set(place, "no hash")
-    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+    with pytest.raises(Unavailable, match="refuses that: WRONGTYPE"):
         store.read([Asked(VIEW, ["a"])])
     client.delete(place)
     client.close()
@@ -347,3 +347,41 @@ def test_a_file_that_was_deleted_or_replaced_is_noticed_when_it_is_asked_what_st
     assert running.read([Asked(VIEW, ("a",))])[0].state == made
     beside.close()
     running.close()
+
+
+def test_a_file_that_is_no_store_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "online.db").write_bytes(b"no database, but as long as the head of one" * 20)
+    for path in (tmp_path / "online.db", tmp_path / "nowhere" / "online.db"):
+        with pytest.raises(Unavailable, match="cannot be used") as told:
+            open_store("", path).states()
+        assert "--lost" in told.value.mend
+
+
+def test_a_redis_without_memory_is_unavailable_and_quotes_no_rows(redis_address: str, tmp_path: Path) -> None:
+    import redis
+
+    opened = open_store(redis_address, tmp_path / "online.db")
+    with redis.Redis(unix_socket_path=redis_address.removeprefix("unix://")) as admin:
+        admin.config_set("maxmemory", 1)
+        try:
+            with pytest.raises(Unavailable, match="used memory") as told:
+                opened.load(VIEW, "g1", [("[7]", b"a row")])
+        finally:
+            admin.config_set("maxmemory", 0)
+    assert "a row" not in str(told.value) and "Pushes are kept" in told.value.mend
+    opened.close()
+
+
+def test_a_postgresql_that_gives_no_rights_is_unavailable(postgres_url: str, tmp_path: Path) -> None:
+    open_store(postgres_url, tmp_path / "online.db").states()
+    url = sa.make_url(postgres_url)
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as admin:
+        admin.execute(sa.text("DROP ROLE IF EXISTS guest"))
+        admin.execute(sa.text("CREATE ROLE guest LOGIN PASSWORD 'guest'"))
+    asked = url.set(username="guest", password="guest").render_as_string(hide_password=False)
+    with pytest.raises(Unavailable, match="does not let us in: permission denied"):
+        open_store(asked, tmp_path / "online.db").states()
+    with engine.connect() as admin:
+        admin.execute(sa.text("DROP ROLE guest"))
+    engine.dispose()

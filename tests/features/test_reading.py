@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from modelwright.core.clock import isoformat
 from modelwright.core.errors import Invalid, Unavailable
-from modelwright.features import FeatureView, count, expression, last
+from modelwright.features import FeatureView, count, deviation, expression, last
 from modelwright.testing import serving
 from modelwright.workspace import Settings, Workspace, open_workspace
 
@@ -125,3 +126,15 @@ def test_nothing_stands_online_at_a_distance(url: str, tmp_path: Path) -> None:
 
     with connect(url) as there, pytest.raises(Unavailable, match="POST /features/online"):
         there.features.reader(VIEWS)
+
+
+def test_numbers_whose_squares_no_float_holds_have_a_deviation(embedded: Workspace) -> None:
+    at = pa.array([NOW - timedelta(hours=h) for h in (2, 1) * 2], MOMENT)
+    rows = pa.table({"card": ["a", "a", "b", "b"], "at": at, "amount": [1.7e308, 1.7e308, 1e200, 3e200]})
+    embedded.datasets.add("far", rows)
+    spread = deviation("amount", window="10h", name="spread")
+    view = FeatureView(name="far", entity="card", source="dataset:far", event_time="at", features=[spread])
+    embedded.features.apply(view)
+    embedded.features.materialise(view.ref)
+    found = embedded.features.online([view.ref], [{"card": "a"}, {"card": "b"}])
+    assert [row["spread"] for row in found] == [0.0, pytest.approx(2e200 / math.sqrt(2))]

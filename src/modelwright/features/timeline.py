@@ -117,8 +117,7 @@ def _aggregate(feature: Feature, values: list[Any]) -> Any:
         case Aggregation.DEVIATION if len(values) < 2:
             return None
         case Aggregation.DEVIATION:
-            mean = math.fsum(values) / len(values)
-            return math.sqrt(math.fsum((each - mean) ** 2 for each in values) / (len(values) - 1))
+            return _deviation(values)
         case _ if not values:
             return None
         case Aggregation.MEAN:
@@ -129,6 +128,15 @@ def _aggregate(feature: Feature, values: list[Any]) -> Any:
             return min(values)
         case _:
             return max(values)
+
+
+def _deviation(values: list[float]) -> float:
+    """The standard deviation of a sample. Numbers whose sum, or whose squares, no float holds are made smaller first."""
+    try:
+        mean = math.fsum(values) / len(values)
+        return math.sqrt(math.fsum((each - mean) ** 2 for each in values) / (len(values) - 1))
+    except OverflowError:
+        return _deviation([each / 2.0**600 for each in values]) * 2.0**600
 
 
 # Pushed rows

@@ -183,8 +183,8 @@ class PostgresStore:
                 connection = self._local.connection = self._connect()
             with connection.transaction():
                 yield connection
-        except psycopg.OperationalError as error:
-            raise unavailable("PostgreSQL", error) from None
+        except psycopg.Error as error:  # also of rights that are lacking, and of a server that takes no writes
+            raise unavailable("PostgreSQL", error, silent=isinstance(error, psycopg.OperationalError)) from None
 
     def _connect(self) -> Any:
         import psycopg

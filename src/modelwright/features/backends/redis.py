@@ -213,8 +213,9 @@ class RedisStore:
 
         try:
             yield
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise unavailable("Redis", error) from None
+        except redis.RedisError as error:  # also what a server says that has no memory left, or takes no writes
+            silent = isinstance(error, redis.ConnectionError | redis.TimeoutError)
+            raise unavailable("Redis", error, silent=silent) from None
 
 
 def _commands(asked: Sequence[Asked], seen: Sequence[str], named: Sequence[Sequence[Any]]) -> list[bytes]:

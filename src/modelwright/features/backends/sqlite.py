@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
+from modelwright.core.errors import Unavailable
 from modelwright.core.refs import Ref
 from modelwright.core.wire import decode, encode_text
 from modelwright.features.ports import (
@@ -271,17 +272,25 @@ class SqliteStore:
 
     @contextmanager
     def _transaction(self, *, write: bool) -> Iterator[sqlite3.Connection]:
-        connection = self._connection()
-        connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
-        if write:
-            self._local.states.clear()
-            self._local.before = None
         try:
-            yield connection
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
-        connection.execute("COMMIT")
+            connection = self._connection()
+            connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+            if write:
+                self._local.states.clear()
+                self._local.before = None
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:  # which SQLite may have taken back itself, on a full disk
+                    connection.execute("ROLLBACK")
+                raise
+        except sqlite3.DatabaseError as error:
+            raise Unavailable(
+                f"The online store in {self._path} cannot be used: {error}.",
+                mend="Free some space on that disk, or see the file's owner and permissions. One that is damaged can be "
+                "deleted: mw features materialise --lost puts back what stood there.",
+            ) from None
 
     def _connection(self) -> sqlite3.Connection:
         """This thread's."""
