@@ -14,7 +14,7 @@ import pytest
 from deltalake import write_deltalake
 from msgspec.structs import replace
 
-from modelwright.core.errors import Denied, Invalid
+from modelwright.core.errors import Denied, Invalid, NotFound
 from modelwright.core.principals import Principal
 from modelwright.core.refs import Ref
 from modelwright.datasets.manifest import packs_of, read_manifest
@@ -141,7 +141,7 @@ def test_a_profile_shows_no_value_of_numbers_and_times_about_people(locked: Lock
         told = repr(about)
         assert "1911" not in told and "4217000001" not in told and "4217000012" not in told and "44.25" not in told
         assert about["ssn"].distinct == 12
-    assert about["age"].mean is None and about["ssn"].sd is not None  # a mean of two says too much of each
+    assert about["age"].mean is None and about["ssn"].sd is None
     assert locked.here.datasets.show(ref).time_range is not None
     shown = [eve.datasets.show(ref), eve.datasets.list().items[0], eve.datasets.versions(ref.whole).items[0]]
     assert [each.time_range for each in shown] == [None] * 3
@@ -389,3 +389,32 @@ def test_of_masks_of_one_sort_the_one_counts_that_hides_most(locked: Locked, peo
         if column == "email":
             locked.here.privacy.classify(people, column, "pii.email", holds=False)
         assert {each.column: each.mask for each in eve.datasets.show(people).masks}[column] == found
+
+
+def test_two_profiles_do_not_tell_what_the_row_between_them_holds(locked: Locked) -> None:
+    pay = [1000.0 + 7 * number for number in range(20)]
+    first = locked.here.datasets.add("pay", pa.table({"id": range(20), "pay": pay}), key="id", personal=["pay"])
+    second = locked.here.datasets.add("pay", pa.table({"id": range(21), "pay": [*pay, 98_765.4]}))
+    eve = locked.workspace(locked.token("eve", ("scientist", "*")))
+    for version in (first, second):
+        about = eve.datasets.profile(version.ref).column("pay")
+        assert (about.mean, about.sd, about.count) == (None, None, version.rows)
+
+
+def test_names_that_somebody_may_not_read_are_not_told(locked: Locked) -> None:
+    locked.here.datasets.add("secret/plans", pa.table({"id": [1]}))
+    locked.here.access.define_role("adder", ["read", "write"])
+    ann = locked.workspace(locked.token("ann", ("adder", "dataset:mine"), ("adder", "object:*")))
+    ann.datasets.add("mine/own", pa.table({"id": [1]}))
+    said = []
+    for name in ("secret/plans", "secret/plums"):
+        with pytest.raises(NotFound) as told:
+            ann.datasets.add("mine/made", pa.table({"id": [2]}), inputs=[Ref.parse(f"dataset:{name}")])
+        said.append(str(told.value).replace(name, "it"))
+    assert said[0] == said[1]
+    for name in ("mine/secret/plans", "mine/secret/plan"):
+        with pytest.raises(NotFound) as told:
+            ann.datasets.show(f"dataset:{name}")
+        assert "Did you mean secret" not in str(told.value)
+    with pytest.raises(NotFound, match=r"Did you mean mine/own\?"):
+        ann.datasets.show("dataset:mine/owm")

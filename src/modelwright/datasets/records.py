@@ -15,7 +15,6 @@ from modelwright.store.records import State, Verdict, Version
 
 Scalar = int | float | str | bool | None  # a value of a cell as it travels; times as RFC 3339 text
 PARQUET: Final = (".parquet", ".pq")
-FEW: Final = 10  # values, below which a mean of what is about people says too much of each of them
 CSV: Final = (".csv", ".tsv", ".txt")
 
 
@@ -256,9 +255,11 @@ class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def withheld(self) -> ColumnProfile:
-        """The same without a value of any row, for a column about people; a mean of a few says too much of each."""
-        mean, sd = (None, None) if self.count < FEW else (self.mean, self.sd)
-        shown = msgspec.structs.replace(self, minimum=None, maximum=None, mean=mean, sd=sd, personal=True)
+        """The same without a value of any row, for a column about people.
+
+        Mean and deviation are left out, too: of two versions of which one has a row more, they tell what it holds.
+        """
+        shown = msgspec.structs.replace(self, minimum=None, maximum=None, mean=None, sd=None, personal=True)
         return msgspec.structs.replace(shown, top=[], examples=[], quantiles={}, histogram=None)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from msgspec.structs import replace
 
-from modelwright.core.errors import Conflict, Invalid
+from modelwright.core.errors import Conflict, Invalid, NotFound
 from modelwright.core.operations import Caller, Room, operation
 from modelwright.core.paging import Filter, Page, every
 from modelwright.core.refs import Kind, Ref
@@ -40,7 +40,7 @@ from modelwright.datasets.records import (
     Holding,
     Keeping,
 )
-from modelwright.store import Evidence, State, Transaction, Verdict, catalog, evidence
+from modelwright.store import Evidence, State, Transaction, Verdict, catalog, evidence, scopes
 
 if TYPE_CHECKING:
     from modelwright.store.buckets import S3Settings
@@ -108,7 +108,7 @@ class Versions(Room):
             tx.unchanged()
             return shown(tx, [newest])[0]
         parent, merged = (_within(tx, whole, each) for each in (record.parent, record.merged))
-        sources = [catalog.resolve(tx, ref) if ref.kind is Kind.DATASET else ref for ref in inputs or []]
+        sources = [_source(tx, ref) for ref in inputs or []]
         record = replace(record, findings=[*record.findings, *inherited(tx, record, whole, sources)])
         version = catalog.add(
             tx,
@@ -301,6 +301,15 @@ def _within(tx: Transaction, whole: Ref, ref: Ref | None) -> Ref | None:
         return None
     if ref.whole != whole:
         raise Invalid(f"{ref} is no version of {whole}, so none of its versions can be made from it.", mend="Say inputs.")
+    return catalog.resolve(tx, ref)
+
+
+def _source(tx: Transaction, ref: Ref) -> Ref:
+    """What something was made of, a dataset exactly. One that the caller may not read is not found, as if it were none."""
+    if ref.kind is not Kind.DATASET:
+        return ref
+    if not scopes.may_read(tx, Kind.DATASET)(ref.name):
+        raise NotFound(f"There is no dataset named {ref.name!r}.", mend="See what there is: mw list dataset")
     return catalog.resolve(tx, ref)
 
 

@@ -474,7 +474,8 @@ def _limit(where: Filter) -> int:
 def _not_found(tx: Transaction, ref: Ref) -> NotFound:
     import difflib
 
-    names = tx.execute(sa.select(_t.name).where(_t.kind == ref.kind).limit(1000)).scalars().all()
+    may_read = scopes.readable(tx, ref.kind, _t.name)  # what it may not, nobody is told the name of
+    names = tx.execute(sa.select(_t.name).where(_t.kind == ref.kind, may_read).limit(1000)).scalars().all()
     if ref.name in names:
         versions = tx.execute(sa.select(_v.version).where(_v.kind == ref.kind, _v.name == ref.name)).scalars().all()
         aliases = tx.execute(sa.select(_a.alias).where(_a.kind == ref.kind, _a.name == ref.name)).scalars().all()
