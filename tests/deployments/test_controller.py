@@ -108,7 +108,7 @@ def test_what_ends_begins_to_load_nothing_more(world: World, trained, tmp_path: 
 
 
 def dealt(salt: str, weight: float, count: int) -> Iterator[str]:
-    """So many units, `weight` per cent of them the canary's: who is depends on the rollout's id, which is drawn."""
+    """So many units, `weight` per cent of them the canary's: who is depends on the rollout's salt."""
     of_canary = round(count * weight / 100)
     left = {True: of_canary, False: count - of_canary}
     for number in itertools.count():
@@ -126,7 +126,7 @@ def test_what_the_plane_sees_decides_the_rollout(world: World, trained) -> None:
     world.workspace.deployments.deploy("delay", second, "production", strategy="canary")
     world.turn()
     rollout = world.workspace.deployments.show("delay").placement("production").rollout
-    for unit in dealt(rollout.id, rollout.strategy.steps[0].weight, 5200):
+    for unit in dealt(rollout.salt, rollout.strategy.steps[0].weight, 5200):
         world.ask(unit)
     world.turn()
     placement = world.workspace.deployments.show("delay").placement("production")

@@ -120,7 +120,7 @@ class Controller:
 
     def _intervals(self, rollout: Rollout) -> list[tuple[Interval, dict[tuple[str, str, float, Variant], Tally]]]:
         """What was seen since the last report, by the weight that was in force."""
-        tallies = {_key(t): t for t in self._plane.tallies() if t.salt == rollout.id}
+        tallies = {_key(t): t for t in self._plane.tallies() if t.salt == rollout.salt}
         found = []
         for weight in sorted({t.weight for t in tallies.values()}):
             now = {key: tally for key, tally in tallies.items() if tally.weight == weight}

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from modelwright.core.clock import isoformat
 from modelwright.core.errors import Conflict
 from modelwright.core.refs import Kind, Ref
 from modelwright.serving.records import Arm, Intake, Manifest, Route, Switch
@@ -234,6 +235,15 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
         return Ref(Kind.ROLLOUT, self.id)
 
     @property
+    def salt(self) -> str:
+        """What units are dealt by: another rollout deals them anew, and a replay of the same history as it did before.
+
+        Of its beginning the second alone counts, since a simulated clock goes on by a microsecond with each look at it.
+        """
+        begun = isoformat(self.started_at.replace(microsecond=0))
+        return f"{self.deployment} {self.environment} {self.candidate.model} {begun} "
+
+    @property
     def weight(self) -> float:
         """Per cent of the units that the candidate gets now."""
         if self.state in (RolloutState.ANALYSING, RolloutState.WAITING, RolloutState.PAUSED):
@@ -312,7 +322,7 @@ def _route(deployment: Deployment, placement: Placement) -> Route:
         stable=placement.stable.arm,
         canary=rollout.candidate.arm if rollout and rollout.weight else None,
         weight=rollout.weight if rollout else 0.0,
-        salt=rollout.id if rollout else "",
+        salt=rollout.salt if rollout else "",
         slow_after=deployment.slow_after,
         switch=placement.switch,
         fallback=placement.fallback,

@@ -100,7 +100,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     stable: Arm
     canary: Arm | None = None
     weight: float = 0.0  # per cent of the units that the canary gets
-    salt: str = ""  # the rollout's id: another rollout deals the units anew
+    salt: str = ""  # the rollout's: another rollout deals the units anew
     slow_after: float = 0.25  # seconds; an answer that took longer is a bad event for the latency guardrail
     switch: Switch = Switch.LIVE
     fallback: dict[str, Any] = {}  # output to value, while the switch is on `fallback`
