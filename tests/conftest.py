@@ -21,8 +21,10 @@ from typing import Any
 import httpx._config
 import httpx._transports.default as transports
 import hypothesis
+import hypothesis.internal.charmap as charmap
 import pytest
 import sqlalchemy as sa
+from hypothesis.internal.intervalsets import IntervalSet
 from msgspec.structs import replace
 
 # Threads that OpenMP keeps spinning for each other cost far more than they give where every worker has a core to itself. It
@@ -64,6 +66,11 @@ for step in ("connect", "read", "write", "pool"):
 # Each client of httpx reads all certificates of the machine when it is made, which takes it 30 ms, and none here needs one.
 transports.create_ssl_context = functools.cache(transports.create_ssl_context)
 share_compiled()
+
+# Which letters can be written as UTF-8, Hypothesis finds out letter by letter, in each process.
+_tried = charmap.intervals_from_codec
+_utf8 = IntervalSet([(0, 0xD7FF), (0xE000, sys.maxunicode)]), IntervalSet([])
+charmap.intervals_from_codec = lambda codec: _utf8 if codec == "utf-8" else _tried(codec)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -136,6 +143,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         _begun.add(file)
         gc.collect()
         gc.freeze()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    """What is there at the end goes with the process: pytest would look through all of it five times."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
