@@ -14,6 +14,7 @@ from modelwright.core.errors import Denied, Refused
 from modelwright.core.principals import Principal
 from modelwright.core.refs import Ref
 from modelwright.features import FeatureView, column, count, distinct, expression, last, mean
+from modelwright.features.admission import Consent, agreeing
 from modelwright.features.columns import column_origins, columns_behind
 from modelwright.features.sql import derived
 from modelwright.store import acting_as
@@ -288,3 +289,21 @@ def test_a_comparison_quotes_nobody(tmp_path: Path, prepared: Path) -> None:
 def test_counting_rows_needs_no_column() -> None:
     view = FeatureView(name="v", entity="a", source="dataset:d", event_time="b", features=[count(window="1d")])
     assert columns_behind(view, ["a", "b"])["count_1d"] == []
+
+
+@pytest.mark.parametrize("subject", ["who", "place", "#1"])
+def test_an_answer_without_a_time_is_earlier_than_any_other(subject: str) -> None:
+    moment = pa.timestamp("us", tz="UTC")
+    dated = datetime(2026, 1, 1, tzinfo=UTC)
+    rows = [
+        ("a", False, dated),
+        ("a", True, None),
+        ("b", None, None),
+        ("b", True, dated),
+        ("c", False, None),
+        ("c", True, None),
+    ]
+    names, answers, times = zip(*rows, strict=True)
+    table = pa.table({subject: names, "yes": answers, "at": pa.array(times, moment)})
+    consent = Consent(source=Ref.parse("dataset:asked@1"), column="yes", subject=subject, time_column="at")
+    assert agreeing(table, [consent])[subject].to_pylist() == ["b", "b", "c", "c"]

@@ -18,6 +18,7 @@ from modelwright.core.errors import Denied, Invalid, NotFound
 from modelwright.core.principals import Principal
 from modelwright.core.refs import Ref
 from modelwright.datasets.manifest import packs_of, read_manifest
+from modelwright.features import FeatureView, count, distinct
 from modelwright.store import acting_as
 from modelwright.store.records import EventFilter
 from modelwright.testing import serving
@@ -418,3 +419,54 @@ def test_names_that_somebody_may_not_read_are_not_told(locked: Locked) -> None:
         assert "Did you mean secret" not in str(told.value)
     with pytest.raises(NotFound, match=r"Did you mean mine/own\?"):
         ann.datasets.show("dataset:mine/owm")
+
+
+def standing(workspace: Workspace, name: str, rows: pa.Table, **view: Any) -> Ref:
+    """A view of a dataset of its name, online."""
+    source = workspace.datasets.add(name, rows, key="id").ref.whole
+    made = FeatureView(name=name, entity="id", source=source, event_time="at", **view)
+    workspace.features.apply(made)
+    workspace.features.materialise(made.ref)
+    return made.ref
+
+
+def test_a_feature_is_not_masked_as_another_of_its_name(locked: Locked) -> None:
+    at = pa.array([datetime(2026, 1, 1, tzinfo=UTC)], pa.timestamp("us", tz="UTC"))
+    clear = standing(locked.here, "people", pa.table({"id": ["a"], "at": at, "email": [CANARY]}), features=["email"])
+    ann = adder(locked)
+    own = standing(ann, "own", pa.table({"id": ["a"], "at": at, "email": ["none"]}), features=["email"])
+    ann.privacy.classify("dataset:own", "email", "pii.x", mask="truncate:99")
+    with locked.client(locked.token("ann")) as client:
+        asked = {"views": [str(clear), str(own)], "keys": [{"id": "a"}]}
+        answer = client.post("/features/online", json=asked)
+    assert answer.status_code == 400 and "both have a feature 'email'" in answer.text and "canary" not in answer.text
+    with pytest.raises(Invalid, match="both have a feature"):
+        ann.features.online([clear, own], [{"id": "a"}])
+    assert "canary" not in texts(ann.features.online([clear], [{"id": "a"}]))
+
+
+def test_a_count_does_not_tell_whether_a_masked_value_meets_a_condition(locked: Locked) -> None:
+    at = pa.array([datetime.now(UTC)] * 2, pa.timestamp("us", tz="UTC"))
+    rows, eve = pa.table({"id": ["a", "b"], "at": at, "pay": [1000.0, 98_765.0]}), adder(locked)
+    locked.here.datasets.add("pay", rows, personal=["pay"])
+    asked = count("CASE WHEN pay > 50000 THEN 1 END", window="9d", name="rich")
+    plain = [
+        distinct("pay", window="9d", name="kinds"),
+        count("pay", window="9d", name="paid"),
+        count(window="9d", name="all"),
+    ]
+    both = standing(locked.here, "pay", rows, features=[asked, *plain])
+    found = eve.features.online([both], [{"id": "a"}, {"id": "b"}])
+    assert found == [{"rich": None, "kinds": 1, "paid": 1, "all": 1}] * 2
+    chosen = FeatureView(
+        name="chosen",
+        entity="id",
+        source="dataset:pay",
+        event_time="at",
+        select='SELECT id, "at" FROM source WHERE pay > 50000',
+        features=[count(window="9d", name="rich")],
+    )
+    locked.here.features.apply(chosen)
+    locked.here.features.materialise(chosen.ref)
+    assert eve.features.online([chosen.ref], [{"id": "a"}, {"id": "b"}]) == [{"rich": None}] * 2
+    assert [row["rich"] for row in locked.here.features.online([chosen.ref], [{"id": "a"}, {"id": "b"}])] == [0, 1]

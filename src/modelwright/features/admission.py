@@ -66,22 +66,27 @@ def weigh(datasets: Datasets, tx: Transaction, record: ViewRecord, source: Ref, 
 
 
 def agreeing(table: pa.Table, consents: Sequence[Consent]) -> Any:
-    """The rows whose subjects agree: whose latest answer, by time and then by place, is yes. No answer is a no."""
+    """The rows whose subjects agree: whose latest answer, by time and then by place, is yes. No answer is a no.
+
+    An answer of which nobody knows when it was given is earlier than any other.
+    """
     from modelwright.store import analytics  # with DuckDB
 
     for each in consents:
         quoted = ['"' + name.replace('"', '""') + '"' for name in (each.column, each.subject, each.time_column or "")]
         consent, subject, time = quoted
-        latest = f"({time}, place)" if each.time_column else "place"
+        turn = f'row_number() OVER (ORDER BY {time} NULLS FIRST, "#place")' if each.time_column else '"#place"'
         with closing(analytics.locked()) as connection:
             connection.register("given", table)
             kept = connection.sql(
                 f"""
-                WITH numbered AS (SELECT *, row_number() OVER () AS place FROM given),
+                WITH numbered AS (SELECT *, row_number() OVER () AS "#place" FROM given),
+                turns AS (SELECT *, {turn} AS "#turn" FROM numbered),
                 said AS (
-                    SELECT {subject} AS who, arg_max(coalesce({consent}, FALSE), {latest}) AS yes FROM numbered GROUP BY 1)
-                SELECT place - 1 AS place FROM numbered JOIN said ON {subject} = who WHERE yes ORDER BY place
+                    SELECT {subject} AS "#who", arg_max(coalesce({consent}, FALSE), "#turn") AS "#yes"
+                    FROM turns GROUP BY {subject})
+                SELECT "#place" - 1 AS "#at" FROM numbered JOIN said ON {subject} = "#who" WHERE "#yes" ORDER BY "#place"
                 """
             ).to_arrow_table()
-        table = table.take(kept["place"])
+        table = table.take(kept["#at"])
     return table

@@ -77,13 +77,9 @@ def columns_behind(view: FeatureView, source: Sequence[str]) -> dict[str, list[s
         found = column_origins(view, source)
     except Invalid:
         return {name: list(source) for name in names}
-    decided = {each.column for each in found.selected}
+    decided = {each.column for each in found.selected}  # for a count of rows, too: it tells of whom a condition holds
     held = {name: {each.column for each in found.features[name]} for name in names}
-    empty = {each.name for each in view.features if not each.sql.strip()}  # a count of rows has no values of any column
-    return {
-        name: [column for column in source if column in held[name] or (column in decided and name not in empty)]
-        for name in names
-    }
+    return {name: [column for column in source if column in held[name] | decided] for name in names}
 
 
 def _behind(sql: str, known: Known, own: Known, use: Use | None) -> list[Origin]:

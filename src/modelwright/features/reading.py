@@ -36,6 +36,18 @@ class _Seen:
         self.latest = max(since, default=0)
 
 
+def _refuse_twice(views: Sequence[tuple[Ref, ViewRecord]]) -> None:
+    """`Invalid` where two features have one name: which of them is meant, or masked, could not be told."""
+    owner: dict[str, Ref] = {}
+    for ref, record in views:
+        for name in record.view.names:
+            if (other := owner.setdefault(name, ref)) != ref:
+                raise Invalid(
+                    f"{other} and {ref} both have a feature {name!r}.",
+                    mend="Read them one by one, or give the feature another name with name=..., and apply the view again.",
+                )
+
+
 class OnlineReader:
     """Reads some view versions, pinned. Safe for several threads; a read sees each view as it is published at that time.
 
@@ -55,6 +67,7 @@ class OnlineReader:
         pseudonymizer: Pseudonymizer | None = None,
     ) -> None:
         """`masks` says which features are masked for whoever reads, and `pseudonymizer` makes their pseudonyms."""
+        _refuse_twice(views)
         self._store = store
         self._views = [(ref, record, Reading(record.view, record.columns)) for ref, record in views]
         self._same = [  # the first view with the same keys
