@@ -121,7 +121,7 @@ def disturb(kept: Kept, drawn: random.Random) -> None:
                 write(folder / f"{number}.bin", b"" if number % 9 == 0 else drawn.randbytes(50))
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(each, marks=pytest.mark.thorough) for each in range(2, 9))])
 def test_it_is_what_looking_at_everything_gives(kept, seed):
     drawn = random.Random(seed)
     for _ in range(15):
