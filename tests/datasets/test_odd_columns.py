@@ -182,3 +182,13 @@ def test_long_texts_are_no_set_of_values_and_a_sentence_quotes_their_beginning(e
     assert [each.column for each in sets] == ["kind"]
     (found,) = embedded.datasets.check(made.ref, [Values(column="text", allowed=["x" * 5000, "z" * 39])]).results
     assert found.failing == 100 and f"{'x' * 39}…, {'z' * 39}" in found.message
+
+
+def test_runs_are_stored_as_what_they_stand_for_and_unions_are_refused(embedded):
+    runs = pa.table({"word": pa.RunEndEncodedArray.from_arrays([2, 3, 4], ["a", None, "b"])})
+    version = embedded.datasets.add("runs", runs)
+    assert embedded.datasets.read(version.ref)["word"].to_pylist() == ["a", "a", None, "b"]
+    assert embedded.datasets.add("runs", pa.table({"word": ["a", "a", None, "b"]})).ref == version.ref
+    several = pa.UnionArray.from_sparse(pa.array([0, 1], pa.int8()), [pa.array([1, 2]), pa.array(["x", "y"])])
+    with pytest.raises(Invalid, match="column 'several': values of several types"):
+        embedded.datasets.add("unions", pa.table({"several": several}))

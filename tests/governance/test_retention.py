@@ -465,3 +465,20 @@ def test_while_somebody_reads_what_went_from_the_log_nothing_is_proved(replayed:
     replayed.retention.carry_out()  # the log is emptied behind it
     (done,) = replayed.retention.carry_out()
     assert done.id == waiting.id and done.finished_at and replayed.retention.verify()[0].holds
+
+
+def test_what_came_after_a_tombstone_can_be_brought_elsewhere(
+    replayed: Workspace, two: tuple[Ref, Ref], tmp_path: Path
+) -> None:
+    depot, first = tmp_path / "depot", two[0]
+    declare(replayed)
+    replayed.retention.carry_out()
+    third = replayed.datasets.add(first.name, pa.table({"id": [7], "email": ["eve@example.org"]})).ref
+    done = replayed.datasets.push(third, depot)
+    assert (done.versions, done.same) == (2, 0)
+    newest, older = replayed.datasets.depot(depot).history(third.whole)
+    assert (newest.rows, older.rows, newest.parent, older.parent) == (1, 1, older.ref, None)
+    with pytest.raises(Gone):
+        replayed.datasets.push(first, depot)
+    assert replayed.datasets.pull(newest.ref, depot, into="back").versions == 2
+    assert replayed.datasets.read("dataset:back@1").num_rows == 1

@@ -55,22 +55,21 @@ def transfer(
     """Bring a version, and unless `alone` its ancestors, to another place; those that are there are told by their digests.
 
     `known` is what was learned of the chunks there: it may be empty, and then more is asked or sent. Each version is
-    registered when all of it is there, so one that is listed is whole. `Corrupt` where something arrived that is not what
-    it was.
+    registered when all of it is there, so one that is listed is whole. Ancestors whose content was deleted stay behind.
+    `Corrupt` where something arrived that is not what it was; `Gone` where the version's own content was deleted.
     """
     versions = {each.ref: each for each in source.history(ref)}
-    wanted = _meant(list(versions.values()), ref)
+    wanted = _meant(list(versions.values()), ref).there
     parents = {each.ref: _parents(each) for each in versions.values()}
     chosen = {wanted.ref} if alone else ancestors(parents, wanted.ref)
     name = into or wanted.ref.name
     held = list(target.history(Ref(Kind.DATASET, name)))
-    there = {each.digest: each for each in reversed(held)}
+    there = {each.digest: each for each in reversed(held) if each.tombstone is None}
     placed: dict[Ref, Ref] = {}
     met: set[str] = set()
     made = same = sent = total = done = 0
-    for version in sorted(
-        (each for each in versions.values() if each.ref in chosen), key=lambda each: each.ref.version or 0
-    ):
+    going = [each for each in versions.values() if each.ref in chosen and each.tombstone is None]
+    for version in sorted(going, key=lambda each: each.ref.version or 0):
         found = there.get(version.digest)
         if found is not None:
             placed[version.ref] = found.ref
@@ -93,7 +92,7 @@ def transfer(
         record = replace(
             record,
             findings=[*record.findings, *more],
-            parent=placed.get(version.parent) if version.parent else None,
+            parent=_nearest(version.parent, versions, placed),
             merged=placed.get(version.merged) if version.merged else None,
         )
         arrived = target.register(
@@ -108,6 +107,13 @@ def transfer(
         placed[version.ref] = there.setdefault(arrived.digest, arrived).ref
         made, sent, total, done = made + 1, sent + stored, total + version.bytes, done + version.bytes
     return Transfer(source=wanted.ref, target=placed[wanted.ref], versions=made, same=same, sent=sent, bytes=total)
+
+
+def _nearest(ref: Ref | None, versions: Mapping[Ref, DatasetVersion], placed: Mapping[Ref, Ref]) -> Ref | None:
+    """What the nearest of the ancestors is there: some may be gone where they were, and leave only a tombstone."""
+    while ref is not None and ref not in placed:
+        ref = versions[ref].parent if ref in versions else None
+    return None if ref is None else placed[ref]
 
 
 def _bring(

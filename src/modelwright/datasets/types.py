@@ -10,6 +10,7 @@ from collections.abc import Container, Mapping
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from modelwright.core.errors import Invalid
 from modelwright.datasets.records import DatasetVersion
@@ -52,7 +53,7 @@ def arrow_type(name: str) -> Any:
 
 def stored_type(kind: Any) -> Any:
     """The type a column of some Arrow type is stored in."""
-    if pa.types.is_dictionary(kind):
+    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
         return stored_type(kind.value_type)
     if pa.types.is_timestamp(kind):
         return pa.timestamp("us", tz="UTC" if kind.tz else None)
@@ -73,6 +74,11 @@ def stored_schema(schema: Any, types: Mapping[str, str], origin: str) -> Any:
     `Invalid` names a column that is not there, or that cannot be told from another.
     """
     check_names(schema.names, types, origin)
+    if mixed := [each.name for each in schema if pa.types.is_union(each.type)]:
+        raise Invalid(
+            f"{origin}, column {mixed[0]!r}: values of several types in one column have no place in Parquet.",
+            mend="Make it one column for each type, or text.",
+        )
     return pa.schema(
         [
             pa.field(each.name, arrow_type(types[each.name]) if each.name in types else stored_type(each.type))
@@ -86,6 +92,8 @@ def cast_rows(table: Any, schema: Any, origin: str) -> Any:
     columns = []
     for field in schema:
         column = table[field.name]
+        if pa.types.is_run_end_encoded(column.type):
+            column = pc.run_end_decode(column)
         try:
             columns.append(column.cast(field.type) if column.type != field.type else column)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
