@@ -207,11 +207,13 @@ def update(
 
 def fitting(work: Callable[[Transaction], T]) -> Callable[[Transaction], T]:
     """The same work; what a database cannot hold is `Invalid`, as it is in every operation."""
-    from modelwright.store.embedded import values_fit
+    from modelwright.store.embedded import UNFIT, unfit
 
     def done(tx: Transaction) -> T:
-        with values_fit():
+        try:
             return work(tx)
+        except UNFIT as error:
+            raise unfit() from error
 
     return done
 

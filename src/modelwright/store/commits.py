@@ -12,8 +12,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -44,33 +45,33 @@ class Group:
         self._transaction = transaction
         self._committed = committed
         self._failure: BaseException | None = None
-        self._settled = threading.Event()
+        self._settling = threading.Lock()  # held until the outcome is known; an event costs several times as much
+        self._settling.acquire()
         self._since = 0.0
 
     def has_room(self, lasts: float) -> bool:
         """Whether another may join: the first that waits for the commit has waited for less than so many seconds."""
         return self.open and self.members < MEMBERS and time.monotonic() < self._since + lasts
 
-    @contextmanager
-    def member(self) -> Iterator[None]:
-        """One writer's part: kept if the block ends, undone if it raises."""
-        first = self.members == 0
-        before = self.head.state
-        if not first:
+    def begin_part(self) -> None:
+        """Begin one writer's part."""
+        if self.members:
             self._command("SAVEPOINT member")
-        try:
-            yield
-            self._check()
-            if not first:
-                self._command("RELEASE SAVEPOINT member")
-        except BaseException:
-            self.head.state = before
-            if self.open:
-                self._undo(first)
-            raise
-        if first:
+
+    def end_part(self) -> None:
+        """Keep it."""
+        self._check()
+        if self.members:
+            self._command("RELEASE SAVEPOINT member")
+        else:
             self._since = time.monotonic()
         self.members += 1
+
+    def undo_part(self, before: tuple[int, list[bytes], str]) -> None:
+        """Take it back; the ledger ends where it did `before`."""
+        self.head.state = before
+        if self.open:
+            self._undo(first=self.members == 0)
 
     def commit(self) -> None:
         """Commit for everybody. Does not raise: `wait` tells each member what became of it."""
@@ -84,13 +85,14 @@ class Group:
                 raise
         finally:
             self.open = False
-            self._settled.set()
+            self._settle()
         if self._failure is None:
             self._committed(self.connection)
 
     def wait(self) -> None:
         """Return when the commit is on the disk; `Unavailable` where it failed, and nothing was written."""
-        self._settled.wait()
+        with self._settling:
+            pass
         if self._failure is not None:
             raise Unavailable(
                 f"Nothing was written: the database could not commit it ({_first_line(self._failure)}).",
@@ -104,7 +106,7 @@ class Group:
                 self.open = False
                 if self._transaction.is_active:
                     self._transaction.rollback()
-                self._settled.set()
+                self._settle()
             else:
                 self._check(undoing=True)
                 self._command("ROLLBACK TO SAVEPOINT member")
@@ -112,16 +114,20 @@ class Group:
         except Exception as error:  # noqa: BLE001 - it becomes the failure of every member
             self._fail(error)
 
+    def _settle(self) -> None:
+        if self._settling.locked():
+            self._settling.release()
+
     def _fail(self, error: BaseException) -> None:
         """Nothing of the group is kept."""
         self.open = False
         self._failure = error
         self.connection.invalidate(error)  # closes it, which rolls back whatever it still held
-        self._settled.set()
+        self._settle()
 
     def _check(self, *, undoing: bool = False) -> None:
         """Raise where the database has ended the transaction by itself, as SQLite does when the disk is full."""
-        driver = self.connection.connection.driver_connection
+        driver: Any = self.connection.connection.dbapi_connection
         if self.connection.dialect.name == "sqlite":
             whole = bool(driver is not None and driver.in_transaction)
         else:
@@ -139,6 +145,39 @@ def _first_line(error: BaseException) -> str:
 
 
 _IN_TRANSACTION, _IN_ERROR = 2, 3  # libpq's PQTRANS_INTRANS and PQTRANS_INERROR
+
+
+class Part:
+    """One writer's part of a group, as a block: kept if it ends, undone if it raises.
+
+    Not a generator, as every write enters one: that would be three times as many calls.
+    """
+
+    def __init__(self, writers: Writers) -> None:
+        self._writers = writers
+
+    def __enter__(self) -> Group:
+        self._group = group = self._writers.group()
+        self._before = group.head.state
+        group.begin_part()
+        return group
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is not None:
+            self._undo()
+            return
+        try:
+            self._group.end_part()
+        except BaseException:
+            self._undo()
+            raise
+        self._writers.forget(self._group)
+
+    def _undo(self) -> None:
+        try:
+            self._group.undo_part(self._before)
+        finally:
+            self._writers.forget(self._group)
 
 
 class Writers:
@@ -172,18 +211,21 @@ class Writers:
                 self.leave()
             raise
 
-    @contextmanager
-    def join(self) -> Iterator[Group]:
+    def join(self) -> Part:
         """Write in the open group, or in a new one; whoever does so holds the turn."""
+        return Part(self)
+
+    def group(self) -> Group:
+        """The open group, or a new one."""
         group = self._group
         if group is None or not group.open:
             group = self._group = self._begin()
-        try:
-            with group.member():
-                yield group
-        finally:
-            if not group.open:
-                self._group = None
+        return group
+
+    def forget(self, group: Group) -> None:
+        """Write in another one from now on, if this one takes in nobody any more."""
+        if not group.open:
+            self._group = None
 
     @property
     def has_room(self) -> bool:

@@ -207,7 +207,7 @@ class Database:
                 self._checkpoints.opened(connection)
         try:
             transaction = self._begun(connection)
-            head = log.lock(connection, isoformat(self.clock.now()))
+            head = log.lock(connection, self.clock)
         except BaseException:
             self._connection = None
             connection.invalidate()
@@ -236,8 +236,11 @@ class Database:
             if isoformat(now) < group.head.last_ts:  # another machine's clock may be ahead of ours
                 now = parse_time(group.head.last_ts)
             tx = Transaction(self, group.connection, principal, now, request_id, ends=ends, group=group)
-            with _as_current(tx):
+            token = _current.set(tx)
+            try:
                 yield group, tx
+            finally:
+                _current.reset(token)
 
     def _work(self) -> None:
         """The writer thread: everything that is submitted while it waits for the disk goes into the next commit."""

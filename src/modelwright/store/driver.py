@@ -46,7 +46,7 @@ class Prepared:
         if known is None:
             known = self._compiled[connection.dialect.name] = self._compile(connection.dialect)
         text, arranged = known
-        driver: Any = connection.connection.driver_connection
+        driver: Any = connection.connection.dbapi_connection
         parameters = [arranged(values) for values in rows]
         try:
             driver.cursor().executemany(text, parameters)
@@ -71,7 +71,7 @@ def _row(columns: Sequence[str]) -> Any:
 
 def execute(connection: sa.Connection, text: str, parameters: Any = ()) -> Any:
     """Run SQL in the driver's own words on its own connection."""
-    driver: Any = connection.connection.driver_connection
+    driver: Any = connection.connection.dbapi_connection  # the driver's own, without the calls that look it up
     try:
         return driver.execute(text, parameters)
     except connection.dialect.loaded_dbapi.Error as error:
@@ -81,7 +81,7 @@ def execute(connection: sa.Connection, text: str, parameters: Any = ()) -> Any:
 def told(connection: sa.Connection, text: str, parameters: Any, error: Exception) -> Exception:
     """A driver's error as SQLAlchemy tells it: the same class on every database."""
     dialect = connection.dialect
-    gone = dialect.is_disconnect(error, connection.connection.driver_connection, None)  # type: ignore[arg-type]
+    gone = dialect.is_disconnect(error, connection.connection.dbapi_connection, None)  # type: ignore[arg-type]
     return sa.exc.DBAPIError.instance(
         text, parameters, error, dialect.loaded_dbapi.Error, connection_invalidated=gone, dialect=dialect
     )

@@ -61,16 +61,8 @@ def acting_as(principal: Principal) -> Iterator[None]:
         _acting.reset(token)
 
 
-@contextmanager
-def values_fit() -> Iterator[None]:
-    """What the database cannot hold is `Invalid`."""
-    try:
-        yield
-    except UNFIT as error:
-        raise _unfit() from error
-
-
-def _unfit() -> Invalid:
+def unfit() -> Invalid:
+    """What `UNFIT` is told as."""
     return Invalid("A value is not one that the database can hold: a number or a text too large, or a NUL character.")
 
 
@@ -118,7 +110,7 @@ class Embedded:
                 tx.allowed = _asker(self._authorizer, tx)
                 yield tx
         except UNFIT as error:
-            raise _unfit() from error
+            raise unfit() from error
         except _DeniedHere as refusal:
             self._authorizer.denied(self.principal, refusal.verb, refusal.resource, refusal.rules)
             raise refusal.error from None

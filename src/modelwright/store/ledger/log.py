@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from modelwright.core.clock import Clock, isoformat
 from modelwright.core.errors import Invalid
 from modelwright.store.driver import Prepared
 from modelwright.store.ledger.merkle import extend, leaf_hash, pieces
@@ -107,12 +108,12 @@ def _check_key(key: object) -> None:
         _KEYS.add(key)
 
 
-def lock(connection: sa.Connection, now: str) -> Head:
+def lock(connection: sa.Connection, clock: Clock) -> Head:
     """Make this the one writer until the transaction ends, and tell where the log ends; creates it on first use."""
     held = _head(_LOCK, connection)
     if held is None:
         first = insert(connection, ledger_head).values(
-            id=1, log_id=secrets.token_hex(16), size=0, frontier=b"", last_ts=now
+            id=1, log_id=secrets.token_hex(16), size=0, frontier=b"", last_ts=isoformat(clock.now())
         )
         connection.execute(first.on_conflict_do_nothing())  # another process may be creating it at this moment
         held = _head(_LOCK, connection)
