@@ -117,6 +117,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     position: int = 0  # MODELWRIGHT_POSITION: and after how many of the process it comes
     reproduces: str = ""  # MODELWRIGHT_REPRODUCES: the run that is done again
     pins: list[str] = []  # MODELWRIGHT_PINS: versions to read of what is asked for without one, apart by spaces
+    remade: str = ""  # MODELWRIGHT_REMADE: the file in which it is told which models were made again
     stand_in: str = ""  # MODELWRIGHT_STAND_IN: a checkout of the project of `workspace`, in which that is meant
 
     def meant(self, where: str | Path | None) -> str | Path | None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,11 +17,13 @@ import pytest
 
 import modelwright as mw
 from modelwright.cli.entry import run as run_command
+from modelwright.client import connect
 from modelwright.core.errors import Corrupt, Gone, NotFound, Refused, Unavailable
 from modelwright.core.refs import Ref
 from modelwright.experiments import Capture, Run
 from modelwright.experiments.reproduction import records as reproduction
 from modelwright.store import Verdict
+from modelwright.testing import serving
 from modelwright.tracking import environments
 from modelwright.tracking.reproducing import reproduce
 from modelwright.workspace import Settings, Workspace, WorkspaceSettings, open_workspace
@@ -264,3 +267,64 @@ def test_changes_that_do_not_fit_their_commit_are_told_as_such(repository: Path,
     with pytest.raises(Corrupt, match=f"do not fit its commit {commit[:12]}"):
         reproduce(here, run, use_current=True)
     assert subprocess.run(["git", "worktree", "list"], cwd=repository, capture_output=True).stdout.count(b"\n") == 1
+
+
+REGISTER = """
+import random
+import sys
+
+import pyarrow as pa
+from sklearn.linear_model import LinearRegression
+
+import modelwright as mw
+
+workspace = mw.connect()
+rows = pa.table({"x": [0.0, 1.0, 2.0]})
+fitted = LinearRegression().fit(rows.to_pandas(), [0.0, 1.0, 2.0])
+with mw.start_run("delay", system_metrics=False) as run:
+    mw.log_metric("loss", 1.0)
+    linked = {} if "--unlinked" in sys.argv else {"run": run.ref}
+    for name in ("delay", "delay", "other"):
+        if "--chance" in sys.argv:
+            fitted.coef_ = fitted.coef_ + random.random()
+        version = workspace.models.log(name, fitted, example=rows, **linked)
+        assert len(workspace.models.load(version.ref).predict(rows)["prediction"]) == 3
+        version = workspace.models.tag(version.ref, {"by": "the script"})
+        workspace.models.alias(version.ref, "newest")
+        fitted.coef_ = fitted.coef_ * 2
+print("trained", run.ref)
+"""
+
+
+@pytest.mark.parametrize(("door", "option"), [("embedded", "--unlinked"), ("http", "--linked"), ("embedded", "--chance")])
+def test_a_model_that_is_made_again_is_held_against_the_first_and_not_registered(
+    repository: Path, here: Workspace, door: str, option: str
+) -> None:
+    (repository / "code" / "train.py").write_text(REGISTER)
+    ref = train(repository, option)
+    here.models.alias(Ref.parse("model:delay@1"), "newest")
+    before = [here.registry.show(Ref.parse(f"model:{name}")) for name in ("delay", "other")]
+    with ExitStack() as stack:
+        rooms = here
+        if door == "http":
+            rooms = stack.enter_context(connect(stack.enter_context(serving(here))))
+        found = reproduce(rooms, ref, use_current=True, folder=repository)
+    verdict = Verdict.WARN if option == "--chance" else Verdict.PASS
+    assert found.verdict is verdict, (found.summary, found.rows)
+    models = [(row.name, row.verdict) for row in found.rows if row.part == "model"]
+    assert models == [(f"model:{each}", verdict) for each in ("delay@1", "delay@2", "other@1")]
+    assert [here.registry.show(Ref.parse(f"model:{name}")) for name in ("delay", "other")] == before
+
+
+def test_a_model_whose_version_is_gone_is_not_made_anew(repository: Path, here: Workspace) -> None:
+    (repository / "code" / "train.py").write_text(REGISTER)
+    ref = train(repository)
+    for number in (1, 2):
+        version = Ref.parse(f"model:delay@{number}")
+        for alias in here.models.show(version).aliases:
+            here.models.drop_alias(version.whole, alias)
+        here.models.delete(version, reason="gone")
+    found = reproduce(here, ref, use_current=True)
+    models = [(row.name, row.before, row.verdict) for row in found.rows if row.part == "model" and not row.before]
+    assert models == [("model:delay", "", "warn")] and found.verdict is Verdict.WARN, (found.summary, found.rows)
+    assert here.registry.show(Ref.parse("model:delay")).latest == []

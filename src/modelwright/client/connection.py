@@ -23,5 +23,11 @@ def connect(where: str | Path | None = None, *, token: str | None = None) -> Wor
         from modelwright.client.credentials import stored_token
         from modelwright.client.remote import Remote
 
-        return Workspace(Remote(where, token or stored_token(where)), address=where)
-    return open_workspace(None if where is None else Path(where))
+        workspace = Workspace(Remote(where, token or stored_token(where)), address=where)
+    else:
+        workspace = open_workspace(None if where is None else Path(where))
+    if around.reproduces:
+        from modelwright.client.proving import prove
+
+        return prove(workspace, around.reproduces, around.remade)
+    return workspace

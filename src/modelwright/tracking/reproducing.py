@@ -18,9 +18,9 @@ from modelwright.core.clock import SystemClock
 from modelwright.core.errors import Corrupt, Invalid, NotFound, Refused
 from modelwright.core.ids import new_id
 from modelwright.core.refs import Kind, Ref
-from modelwright.core.wire import encode
+from modelwright.core.wire import decode, encode
 from modelwright.experiments import Run
-from modelwright.experiments.reproduction.records import KIND, LOOSE, Report, Reproduction, ended, figures
+from modelwright.experiments.reproduction.records import KIND, LOOSE, Remade, Report, Reproduction, ended, figures
 from modelwright.tracking import environments, worktrees
 from modelwright.workspace import Workspace
 
@@ -58,7 +58,8 @@ def reproduce(
     The captured commit is checked out in a temporary worktree of the repository around `folder` (by default the working
     directory), with the uncommitted changes; a virtual environment gets the packages that were installed, unless
     `use_current`; the command runs there, and datasets that it reads without a version are those that the run read. The
-    new run names the original by its tag `reproduces`. Metrics are the same within `tolerance`, relative to the larger.
+    new run names the original by its tag `reproduces`. It registers no model: what it would register is held against the
+    version that the run made. Metrics are the same within `tolerance`, relative to the larger.
     `command` stands in for the captured one; `output` gets what it prints. `Refused` where it makes no run.
     """
     told(Step.LOOK)
@@ -88,9 +89,11 @@ def reproduce(
         python, different = _environment(workspace, original, Path(scratch) / "environment", use_current=use_current)
         told(Step.RUN)
         variables = _variables(workspace, original, again, use_current=use_current)
+        variables["MODELWRIGHT_REMADE"] = str(Path(scratch) / "remade")
         if Path(workspace.address).is_relative_to(top):  # what the script calls its project is a checkout of it
             variables["MODELWRIGHT_STAND_IN"] = str(code / Path(workspace.address).relative_to(top))
         status = _run(_moved(words, top, code, python), code / capture.folder, variables, output)
+        models = _remade(Path(scratch) / "remade")
         told(Step.COMPARE)
     try:
         made = workspace.experiments.show(again)
@@ -99,7 +102,7 @@ def reproduce(
             f"The command ended with {status} and made no run: {' '.join(words)}",
             mend="Only what mw.start_run begins can be found again. See what it printed.",
         ) from None
-    notes = [f"{name} was too large to be captured" for name in capture.left_out]
+    notes = [f"{name} was not captured" for name in capture.left_out]
     if status:
         notes.append(f"the command ended with {status}")
     if made.capture.python != capture.python:
@@ -111,8 +114,15 @@ def reproduce(
         code=capture.commit,
         environment=different,
         notes=notes,
+        models=models,
     )
     return attest(workspace, report, reason=reason)
+
+
+def _remade(told: Path) -> list[Remade]:
+    """Which models the script has made again, each once, as it was made last."""
+    lines = told.read_bytes().splitlines() if told.is_file() else []
+    return list({each.ref: each for each in (decode(line, Remade) for line in lines)}.values())
 
 
 def attest(workspace: Workspace, report: Report, *, reason: str = "") -> Reproduction:

@@ -26,10 +26,11 @@ class Part(StrEnum):
     PARAM = "parameter"
     METRIC = "metric"
     ARTIFACT = "artifact"
+    MODEL = "model"
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One comparison. `before` and `after` are texts, empty where a run has none; of artifacts, they are digests."""
+    """One comparison. `before` and `after` are texts, empty where a run has none; of files, digests."""
 
     part: Part
     name: str
@@ -37,6 +38,19 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     after: str
     verdict: Verdict
     apart: float | None = None  # how far two figures are from each other, relative to the larger
+
+
+class Remade(msgspec.Struct, frozen=True, kw_only=True):
+    """A model version of the run that was made again, and not registered again: the digests of its files then and now.
+
+    Of a version that is gone, the model, and no digest of then. `apart` is how far both predict from each other, relative
+    to the larger, where that is known.
+    """
+
+    ref: Ref
+    before: str
+    after: str
+    apart: float | None = None
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +62,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     code: str = ""  # the commit that was checked out
     environment: dict[str, list[str]] = {}  # packages with other versions: then, and now (empty: not there)
     notes: list[str] = []  # what could not be made as it was
+    models: list[Remade] = []
 
 
 class Reproduction(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,11 +75,11 @@ class Reproduction(msgspec.Struct, frozen=True, kw_only=True):
     evidence: list[str] = []  # ids
 
 
-def compare(original: Run, again: Run, *, tolerance: float) -> list[Row]:
+def compare(original: Run, again: Run, *, tolerance: float, models: Sequence[Remade] = ()) -> list[Row]:
     """Everything that either run has, what differs first. Metrics by their last value, artifacts by their digest.
 
     Other figures or parameters fail; another artifact is a warning, since many a file holds the time it was written, and
-    so is another input.
+    so are another input and a model that predicts other than it did.
     """
     rows = []
     if again.status is not original.status:
@@ -78,6 +93,19 @@ def compare(original: Run, again: Run, *, tolerance: float) -> list[Row]:
             rows.append(_metric(name, original, again, tolerance))
     files = [{each.name: each.digest for each in run.artifacts} for run in (original, again)]
     rows += _same(Part.ARTIFACT, files[0], files[1], Verdict.WARN)
+    for model in models:
+        same = model.before == model.after or (model.apart is not None and model.apart <= tolerance)
+        verdict = Verdict.PASS if same else Verdict.WARN
+        rows.append(
+            Row(
+                part=Part.MODEL,
+                name=str(model.ref),
+                before=model.before,
+                after=model.after,
+                verdict=verdict,
+                apart=model.apart,
+            )
+        )
     return sorted(rows, key=lambda row: (row.verdict is Verdict.PASS, row.verdict is Verdict.WARN))
 
 

@@ -47,7 +47,7 @@ class Reproductions(Room):
         running = [str(each.ref) for each in (original, again) if each.status not in ENDED]
         if running:
             raise InUse(f"{', '.join(running)} is running still.", mend="Wait until it has ended.")
-        rows = records.compare(original, again, tolerance=told.tolerance)
+        rows = records.compare(original, again, tolerance=told.tolerance, models=told.models)
         verdict, summary = records.judge(told, rows)
         tx.note(resource=ref, inputs=[ref, told.again], after={"verdict": verdict, "report": report})
         made = evidence.attach(
