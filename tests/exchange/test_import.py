@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from modelwright.core.errors import Conflict
 from modelwright.core.paging import Filter
 from modelwright.core.refs import Ref
 from modelwright.exchange import Bringing, Outcome, open_source
@@ -17,6 +20,7 @@ from modelwright.exchange.sieve import UNNAMED, UNTIMELY
 from modelwright.exchange.sources.database import DatabaseSource
 from modelwright.experiments.intake import ForeignExperiment, Series
 from modelwright.models import Stage
+from modelwright.store.buckets import S3Settings, bucket
 from modelwright.store.records import EventFilter
 from modelwright.workspace import Workspace
 from tests.exchange.conftest import LONG, Store
@@ -309,3 +313,36 @@ def test_an_archived_version_is_archived_here(store: Store, embedded: Workspace)
     assert version.stage is Stage.ARCHIVED
     assert "mlflow.stage" not in version.tags
     assert set(bring(store, embedded).added.values()) == {0}
+
+
+def test_a_file_of_the_name_of_a_folder_is_left_out_and_told_and_the_rest_comes(
+    store: Store, embedded: Workspace, s3_server: S3Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No disk can hold both; a bucket does."""
+    given = {"AWS_ENDPOINT": s3_server.endpoint, "AWS_REGION": s3_server.region}
+    given |= {"AWS_ACCESS_KEY_ID": s3_server.access_key_id, "AWS_SECRET_ACCESS_KEY": s3_server.secret_access_key}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value or "")
+    full, place = store.runs["full"], f"clash-{secrets.token_hex(4)}/artifacts"
+    there = bucket(f"s3://objects/{place}", s3_server)
+    for name, content in (("model", b"a file"), ("model/MLmodel", b"flavors: {}"), ("notes.txt", b"hello")):
+        there.put(name, content)
+    store.sql("UPDATE runs SET artifact_uri = ? WHERE run_uuid = ?", f"s3://objects/{place}", full)
+
+    outcome = bring(store, embedded)
+
+    (told,) = [each for kind, each in outcome.remarks.items() if "folder of one name" in kind]
+    assert told == [f"run:{full}: model"]
+    wrong = {line.what: line.there - line.here for line in outcome.check if line.verdict != "pass"}
+    assert wrong == {"artifacts": 1, "artifact bytes": 6}
+    run = embedded.experiments.show(Ref.parse(f"run:{full}"))
+    assert [each.name for each in run.artifacts] == ["model/MLmodel", "notes.txt"]
+    assert set(bring(store, embedded).added.values()) == {0}
+
+
+def test_a_file_that_would_lie_in_one_that_is_here_is_left_out(store: Store, embedded: Workspace) -> None:
+    bring(store, embedded)
+    run = Ref.parse(f"run:{store.runs['full']}")
+    held = embedded.experiments.show(run).artifacts[0]
+    with pytest.raises(Conflict):
+        embedded.intake.files(run, [replace(held, name=f"{held.name}/inside")], source="there")

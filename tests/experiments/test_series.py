@@ -10,6 +10,8 @@ from modelwright.core.errors import Conflict, Invalid, NotFound
 from modelwright.core.paging import Filter
 from modelwright.core.refs import Ref
 from modelwright.experiments import DatasetRead, Experiments, Lifecycle, ModelRole, ModelUse, Point
+from modelwright.experiments.intake import ForeignExperiment
+from modelwright.workspace import Workspace
 
 TITLE = "My first / experiment (ü)"
 
@@ -129,3 +131,11 @@ def test_of_points_of_one_step_and_time_the_highest_is_the_last_and_none_is_lost
         experiments.log(ref, points=[Point.of("loss", value, step=0, time=now)])
     assert experiments.curve(ref, "loss").values == [1.0, 2.0, 3.0]
     assert experiments.show(ref).metrics["loss"].figure == 3.0
+
+
+def test_numbers_that_were_brought_are_in_nobodys_way(workspace: Workspace) -> None:
+    """A server tells its newest experiments first, and PostgreSQL counts for itself."""
+    brought = [ForeignExperiment(id=str(number), title=f"e{number}") for number in (3, 2, 1, 10**9)]
+    numbers = workspace.intake.experiments(brought, source="there")
+    assert (numbers["3"], numbers["2"], numbers["1"], numbers[str(10**9)]) == (3, 2, 1, 4)
+    assert [workspace.experiments.create(title).id for title in ("own", "Default", "another")] == [5, 0, 6]

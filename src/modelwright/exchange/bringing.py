@@ -7,7 +7,7 @@ started again, and one that has nothing to do changes nothing.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
@@ -201,7 +201,9 @@ class Bringing:
         for ref, location, held in places:
             files, place = self._listed(location, str(ref))
             lacking = [file for file in files if held.get(file.path) != file.size]
-            named = [file for file in lacking if self._can_be_named(file, str(ref))]
+            named = self._beside_one_another(
+                [file for file in lacking if self._can_be_named(file, str(ref))], held, str(ref)
+            )
             self._count_up("files", len(named), len(files) - len(lacking))
             wanted = [] if self.dry_run else named
             begun.append((ref, files, [self._hands.submit(self._stored, place, file) for file in wanted if place]))
@@ -237,6 +239,19 @@ class Bringing:
             self._remarks.add("has a file whose name is not taken here", f"{whose}: {error.message}")
             return False
         return True
+
+    def _beside_one_another(self, files: Sequence[File], held: Collection[str], whose: str) -> list[File]:
+        """Those that no folder is in the way of: in a bucket a file may have the name of one, or lie in another file."""
+        folders = {folder for name in (*(file.path for file in files), *held) for folder in _folders_of(name)}
+        kept = []
+        for file in files:
+            if file.path in folders:
+                self._remarks.add("has a file and a folder of one name, and the file is left out", f"{whose}: {file.path}")
+            elif any(folder in held for folder in _folders_of(file.path)):
+                self._remarks.add("has a file that would lie in another one, and is left out", f"{whose}: {file.path}")
+            else:
+                kept.append(file)
+        return kept
 
     def _stored(self, place: Place, file: File) -> Artifact:
         digest = self.blobs.put(place.read(file.path))
@@ -316,7 +331,8 @@ class Bringing:
             return {}  # its text is a tag
         try:
             place = self._version_place(version)
-            files = [] if place is None else [each for each in place.files() if self._can_be_named(each, whose)]
+            named = [] if place is None else [each for each in place.files() if self._can_be_named(each, whose)]
+            files = self._beside_one_another(named, {}, whose)
         except Unavailable:
             place, files = None, []
         if place is None or not files:
@@ -389,6 +405,11 @@ def among(things: Iterable[Of], experiments: Container[str], remarks: Remarks) -
             yield each
         else:
             remarks.add("was made while this went on: run the same command again", f"Experiment {each.experiment}")
+
+
+def _folders_of(path: str) -> Iterator[str]:
+    """The folders that a file lies in, the outermost first."""
+    return itertools.accumulate(path.split("/")[:-1], "{}/{}".format)
 
 
 def batches(things: Iterable[T], size: int) -> Iterator[list[T]]:

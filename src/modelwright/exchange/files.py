@@ -75,7 +75,11 @@ class Bucket:
         from obstore.store import from_url
 
         self.url = url
-        self._store: Any = from_url(url, client_options={"timeout": PATIENCE}, retry_config={"max_retries": 2})
+        self._store: Any = from_url(
+            url,
+            client_options={"timeout": PATIENCE, "allow_http": True},  # where the environment names such an endpoint
+            retry_config={"max_retries": 2},
+        )
 
     def files(self) -> list[File]:
         """See `Place`."""

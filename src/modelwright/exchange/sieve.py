@@ -15,6 +15,7 @@ from modelwright.experiments.values import MAX_NAME
 LATEST: Final = 253_402_300_799_999  # milliseconds from 1970 to the end of the year 9999
 UNNAMED: Final = "has a parameter or tag whose name is not taken here, and which is left out"
 LONG: Final = "has a value that is longer than is kept here, and is cut"
+NUL: Final = "has a value with the character NUL, which is replaced: no text in PostgreSQL holds it"
 UNTIMELY: Final = "has a time outside of the years 1970 to 9999, which is kept as the nearest within"
 
 
@@ -67,6 +68,9 @@ class Sieve:
             self._remarks.add(UNNAMED, f"{whose}: {name[:40]!r}")
         kept = {name: value for name, value in pairs.items() if name not in odd} if odd else dict(pairs)
         for name, value in kept.items():
+            if "\0" in value:
+                self._remarks.add(NUL, f"{whose}: {name}")
+                kept[name] = value = value.replace("\0", "\ufffd")
             if most and len(value) > most:
                 self._remarks.add(LONG, f"{whose}: {name} has {len(value):,} characters, of {most:,} at most")
                 kept[name] = value[:most]

@@ -52,6 +52,7 @@ from modelwright.experiments.views.tables import views
 from modelwright.store import Database, Transaction
 from modelwright.store.driver import Prepared
 
+FEW = 500  # values that stand in one statement
 _known: weakref.WeakKeyDictionary[Database, dict[str, int]] = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
 
@@ -83,18 +84,26 @@ def name_ids(tx: Transaction, wanted: Iterable[str], *, make: bool = False) -> d
 
 def _read_names(tx: Transaction, wanted: Sequence[str]) -> dict[str, int]:
     found: dict[str, int] = {}
-    for start in range(0, len(wanted), 500):
-        rows = tx.execute(sa.select(names.c.name, names.c.id).where(names.c.name.in_(wanted[start : start + 500])))
+    for start in range(0, len(wanted), FEW):
+        rows = tx.execute(sa.select(names.c.name, names.c.id).where(names.c.name.in_(wanted[start : start + FEW])))
         found |= {row.name: row.id for row in rows}
     return found
 
 
-def add_experiment(tx: Transaction, title: str, *, description: str = "", artifact_location: str = "") -> Any:
-    """Add an experiment; its row. The one that is called Default is the first, whenever it comes: number 0."""
-    number = {"id": 0} if title == DEFAULT and queries.experiment_numbered(tx, 0) is None else {}
+def add_experiment(
+    tx: Transaction, title: str, *, description: str = "", artifact_location: str = "", wanted: int | None = None
+) -> Any:
+    """Add an experiment; its row. The one that is called Default is the first, whenever it comes: number 0.
+
+    `wanted` is the number that it gets if that is free. Any other gets the one after the highest: a sequence of
+    PostgreSQL's would know nothing of those that were wanted, and run into them.
+    """
+    number = 0 if title == DEFAULT else wanted
+    if number is None or queries.experiment_numbered(tx, number) is not None:
+        number = max(0, tx.execute(sa.select(sa.func.max(experiments.c.id))).scalar() or 0) + 1
     moment = now(tx)
     made = experiments.insert().values(
-        **number,
+        id=number,
         name=path_for(title),
         title=title,
         description=description,
@@ -239,10 +248,10 @@ def add_params(tx: Transaction, run: int, new: Mapping[str, Any]) -> None:
         return
     ids = name_ids(tx, list(new), make=True)
     p = params.c
-    held = {
-        row.name: (row.head, row.tail)
-        for row in tx.execute(sa.select(p.name, p.head, p.tail).where(p.run == run, p.name.in_(list(ids.values()))))
-    }
+    mine = sa.select(p.name, p.head, p.tail).where(p.run == run)
+    few = len(ids) <= FEW  # of more, no statement can name each
+    found = tx.execute(mine.where(p.name.in_(list(ids.values()))) if few else mine)
+    held = {row.name: (row.head, row.tail) for row in found}
     rows = []
     for name, value in new.items():
         text, json = as_text(value)

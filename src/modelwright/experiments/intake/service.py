@@ -12,6 +12,7 @@ from modelwright.core.names import path_for
 from modelwright.core.operations import Resource, Room, operation
 from modelwright.core.refs import Kind, Ref
 from modelwright.experiments import queries
+from modelwright.experiments.artifacts.queries import add as add_file
 from modelwright.experiments.artifacts.queries import shelf as shelf_of
 from modelwright.experiments.filenames import check_file_name
 from modelwright.experiments.intake import writing
@@ -149,7 +150,10 @@ class Intake(Room):
 
     @operation("write", event="intake.files.brought", on="")
     def files(self, tx: Transaction, ref: Ref, new: Sequence[Artifact], *, source: str) -> None:
-        """Name stored objects as files of a run or a logged model, discarded or not. One of the same name is replaced."""
+        """Name stored objects as files of a run or a logged model, discarded or not. One of the same name is replaced.
+
+        `Conflict` where one would lie in another, or have the name of a folder.
+        """
         shelf = shelf_of(tx, ref)
         for each in new:
             check_file_name(each.name)
@@ -157,8 +161,7 @@ class Intake(Room):
                 raise Invalid(f"The file {each.name!r} ({each.digest[:12]}) is not stored.", mend="Put it first.")
             table, same = shelf.where(each.name)
             tx.execute(table.delete().where(*same))
-            described = {"digest": each.digest, "size": each.size, "media_type": each.media_type}
-            tx.execute(table.insert().values(**shelf.key(each.name), **described))
+            add_file(tx, shelf, each.name, {"digest": each.digest, "size": each.size, "media_type": each.media_type})
         tx.note(resource=ref, outputs=[ref], after={"source": source, "files": len(new)})
 
     @operation("write", on="")

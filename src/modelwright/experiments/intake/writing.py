@@ -34,17 +34,14 @@ else:
     np = later("numpy")
 
 MILLI = 1000  # microseconds
+DIGITS = 9  # of a number that is not taken over: those that follow it are to be numbers for MLflow's clients, too
 MANY_POINTS = 4096  # a run of more has them in blocks at once, not in a tail
 
 
 def add_experiment(tx: Transaction, new: ForeignExperiment) -> int:
     """Add an experiment under its own number where that is free; the number it got."""
-    row = writing.add_experiment(tx, new.title)
-    wanted = int(new.id) if new.id.isascii() and new.id.isdigit() and 0 < int(new.id) < 1 << 31 else row.id
-    if wanted != row.id and queries.experiment_numbered(tx, wanted) is None:
-        tx.execute(experiments.update().where(experiments.c.id == row.id).values(id=wanted))
-    else:
-        wanted = row.id
+    fits = new.id.isascii() and new.id.isdigit() and len(new.id) < DIGITS and int(new.id) > 0
+    wanted = writing.add_experiment(tx, new.title, wanted=int(new.id) if fits else None).id
     created = new.created * MILLI or writing.now(tx)
     dates = {"created": created, "updated": new.updated * MILLI or created, "deleted": _deleted(new)}
     tx.execute(experiments.update().where(experiments.c.id == wanted).values(**dates))
