@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import io
 import lzma
@@ -28,7 +29,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from modelwright.models.opcodes import allowed, walk
-from modelwright.models.scan import scan, scan_file
+from modelwright.models.scan import Scan, scan, scan_file
 
 P4, STOP, NONE, MARK, REDUCE, BUILD, EMPTY, TUPLE = b"\x80\x04", b".", b"N", b"(", b"R", b"b", b")", b"t"
 
@@ -257,3 +258,44 @@ def test_no_change_of_an_import_lets_it_through(data: Any) -> None:
     changed = BAD[:at] + bytes([data.draw(some.integers(0, 255))]) + BAD[at + 1 :]
     if not walk(changed, "x"):
         assert not any(name in changed for name in (b"os", b"system"))
+
+
+class Runs:
+    """Read by pickle, it calls what is not on the list."""
+
+    def __reduce__(self) -> Any:
+        return print, ("ran",)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': 'object', 'fortran_order': False, 'shape': (1,), }",
+        "{'fortran_order': False, 'shape': (1,), 'descr': '|O'}",
+        "{'descr': [('a', 'object')], 'fortran_order': False, 'shape': (1,), }",
+    ],
+)
+def test_an_array_of_objects_is_looked_into_however_its_header_is_spelled(
+    header: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written = header.ljust(117).encode() + b"\n"
+    data = b"\x93NUMPY\x01\x00" + len(written).to_bytes(2, "little") + written + pickle.dumps(Runs(), protocol=4)
+    with contextlib.suppress(ValueError, TypeError):
+        np.load(io.BytesIO(data), allow_pickle=True)
+    assert capsys.readouterr().out == "ran\n"  # which is why
+    for name in ("x.npy", "x.txt", "x"):
+        (finding,) = scan_file(name, data).findings
+        assert finding.name == "builtins.print"
+
+
+@pytest.mark.parametrize("data", [b"\x93NUMPY", b"\x93NUMPY\x01\x00\xff\xff{", b"\x93NUMPY\x01\x00\x01\x00{"])
+def test_an_array_without_a_header_counts_against_its_file(data: bytes) -> None:
+    (finding,) = scan_file("x.npy", data).findings
+    assert "header cannot be read" in finding.why
+
+
+def test_an_array_of_numbers_runs_nothing() -> None:
+    for array in (np.zeros((3, 2)), np.array(["Ohio", "Oslo"]), np.zeros(2, dtype=[("O", "<i4")])):
+        file = io.BytesIO()
+        np.save(file, array)
+        assert scan_file("x.npy", file.getvalue()) == Scan()

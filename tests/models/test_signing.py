@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from modelwright.core.errors import Corrupt, Invalid, ModelwrightError, NotFound, Refused
 from modelwright.core.refs import Ref
 from modelwright.models import ModelVersion, Stage
-from modelwright.serving import Seal, load, private_key, public_key, sign, verify, verify_folder
+from modelwright.serving import Seal, load, private_key, public_key, public_pem, sign, verify, verify_folder
 from modelwright.serving.seals import pem_of
 from modelwright.workspace import Settings, Workspace, WorkspaceSettings, open_workspace
 
@@ -283,3 +283,17 @@ def test_what_model_signing_signed_verifies_here(tmp_path: Path) -> None:
     verify(seal, files)
     with pytest.raises(Corrupt, match=r"b/c\.json"):
         verify(seal, {**files, "b/c.json": "00" * 32})
+
+
+def test_a_file_that_was_changed_since_it_was_signed_is_named_though_it_was_read_before(
+    embedded: Workspace, estimator: Any, flights: Any, key_file: Path
+) -> None:
+    version = embedded.models.log("delay", estimator, example=flights)
+    embedded.signatures.sign(version.ref, key_file)
+    ((path, digest),) = version.record.files.items()
+    assert embedded.home is not None
+    (stored,) = [each for each in (embedded.home.folder / "objects").rglob("*") if each.name.endswith(digest[4:])]
+    stored.chmod(0o644)
+    stored.write_bytes(stored.read_bytes()[:-1] + b"x")
+    with pytest.raises(Corrupt, match=re.escape(path)):
+        embedded.signatures.verify(version.ref, key=public_pem(key_file.read_bytes()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import zipfile
 from collections.abc import Collection, Mapping
@@ -18,6 +19,7 @@ _LARGEST = 1 << 30  # bytes of a member of an archive that are still unpacked to
 _MOST = 100_000  # members of an archive
 _SWELLS = 20  # times its size, beyond _LARGEST, that an archive may unpack to
 _NPY = b"\x93NUMPY"
+_LONGEST_HEADER = 1 << 16  # bytes up to where the values of an array begin
 
 
 class Scan(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +46,7 @@ def joined(scans: Collection[Scan]) -> Scan:
 def scan_file(path: str, data: bytes, *, named: bool = False, trust: Collection[str] = ()) -> Scan:
     """Look at one file, and into it where it is an archive."""
     suffix = PurePosixPath(path).suffix.lower()
-    if suffix in PLAIN and not named and not looks_like_one(data[:2]):
+    if suffix in PLAIN and not named and not looks_like_one(data[:2]) and not data.startswith(_NPY):
         return Scan()
     archive = _archive(data)
     if archive == "zip":
@@ -83,14 +85,18 @@ def _zip(path: str, data: bytes, trust: Collection[str]) -> Scan:
 
 
 def _array(path: str, data: bytes, trust: Collection[str]) -> Scan:
-    """An array of objects is a header, and then a pickle."""
-    wide = data[6] >= 2
-    length = int.from_bytes(data[8 : 12 if wide else 10], "little")
-    start = (12 if wide else 10) + length
-    header = data[12 if wide else 10 : start].decode("latin-1")
-    if "O" not in header.partition("'fortran_order'")[0].replace("OBJECT", "O"):
-        return Scan()
-    return Scan(pickles=[path], findings=walk(data[start:], path, trust=trust))
+    """An array of objects is a header, and then a pickle. The header is read as NumPy reads it: it has many spellings."""
+    from numpy.lib.format import descr_to_dtype
+
+    at = 12 if data[6:7] >= b"\x02" else 10
+    start = at + int.from_bytes(data[8:at], "little")
+    try:
+        if not at < start <= min(len(data), _LONGEST_HEADER):
+            raise ValueError
+        objects = descr_to_dtype(ast.literal_eval(data[at:start].decode())["descr"]).hasobject
+    except Exception:  # noqa: BLE001 - whatever a header that is none makes them raise
+        return _opaque(path, "is an array whose header cannot be read")
+    return Scan(pickles=[path], findings=walk(data[start:], path, trust=trust)) if objects else Scan()
 
 
 def _opaque(path: str, why: str) -> Scan:

@@ -252,7 +252,7 @@ class Models(Versions):
             with telling_file(path, str(version.ref)):
                 for _ in self.blobs.stream(digest):
                     pass
-        self._signatures.check(version)
+        self._signatures.check(version, read=False)
         return version
 
     def renew_signature(self, tx: Transaction, version: ModelVersion) -> None:

@@ -28,7 +28,7 @@ class Signatures(Room):
     def __init__(self, caller: Caller, *, settings: ModelSettings = ModelSettings()) -> None:
         super().__init__(caller)
         self._settings = settings
-        self._known: dict[str, str] = {}  # BLAKE3 to SHA-256: files do not change, so each is read once
+        self._known: dict[str, str] = {}  # BLAKE3 to SHA-256, of files that were read here
 
     # At the caller's side
 
@@ -170,19 +170,22 @@ class Signatures(Room):
             )
         return found
 
-    def check(self, version: ModelVersion) -> None:
-        """`Corrupt`, naming the file, unless what is stored is what was signed; nothing to say where it is not signed."""
+    def check(self, version: ModelVersion, *, read: bool = True) -> None:
+        """`Corrupt`, naming the file, unless what is stored is what was signed; nothing to say where it is not signed.
+
+        Without `read`, a file that was read here before is taken for what it was then.
+        """
         from modelwright.serving import verify
 
         if version.seal is not None:
-            verify(version.seal, self._sha256(version))
+            verify(version.seal, self._sha256(version, read=read))
 
-    def _sha256(self, version: ModelVersion) -> dict[str, str]:
+    def _sha256(self, version: ModelVersion, *, read: bool = False) -> dict[str, str]:
         from modelwright.serving import telling_file
 
         files = version.record.files
         for path, digest in files.items():
-            if digest not in self._known:
+            if read or digest not in self._known:
                 hasher = hashlib.sha256()
                 with telling_file(path, str(version.ref)):
                     for piece in self.blobs.stream(digest):
