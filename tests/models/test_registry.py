@@ -284,3 +284,9 @@ def test_a_folder_of_pickles_is_registered_and_never_loaded(embedded: Workspace)
     made = embedded.models.log_folder("delay", files)
     with pytest.raises(Refused, match="code or pickles, which are never run here"):
         embedded.models.load(made.ref)
+
+
+def test_a_token_whose_keys_are_of_another_kind_is_of_no_page_of_the_search(workspace: Workspace) -> None:
+    for order, token in (("version", '["a","b"]'), ("name", "[1,2]"), ("created_at", '["2026","a","b"]')):
+        with pytest.raises(Invalid, match="not the `next`"):
+            workspace.registry.search_versions(Search(order=[Order(field=order)], after=token))

@@ -357,3 +357,28 @@ def test_what_is_no_id_of_a_trace_is_refused(embedded: Workspace, identity: str)
     embedded.experiments.create("chat")
     with pytest.raises(Invalid):
         embedded.traces.start(CHAT, TraceGiven(id=identity))
+
+
+def test_what_a_client_does_not_say_of_a_trace_stays_as_its_spans_tell(workspace: Workspace) -> None:
+    workspace.experiments.create("chat")
+    span = Span(trace=identity(1), id="1" * 16, name="root", start=AT * 10**6, end=(AT + 5) * 10**6)
+    workspace.traces.log(CHAT, [SpanBatch(spans=[span])])
+    told = workspace.traces.start(CHAT, TraceGiven(id=ref_of(1).name, tags={"a": "b"}))
+    assert (told.started, told.milliseconds, told.state, told.tags["a"]) == (AT, 5, TraceState.OK, "b")
+    later = Span(trace=identity(1), id="2" * 16, parent="1" * 16, start=AT * 10**6, end=(AT + 9) * 10**6)
+    workspace.traces.log(CHAT, [SpanBatch(spans=[later])])
+    assert workspace.traces.info(ref_of(1)).milliseconds == 9  # only what the client says holds
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workspace", ["postgresql-embedded"], indirect=True)
+def test_more_traces_than_a_statement_can_name_are_deleted_at_once(workspace: Workspace) -> None:
+    number = workspace.experiments.create("chat").id
+    assert workspace.home is not None
+    many = f"""
+        INSERT INTO traces_traces (id, experiment, name, state, started, told, spans, size)
+        SELECT 'tr-' || n, {number}, '', 'ok', n, true, 0, 0 FROM generate_series(1, 66000) AS n
+    """
+    with workspace.home.caller().transaction(write=True) as tx:
+        tx.connection.exec_driver_sql(many)
+    assert workspace.traces.delete(CHAT, until=AT) == 66_000

@@ -251,7 +251,7 @@ def list_runs(tx: Transaction, where: Filter, experiment: str | None) -> Page[Ru
         same = (t.run == _r.key, t.name == number_of, t.head == head, t.tail.is_(None) if tail is None else t.tail == tail)
         query = query.where(sa.exists().where(*same))
     if where.after:
-        at, identity = _after(where.after)
+        at, identity = read_after(where.after)
         query = query.where(sa.or_(_r.started < at, sa.and_(_r.started == at, _r.id < identity)))
     found = tx.execute(query.order_by(_r.started.desc(), _r.id.desc()).limit(_limit(where) + 1)).all()
     shown, more = found[: where.limit], len(found) > where.limit
@@ -366,7 +366,8 @@ def _empty() -> dict[str, Any]:
     return {"params": {}, "tags": {}, "metrics": {}, "artifacts": [], "models": [], "datasets": []}
 
 
-def _after(text: str) -> tuple[int, str]:
+def read_after(text: str) -> tuple[int, str]:
+    """When the last of a page began or was made, and its id, from the `next` of that page."""
     at, _, identity = text.partition(" ")
     if not (at.lstrip("-").isascii() and at.lstrip("-").isdigit() and len(at) < 19):
         raise Invalid(f"{text[:80]!r} is not the `next` of a page.")

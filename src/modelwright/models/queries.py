@@ -163,6 +163,10 @@ class _Fields:
             raise Invalid(f"There is no field {field!r} to sort by.", mend=f"There are {', '.join(sorted(known))}.")
         return known[field]
 
+    def kind(self, field: str) -> type:
+        """What the values of a field are, in the token of a page."""
+        return int if field in self._numbers else str
+
     def _test(self, test: Test) -> Any:
         if test.field == "tag":
             fits = _text(test)(_g.value)
@@ -224,7 +228,8 @@ def _page(
     order = list(named.values())
     keys = [fields.column(each.field) for each in order]
     if search.after is not None:
-        query = query.where(_beyond(keys, order, _token(search.after, len(keys))))
+        kinds = [fields.kind(each.field) for each in order]
+        query = query.where(_beyond(keys, order, _token(search.after, kinds)))
     for number, (each, key) in enumerate(zip(order, keys, strict=True)):
         query = query.add_columns(key.label(f"key_{number}"))
         query = query.order_by(key.desc() if each.descending else key.asc())
@@ -244,11 +249,11 @@ def _beyond(keys: Sequence[Any], order: Sequence[Order], last: Sequence[str | in
     return sa.or_(*ways)
 
 
-def _token(text: str, length: int) -> list[str | int]:
+def _token(text: str, kinds: Sequence[type]) -> list[str | int]:
     try:
         keys = decode(text, list[str | int])
     except Invalid:
         keys = []
-    if len(keys) != length:
+    if [type(key) for key in keys] != kinds:
         raise Invalid(f"{text[:80]!r} is not the `next` of a page of this search.")
     return keys

@@ -43,6 +43,7 @@ from modelwright.traces.tables import (
 
 MAX_SPANS = 50_000  # of one trace
 MAX_ID = 64
+FEW = 500  # traces that stand in one statement
 TOKENS_KEY, COST_KEY = "mlflow.trace.tokenUsage", "mlflow.trace.cost"
 SESSION_KEY, USER_KEY = "mlflow.trace.session", "mlflow.trace.user"
 SIZES_KEY, SIZE_KEY = "mlflow.trace.sizeStats", "mlflow.trace.sizeBytes"
@@ -57,18 +58,22 @@ def put(tx: Transaction, experiment: int, given: TraceGiven) -> int:
     """Write what a client says of a trace; returns its key. A trace does not move between experiments."""
     check_id(given.id)
     row = tx.execute(sa.select(traces).where(_t.id == given.id)).first()
-    values: dict[str, Any] = {
-        "state": given.state.value,
-        "started": given.started,
+    said = {
+        "state": None if given.state is TraceState.UNSPECIFIED else given.state.value,
+        "started": given.started or None,
         "milliseconds": given.milliseconds,
-        "told": True,
     }
+    values: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
+    if values:
+        values["told"] = True
+    if row is None:
+        values = {"state": given.state.value, "started": 0, "milliseconds": None, "told": False} | values
     if given.client_request_id is not None or row is None:
         values["client_request_id"] = given.client_request_id
     for name in ("request", "response"):
-        said = getattr(given, name)
-        if said is not None or row is None:
-            values[name] = None if said is None else cut(said, MAX_PREVIEW)
+        text = getattr(given, name)
+        if text is not None or row is None:
+            values[name] = None if text is None else cut(text, MAX_PREVIEW)
     if NAME_TAG in given.tags or row is None:
         values["name"] = cut(given.tags.get(NAME_TAG, ""), MAX_VALUE)
     if row is None:
@@ -76,7 +81,8 @@ def put(tx: Transaction, experiment: int, given: TraceGiven) -> int:
     else:
         check_home(row, experiment)
         key = row.key
-        tx.execute(traces.update().where(_t.key == key).values(**values))
+        if values:
+            tx.execute(traces.update().where(_t.key == key).values(**values))
     set_tags(tx, key, given.tags)
     set_marks(tx, key, given.metadata)
     for each in given.assessments:
@@ -151,9 +157,10 @@ def add_assessment(tx: Transaction, key: int, made: Assessment) -> None:
 
 def delete(tx: Transaction, keys: Sequence[int]) -> None:
     """Delete traces with everything that belongs to them."""
-    for table in (*BELONGING, traces):
-        column = table.c.key if table is traces else table.c.trace
-        tx.execute(table.delete().where(column.in_(keys)))
+    for at in range(0, len(keys), FEW):
+        for table in (*BELONGING, traces):
+            column = table.c.key if table is traces else table.c.trace
+            tx.execute(table.delete().where(column.in_(keys[at : at + FEW])))
 
 
 def check_id(identity: str) -> None:
@@ -179,8 +186,8 @@ def cut(text: str, most: int) -> str:
 
 def _rows(tx: Transaction, ids: Iterable[str]) -> dict[str, Any]:
     wanted, found = list(ids), {}
-    for at in range(0, len(wanted), 500):
-        rows = tx.execute(sa.select(traces).where(_t.id.in_(wanted[at : at + 500])))
+    for at in range(0, len(wanted), FEW):
+        rows = tx.execute(sa.select(traces).where(_t.id.in_(wanted[at : at + FEW])))
         found.update({row.id: row for row in rows})
     return found
 
@@ -247,10 +254,12 @@ def _sum_up(tx: Transaction, key: int, row: Any, new: Mapping[str, Span], held: 
     values: dict[str, Any] = {"spans": len(held), "size": sum(sizes)}
     root = summing.first(new.values())
     told = row is not None and row.told
+    begin = min(each.start for each in held) // 1_000_000
+    if not told or not row.started:
+        values["started"] = begin
     if not told:
-        begin = min(each.start for each in held) // 1_000_000
         ends = [each.end for each in held if each.end is not None]
-        values |= {"started": begin, "milliseconds": max(max(ends) // 1_000_000 - begin, 0) if ends else None}
+        values["milliseconds"] = max(max(ends) // 1_000_000 - begin, 0) if ends else None
     open_still = row is None or row.state in (TraceState.IN_PROGRESS.value, TraceState.UNSPECIFIED.value)
     if root is not None:
         if open_still:

@@ -46,6 +46,7 @@ deliveries = sa.Table(
     sa.Column("error", sa.Text, nullable=False),
     sa.Index("ix_webhooks_deliveries_due", "state", "due_at"),
     sa.Index("ix_webhooks_deliveries_webhook", "webhook", "id"),
+    sa.Index("ix_webhooks_deliveries_finished", "finished_at"),
 )
 
 

@@ -227,3 +227,19 @@ def test_what_was_retired_answers_that_it_is_gone_and_names_its_successor(served
     told = served.http.post("/api/v1/models/show", json={"ref": str(ref)}).json()
     assert (told["stage"], told["successor"]) == ("retired", f"model:{other}@1")
     assert infer(served, f"{name}-never").status_code == 404
+
+
+def test_a_path_of_a_run_means_the_model_that_is_there_whatever_else_was_deleted(served: Any, name: str) -> None:
+    run = served.call("POST", "2.0/mlflow/runs/create", experiment_id="0").json()["run"]["info"]["run_id"]
+    made = [
+        served.call("POST", "2.0/mlflow/logged-models", experiment_id="0", name=each, source_run_id=run).json()["model"]
+        for each in ("kept", "gone")
+    ]
+    kept, gone = (each["info"]["model_id"] for each in made)
+    outputs = [{"model_id": kept, "step": 1}, {"model_id": gone, "step": 2}, {"model_id": "from elsewhere", "step": 3}]
+    assert served.call("POST", "2.0/mlflow/runs/outputs", run_id=run, models=outputs).status_code == 200
+    assert served.call("DELETE", f"2.0/mlflow/logged-models/{gone}").status_code == 200
+    assert served.call("POST", "2.0/mlflow/registered-models/create", name=name).status_code == 200
+    answer = served.call("POST", "2.0/mlflow/model-versions/create", name=name, source=f"runs:/{run}/kept", run_id=run)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["model_version"]["model_id"] == kept

@@ -15,7 +15,7 @@ from modelwright.core.search import And, Clause, Condition, Not, Op, Or, Order, 
 from modelwright.experiments.logged.records import LoggedModel, LoggedStatus, Measurement, OnDataset, Sort
 from modelwright.experiments.logged.tables import logged, logged_metrics, logged_params, logged_tags
 from modelwright.experiments.places import location, of_model
-from modelwright.experiments.queries import check_whole, lifecycle, visible
+from modelwright.experiments.queries import check_whole, lifecycle, read_after, visible
 from modelwright.experiments.tables import experiments, from_column, from_micros, to_micros
 from modelwright.store import Transaction, scopes
 
@@ -63,10 +63,8 @@ def list_models(tx: Transaction, where: Filter) -> Page[LoggedModel]:
         t = logged_tags.c
         query = query.where(sa.exists().where(t.model == _l.key, t.name == key, t.value == value))
     if where.after:
-        at, _, identity = where.after.partition(" ")
-        if not at.isdigit():
-            raise Invalid(f"{where.after[:80]!r} is not where a page of logged models ends.")
-        query = query.where(sa.or_(_l.created < int(at), sa.and_(_l.created == int(at), _l.id < identity)))
+        at, identity = read_after(where.after)
+        query = query.where(sa.or_(_l.created < at, sa.and_(_l.created == at, _l.id < identity)))
     if not 1 <= where.limit <= MAX_LIMIT:
         raise Invalid(f"A page holds 1 to {MAX_LIMIT} items, not {where.limit}.")
     found = tx.execute(query.order_by(_l.created.desc(), _l.id.desc()).limit(where.limit + 1)).all()

@@ -13,7 +13,7 @@ from modelwright.experiments import Artifact, Lifecycle, LoggedModel, Run
 from modelwright.experiments.records import ModelRole
 from modelwright.models import ModelVersion
 from modelwright.server.mlflow import version_files
-from modelwright.server.mlflow.errors import invalid, missing
+from modelwright.server.mlflow.errors import MlflowError, invalid, missing
 from modelwright.server.mlflow.registry import Lookup
 from modelwright.server.mlflow.sources import Origin, Source, read_source
 from modelwright.workspace import Workspace
@@ -71,7 +71,10 @@ class Folders:
         """What a run's path means where no file lies there: the newest logged model of that name among its outputs."""
         made = [each for each in run.models if each.role is ModelRole.OUTPUT]
         for each in sorted(made, key=lambda use: use.step, reverse=True):
-            logged = self._logged_model(each.model)
+            try:
+                logged = self._logged_model(each.model)
+            except MlflowError:  # deleted since, and no longer what the name means
+                continue
             if logged.name == name:
                 return self._made_by(run, logged, self._below(logged.ref, ""))
         return self._made_by(run, None, {})

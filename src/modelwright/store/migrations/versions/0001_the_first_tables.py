@@ -1195,6 +1195,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("webhooks_deliveries", schema=None) as batch_op:
         batch_op.create_index("ix_webhooks_deliveries_due", ["state", "due_at"], unique=False)
+        batch_op.create_index("ix_webhooks_deliveries_finished", ["finished_at"], unique=False)
         batch_op.create_index("ix_webhooks_deliveries_webhook", ["webhook", "id"], unique=False)
 
     op.create_table(
@@ -1270,6 +1271,7 @@ def downgrade() -> None:
     op.drop_table("experiments_artifacts")
     with op.batch_alter_table("webhooks_deliveries", schema=None) as batch_op:
         batch_op.drop_index("ix_webhooks_deliveries_webhook")
+        batch_op.drop_index("ix_webhooks_deliveries_finished")
         batch_op.drop_index("ix_webhooks_deliveries_due")
 
     op.drop_table("webhooks_deliveries")
