@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from modelwright.core.clock import SystemClock
-from modelwright.core.errors import Invalid, NotFound
+from modelwright.core.errors import Conflict, Invalid, NotFound
 from modelwright.core.ids import new_id
 from modelwright.core.refs import Kind, Ref
 from modelwright.experiments import Experiments, RunStatus
@@ -121,3 +121,71 @@ def test_inputs_and_outputs_become_lineage(alone: Experiments) -> None:
     assert alone.show(ref).outputs == [made]
     with pytest.raises(Invalid):
         alone.link(ref, inputs=[made], outputs=[made])
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        Tags(seq=3, values={"note": "a\0b"}),
+        Params(seq=3, values={"note": "a\0b"}),
+        Figures(seq=3, values={"loss": 0.5}, step=2**63),
+        Kept(seq=3, artifacts=[Artifact(name="a", digest="0" * 64, size=2**70)]),
+    ],
+    ids=["tag", "parameter", "step", "size"],
+)
+def test_what_a_database_cannot_hold_costs_no_more_than_its_entry(workspace: Workspace, entry: Entry) -> None:
+    rooms, (ref, writer) = workspace.experiments, fresh()
+    entries: list[Entry] = [
+        *WHOLE[:2],
+        entry,
+        Figures(seq=4, values={"loss": 0.25}, step=1),
+        Ended(seq=5, status=RunStatus.FAILED, error="a\0b"),
+    ]
+    told = rooms.deliver("delay", ref, writer=writer, entries=entries)
+    assert told.sequence == 5 and [each.seq for each in told.refused] in ([3], [])  # SQLite holds the character NUL
+    run = rooms.show(ref)
+    assert (run.status, run.error, run.params["depth"]) == ("failed", "a\ufffdb", 6)
+    assert rooms.curve(ref, "loss").steps == [1]
+
+
+def test_figures_that_break_a_rule_do_not_take_those_around_them_along(workspace: Workspace) -> None:
+    rooms, (ref, writer) = workspace.experiments, fresh()
+    entries: list[Entry] = [
+        Started(seq=1),
+        Figures(seq=2, values={"loss": 0.5}),
+        Figures(seq=3, values={"x" * 300: 1.0}),
+        Figures(seq=4, values={"loss": 0.25}),
+    ]
+    told = rooms.deliver("delay", ref, writer=writer, entries=entries)
+    assert [(each.seq, each.code) for each in told.refused] == [(3, "invalid")]
+    curve = rooms.curve(ref, "loss")
+    assert (curve.steps, curve.values) == ([0, 1], [0.5, 0.25])
+
+
+def test_a_figure_without_a_step_follows_the_last_of_its_metric_whatever_was_said_of_others(workspace: Workspace) -> None:
+    rooms, (ref, one), (_, two) = workspace.experiments, fresh(), fresh()
+    rooms.deliver("delay", ref, writer=one, entries=[Started(seq=1), Figures(seq=2, values={"auc": 0.5}, step=4)])
+    more: list[Entry] = [
+        Resumed(seq=1),
+        Figures(seq=2, values={"loss": 0.1}, step=100),
+        Figures(seq=3, values={"auc": 0.6, "loss": 0.05}),
+    ]
+    rooms.deliver("delay", ref, writer=two, entries=more)
+    assert rooms.curve(ref, "auc").steps == [4, 5] and rooms.curve(ref, "loss").steps == [100, 101]
+
+
+def test_a_run_that_cannot_begin_is_an_error_and_nothing_of_it_is_taken(workspace: Workspace) -> None:
+    rooms, (ref, writer) = workspace.experiments, fresh()
+    home = rooms.create("delay").ref
+    rooms.discard(home)
+    with pytest.raises(Conflict, match="deleted"):
+        rooms.deliver("delay", ref, writer=writer, entries=WHOLE)
+    rooms.restore(home)
+    assert rooms.deliver("delay", ref, writer=writer, entries=WHOLE).refused == []
+    assert rooms.show(ref).metrics["loss"].figure == 0.25
+
+
+def test_a_name_that_a_database_cannot_hold_keeps_no_run_from_beginning(workspace: Workspace) -> None:
+    rooms, (ref, writer) = workspace.experiments, fresh()
+    told = rooms.deliver("delay", ref, writer=writer, entries=[Started(seq=1, name="a\0b", reason="c\0d")])
+    assert told.refused == [] and rooms.show(ref).name == "a\ufffdb"

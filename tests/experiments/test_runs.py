@@ -12,9 +12,10 @@ import sqlalchemy as sa
 from modelwright.core.errors import Conflict, InUse, Invalid, NotFound
 from modelwright.core.paging import Filter
 from modelwright.core.refs import Kind, Ref
-from modelwright.experiments import Artifact, Experiments, Point, Run, RunStatus
+from modelwright.experiments import Artifact, Experiments, Point, Run, RunStatus, receiving
 from modelwright.store import Embedded, catalog
 from modelwright.store.tables import ledger_events, ledger_refs
+from modelwright.workspace import Workspace
 
 START = datetime(2013, 7, 1, tzinfo=UTC)
 
@@ -223,3 +224,28 @@ def test_tags_are_set_and_taken_away(alone: Experiments, caller: Embedded) -> No
     assert alone.tag(ref, {"a": None, "b": "2"}).tags == {"b": "2"}
     alone.tag(ref, {"b": "2"})
     assert actions(caller, ref).count("experiments.run.tagged") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workspace", ["postgresql-embedded"], indirect=True)
+def test_more_parameters_than_a_statement_can_name_go_in_one_call(workspace: Workspace) -> None:
+    run, many = workspace.experiments.start("delay"), {f"p{number}": number for number in range(66_000)}
+    workspace.experiments.log(run.ref, params=many)
+    with pytest.raises(Conflict):
+        workspace.experiments.log(run.ref, params=many | {"p0": 1})
+
+
+def test_a_step_beyond_64_bits_is_refused(workspace: Workspace) -> None:
+    run = workspace.experiments.start("delay")
+    with pytest.raises(Invalid, match="64 bits"):
+        workspace.experiments.log(run.ref, points=[Point.of("loss", 1.0, step=2**63, time=run.started_at)])
+
+
+def test_a_run_that_is_over_is_not_silent_though_nobody_said_when(embedded: Workspace) -> None:
+    run = embedded.experiments.start("delay")
+    assert embedded.home is not None
+    with embedded.home.caller().transaction(write=True) as tx:
+        receiving.update(tx, run.id, None, status=RunStatus.FINISHED)
+    over = embedded.experiments.show(run.ref)
+    assert (over.ended_at, over.silent(run.started_at + timedelta(days=9))) == (None, None)
+    assert run.silent(run.started_at + timedelta(days=9)) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import threading
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 
 from modelwright.core.errors import Conflict, Invalid
 from modelwright.experiments import Experiments, RunStatus
-from modelwright.experiments.capturing import capture, masked
+from modelwright.experiments.capturing import UNTOLD, capture, masked
+from modelwright.tracking.spool import Waiting
 from tests.waiting import eventually
 
 
@@ -122,3 +124,66 @@ def test_secrets_on_the_command_line_are_masked() -> None:
     command = ["mw", "run", "--token", "abc", "password=hunter2", "--db=postgresql://ada:pw@host/db", "--depth", "6"]
     shown = ["mw", "run", "--token", "***", "password=***", "--db=postgresql://ada:***@host/db", "--depth", "6"]
     assert masked(command) == shown
+
+
+def test_a_script_that_says_it_is_done_ends_its_run_as_finished(experiments: Experiments) -> None:
+    for code, status in ((0, RunStatus.FINISHED), (None, RunStatus.FINISHED), (3, RunStatus.KILLED)):
+        with pytest.raises(SystemExit), experiments.run("delay", capture=False) as run:
+            raise SystemExit(code)
+        assert experiments.show(run.ref).status is status
+
+
+def repository(folder: Path) -> Path:
+    folder.mkdir()
+    git(folder, "init", "-q")
+    (folder / "train.py").write_text("x = 1\ny = 1\n")
+    git(folder, "add", ".")
+    git(folder, "commit", "-qm", "first")
+    (folder / "train.py").write_text("x = 2\ny = 1\n")
+    (folder / "new.py").write_text("new\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("diff.noprefix", "true"),
+        ("color.ui", "always"),
+        ("diff.external", "true"),
+        ("diff.context", "0"),
+        ("diff.orderFile", "nowhere"),
+        ("diff.py.textconv", "wc -c"),
+    ],
+)
+def test_changes_are_captured_as_a_patch_however_git_is_set_up(tmp_path: Path, setting: str, value: str) -> None:
+    folder, kept = repository(tmp_path / "here"), Waiting(tmp_path / "kept")
+    (folder / ".git" / "info" / "attributes").write_text("*.py diff=py\n")
+    git(folder, "config", setting, value)
+    found = capture(kept, folder)
+    assert found.diff is not None and found.left_out == []
+    git(folder, "worktree", "add", "-q", "--detach", str(tmp_path / "there"), "HEAD")
+    git(tmp_path / "there", "apply", str(kept.path(found.diff)))
+    assert {each.name: each.read_text() for each in (tmp_path / "there").glob("*.py")} == {
+        "train.py": "x = 2\ny = 1\n",
+        "new.py": "new\n",
+    }
+
+
+def test_changes_that_git_does_not_tell_are_not_taken_for_none(tmp_path: Path) -> None:
+    folder = repository(tmp_path / "here")
+    git(folder, "config", "diff.algorithm", "nonsense")
+    found = capture(Waiting(tmp_path / "kept"), folder)
+    assert found.dirty and found.left_out == [UNTOLD, "new.py"]
+
+
+def test_code_in_a_folder_that_is_not_in_utf_8_is_captured(tmp_path: Path) -> None:
+    folder = repository(Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")))
+    assert capture(Waiting(tmp_path / "kept"), folder).diff
+
+
+def test_what_only_sounds_like_a_secret_is_not_masked() -> None:
+    words = ["t.py", "--max-tokens", "512", "--tokenizer=bert", "--passes", "3", "--bypass-cache", "yes"]
+    assert masked(words) == words
+    assert masked(["t.py", "--hf_token=a", "--passphrase", "b", "API_KEYS=c", "--secrets", "d"]) == [
+        *("t.py", "--hf_token=***", "--passphrase", "***", "API_KEYS=***", "--secrets", "***")
+    ]

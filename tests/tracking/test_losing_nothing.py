@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,12 +16,15 @@ import pytest
 import modelwright as mw
 from modelwright.cli.entry import run as run_command
 from modelwright.client import connect
+from modelwright.core.clock import SystemClock
 from modelwright.core.errors import Conflict, Invalid, NotFound, Unavailable
+from modelwright.core.paging import Filter
 from modelwright.core.refs import Kind, Ref
 from modelwright.experiments import RunStatus
+from modelwright.experiments.entries import Params
 from modelwright.testing import serving
 from modelwright.tracking import spool, syncing
-from modelwright.tracking.journal import read
+from modelwright.tracking.journal import Journal, Lock, Opening, read, read_opening
 from modelwright.tracking.syncing import State
 from modelwright.workspace import Workspace
 from tests.waiting import LONG, eventually, kept_port
@@ -317,3 +323,84 @@ def test_refused_entries_make_the_command_say_so(here: Workspace, capsys: pytest
         mw.log_param("depth", 7)
     assert run_command(["sync"]) == Conflict.exit_code
     assert "cannot become 7" in capsys.readouterr().out
+
+
+def test_a_log_is_found_once_its_lock_is_held_and_it_begins_as_one(tmp_path: Path) -> None:
+    """Others look for logs of the dead meanwhile: who took the lock of one that was being begun made it unreadable."""
+    found: list[str] = []
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            for path in spool.logs(tmp_path):
+                with contextlib.suppress(FileNotFoundError):
+                    with Lock(path) as lock:
+                        found.extend(["the lock of a writer was taken"] * lock.taken)
+                    read_opening(path)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        for number in range(500):
+            opening = Opening(run=f"r{number}", experiment="e", writer="w", address="", began=SystemClock().now())
+            journal = Journal(tmp_path / f"r{number}", opening)
+            assert not journal.failure
+            journal.path.unlink()
+            journal.close()
+    finally:
+        over.set()
+        looking.join()
+    assert found == []
+
+
+def test_a_log_that_was_ended_is_not_written_over(tmp_path: Path) -> None:
+    opening = Opening(run="r", experiment="e", writer="w", address="", began=SystemClock().now())
+    journal = Journal(tmp_path, opening)
+    assert journal.append(Params, values={"a": 1})
+    journal.close()
+    before = journal.path.read_bytes()
+    assert not journal.append(Params, values={"a": 2}) and journal.path.read_bytes() == before
+
+
+def test_several_who_deliver_at_once_do_not_stumble_over_each_other(here: Workspace) -> None:
+    for _ in range(40):
+        with mw.start_run("delay", mode="offline", **NONE):
+            mw.log_metric("loss", 1.0)
+    begin = threading.Barrier(4)
+
+    def deliver(_: int) -> list[syncing.Pending]:
+        begin.wait()
+        return sync(here.address, any_address=True)
+
+    with ThreadPoolExecutor(4) as pool:
+        found = [each for told in pool.map(deliver, range(4)) for each in told]
+    assert sum(each.state is State.DELIVERED for each in found) == 40
+    assert {each.state for each in found} <= {State.DELIVERED, State.RUNNING}
+    assert len(here.experiments.list(Filter(state="finished")).items) == 40
+
+
+def test_a_log_of_somebody_else_that_cannot_be_delivered_does_not_keep_ones_own(script, here: Workspace) -> None:
+    process = script(
+        """
+        from datetime import datetime, UTC
+        from pathlib import Path
+        from modelwright.tracking.journal import Journal, Opening
+        from modelwright.experiments.entries import Params
+        from modelwright.tracking import spool
+        deep = []
+        for _ in range(2000):
+            deep = [deep]
+        folder = spool.pending_folder(Path.cwd()) / "0"
+        opening = Opening(run="0", experiment="e", writer="w", address=str(Path.cwd()), began=datetime.now(UTC))
+        journal = Journal(folder, opening)
+        import json, sys, zlib, os
+        sys.setrecursionlimit(10_000)
+        body = b'{"what":"params","seq":1,"values":{"a":' + b"[" * 2000 + b"]" * 2000 + b"}}"
+        os.write(journal._fd, b"%08x %b\\n" % (zlib.crc32(body), body))
+        """,
+    )
+    assert process.wait() == 0, process.stderr.read()
+    for _ in range(2):  # the first looks at what was left once its own has arrived
+        with mw.start_run("delay", **NONE) as run:
+            mw.log_metric("loss", 1.0)
+        assert here.experiments.show(run.ref).status is RunStatus.FINISHED

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextvars
 import io
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -324,3 +326,27 @@ def test_a_part_of_a_run_elsewhere_names_its_parent(here: Workspace, ref: Ref | 
     with mw.start_run("delay", parent=ref, **NONE) as run:
         assert run.parent == "01JD0ZK3T8V1M2N3P4Q5R6S7T8"
     assert here.experiments.show(run.ref).parent == "01JD0ZK3T8V1M2N3P4Q5R6S7T8"
+
+
+def test_half_characters_as_file_names_hold_that_are_not_in_utf_8_disturb_no_training(here: Workspace) -> None:
+    odd = os.fsdecode(b"caf\xe9")
+    with pytest.raises(ValueError, match="caf"), mw.start_run("delay", name=odd, reason=odd, **NONE) as run:
+        mw.log_params({"path": odd, "paths": [odd, {odd: Path(odd)}]})
+        mw.set_tag("path", odd)
+        mw.log_text(odd, "a.txt")
+        mw.log_dict({"path": odd}, "a.json")
+        for refused in (lambda: mw.log_metric(odd, 1.0), lambda: mw.set_tag(odd, "x"), lambda: mw.log_param("a\0b", 1)):
+            with pytest.raises(Invalid, match="half a character"):
+                refused()
+        raise ValueError(odd)
+    found, told = here.experiments.show(run.ref), "caf\\udce9"
+    assert (found.status, found.name, found.error) == (RunStatus.FAILED, told, f"ValueError: {told}")
+    assert found.params == {"path": told, "paths": [told, {told: told}]} and found.tags["path"] == told
+    assert here.experiments.blobs.read(found.artifacts[1].digest).decode() == told
+
+
+def test_a_command_with_half_characters_is_captured(project: Path, here: Workspace) -> None:
+    code = "import modelwright as mw\nwith mw.start_run('delay', system_metrics=False) as run: print(run.ref)"
+    done = subprocess.run([sys.executable, "-c", code, b"caf\xe9.csv"], cwd=project, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert here.experiments.show(Ref.parse(done.stdout.strip())).capture.command[-1] == "caf\\udce9.csv"

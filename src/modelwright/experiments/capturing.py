@@ -15,10 +15,17 @@ from pathlib import Path
 
 from modelwright.core.blobs import Blobs
 from modelwright.experiments.records import Capture, Hardware
+from modelwright.experiments.values import whole
 
 MAX_UNTRACKED = 1 << 20  # bytes of one untracked file that still goes into the patch
 PATIENCE = 20  # seconds for one git command
-_SECRET = re.compile(r"(pass(word|wd)?|secret|token|api[-_]?key|credential)", re.IGNORECASE)
+_SECRET = re.compile(  # not --max-tokens, --tokenizer, --passes and --bypass-cache
+    r"((?<!by)pass(words?|wd|phrase|code)?|secrets?|token|api[-_]?keys?|credentials?)(?![a-z])", re.IGNORECASE
+)
+# A patch for `git apply`, whatever whoever runs this has set for their own eyes.
+_PATCH = ["diff", "--binary", "--no-ext-diff", "--no-textconv", "--no-color", "--src-prefix=a/", "--dst-prefix=b/"]
+_PATCH += ["--unified=3", f"-O{os.devnull}"]
+UNTOLD = "the uncommitted changes, which git did not tell,"
 _HEAD_ENDS = re.compile(r"\n\r?\n")  # what follows is the description
 _NAMED = re.compile(r"^(Name|Version):[ \t]*(.*?)\s*$", re.MULTILINE)
 _SECRET_URL = re.compile(r"(://[^/:@\s]*:)[^@/\s]+@")
@@ -30,7 +37,7 @@ def capture(blobs: Blobs, folder: Path, *, seeds: Mapping[str, int] | None = Non
     patch, left_out = _uncommitted(folder) if commit else (b"", [])
     return Capture(
         commit=commit,
-        branch=_git(folder, "rev-parse", "--abbrev-ref", "HEAD").decode().strip() if commit else "",
+        branch=_git(folder, "rev-parse", "--abbrev-ref", "HEAD").decode(errors="replace").strip() if commit else "",
         folder=_git(folder, "rev-parse", "--show-prefix").decode(errors="replace").strip().rstrip("/") if commit else "",
         dirty=bool(patch or left_out),
         diff=blobs.put(patch) if patch else None,
@@ -54,7 +61,7 @@ def masked(command: Sequence[str]) -> list[str]:
             continue
         name, sign, _ = word.partition("=")
         secret = _SECRET.search(name) is not None and not name.endswith((".py", "/"))
-        shown.append(f"{name}=***" if secret and sign else _SECRET_URL.sub(r"\1***@", word))
+        shown.append(whole(f"{name}=***" if secret and sign else _SECRET_URL.sub(r"\1***@", word)))
         hide = secret and not sign and name.startswith("-")
     return shown
 
@@ -100,34 +107,43 @@ def _accelerators() -> list[str]:
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return []
-    listed = _output([tool, "--query-gpu=name,memory.total", "--format=csv,noheader"], None)
+    listed = _output([tool, "--query-gpu=name,memory.total", "--format=csv,noheader"], None) or b""
     return [line.strip() for line in listed.decode(errors="replace").splitlines() if line.strip()]
 
 
 def _uncommitted(folder: Path) -> tuple[bytes, list[str]]:
-    root = Path(_git(folder, "rev-parse", "--show-toplevel").decode().strip())
-    pieces, left_out = [_git(root, "diff", "--binary", "HEAD")], []
+    root = Path(os.fsdecode(_git(folder, "rev-parse", "--show-toplevel")).rstrip("\n"))
+    changes, left_out = _tried(root, *_PATCH, "HEAD"), list[str]()
+    if changes is None:
+        left_out.append(UNTOLD)
+    pieces = [changes or b""]
     for name in _git(root, "ls-files", "--others", "--exclude-standard", "-z").decode(errors="surrogateescape").split("\0"):
         if not name:
             continue
-        file = root / name
+        file, added = root / name, None
         if file.is_file() and not file.is_symlink() and file.stat().st_size <= MAX_UNTRACKED:
-            pieces.append(_git(root, "diff", "--binary", "--no-index", "--", os.devnull, name))
-        else:
+            added = _tried(root, *_PATCH, "--no-index", "--", os.devnull, name)
+            if added is not None:
+                pieces.append(added)
+        if added is None:
             left_out.append(name.encode(errors="replace").decode())
     return b"".join(pieces), left_out
 
 
 def _git(folder: Path, *arguments: str) -> bytes:
+    return _tried(folder, *arguments) or b""
+
+
+def _tried(folder: Path, *arguments: str) -> bytes | None:
     tool = shutil.which("git")
-    return _output([tool, "-c", "core.quotepath=off", *arguments], folder) if tool else b""
+    return _output([tool, "-c", "core.quotepath=off", *arguments], folder) if tool else None
 
 
-def _output(command: Sequence[str], folder: Path | None) -> bytes:
-    """What a command prints; nothing where it cannot run or says that something is wrong."""
+def _output(command: Sequence[str], folder: Path | None) -> bytes | None:
+    """What a command prints; None where it cannot run or says that something is wrong."""
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, timeout=PATIENCE, check=False)  # noqa: S603
     except (OSError, subprocess.TimeoutExpired):
-        return b""
+        return None
     # `git diff --no-index` says 1 where there is a difference
-    return done.stdout if done.returncode == 0 or (done.returncode == 1 and "--no-index" in command) else b""
+    return done.stdout if done.returncode == 0 or (done.returncode == 1 and "--no-index" in command) else None

@@ -46,7 +46,8 @@ class Delivery:
     """One batch of one writer.
 
     The number of the writer's last entry is kept beside the run and moves in the same transaction, so what arrives twice is
-    applied once. An entry that breaks a rule is undone by itself and told; it does not hold up what comes after it.
+    applied once. An entry that breaks a rule is undone by itself and told; it does not hold up what comes after it. But a
+    run that cannot begin (its experiment is deleted, say) is an error: what was said of it waits where it was written down.
     """
 
     def __init__(self, room: Experiments, tx: Transaction, experiment: str, ref: Ref, writer: str, age: timedelta) -> None:
@@ -57,7 +58,8 @@ class Delivery:
         self.sequence, began = writing.last_delivered(tx, ref, writer) or (0, None)
         self.began = began or tx.now - max(timedelta(), age)
         self.refused: list[Refusal] = []
-        self._steps: dict[str, int] | None = None
+        self._steps: dict[str, int] = {}  # the last of each metric, as far as this delivery tells
+        self._held: dict[str, int] | None = None  # the same as it was before, once it is asked for
         self._closed: RunStatus | None = None  # how the run had ended, where it was opened again for this
 
     def apply(self, entries: Sequence[Entry]) -> Delivered:
@@ -69,11 +71,15 @@ class Delivery:
         closed = self._open_again(row, fresh)
         for kind, group in groupby(fresh, type):
             if kind is Figures:
-                figures = [entry for entry in group if isinstance(entry, Figures)]
-                self._attempt(figures[-1], lambda figures=figures: self._figures(figures))  # type: ignore[misc]
+                self._all_figures([entry for entry in group if isinstance(entry, Figures)])
             else:
                 for entry in group:
-                    self._attempt(entry, lambda entry=entry: self._apply(entry))  # type: ignore[misc]
+                    if isinstance(entry, Started) and row is None:
+                        self._apply(
+                            entry
+                        )  # or nothing of it is taken: without a run all the rest would be refused, and lost
+                    else:
+                        self._attempt(entry, lambda entry=entry: self._apply(entry))  # type: ignore[misc]
         if closed is not None and self._status() is RunStatus.RUNNING:
             self.room.finish(
                 self.ref, status=RunStatus(closed.status), error=closed.error, ended_at=from_micros(closed.ended)
@@ -113,11 +119,34 @@ class Delivery:
         return RunStatus(queries.run_row(self.tx, self.ref).status)
 
     def _attempt(self, entry: Entry, body: Callable[[], None]) -> None:
+        refusal = self._refusal(entry, body)
+        if refusal is not None:
+            self.refused.append(refusal)
+
+    def _refusal(self, entry: Entry, body: Callable[[], None]) -> Refusal | None:
+        """Do it, or undo it and say why; what this database cannot hold breaks a rule, too."""
+        from modelwright.store.embedded import values_fit
+
         try:
-            with self.tx.attempt():
+            with self.tx.attempt(), values_fit():
                 body()
         except ModelwrightError as error:
-            self.refused.append(Refusal(seq=entry.seq, code=error.code, message=str(error)))
+            return Refusal(seq=entry.seq, code=error.code, message=str(error))
+        return None
+
+    def _all_figures(self, figures: Sequence[Figures]) -> None:
+        """All at once; where one of them breaks a rule, each by itself."""
+        steps = dict(self._steps)
+        if len(figures) > 1 and self._refusal(figures[-1], lambda: self._figures(figures)) is None:
+            return
+        for each in figures:
+            self._steps = dict(steps)
+            refusal = self._refusal(each, lambda each=each: self._figures([each]))  # type: ignore[misc]
+            if refusal is None:
+                steps = self._steps
+            else:
+                self.refused.append(refusal)
+        self._steps = steps
 
     def _apply(self, entry: Entry) -> None:
         room, ref = self.room, self.ref
@@ -126,14 +155,14 @@ class Delivery:
                 room.start(
                     self.experiment,
                     id=ref.name,
-                    name=entry.name,
+                    name=_held(entry.name),
                     tags={PARENT_TAG: entry.parent} if entry.parent else {},
                     capture=entry.capture,
                     started_at=self.began,
-                    reason=entry.reason,
+                    reason=_held(entry.reason),
                 )
             case Resumed():
-                room.resume(ref, reason=entry.reason)
+                room.resume(ref, reason=_held(entry.reason))
             case Params():
                 room.log(ref, params=entry.values)
             case Tags():
@@ -158,10 +187,12 @@ class Delivery:
                 yield Point(metric=name, value=value, step=self._step(name, entry.step), time=at)
 
     def _step(self, name: str, step: int | None) -> int:
-        if self._steps is None:
-            self._steps = last_steps(self.tx, queries.run_row(self.tx, self.ref).key) if step is None else {}
-        if step is None:
-            step = self._steps.get(name, -1) + 1
+        if step is None and name not in self._steps:
+            if self._held is None:
+                self._held = last_steps(self.tx, queries.run_row(self.tx, self.ref).key)
+            step = self._held.get(name, -1) + 1
+        elif step is None:
+            step = self._steps[name] + 1
         self._steps[name] = step
         return step
 
@@ -179,3 +210,8 @@ class Delivery:
     def _time(self, entry: Entry) -> datetime:
         """When it was, by the workspace's clock; never later than now."""
         return min(self.tx.now, self.began + timedelta(seconds=max(0.0, entry.elapsed)))
+
+
+def _held(text: str) -> str:
+    """A text without the character that no text in PostgreSQL can hold."""
+    return text.replace("\0", "\ufffd")

@@ -44,6 +44,18 @@ SILENCE = timedelta(days=1)  # a run of which nothing was heard for longer is to
 ENDED = frozenset({RunStatus.FINISHED, RunStatus.FAILED, RunStatus.KILLED})
 
 
+def outcome(error: BaseException | None) -> tuple[RunStatus, str]:
+    """How a run ends that an error has left, or none."""
+    if error is None:
+        return RunStatus.FINISHED, ""
+    killed = isinstance(error, KeyboardInterrupt)
+    if isinstance(error, SystemExit):
+        if error.code in (None, 0):
+            return RunStatus.FINISHED, ""
+        killed = True
+    return RunStatus.KILLED if killed else RunStatus.FAILED, f"{type(error).__name__}: {error}"
+
+
 class Lifecycle(StrEnum):
     """Whether a run or an experiment is in use. What was discarded can be restored, and keeps its name until then."""
 
@@ -126,7 +138,7 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
     folder: str = ""  # where the command ran, below the repository's top
     dirty: bool = False
     diff: str | None = None  # digest of the object that holds the uncommitted changes, as a patch for `git apply`
-    left_out: list[str] = []  # untracked files too large for the patch
+    left_out: list[str] = []  # untracked files too large for the patch, and what git did not tell
     packages: str | None = None  # digest of the object that lists the installed packages, one name==version a line
     command: list[str] = []  # secrets in it are masked
     seeds: dict[str, int] = {}
@@ -214,7 +226,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     def silent(self, now: datetime) -> timedelta | None:
         """For how long a run that is said to run has not been heard of, where that is longer than runs are silent."""
         quiet = now - self.heard_at
-        return quiet if self.ended_at is None and quiet > SILENCE else None
+        return quiet if self.ended_at is None and self.status not in ENDED and quiet > SILENCE else None
 
     @property
     def digest(self) -> str:

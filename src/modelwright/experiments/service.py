@@ -145,7 +145,8 @@ class Experiments(Series):
         """Apply what a process has written down of its run, each entry exactly once, however often it is sent.
 
         `writer` is the process, by an id of its own; its entries are numbered and come in order. `age` is how long ago it
-        began, so that its clock need not be right. An entry that breaks a rule is told in the answer and holds nothing up.
+        began, so that its clock need not be right. An entry that breaks a rule is told in the answer and holds nothing up;
+        where the run itself cannot begin, that is raised and nothing is taken.
         """
         return Delivery(self, tx, experiment, ref, writer, age).apply(entries)
 
@@ -194,7 +195,9 @@ class Experiments(Series):
             raise Conflict(f"{ref} is {before.status} already.")
         made = list(dict.fromkeys([*before.outputs, *(catalog_pin(tx, each) for each in outputs)]))
         ended = to_micros(min(tx.now, utc(ended_at or tx.now)))
-        writing.change_run(tx, row.key, status=status.value, ended=ended, outputs=encode_text(made), error=error)
+        writing.change_run(
+            tx, row.key, status=status.value, ended=ended, outputs=encode_text(made), error=error.replace("\0", "\ufffd")
+        )
         settle(tx, row.key)
         action = {RunStatus.FAILED: "experiments.run.failed", RunStatus.KILLED: "experiments.run.killed"}.get(status)
         tx.note(

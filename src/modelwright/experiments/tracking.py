@@ -19,8 +19,8 @@ from typing import Any
 from modelwright.core.blobs import Blobs
 from modelwright.core.errors import Invalid, Unavailable
 from modelwright.core.refs import Ref
-from modelwright.experiments.records import Artifact, Point, Run, RunStatus
-from modelwright.experiments.values import plain
+from modelwright.experiments.records import Artifact, Point, Run, RunStatus, outcome
+from modelwright.experiments.values import plain, whole
 
 EVERY = 1.0  # seconds between two batches
 MOST = 10_000  # points in one batch
@@ -145,13 +145,12 @@ class ActiveRun:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if error is None:
-            self.finish()
-            return
-        killed = isinstance(error, KeyboardInterrupt | SystemExit)
+        status, told = outcome(error)
         try:
-            self.finish(RunStatus.KILLED if killed else RunStatus.FAILED, error=f"{type(error).__name__}: {error}"[:2000])
-        except Exception as second:  # noqa: BLE001 - the first error is what the caller must see
+            self.finish(status, error=whole(told)[:2000])
+        except Exception as second:
+            if error is None:
+                raise
             error.add_note(f"The end of {self.ref} could not be recorded: {second}")
 
     def _begin(self) -> None:

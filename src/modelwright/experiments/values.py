@@ -22,8 +22,10 @@ def check_title(title: str) -> None:
         raise Invalid(f"The title of an experiment is text, not {title!r}.")
     if not title or len(title) > MAX_TITLE:
         raise Invalid(f"The title of an experiment has 1 to {MAX_TITLE} characters, not {len(title)}.")
-    if "\0" in title:
-        raise Invalid("The title of an experiment cannot hold the character NUL, which no text in PostgreSQL can.")
+    if "\0" in title or whole(title) != title:
+        raise Invalid(
+            "The title of an experiment cannot hold the character NUL or half a character, which no text in PostgreSQL can."
+        )
 
 
 def check_name(name: str) -> None:
@@ -32,21 +34,30 @@ def check_name(name: str) -> None:
         raise Invalid(f"The name of a parameter, metric or tag is text, not {name!r}.")
     if not name or len(name) > MAX_NAME:
         raise Invalid(f"The name of a parameter, metric or tag has 1 to {MAX_NAME} characters, not {len(name)}.")
+    if "\0" in name or whole(name) != name:
+        raise Invalid(f"The name {name!r} holds the character NUL, or half a character: no database keeps that.")
+
+
+def whole(text: str) -> str:
+    """A text as it can be written down: half a character, as file names hold that are not in UTF-8, as its number."""
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
 
 
 def plain(value: Any) -> Any:
     """A parameter's value as JSON can hold it; what is neither a plain value nor a list or dict of them, by its text."""
     if isinstance(value, float) and (value != value or value in _NOT_FINITE):
         return str(value)
-    if value is None or isinstance(value, bool | int | float | str):
+    if isinstance(value, str):
+        return whole(value)
+    if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, list | tuple):
         return [plain(each) for each in value]
     if isinstance(value, Mapping):
-        return {str(key): plain(each) for key, each in value.items()}
+        return {whole(str(key)): plain(each) for key, each in value.items()}
     if hasattr(value, "item") and hasattr(value, "dtype") and getattr(value, "ndim", 1) == 0:
         return plain(value.item())
-    return str(value)
+    return whole(str(value))
 
 
 def param(name: str, value: Any) -> Any:
@@ -72,7 +83,7 @@ def figure(name: str, value: Any) -> Number:
 def tag(key: str, value: Any) -> str:
     """A tag's value as text, or `Invalid`."""
     check_name(key)
-    text = str(value)
+    text = whole(str(value))
     if len(text) > MAX_TAG:
         raise Invalid(f"The tag {key!r} has {len(text)} characters.", mend="Log it as an artifact.")
     return text

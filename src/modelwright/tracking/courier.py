@@ -173,7 +173,7 @@ class Courier:
             for path in spool.logs(folder):
                 try:
                     deliver_dead(path, self._experiments(), address=self.address)
-                except (ModelwrightError, OSError) as error:
+                except Exception as error:  # noqa: BLE001 - one that cannot be read must not keep those of this process
                     LOG.debug("%s is not delivered: %s", path, error)
 
 
@@ -184,10 +184,12 @@ def deliver_dead(
 
     None where the process lives, somebody else delivers it, or it goes to another `address`.
     """
-    if not path.is_file():
+    try:
+        lock = Lock(path)
+    except FileNotFoundError:
         return None  # a child's, that its parent's took along
-    with Lock(path) as lock:
-        if not lock.taken:
+    with lock:
+        if not lock.taken or not path.is_file():  # or another has delivered and removed it while this one came for the lock
             return None
         outbox = Outbox(path)
         if address is not None and outbox.opening.address != address:

@@ -20,13 +20,13 @@ from modelwright.core.refs import Kind, Ref
 from modelwright.experiments import capturing
 from modelwright.experiments.entries import Resumed, Started
 from modelwright.experiments.names import name_for
-from modelwright.experiments.records import Capture, RunStatus
-from modelwright.experiments.values import check_title
+from modelwright.experiments.records import Capture, RunStatus, outcome
+from modelwright.experiments.values import check_title, whole
 from modelwright.tracking.active import active_run, enter, leave, needed
 from modelwright.tracking.courier import Courier, courier_for
 from modelwright.tracking.journal import Journal, Opening
 from modelwright.tracking.place import Place, place_of
-from modelwright.tracking.run import LOG, TrackedRun, outcome, refs
+from modelwright.tracking.run import LOG, TrackedRun, refs
 from modelwright.tracking.settings import Mode
 from modelwright.tracking.spool import Waiting
 
@@ -72,7 +72,7 @@ def start_run(
     is where the code lies whose commit and uncommitted changes are captured.
     `mode` and `system_metrics` are as in the settings (`[tracking]`) where they are not given.
     """
-    place = place_of(workspace, mode)
+    place, name, reason = place_of(workspace, mode), whole(name), whole(reason)
     above = active_run()
     known = None if run is None else _id_of(run)
     if above is not None and not nested and not (above.id == known and above.inherited):

@@ -31,6 +31,7 @@ from modelwright.core.wire import decoder, encode
 from modelwright.experiments.entries import Ended, Entry, Figures, Kept, Linked, Params, Resumed, Started, Tags
 
 ENDING = ".log"
+BEGINNING = ".new"  # of a log whose first line is being written
 
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True, tag_field="what", tag="opening"):
@@ -145,8 +146,10 @@ class Journal:
         if not self.is_own:
             path = self.folder / f"{self.opening.writer}.{os.getpid()}-{time.monotonic_ns():x}{ENDING}"
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if path.exists():  # this writer has ended, and what it said is not to be written over
+            raise FileExistsError(f"{path} is there already")
+        beside = path.with_suffix(BEGINNING)  # a log is found by others once it is locked and begins as one
+        self._fd = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
         opening = self.opening
         if not self.is_own:
             from modelwright.core.clock import SystemClock
@@ -154,11 +157,13 @@ class Journal:
 
             opening = msgspec.structs.replace(opening, writer=new_id(SystemClock().now()), owner=False, pid=os.getpid())
         try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._write(encode(opening))
+            beside.replace(path)
         except OSError:  # what does not begin with this cannot be read: begin again with the next entry
             os.close(self._fd)
             self._fd, self._torn = None, False
-            path.unlink(missing_ok=True)
+            beside.unlink(missing_ok=True)
             raise
 
     def _write(self, body: bytes) -> None:

@@ -20,7 +20,7 @@ from modelwright.core.wire import encode
 from modelwright.experiments import values as rules
 from modelwright.experiments.entries import Ended, Figures, Linked, Params, Tags
 from modelwright.experiments.filenames import check_file_name
-from modelwright.experiments.records import Number, RunStatus
+from modelwright.experiments.records import Number, RunStatus, outcome
 from modelwright.tracking import spool
 from modelwright.tracking.courier import Courier, Followed
 from modelwright.tracking.journal import Journal, Spooled
@@ -164,13 +164,15 @@ class TrackedRun:
 
     def log_text(self, text: str, name: str) -> None:
         """Keep text as an artifact, in UTF-8."""
-        self._keep(text.encode(), name, media_type="" if mimetypes.guess_type(name)[0] else "text/plain")
+        self._keep(
+            text.encode(errors="backslashreplace"), name, media_type="" if mimetypes.guess_type(name)[0] else "text/plain"
+        )
 
     def log_dict(self, values: Any, name: str) -> None:
         """Keep a dict or list as a JSON artifact."""
         try:
             content = encode(values)
-        except TypeError:
+        except (TypeError, UnicodeEncodeError):
             content = json.dumps(values, indent=2, default=str).encode()
         self._keep(content, name, media_type="application/json")
 
@@ -224,7 +226,7 @@ class TrackedRun:
         self.status = status
         if journal is None or self._followed is None:
             return
-        ending = {"status": status, "error": error[:2000]}
+        ending = {"status": status, "error": rules.whole(error)[:2000]}
         written = journal.append(Ended, **ending)
         if not written and self._courier is not None:  # what is delivered makes room
             self._courier.flush(self._followed, self.patience, away=AWAY)
@@ -295,18 +297,6 @@ class TrackedRun:
             if ref not in self._linked:
                 self._linked.add(ref)
                 journal.append(Linked, **{side: [ref]})
-
-
-def outcome(error: BaseException | None) -> tuple[RunStatus, str]:
-    """How a run ends that an error has left, or none."""
-    if error is None:
-        return RunStatus.FINISHED, ""
-    killed = isinstance(error, KeyboardInterrupt)
-    if isinstance(error, SystemExit):
-        if error.code in (None, 0):
-            return RunStatus.FINISHED, ""
-        killed = True
-    return RunStatus.KILLED if killed else RunStatus.FAILED, f"{type(error).__name__}: {error}"
 
 
 def _step(step: Any) -> int:

@@ -18,7 +18,7 @@ from pathlib import Path
 from modelwright.core.config import HOME, find_project
 from modelwright.core.errors import NotFound
 from modelwright.core.hashing import digest_bytes, digest_file
-from modelwright.tracking.journal import ENDING
+from modelwright.tracking.journal import BEGINNING, ENDING
 
 PENDING = "pending"
 _CLONE = 0x40049409  # FICLONE of Linux: let a file share the blocks of another
@@ -72,7 +72,7 @@ def file(folder: Path, name: str) -> Path:
 
 def remove(folder: Path) -> None:
     """Remove the folder of a run that was delivered, unless another process of it has something left."""
-    if not list(folder.glob(f"*{ENDING}")):
+    if not any(each.suffix in (ENDING, BEGINNING) for each in folder.glob("*")):
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import itertools
 import math
+import struct
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 
+from modelwright.core.errors import Invalid
 from modelwright.experiments.points import Columns, by_metric, from_block, from_tails, merged, to_block, to_tail
 from modelwright.experiments.records import Point
 from modelwright.experiments.tables import blocks, metrics, names, tails, to_column, to_micros
@@ -37,9 +39,13 @@ def add_points(tx: Transaction, run: int, new: Sequence[Point]) -> None:
 
 def add_rows(tx: Transaction, run: int, rows: Sequence[Row]) -> None:
     """Add metric points as they are stored: one row in the tail, and one upsert for each metric."""
+    try:
+        data = to_tail(rows)
+    except struct.error:
+        raise Invalid("The step or the time of a figure does not fit into 64 bits.") from None
     last = _LAST.run(tx.connection, run=run).fetchone()
     seq, held = (1, len(rows)) if last is None else (last[0] + 1, last[1] + len(rows))
-    _APPEND.run(tx.connection, run=run, seq=seq, points=held, data=to_tail(rows))
+    _APPEND.run(tx.connection, run=run, seq=seq, points=held, data=data)
     upsert = _upsert(tx)
     if len(rows) == 1:
         name, step, time, value = rows[0]

@@ -11,10 +11,11 @@ from typing import Any
 
 from modelwright.core.errors import ModelwrightError
 from modelwright.experiments import values as rules
+from modelwright.experiments.records import outcome
 from modelwright.tracking.active import active_run, leave
 from modelwright.tracking.autologging.patching import safely
 from modelwright.tracking.fluent import start_run
-from modelwright.tracking.run import TrackedRun, outcome
+from modelwright.tracking.run import TrackedRun
 
 SHORT = 500  # characters of a parameter that is no plain value
 
