@@ -125,13 +125,15 @@ class Delivery:
 
     def _refusal(self, entry: Entry, body: Callable[[], None]) -> Refusal | None:
         """Do it, or undo it and say why; what this database cannot hold breaks a rule, too."""
-        from modelwright.store.embedded import values_fit
+        from modelwright.store.embedded import UNFIT, unfit
 
         try:
-            with self.tx.attempt(), values_fit():
+            with self.tx.attempt():
                 body()
         except ModelwrightError as error:
             return Refusal(seq=entry.seq, code=error.code, message=str(error))
+        except UNFIT:
+            return Refusal(seq=entry.seq, code=Invalid.code, message=str(unfit()))
         return None
 
     def _all_figures(self, figures: Sequence[Figures]) -> None:
