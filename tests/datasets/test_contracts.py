@@ -59,6 +59,17 @@ def test_what_breaks_a_promise_has_to_be_meant(embedded):
     assert embedded.contracts.of(ref).ref == OWN
 
 
+def test_a_contract_is_in_force_however_many_after_it_were_retired(embedded):
+    embedded.datasets.add("things", _rows(1.0))
+    ref = Ref.parse("dataset:things")
+    embedded.contracts.publish(ref, PROMISE)
+    with embedded.home.caller().transaction(write=True):  # which all of them join
+        for number in range(101):
+            later = Contract(owner="ops", columns=ONE, checks=PROMISE.checks, description=f"{number}")
+            embedded.contracts.retire(embedded.contracts.publish(ref, later).ref)
+    assert embedded.contracts.of(ref).ref == OWN
+
+
 ONE = PROMISE.columns
 CHANGES = [
     (Contract(owner="ops", columns=ONE), Contract(owner="ada", columns=ONE), []),

@@ -20,7 +20,7 @@ from modelwright.features.packing import Timeline
 from modelwright.features.records import Comparison, LoggedRead, Mismatch, OnlineState, ViewRecord
 
 TIMESTAMP = "event_timestamp"
-TOLERANCE = 1e-9  # relative, for sums and means: floating-point addition depends on its order
+TOLERANCE = 1e-9  # relative, and near zero absolute: a sum of floats depends on their order
 EXAMPLES = 20
 # Values such as requests bring, that roots, logarithms and casts bear. What form a text has, nobody knows here.
 _BROUGHT: dict[str, list[Any]] = {

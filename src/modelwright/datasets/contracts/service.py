@@ -8,7 +8,7 @@ from typing import ClassVar
 from modelwright.core.errors import Conflict, Invalid, NotFound
 from modelwright.core.hashing import digest_value
 from modelwright.core.operations import Room, operation
-from modelwright.core.paging import Filter, Page
+from modelwright.core.paging import Filter, Page, every
 from modelwright.core.refs import Kind, Ref
 from modelwright.core.wire import decode
 from modelwright.datasets.contracts.diff import check_sense, compare
@@ -168,11 +168,11 @@ class Contracts(Room):
 
 def _in_force(tx: Transaction, ref: Ref) -> Version | None:
     """The newest version of a dataset's contract that is not retired."""
+    versions = every(lambda where: catalog.list_versions(tx, Ref(Kind.CONTRACT, ref.name), where))
     try:
-        page = catalog.list_versions(tx, Ref(Kind.CONTRACT, ref.name), Filter(limit=100))
+        return next((each for each in versions if each.state is State.ACTIVE), None)
     except NotFound:
         return None
-    return next((each for each in page.items if each.state is State.ACTIVE), None)
 
 
 def _summary(found: CheckReport, contract: Ref, broken: Sequence[str]) -> str:
