@@ -151,11 +151,11 @@ def _flights() -> Case:
 
 
 class FewerLoans(Lending):
-    """The same book, of which a fifth is asked about, three weeks at a time, and of that a canary sees half. What is
+    """The same book, of which a fifth is asked about, two weeks at a time, and of that a canary sees half. What is
     bad comes in September."""
 
     bad = datetime(2024, 9, 1, tzinfo=UTC)
-    plan = replace(Lending.plan, step=timedelta(days=21), window=timedelta(days=14), canary=50.0, bad=bad)
+    plan = replace(Lending.plan, step=timedelta(days=14), window=timedelta(days=14), canary=50.0, bad=bad)
 
     def requests(self, since: datetime, until: datetime) -> list[Request]:
         """Applications in order of time."""
