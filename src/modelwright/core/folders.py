@@ -6,6 +6,7 @@ again. Where it holds a whole version, it can be said without the record how the
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -32,10 +33,13 @@ _ELSEWHERE: Final = re.compile(
 
 def real(folder: Path | str) -> Path:
     """A folder's absolute path without links; `Invalid` for a link that leads to itself."""
+    path = Path(os.path.realpath(folder))
     try:
-        return Path(folder).resolve()
-    except RuntimeError:
-        raise Invalid(f"{folder} is a link that leads to itself.", mend="Remove the link, or make it anew.") from None
+        path.stat()
+    except OSError as error:  # whatever else is wrong with it is told by whoever reads it
+        if error.errno == errno.ELOOP:
+            raise Invalid(f"{folder} is a link that leads to itself.", mend="Remove the link, or make it anew.") from None
+    return path
 
 
 class Seen(msgspec.Struct, frozen=True, array_like=True, gc=False):
