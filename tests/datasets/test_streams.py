@@ -16,7 +16,16 @@ from modelwright.core.errors import Conflict, Invalid
 from modelwright.core.hashing import digest_file
 from modelwright.datasets import csvblocks
 from modelwright.datasets.csv import read_csv
-from modelwright.datasets.parts import LEAST_ROWS, MOST_ROWS, group_ends, row_groups, write_parquet, write_rows
+from modelwright.datasets.parts import (
+    LEAST_ROWS,
+    MOST_BYTES,
+    MOST_ROWS,
+    bytes_of_rows,
+    group_ends,
+    row_groups,
+    write_parquet,
+    write_rows,
+)
 from modelwright.datasets.queries import agreed
 from modelwright.datasets.records import CsvFormat, Query
 from modelwright.datasets.streams import BATCH, Kept, ParquetRows, Room, ahead
@@ -84,6 +93,34 @@ def test_what_is_written_does_not_depend_on_how_the_rows_come(tmp_path, count):
         assert digest_file(path) == digest_file(tmp_path / "whole.parquet")
     groups = list(row_groups(torn(table, 3), table.schema, ["id"]))
     assert same(pa.concat_tables(groups), table)
+
+
+def test_a_row_group_holds_so_many_bytes_however_wide_its_rows_are_and_however_they_come():
+    page = "x" * (1 << 20)
+    table = pa.table({"id": range(150), "text": [page] * 150})
+    fit = MOST_BYTES // (len(page) + 8)
+    assert group_ends(table, ["id"]) == [fit, 2 * fit, 150]
+    assert [each.num_rows for each in row_groups(torn(table, 7), table.schema, ["id"])] == [fit, fit, 150 - 2 * fit]
+    huge = pa.table({"text": pa.array(["y" * (MOST_BYTES + 1)] * 2, pa.large_string())})
+    assert group_ends(huge) == [1, 2]  # a row at least
+
+
+def test_how_large_a_row_is_does_not_hang_on_where_a_table_is_cut():
+    kinds = {
+        "text": (["a", None, "ccc", ""] * 5, pa.string()),
+        "blob": ([b"12345", b"", None, b"1"] * 5, pa.large_binary()),
+        "list": ([["a", "bb"], None, [], ["c"]] * 5, pa.list_(pa.string())),
+        "pair": ([[1.0, 2.0], [3.0, 4.0]] * 10, pa.list_(pa.float32(), 2)),
+        "both": ([{"a": "x", "b": 1}, {"a": None, "b": 2}] * 10, pa.struct([("a", pa.string()), ("b", pa.int16())])),
+        "map": ([[("k", "abc")], []] * 10, pa.map_(pa.string(), pa.string())),
+        "flag": ([True, None] * 10, pa.bool_()),
+        "none": ([None] * 20, pa.null()),
+    }
+    table = pa.table({name: pa.array(values, kind) for name, (values, kind) in kinds.items()})
+    sizes = bytes_of_rows(table)
+    assert sizes[:2].tolist() == [1 + 5 + 3 + 8 + 3 + 3, 0 + 0 + 0 + 8 + 2 + 0]
+    assert bytes_of_rows(table.slice(3, 9)).tolist() == sizes[3:12].tolist()
+    assert sum(sizes) <= table.nbytes
 
 
 def test_a_row_group_ends_where_no_row_says_so():

@@ -21,6 +21,7 @@ from modelwright.datasets.types import lacks_arrays
 
 LEAST_ROWS: Final = 65_536  # rows of a row group that content has ended; DuckDB's unit of work is 122,880
 MOST_ROWS: Final = 262_144
+MOST_BYTES: Final = 64 << 20  # in memory, of a row group of more rows than one: texts and pictures may be large
 _ENDS: Final = (1 << 64) >> 16  # one row in 65,536 ends a group
 _BLOCK: Final = 65_536  # rows looked at in one step: what is computed of them fits into a processor's cache
 _FEW: Final = 4  # a column of numbers has a dictionary if each of its first values is there so often, on average
@@ -131,7 +132,8 @@ def row_groups(tables: Iterable[Any], schema: Any, by: Sequence[str] = ()) -> It
     """Rows as row groups, each in one piece: one at least, which may be empty.
 
     One ends after a row whose values in the columns `by` pick it, or at `MOST_ROWS`, however the rows come. Without `by` it
-    is all columns; then a column more moves every end. Between two ends lie at least `LEAST_ROWS`.
+    is all columns; then a column more moves every end. Between two ends lie at least `LEAST_ROWS`, unless those hold more
+    than `MOST_BYTES`: then it ends before the row with which it would.
     """
     names = [name for name in by if name in schema.names] or schema.names
     held: list[Any] = []
@@ -143,13 +145,55 @@ def row_groups(tables: Iterable[Any], schema: Any, by: Sequence[str] = ()) -> It
             picked += [rows + each for each in _picked(block.select(names)).tolist()]
             held.append(block)
             rows += block.num_rows
-            while (end := next((each for each in picked if each >= LEAST_ROWS), MOST_ROWS)) <= rows:
-                end, done = min(end, MOST_ROWS), True
+            while (end := _end(picked, held)) <= rows:
+                done = True
                 group, held = _split(held, end)
                 yield group
                 picked, rows = [each - end for each in picked if each > end], rows - end
     if rows or not done:
         yield pa.concat_tables([*held, schema.empty_table()]).combine_chunks()
+
+
+def _end(picked: Sequence[int], held: Sequence[Any]) -> int:
+    """After how many rows a group ends, of which these are the first."""
+    end = min(next((each for each in picked if each >= LEAST_ROWS), MOST_ROWS), MOST_ROWS)
+    if sum(table.nbytes for table in held) > MOST_BYTES:  # which is no less than what is counted here, and quicker
+        reached = np.cumsum(np.concatenate([bytes_of_rows(table) for table in held]))
+        fit = int(np.searchsorted(reached, MOST_BYTES, side="right"))
+        return end if fit == len(reached) else min(end, max(1, fit))
+    return end
+
+
+def bytes_of_rows(table: Any) -> Any:
+    """How many bytes the values of each row take, as an array; the same however the table is cut."""
+    sizes = np.zeros(table.num_rows, np.int64)
+    for column in table.columns:
+        if column.num_chunks:
+            sizes += np.concatenate([_bytes_of(chunk) for chunk in column.chunks])
+    return sizes
+
+
+def _bytes_of(values: Any) -> Any:
+    """The same of one array. Of values behind an index that index counts, of pairs their values."""
+    kind = values.type
+    if isinstance(values, pa.ExtensionArray):
+        return _bytes_of(values.storage)
+    if _is_text(kind):
+        return pc.fill_null(pc.binary_length(values), 0).to_numpy(zero_copy_only=False).astype(np.int64, copy=False)
+    if pa.types.is_struct(kind):
+        return sum((_bytes_of(each) for each in values.flatten()), np.zeros(len(values), np.int64))
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_map(kind):
+        inner = values.items if pa.types.is_map(kind) else values.values
+        reached = np.concatenate([np.zeros(1, np.int64), np.cumsum(_bytes_of(inner))])
+        bounds = values.offsets.to_numpy()
+        return (reached[bounds[1:]] - reached[bounds[:-1]]) * values.is_valid().to_numpy(zero_copy_only=False)
+    if pa.types.is_fixed_size_list(kind):
+        inner = values.values.slice(values.offset * kind.list_size, len(values) * kind.list_size)
+        return _bytes_of(inner).reshape(len(values), kind.list_size).sum(axis=1)
+    try:
+        return np.full(len(values), kind.bit_width // 8, np.int64)
+    except ValueError:  # what has no width
+        return np.zeros(len(values), np.int64)
 
 
 def _split(held: Sequence[Any], end: int) -> tuple[Any, list[Any]]:

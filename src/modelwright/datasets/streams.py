@@ -20,7 +20,8 @@ from modelwright.core.folders import Seen
 from modelwright.datasets.detecting.scan import places
 from modelwright.datasets.types import cast_rows
 
-BATCH: Final = 131_072  # rows of one step
+BATCH: Final = 131_072  # rows of one step, at most
+_BATCH_BYTES: Final = 16 << 20  # of one step of more rows than one, about
 HELD: Final = 64 << 20  # bytes of a source that are kept in memory
 _BUFFER: Final = 1 << 20  # bytes of a column of Parquet that are read at once
 _SOME: Final = 32 << 20  # bytes of what was kept in files, that stay in memory to be looked at
@@ -67,12 +68,23 @@ class Stream:
 
     def _of(self, read: Callable[[], Iterable[Any]]) -> Iterator[Any]:
         for table in read():
-            for place in range(0, table.num_rows, BATCH):
-                yield cast_rows(table.slice(place, BATCH), self.schema, self.origin)
+            for some in _steps(table):
+                yield cast_rows(some, self.schema, self.origin)
 
     def cast(self, schema: Any) -> Stream:
         """The same rows with other types, or columns in another order; `Invalid`, when they are read, if that cannot be."""
         return Stream(schema, self._read, self.origin, self._some)
+
+
+def _rows_of(size: int, rows: int) -> int:
+    """How many rows make a step, where so many rows have that size."""
+    return max(1, min(BATCH, _BATCH_BYTES * rows // max(1, size)))
+
+
+def _steps(table: Any) -> Iterator[Any]:
+    """A table cut into steps; none of no rows."""
+    rows = _rows_of(table.nbytes, table.num_rows)
+    return (table.slice(place, rows) for place in range(0, table.num_rows, rows))
 
 
 class ParquetRows:
@@ -85,6 +97,7 @@ class ParquetRows:
             about = file.metadata
             groups = sum(about.row_group(number).total_byte_size for number in range(about.num_row_groups))
             self.size = max(groups, 8 * about.num_rows * about.num_columns)  # bytes in memory, about
+            self._step = _rows_of(self.size, about.num_rows)
         self._seen = Seen.of(path.stat())
 
     def __call__(self) -> Iterator[Any]:
@@ -100,7 +113,7 @@ class ParquetRows:
 
     def _batches(self, groups: Sequence[int] | None) -> Iterator[Any]:
         with self._refusing(), self._open() as file:
-            for batch in file.iter_batches(batch_size=BATCH, row_groups=groups):
+            for batch in file.iter_batches(batch_size=self._step, row_groups=groups):
                 yield pa.Table.from_batches([batch])
         refuse_changed(self._path, self._seen)
 
@@ -174,8 +187,7 @@ class Kept:
         source, self._source = self._source, None
         try:
             for table in source:
-                for place in range(0, max(1, table.num_rows), BATCH):
-                    some = table.slice(place, BATCH)
+                for some in _steps(table) if table.num_rows else (table,):
                     self._keep(some)
                     yield some
         finally:
