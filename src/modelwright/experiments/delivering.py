@@ -74,10 +74,8 @@ class Delivery:
                 self._all_figures([entry for entry in group if isinstance(entry, Figures)])
             else:
                 for entry in group:
-                    if isinstance(entry, Started) and row is None:
-                        self._apply(
-                            entry
-                        )  # or nothing of it is taken: without a run all the rest would be refused, and lost
+                    if isinstance(entry, Started) and row is None:  # else all the rest would be refused, and lost
+                        self._apply(entry)
                     else:
                         self._attempt(entry, lambda entry=entry: self._apply(entry))  # type: ignore[misc]
         if closed is not None and self._status() is RunStatus.RUNNING:
