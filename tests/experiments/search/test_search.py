@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import math
 import random
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -22,11 +24,12 @@ from modelwright.experiments.metrics import writing as metric_points
 from modelwright.experiments.records import RunStatus, View
 from modelwright.experiments.search.language import RUNS
 from modelwright.experiments.search.queries import Effort, Scope, find
-from modelwright.experiments.search.token import BadToken
+from modelwright.experiments.search.token import BadToken, write
 from modelwright.store import Database, Transaction
 
 NAMES = ["a", "b", "val loss"]
 FIGURES = [0.0, 1.0, 1.0, 2.5, -3.0, math.inf, -math.inf, math.nan]
+WRONG = {int: [True, None, 1 << 63, "1", 1.5], float: [1, True, "1", None], str: [1, 1.5, None, "a\0", b"a"]}
 LONG = "x" * 100
 TEXT = ["", "a", "A", "ab", "b%", "a_b", "ü", "\\", LONG, LONG + "y", LONG + "z"]
 EFFORTS = [Effort(), Effort(few=1, probed=1), Effort(few=4, probed=2), Effort(few=1000, probed=1)]
@@ -279,6 +282,18 @@ def test_a_token_is_good_for_its_own_search_only(world: World) -> None:
     for bad in ("x", "!!", token[:-3], token + "a", "é"):
         with pytest.raises(BadToken):
             world.find("", [], everything, 5, bad, Effort())
+
+
+@pytest.mark.parametrize("order", [[], ["metrics.a"], ["params.p DESC"], ["status"], ["end_time"], ["run_id"]])
+def test_a_token_that_somebody_made_up_is_told_whatever_is_in_it(world: World, order: list[str]) -> None:
+    everything = Scope(None, View.ALL)
+    token = world.find("", order, everything, 5, None, Effort()).next
+    assert token is not None
+    mark, *values = msgspec.msgpack.decode(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+    for at, value in enumerate(values):
+        for other in WRONG[type(value)]:
+            with pytest.raises(BadToken):
+                world.find("", order, everything, 5, write(mark, (*values[:at], other, *values[at + 1 :])), Effort())
 
 
 def test_pages_go_on_where_they_were_while_runs_come_in(world: World) -> None:

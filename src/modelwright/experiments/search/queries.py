@@ -149,7 +149,7 @@ def find(
         return Found([], None)
     search = _Search(tx, condition, orders, scope, effort)
     mark = token.mark_of(where, list(order), scope.experiments, scope.view)
-    last = token.read(after, mark, len(search.columns)) if after else None
+    last = token.read(after, mark, [column.kind for column in search.columns]) if after else None
     rows = search.page(limit + 1, last)
     following = token.write(mark, tuple(rows[limit - 1][_WIDTH:])) if len(rows) > limit else None
     return Found([Head(*row[:_WIDTH]) for row in rows[:limit]], following)
@@ -282,7 +282,7 @@ class _Search:
         number = self._ids.get(first.key)
         table = _TABLES[first.entity]
         figures = first.entity == "metric"
-        nothing = [Column("0.0", constant=True)] if figures else [Column("''", constant=True)] * 2
+        nothing = [Column("CAST(0.0 AS DOUBLE PRECISION)", constant=True)] if figures else [Column("''", constant=True)] * 2
         last = _rank(2 if figures else 1)
         if number is None:
             return [_Stretch("", (), (last, *nothing), last, None)]

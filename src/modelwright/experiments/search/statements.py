@@ -197,6 +197,7 @@ class Column(NamedTuple):
     text: str
     descending: bool = False
     constant: bool = False
+    kind: type = int  # of its values
 
 
 class Key(NamedTuple):
@@ -215,15 +216,15 @@ def key_of(order: Order, ids: Mapping[str, int], at: int) -> Key:
         if key == "end_time":
             missing = "CASE WHEN r.ended IS NULL THEN 1 ELSE 0 END"
             return Key("", (Column(missing), Column("coalesce(r.ended, 0)", down)))
-        return Key("", (Column(column, down),))
+        return Key("", (Column(column, down, kind=int if key == "start_time" else str),))
     number = ids.get(order.key, -1)
     alias = f"o{at}"
     join = f" LEFT JOIN {_TABLES[order.entity]} {alias} ON {alias}.run = r.key AND {alias}.name = {number}"
     if order.entity == "metric":
         rank = f"CASE WHEN {alias}.value IS NOT NULL THEN 0 WHEN {alias}.run IS NOT NULL THEN 1 ELSE 2 END"
-        return Key(join, (Column(rank), Column(f"coalesce({alias}.value, 0.0)", down)))
+        return Key(join, (Column(rank), Column(f"coalesce({alias}.value, 0.0)", down, kind=float)))
     missing = f"CASE WHEN {alias}.run IS NULL THEN 1 ELSE 0 END"
-    texts = (Column(f"coalesce({alias}.head, '')", down), Column(f"coalesce({alias}.tail, '')", down))
+    texts = tuple(Column(f"coalesce({alias}.{part}, '')", down, kind=str) for part in ("head", "tail"))
     return Key(join, (Column(missing), *texts))
 
 
@@ -231,7 +232,7 @@ def ties(order: Sequence[Order]) -> list[Column]:
     """What makes every order total: the newest first, then the id."""
     given = {each.key for each in order if each.entity == "attribute"}
     ends = [Column("r.started", True)] if "start_time" not in given else []
-    return [*ends, Column("r.id")] if "run_id" not in given else ends
+    return [*ends, Column("r.id", kind=str)] if "run_id" not in given else ends
 
 
 def sorting(columns: Sequence[Column]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -30,14 +31,22 @@ def write(mark: str, values: tuple[Any, ...]) -> str:
     return base64.urlsafe_b64encode(msgspec.msgpack.encode([mark, *values])).decode().rstrip("=")
 
 
-def read(token: str, mark: str, count: int) -> tuple[Any, ...]:
-    """The values in a token; `BadToken` where it is of another search, or none at all."""
+def read(token: str, mark: str, kinds: Sequence[type]) -> tuple[Any, ...]:
+    """The values in a token; `BadToken` where it is of another search, or has values that are not of these kinds."""
     try:
         padded = token.encode("ascii") + b"=" * (-len(token) % 4)
         given, *values = msgspec.msgpack.decode(base64.b64decode(padded, altchars=b"-_", validate=True), type=list[Any])
     except (binascii.Error, UnicodeError, msgspec.MsgspecError, ValueError):
         raise BadToken("Invalid page token, could not base64-decode.", mend="Give the token of the page before.") from None
-    plain = all(isinstance(value, str | int | float) for value in values)
-    if given != mark or len(values) != count or not plain:
+    if given != mark or len(values) != len(kinds) or not all(map(_fits, values, kinds)):
         raise BadToken("Invalid page token: it is of another search.", mend="Begin again, without a token.")
     return tuple(values)
+
+
+def _fits(value: Any, kind: type) -> bool:
+    """Whether a database can compare it with values of that kind."""
+    if isinstance(value, bool) or not isinstance(value, kind):
+        return False
+    if isinstance(value, int):
+        return -(1 << 63) <= value < 1 << 63
+    return not isinstance(value, str) or "\0" not in value
