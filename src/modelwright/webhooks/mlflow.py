@@ -97,10 +97,11 @@ class MlflowWords:
             yield "model_version.created", data | {"description": found.description or None}
 
     def _version_tagged(self, tx: Transaction, event: Event, ref: Ref) -> Iterator[tuple[str, dict[str, Any]]]:
-        yield from self._tags(ref, *_changed(details(tx, event.after)))
+        found = self._version(ref)
+        yield from self._tags(ref, *_changed(details(tx, event.after), found.tags if found is not None else {}))
 
     def _tagged(self, tx: Transaction, event: Event, ref: Ref) -> Iterator[tuple[str, dict[str, Any]]]:
-        yield from self._tags(ref.whole, *_changed(details(tx, event.after)))
+        yield from self._tags(ref.whole, *_changed(details(tx, event.after), self._about(ref.whole)[1]))
 
     def _tagged_by_record(self, tx: Transaction, event: Event, ref: Ref) -> Iterator[tuple[str, dict[str, Any]]]:
         said = details(tx, event.after)
@@ -156,7 +157,14 @@ def _is_prompt(tags: dict[str, str]) -> bool:
     return tags.get(IS_PROMPT, "").lower() == "true"
 
 
-def _changed(said: dict[str, Any]) -> tuple[dict[str, str], list[str]]:
-    """The tags that an event says were set, and those that were taken away."""
-    given = dict(str(pair).split("=", 1) for pair in said.get("tags", []))
+def _changed(said: dict[str, Any], tags: dict[str, str]) -> tuple[dict[str, str], list[str]]:
+    """The tags that an event says were set, and those that were taken away.
+
+    An event has key and value in one word. Which is which where a key has `=` in it, the present `tags` say.
+    """
+    known = {f"{key}={value}": key for key, value in tags.items()}
+    given: dict[str, str] = {}
+    for pair in map(str, said.get("tags", [])):
+        key = known.get(pair, pair.partition("=")[0])
+        given[key] = pair[len(key) + 1 :]
     return given, [str(key) for key in said.get("untagged", [])]

@@ -131,8 +131,10 @@ def test_models_versions_tags_and_aliases_are_told(client: Any, receiver: Receiv
     here.registry.create("hello", tags={"mlflow.prompt.is_prompt": "true"})
     here.registry.tag(Ref.parse("model:hello"), {"mood": "kind", "mlflow.prompt.is_prompt": "true"})
     here.registry.tag(Ref.parse("model:hello"), {"mood": None})
-    names = [name for name, _ in _told(receiver, 5)]
-    assert names[1:] == ["prompt.created", "prompt_tag.set", "prompt_tag.set", "prompt_tag.deleted"]
+    here.registry.tag(Ref.parse("model:hello"), {"a=b": "c=d"})
+    told = _told(receiver, 6)
+    assert [name for name, _ in told[1:5]] == ["prompt.created", "prompt_tag.set", "prompt_tag.set", "prompt_tag.deleted"]
+    assert told[5] == ("prompt_tag.set", {"name": "hello", "key": "a=b", "value": "c=d"})
 
 
 def _told(receiver: Receiver, count: int) -> list[tuple[str, Any]]:
