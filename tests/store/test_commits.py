@@ -473,3 +473,14 @@ def test_one_that_is_interrupted_while_it_waits_holds_nobody_up(database: Databa
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=LONG)[0].split() == ["interrupted", "behind", "after"]
         assert process.returncode == 0
+
+
+def test_a_failure_that_is_told_twice_takes_nothing_from_those_who_wait(database: Database):
+    with database.transaction(ADA, write=True):
+        group = database._writers.group()
+        other = Group(group.connection, group._transaction, group.head, lambda connection: None)
+    other._settle()
+    with other._settling:  # as one who waits has it for a moment
+        other._settle()
+        assert other._settling.locked()
+    other.wait()

@@ -47,6 +47,7 @@ class Group:
         self._failure: BaseException | None = None
         self._settling = threading.Lock()  # held until the outcome is known; an event costs several times as much
         self._settling.acquire()
+        self._settled = False  # where the lock is held after that, somebody who waited has it for a moment
         self._since = 0.0
 
     def has_room(self, lasts: float) -> bool:
@@ -115,7 +116,9 @@ class Group:
             self._fail(error)
 
     def _settle(self) -> None:
-        if self._settling.locked():
+        """Let everybody go on who waits; only who has the turn does that, and may do so twice."""
+        if not self._settled:
+            self._settled = True
             self._settling.release()
 
     def _fail(self, error: BaseException) -> None:
