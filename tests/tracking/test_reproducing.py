@@ -311,6 +311,7 @@ def test_a_model_that_is_made_again_is_held_against_the_first_and_not_registered
         found = reproduce(rooms, ref, use_current=True, folder=repository)
     verdict = Verdict.WARN if option == "--chance" else Verdict.PASS
     assert found.verdict is verdict, (found.summary, found.rows)
+    assert ", 3 models" in found.summary
     models = [(row.name, row.verdict) for row in found.rows if row.part == "model"]
     assert models == [(f"model:{each}", verdict) for each in ("delay@1", "delay@2", "other@1")]
     assert [here.registry.show(Ref.parse(f"model:{name}")) for name in ("delay", "other")] == before

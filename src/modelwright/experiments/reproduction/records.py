@@ -117,9 +117,9 @@ def judge(report: Report, rows: Sequence[Row]) -> tuple[Verdict, str]:
     besides = [*([packages] if others else []), *report.notes]
     failed = [row for row in rows if row.verdict is Verdict.FAIL]
     warned = [row for row in rows if row.verdict is Verdict.WARN]
-    metrics, artifacts = (sum(row.part is part for row in rows) for part in (Part.METRIC, Part.ARTIFACT))
-    counted = (
-        f"{metrics} {'metric' if metrics == 1 else 'metrics'}, {artifacts} {'artifact' if artifacts == 1 else 'artifacts'}"
+    counts = {part: sum(row.part is part for row in rows) for part in (Part.METRIC, Part.ARTIFACT, Part.MODEL)}
+    counted = ", ".join(
+        f"{count} {part}{'' if count == 1 else 's'}" for part, count in counts.items() if count or part is not Part.MODEL
     )
     if failed:
         named = ", ".join(row.name if row.name == row.part else f"{row.part} {row.name}" for row in failed[:3])
@@ -139,6 +139,7 @@ def figures(report: Report, rows: Sequence[Row]) -> dict[str, Any]:
         "tolerance": report.tolerance,
         "metrics": sum(row.part is Part.METRIC for row in rows),
         "artifacts": sum(row.part is Part.ARTIFACT for row in rows),
+        "models": sum(row.part is Part.MODEL for row in rows),
         "differing": sum(row.verdict is not Verdict.PASS for row in rows),
         "largest_difference": max(apart, default=0.0),
         "packages_differing": len(report.environment),
