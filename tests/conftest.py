@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import functools
 import gc
+import logging
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+import _pytest.logging
 import httpx._config
 import httpx._transports.default as transports
 import hypothesis
@@ -35,6 +37,7 @@ os.environ["MODELWRIGHT_WARM"] = "off"  # no process that somebody keeps for oth
 
 from modelwright.client.remote import Remote
 from modelwright.core.clock import SystemClock
+from modelwright.server.listening import COLLECTS
 from modelwright.store import Database
 from modelwright.store.buckets import S3Settings
 from modelwright.store.upgrade import prepare
@@ -73,10 +76,25 @@ _utf8 = IntervalSet([(0, 0xD7FF), (0xE000, sys.maxunicode)]), IntervalSet([])
 charmap.intervals_from_codec = lambda codec: _utf8 if codec == "utf-8" else _tried(codec)
 
 
+# Six times a test pytest looks through all loggers, thousands with the libraries, for those that keep to themselves.
+def _listen(self: _pytest.logging.catching_logs[Any]) -> logging.Handler:
+    if self.level is not None:
+        self.handler.setLevel(self.level)
+        self.orig_level = logging.getLogger().level
+        logging.getLogger().setLevel(min(self.orig_level, self.level))
+    logging.getLogger().addHandler(self.handler)
+    self.attached_loggers.append(logging.getLogger())
+    return self.handler
+
+
+_pytest.logging.catching_logs.__enter__ = _listen  # type: ignore[method-assign,assignment]
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Begin as in a terminal: what a shell starts in the background does not hear Ctrl-C, nor does what that starts."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    gc.set_threshold(*COLLECTS)  # as a server does: with the libraries imported a look through everything takes its time
     hypothesis.settings.register_profile(  # no test asserts a time
         "house", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
     )

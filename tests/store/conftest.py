@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
@@ -63,6 +64,16 @@ def record_postgres(postgres_server: str) -> Iterator[str]:
         yield str(sa.make_url(url).database)
 
 
+@pytest.fixture(scope="session")
+def record_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the record's tables, to be copied."""
+    path = tmp_path_factory.mktemp("record") / "record.db"
+    made = Database(f"sqlite:///{path}", SystemClock())
+    make_own_tables(made)
+    made.dispose()
+    return path
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Iterator[Database]:
     """An empty record on either database."""
@@ -71,8 +82,8 @@ def database(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock)
             databases, like = (request.getfixturevalue(name) for name in ("databases", "record_postgres"))
             made = Database(stack.enter_context(databases.like(like)), clock)
         else:
-            made = Database(f"sqlite:///{tmp_path}/record.db", clock)
-            make_own_tables(made)
+            path = shutil.copyfile(request.getfixturevalue("record_sqlite"), tmp_path / "record.db")
+            made = Database(f"sqlite:///{path}", clock)
         yield made
         made.dispose()
 

@@ -296,7 +296,14 @@ print("trained", run.ref)
 """
 
 
-@pytest.mark.parametrize(("door", "option"), [("embedded", "--unlinked"), ("http", "--linked"), ("embedded", "--chance")])
+@pytest.mark.parametrize(
+    ("door", "option"),
+    [
+        pytest.param("embedded", "--unlinked", marks=pytest.mark.thorough),
+        ("http", "--linked"),
+        ("embedded", "--chance"),
+    ],
+)
 def test_a_model_that_is_made_again_is_held_against_the_first_and_not_registered(
     repository: Path, here: Workspace, door: str, option: str
 ) -> None:
