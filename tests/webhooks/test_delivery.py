@@ -6,8 +6,10 @@ import base64
 import hashlib
 import hmac
 import json
+import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from modelwright.webhooks import (
     WebhookStatus,
     WebhookTurn,
 )
+from modelwright.webhooks.records import Outgoing
 from modelwright.workspace import Workspace
 from tests.waiting import LONG, eventually
 
@@ -252,6 +255,28 @@ def test_a_slow_receiver_keeps_nobody_waiting(post: Post, receiver: Any) -> None
     eventually(lambda: slow.waited, "An attempt")
     post.turner.end()
     assert slow.waited == [True]
+
+
+def test_of_an_answer_that_never_ends_only_the_beginning_is_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        host = f"localhost:{listener.getsockname()[1]}"
+        threading.Thread(target=_drip, args=[listener], daemon=True).start()
+        outgoing = Outgoing(
+            id="1", url=f"http://{host}/", event="e", format=WebhookFormat.MLFLOW, payload={}, attempts=0, webhook="w"
+        )
+        answer = Sender([host], timeout=0.5).send(outgoing, BEGIN)
+    assert answer.status == 200 and 0 < len(answer.body) < 1000
+
+
+def _drip(listener: socket.socket) -> None:
+    """Answers without end, a few bytes at a time."""
+    taken, _ = listener.accept()
+    with taken, suppress(OSError):
+        taken.recv(65536)
+        taken.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            taken.sendall(b".")
+            threading.Event().wait(0.01)
 
 
 class _Slow(Sender):

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 import anyio
+from blake3 import blake3
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -89,6 +90,20 @@ class Transfer:
                     for piece in self._objects.stream(digest):
                         incoming.write(piece)
                 return done(incoming.keep(), incoming.size)
+
+        return await self._thread(work)
+
+    async def are_joined(self, digests: Sequence[str], whole: str, size: int) -> bool:
+        """Whether an object of that digest and size is those, one after the other."""
+
+        def work() -> bool:
+            if sum(map(self._objects.size, digests)) != size:
+                return False
+            hasher = blake3()
+            for digest in digests:
+                for piece in self._objects.stream(digest):
+                    hasher.update(piece)
+            return hasher.hexdigest() == whole
 
         return await self._thread(work)
 

@@ -345,6 +345,29 @@ def test_parts_become_a_file_only_as_they_were_sent(served: Any, here: Here) -> 
     assert served.http.put(urls[0], content=b"more").status_code == 404
 
 
+def test_who_did_not_hear_that_an_upload_in_parts_is_complete_is_told_so_again(served: Any, here: Here) -> None:
+    upload, urls = begin(served, here, 2)
+    tags = [
+        served.http.put(url, content=content).headers["etag"] for url, content in zip(urls, (b"one", b"two"), strict=True)
+    ]
+    place = here.root.replace("/artifacts/", "/mpu/complete/", 1) + "/up"
+    parts = [{"part_number": number, "etag": tag} for number, tag in ((2, tags[1]), (1, tags[0]))]
+    message = {"path": "/home/a/x.bin", "upload_id": upload, "parts": parts}
+    assert [served.http.post(place, json=message).status_code for _ in range(2)] == [200, 200]
+    for wrong in (
+        {"path": "y.bin"},
+        {"path": ""},
+        {"parts": parts[:1]},
+        {"parts": [{"part_number": 1, "etag": tags[1]}, {"part_number": 2, "etag": tags[0]}]},
+        {"parts": [{"part_number": 1, "etag": "0" * 64}]},
+        {"parts": [{"part_number": 1, "etag": "../x"}]},
+    ):
+        assert served.http.post(place, json=message | wrong).status_code == 404, wrong
+    served.http.put(f"{here.root}/up/x.bin", content=b"other")
+    assert served.http.post(place, json=message).status_code == 404
+    assert served.http.get(f"{here.root}/up/x.bin").content == b"other"
+
+
 def test_an_upload_in_parts_can_be_given_up(served: Any, here: Here) -> None:
     upload, urls = begin(served, here, 1)
     served.http.put(urls[0], content=b"one")

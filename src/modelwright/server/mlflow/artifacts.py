@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import msgspec
 from starlette.responses import Response
 
-from modelwright.core.errors import Invalid, NotFound
+from modelwright.core.errors import Invalid, ModelwrightError, NotFound
 from modelwright.core.refs import Kind, Ref
 from modelwright.experiments import (
     Artifact,
@@ -206,10 +207,17 @@ class Parts:
         return Response(status_code=200, headers={"etag": f'"{digest}"'})
 
     async def complete(self, call: Call) -> Any:
-        """Make one file of the parts named, in order of their numbers, each as its ETag says."""
-        _place(call)
-        wanted = await call.message(Complete)
-        parts = await call.run(lambda: self._chosen(wanted))
+        """Make one file of the parts named, in order of their numbers, each as its ETag says.
+
+        Who asks again since the answer was lost is told that it is done: the upload is over, and the file holds its parts.
+        """
+        place, wanted = _place(call), read_body(await call.body(), Complete)
+        try:
+            parts = await call.run(lambda: self._chosen(wanted))
+        except NotFound:
+            if await self._is_done(call, place, wanted):
+                return {}
+            raise
         principal = await call.principal()
 
         def done(digest: str, size: int) -> None:
@@ -227,6 +235,19 @@ class Parts:
         wanted = await call.message(Abort)
         await call.run(lambda: self._artifacts.end_upload(wanted.upload_id))
         return {}
+
+    async def _is_done(self, call: Call, place: str, wanted: Complete) -> bool:
+        """Whether the file that the parts were to become is there, with their content."""
+
+        def find() -> Artifact:
+            at = self._artifacts.admit(place)
+            return self._artifacts.find(at.ref, _file_of(at, wanted.path))
+
+        parts = sorted(wanted.parts, key=lambda part: part.part_number)
+        with suppress(ModelwrightError, MlflowError):
+            held = await call.run(find)
+            return await self._transfer.are_joined([part.etag.strip('"') for part in parts], held.digest, held.size)
+        return False
 
     def _chosen(self, wanted: Complete) -> list[UploadPart]:
         here = {part.number: part for part in self._artifacts.parts(wanted.upload_id)}
