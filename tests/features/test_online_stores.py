@@ -262,6 +262,21 @@ def test_connections_that_redis_has_cut_are_made_anew(redis_address: str, tmp_pa
     store.close()
 
 
+def test_an_answer_that_takes_its_time_is_waited_for(redis_address: str, tmp_path: Path) -> None:
+    import redis
+
+    store = open_store(redis_address, tmp_path / "online.db")
+    made = filled(store)
+    with redis.Redis.from_url(redis_address) as client:
+        for pause in (0, 50, 50, 0):  # milliseconds; the third read no longer looks out for its answer
+            if pause:
+                client.client_pause(pause)
+            found = store.read([Asked(VIEW, ["a", None, "z", "b"])])[0]
+            assert (found.state, list(found.rows)) == (made, [b"1", None, None, b"2"])
+    store.drop(VIEW)
+    store.close()
+
+
 def test_what_redis_itself_refuses_is_told_in_its_words(redis_address: str, tmp_path: Path) -> None:
     import redis
 

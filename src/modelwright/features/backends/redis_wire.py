@@ -7,12 +7,16 @@ them together and to hand the answers on as the answers take to come.
 from __future__ import annotations
 
 import os
+import select
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 
 PIECE: Final = 1 << 16
 MULTI: Final = b"*1\r\n$5\r\nMULTI\r\n"
 EXEC: Final = b"*1\r\n$4\r\nEXEC\r\n"
+AWAKE: Final = 0.000_15  # seconds that a thread looks for its answer before it sleeps: to wake up takes it a third of that
+TIRED: Final = 64  # reads that sleep at once after one whose answer took longer
 
 
 def command(name: bytes, *arguments: str) -> bytes:
@@ -37,6 +41,8 @@ class Wire:
         self._client = client
         self._idle: list[tuple[Any, Any, Any]] = []  # connection, socket, parser
         self._process = os.getpid()
+        self._looking = False  # a thread stays awake
+        self._tired = 0 if (os.cpu_count() or 1) > 1 else -1  # reads that go to sleep at once; with one processor, all
 
     def transaction(self, commands: Sequence[bytes]) -> list[Any] | None:
         """The answers of some commands that Redis runs as one; None where anything is amiss: then ask the client itself."""
@@ -47,7 +53,7 @@ class Wire:
         except ImportError:
             return None
         if self._process != os.getpid():
-            self._idle, self._process = [], os.getpid()
+            self._idle, self._process, self._looking = [], os.getpid(), False
         try:
             connection, socket, parser = self._idle.pop()
         except IndexError:
@@ -57,6 +63,7 @@ class Wire:
         try:
             socket.sendall(b"".join((MULTI, *commands, EXEC)))
             while left:
+                self._await(socket)
                 piece = socket.recv(PIECE)
                 if not piece:
                     raise ConnectionError("the server hung up")
@@ -72,3 +79,24 @@ class Wire:
         if type(last) is not list or any(isinstance(each, Exception) for each in last):
             return None
         return last
+
+    def _await(self, socket: Any) -> None:
+        """Look for the answer for as long as it may take a Redis close by, instead of falling asleep at once.
+
+        One thread at a time does: where several read, there is other work for the processors. A Redis that takes longer is
+        not waited for in this way for a while.
+        """
+        if self._tired or self._looking:
+            self._tired -= self._tired > 0
+            return
+        self._looking = True
+        try:
+            readable = select.poll()
+            readable.register(socket, select.POLLIN)
+            until = time.perf_counter() + AWAKE
+            while time.perf_counter() < until:
+                if readable.poll(0):
+                    return
+            self._tired = TIRED
+        finally:
+            self._looking = False
