@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -62,6 +63,8 @@ class Prepared:
             return str(compiled), lambda values: {**fixed, **values}
         if fixed:
             return str(compiled), lambda values: [values[name] if name in values else fixed[name] for name in order]
+        if len(order) > 1:
+            return str(compiled), itemgetter(*order)
         return str(compiled), lambda values: [values[name] for name in order]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import posixpath
@@ -32,6 +33,7 @@ def wrong(value: object, parameter: str, why: str = "") -> MlflowError:
     return invalid(f"Invalid value {shown} for parameter '{parameter}' supplied: {why}".rstrip(": "))
 
 
+@functools.lru_cache(4096)  # they are few, and come again and again
 def check_key(key: str, parameter: str = "key", what: str = "") -> str:
     """The name of a parameter, metric or tag."""
     if not key:
