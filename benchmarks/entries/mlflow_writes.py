@@ -13,8 +13,8 @@ from benchmarks.tracking import create_run, each_server, log_batch, log_metric, 
 from benchmarks.wire import Crowd, timed
 
 CLIENTS = 8
-# Calls of a lone client in one go. While others have their turn the disk of a virtual machine falls asleep, and is slow for a
-# tenth of a second or so: for a hundred calls of ours, for a dozen of theirs. A training goes on logging for longer.
+# Calls of a lone client in one go. While others have their turn the disk of a virtual machine falls asleep, and is slow for
+# a tenth of a second or so: for a hundred calls of ours, for a dozen of theirs. A training goes on logging for longer.
 ALONE = 1000
 Make = Callable[[str, str, int], bytes]  # of an experiment, a run of it, and a number that is new each time
 
