@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import socket
+import sys
 
 import uvicorn
 
@@ -15,6 +16,7 @@ KEEP_ALIVE = 15  # seconds that an idle connection is kept
 CONNECTIONS = 1000  # at once; further ones are told 503
 BACKLOG = 2048  # connections that wait to be accepted
 COLLECTS = (20_000, 20, 50)  # objects before the youngest are looked through, and how often the older ones are
+TURNS = 0.0005  # seconds that a thread keeps the interpreter while others wait for it
 FAREWELL = 20  # seconds that requests under way have to finish when the server stops
 
 
@@ -56,11 +58,15 @@ def address_of(listener: socket.socket) -> str:
 
 
 def untroubled() -> None:
-    """Have the collector of cycles leave alone what is there, and come less often.
+    """Have the collector of cycles leave alone what is there, and come less often; have threads take turns more often.
 
     A server's modules and routes are hundreds of thousands of objects that never go; to look through them again costs a
     request tenths of a second now and then, and one that answers with thousands of values a quarter of its time.
+
+    A write passes from the loop to a thread and back. While another thread computes (a search, the operator's turn), each
+    time it waits for the interpreter, which Python takes from whoever has it after five milliseconds.
     """
+    sys.setswitchinterval(TURNS)
     gc.freeze()
     gc.set_threshold(*COLLECTS)
     gc.enable()

@@ -49,11 +49,12 @@ def root(frontier: list[bytes]) -> bytes:
 
 
 def root_of(leaves: Iterable[bytes]) -> bytes:
-    """The root over some leaf hashes."""
-    frontier: list[bytes] = []
-    for size, leaf in enumerate(leaves):
-        frontier = extend(frontier, size, leaf)
-    return root(frontier)
+    """The root over some leaf hashes, level by level: what has no neighbour on one stands on the next as it is."""
+    level = list(leaves)
+    while len(level) > 1:
+        alone = level[-1:] if len(level) & 1 else []
+        level = [sha256(b"\x01" + left + right).digest() for left, right in zip(level[::2], level[1::2], strict=False)] + alone
+    return root(level)
 
 
 def split(size: int) -> int:

@@ -9,6 +9,7 @@ from modelwright.store.tables import ledger_events, ledger_nodes
 
 LEVEL = 8
 BLOCK = 1 << LEVEL  # leaves of the smallest range whose hash is stored
+AT_ONCE = 64  # blocks whose leaves are held in memory
 
 _e, _n = ledger_events.c, ledger_nodes.c
 
@@ -34,19 +35,26 @@ class Tree:
     def store(self, size: int) -> None:
         """Store the hashes of all complete ranges among the first `size` leaves that are not stored yet."""
         done = self._connection.execute(sa.select(sa.func.max(_n.position)).where(_n.level == LEVEL)).scalar()
-        first = 0 if done is None else int(done) + 1
-        for position in range(first, size // BLOCK):
-            level, node = LEVEL, root_of(self._leaves(position * BLOCK, (position + 1) * BLOCK))
-            self._insert(level, position, node)
+        first, last = 0 if done is None else int(done) + 1, size // BLOCK
+        for begin in range(first, last, AT_ONCE):
+            self._store(begin, min(begin + AT_ONCE, last))
+
+    def _store(self, first: int, last: int) -> None:
+        """Those that begin with the blocks from `first` up to but not including `last`, and what they complete."""
+        leaves = self._leaves(first * BLOCK, last * BLOCK)
+        made: dict[tuple[int, int], bytes] = {}
+        for position in range(first, last):
+            start = (position - first) * BLOCK
+            level, node = LEVEL, root_of(leaves[start : start + BLOCK])
+            made[level, position] = node
             while position & 1:
-                left = self._stored(level, position - 1)
+                left = made.get((level, position - 1)) or self._stored(level, position - 1)
                 if left is None:
                     raise RuntimeError(f"ledger node {level}/{position - 1} is missing beside a later one")
                 level, position, node = level + 1, position >> 1, node_hash(left, node)
-                self._insert(level, position, node)
-
-    def _insert(self, level: int, position: int, node: bytes) -> None:
-        self._connection.execute(ledger_nodes.insert().values(level=level, position=position, hash=node))
+                made[level, position] = node
+        rows = [{"level": level, "position": position, "hash": node} for (level, position), node in made.items()]
+        self._connection.execute(ledger_nodes.insert(), rows)
 
     def _stored(self, level: int, position: int) -> bytes | None:
         query = sa.select(_n.hash).where(_n.level == level, _n.position == position)
