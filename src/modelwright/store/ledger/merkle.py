@@ -53,7 +53,8 @@ def root_of(leaves: Iterable[bytes]) -> bytes:
     level = list(leaves)
     while len(level) > 1:
         alone = level[-1:] if len(level) & 1 else []
-        level = [sha256(b"\x01" + left + right).digest() for left, right in zip(level[::2], level[1::2], strict=False)] + alone
+        pairs = zip(level[::2], level[1::2], strict=False)
+        level = [sha256(b"\x01" + left + right).digest() for left, right in pairs] + alone
     return root(level)
 
 
