@@ -100,6 +100,9 @@ def test_a_list_looks_into_one_thing_and_says_where_to_go_on(mw: Any, place: str
     assert "added" in diff.out and "depot (1)" in diff.out
     assert "changed  parcel=P1: depot north → south" in diff.out and "added    parcel=P2, depot=south" in diff.out
     assert mw("data", "diff", "dataset:other@1", "-w", place, "--json").json["rows"]["changed"] == 1
+    assert mw("data", "diff", "other@1", "2", "-w", place).out == diff.out  # of datasets only: that need not be said
+    assert mw("data", "show", "other", "-w", place).out == mw("show", "dataset:other", "-w", place).out
+    assert "not of the kind dataset" in mw("data", "show", "model:other", "-w", place).err
     assert mw("diff", "dataset:other", "-w", place).code == 2
     assert mw("list", "experiment:train", "-w", place, "--json").json["items"][0]["experiment"] == "train"
     assert mw("list", "pipeline:train", "-w", place, "--json").json["items"][0]["state"] == "succeeded"
@@ -154,10 +157,10 @@ def test_features_go_online_and_agree_with_offline(
     assert mw("features", "freshness", "features:depots", "-w", place, "--json").json[0]["behind"] == 0
     assert [each["view"] for each in mw("features", "freshness", "-w", place, "--json").json] == ["features:depots@1"]
     assert "Sort by changed, importance" in mw("features", "find", "--sort", "size", "-w", place).err
-    assert "Write features:depots" in mw("features", "freshness", "depots", "-w", place).err
+    assert mw("features", "freshness", "depots", "-w", place, "--json").json[0]["view"] == "features:depots@1"
     assert mw("features", "verify", "--logged", "-w", place, "--json").code == 0
     assert mw("features", "verify", "-w", place).code == 2
-    assert mw("features", "diff", "features:depots@1", "1", "-w", place).code == 0
+    assert mw("features", "diff", "depots@1", "1", "-w", place).code == 0
 
 
 def test_rows_are_pushed_once_and_folded_into_a_version(mw: Any, place: str, tmp_path: Path) -> None:

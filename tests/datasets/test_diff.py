@@ -39,6 +39,20 @@ def test_rows_are_compared_by_key(diff):
     assert not found.identical
 
 
+def test_another_key_or_column_of_times_is_told_where_the_rows_are_the_same(embedded):
+    table = pa.table({"id": [1, 2], "at": [date(2026, 1, 1), date(2026, 1, 2)]})
+    first = embedded.datasets.add("t", table)
+    second = embedded.datasets.add("t", table, key="id", time_column="at")
+    found = embedded.datasets.diff(first.ref, second.ref)
+    assert found.identical
+    assert [(each.what, each.before, each.after) for each in found.said] == [
+        ("key", [], ["id"]),
+        ("time column", [], ["at"]),
+    ]
+    assert decode(encode(found), DatasetDiff) == found
+    assert embedded.datasets.diff(second.ref, second.ref).said == []
+
+
 def test_rows_without_a_key_are_compared_as_wholes_as_often_as_they_occur(diff):
     rows = diff({"x": [1, 1, 2]}, {"x": [1, 2, 2, 2]}).rows
     assert (rows.by_key, rows.added, rows.removed, rows.same) == (False, 2, 1, 2)

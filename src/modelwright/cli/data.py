@@ -348,8 +348,7 @@ def diff(
     """Show what changed from one version to another: columns, rows, distributions, times."""
     from modelwright.cli.look import diff as compare
 
-    parse_ref(ref, Kind.DATASET)
-    compare(ref, other, where=where, as_json=as_json)
+    compare(str(parse_ref(ref, Kind.DATASET)), other, where=where, as_json=as_json)
 
 
 def _checks_of(rooms: Workspace, ref: Ref) -> Path:

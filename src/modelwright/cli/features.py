@@ -399,8 +399,7 @@ def diff_views(
     """Show what changed in a view from one version to another, and whether models built on the first break."""
     from modelwright.cli.look import diff as compare
 
-    parse_ref(ref, Kind.FEATURES)
-    compare(ref, other, where=where, as_json=as_json)
+    compare(str(parse_ref(ref, Kind.FEATURES)), other, where=where, as_json=as_json)
 
 
 def _telling(rooms: Workspace, told: Any) -> Any:

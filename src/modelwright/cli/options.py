@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelwright.core.errors import BadRef, Invalid
+from modelwright.core.errors import Invalid
 from modelwright.core.refs import Kind, Ref
 
 if TYPE_CHECKING:
@@ -42,9 +42,12 @@ def workspace(where: str | None) -> Workspace:
 
 
 def parse_ref(text: str, *kinds: Kind) -> Ref:
-    """A ref from an argument; `Invalid` unless it is of one of the kinds, where any are given."""
+    """A ref from an argument; `Invalid` unless it is of one of the kinds, where any are given.
+
+    Where it can be of one kind only, the kind need not be said: `parcels@2` for `dataset:parcels@2`.
+    """
     if len(kinds) == 1 and ":" not in text and not text.startswith("@"):
-        raise BadRef(f"{text!r} does not say of what kind it is.", mend=f"Write {kinds[0].value}:{text}.")
+        text = f"{kinds[0].value}:{text}"
     ref = Ref.parse(text)
     if kinds and ref.kind not in kinds:
         wanted = " or ".join(kind.value for kind in kinds)

@@ -11,7 +11,14 @@ import numpy as np
 from modelwright.datasets import distances
 from modelwright.datasets.engine import connect, identifier, row
 from modelwright.datasets.kinds import finite, is_number, present
-from modelwright.datasets.records import ColumnChange, DatasetColumn, DatasetDiff, DatasetVersion, DistributionChange
+from modelwright.datasets.records import (
+    ColumnChange,
+    DatasetColumn,
+    DatasetDiff,
+    DatasetVersion,
+    DistributionChange,
+    SaidChange,
+)
 from modelwright.datasets.rowdiff import compare_rows
 from modelwright.datasets.scans import Rows
 
@@ -36,7 +43,20 @@ def compare(before: DatasetVersion, old: Rows, after: DatasetVersion, new: Rows)
         distributions=_distributions(connection, shared, after.key, before.rows + after.rows),
         time_before=before.time_range,
         time_after=after.time_range,
+        said=_said(before, after),
     )
+
+
+def _said(before: DatasetVersion, after: DatasetVersion) -> list[SaidChange]:
+    changes = [
+        SaidChange(what="key", before=before.key, after=after.key),
+        SaidChange(what="time column", before=_given(before.time_column), after=_given(after.time_column)),
+    ]
+    return [each for each in changes if each.before != each.after]
+
+
+def _given(column: str | None) -> list[str]:
+    return [] if column is None else [column]
 
 
 def _distributions(

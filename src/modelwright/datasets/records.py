@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -416,6 +416,14 @@ class DatasetFile(msgspec.Struct, frozen=True, kw_only=True):
     executable: bool = False
 
 
+class SaidChange(msgspec.Struct, frozen=True, kw_only=True):
+    """The columns that make the key, or the one that tells the time, before and after; empty where it was not said."""
+
+    what: Literal["key", "time column"]
+    before: list[str]
+    after: list[str]
+
+
 class DatasetDiff(msgspec.Struct, frozen=True, kw_only=True):
     """What changed from one version to another."""
 
@@ -430,6 +438,7 @@ class DatasetDiff(msgspec.Struct, frozen=True, kw_only=True):
     distributions: list[DistributionChange] = []  # the furthest moved first
     time_before: TimeRange | None = None
     time_after: TimeRange | None = None
+    said: list[SaidChange] = []  # what is said of the rows, where both hold the same ones this may be all that differs
     files: FilesDiff | None = None  # of versions of files; then all before it is empty
 
     @property

@@ -117,6 +117,7 @@ class DatasetFace(Face):
                 "changed": rows.changed if rows.by_key else None,
                 "the same": rows.same,
                 "note": rows.note,
+                **{each.what: f"{_columns(each.before)} → {_columns(each.after)}" for each in found.said},
                 "first": _moved(found.time_before, found.time_after, "first"),
                 "last": _moved(found.time_before, found.time_after, "last"),
                 "new columns": [f"{line(c.name, NAME)} ({c.type})" for c in found.columns_added],
@@ -323,6 +324,10 @@ def _type(name: str) -> str:
 
 def _computed(feature: Any) -> str:
     return f"{feature.aggregation.value} of {feature.sql or 'rows'}" if feature.aggregation else feature.sql
+
+
+def _columns(names: Sequence[str]) -> str:
+    return ", ".join(line(name, NAME) for name in names) or "none"
 
 
 def _moved(before: Any, after: Any, field: str) -> str | None:
