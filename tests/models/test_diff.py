@@ -71,3 +71,14 @@ def test_a_diff_names_each_change_and_nothing_else() -> None:
 
 def test_a_version_does_not_differ_from_itself() -> None:
     assert diff(version(1), version(1)).changes == []
+
+
+def test_a_column_that_changed_is_told_in_words() -> None:
+    many = [f"level {number}" for number in range(40)]
+    before = version(1, signature=signature(column(), column("b", DataType.STRING, categories=many)))
+    after = version(2, signature=signature(column(nullable=True), column("b", DataType.STRING, categories=[*many, "new"])))
+    a, b, c = diff(before, version(2, signature=signature(column(nullable=True), column("c")))).changes
+    assert (a.what, a.sides) == ("inputs.a", ("FP64", "FP64, may be missing"))
+    assert (b.what, b.sides[1]) == ("inputs.b", None) and b.sides[0].endswith("level 7 and 32 more")
+    assert (c.what, c.sides) == ("inputs.c", (None, "FP64"))
+    assert diff(before, after).changes[1].sides[1] == "STRING: new and 40 more"

@@ -6,6 +6,8 @@ from enum import StrEnum
 
 import msgspec
 
+LEVELS = 8  # of a column that are named to people
+
 
 class DataType(StrEnum):
     """Column types, by the names that the Open Inference Protocol gives them (STRING stands for its BYTES)."""
@@ -26,6 +28,17 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     dtype: DataType
     nullable: bool = False
     categories: list[str] | None = None
+
+    def told(self, beside: Column | None = None) -> str:
+        """What it is but its name, for people; of its levels those first that the one beside it has not."""
+        if self.categories is None:
+            words = [self.dtype.value]
+        else:
+            others = set(beside.categories or ()) if beside else set[str]()
+            own = [level for level in self.categories if level not in others] or self.categories
+            more = len(self.categories) - len(own[:LEVELS])
+            words = [f"{self.dtype.value}: {', '.join(own[:LEVELS])}" + (f" and {more:,} more" if more else "")]
+        return ", ".join([*words, "may be missing"] if self.nullable else words)
 
 
 class Signature(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ import msgspec
 
 from modelwright.core.errors import Conflict, Refused
 from modelwright.core.refs import Ref
-from modelwright.core.signature import Signature
+from modelwright.core.signature import Column, Signature
 from modelwright.core.wire import convert
 from modelwright.serving.records import Format, Manifest, Seal
 from modelwright.store.records import State, Version
@@ -226,6 +226,14 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     what: str  # a path such as `inputs.distance` or `params.max_depth`
     before: Any = None
     after: Any = None
+
+    @property
+    def sides(self) -> tuple[Any, Any]:
+        """Before and after as people read them: a column of the signature in words."""
+        if not self.what.startswith(("inputs.", "outputs.")):
+            return self.before, self.after
+        before, after = (None if side is None else convert(side, Column) for side in (self.before, self.after))
+        return before and before.told(after), after and after.told(before)
 
 
 class ModelDiff(msgspec.Struct, frozen=True, kw_only=True):

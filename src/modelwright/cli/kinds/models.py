@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 MADE_FROM = "made from"
 MANY = 12  # parameters that are still shown one by one
-LEVELS = 8  # of a column that are named
 
 
 class PackageFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,7 +108,7 @@ class ModelFace(Face):
         return rooms.models.diff(before, after)
 
     def tell_diff(self, found: ModelDiff) -> None:
-        rows = [[_what(each.what), each.before, each.after] for each in found.changes]
+        rows = [[_what(each.what), *each.sides] for each in found.changes]
         tell_changes(found.before, found.after, ["what", "before", "after"], rows)
         if not found.compatible:
             say("  Callers of the first cannot call the second as they do now.", style="red")
@@ -150,10 +149,8 @@ def _signed(rooms: Workspace, found: ModelShown) -> str | None:
 
 
 def _type(column: Column) -> str:
-    """Its type, and the first of its levels where it has some."""
-    levels = column.categories or []
-    more = f" and {len(levels) - LEVELS:,} more" if len(levels) > LEVELS else ""
-    return f"{column.dtype}: {', '.join(levels[:LEVELS])}{more}" if levels else str(column.dtype)
+    """Its type and its levels: whether it may be missing stands beside."""
+    return msgspec.structs.replace(column, nullable=False).told()
 
 
 def _yes(value: bool) -> str:
