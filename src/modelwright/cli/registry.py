@@ -30,7 +30,7 @@ SECTIONS: Final[dict[str, dict[str, Command]]] = {
         "login": Command("account", LOCAL, "Sign in to a server and keep a token for it."),
         "logout": Command("account", LOCAL, "Revoke and forget the token kept for a server."),
         "warm": Command("warm.command", LOCAL, "Keep the program loaded, so that commands start at once."),
-        "doctor": Command("keep", LOCAL, "Check that all is as it should be, and say what mends it."),
+        "doctor": Command("doctor", LOCAL, "Check that all is as it should be, and say what mends it."),
     },
     "Look": {
         "list": Command("look", "read", "List things of a kind, the newest first."),
@@ -87,12 +87,12 @@ SECTIONS: Final[dict[str, dict[str, Command]]] = {
         "webhook": Command("outside", "grant", "Tell others of events; see what was sent to them."),
     },
     "Keep": {
-        "audit": Command("keep", "audit.read", "Read, verify, export and sign the ledger."),
-        "backup": Command("keep", LOCAL, "Copy database, objects and keys into one folder, verified."),
+        "audit": Command("audit", "audit.read", "Read, verify, export and sign the ledger."),
+        "backup": Command("backup", LOCAL, "Copy database, objects and keys into one folder, verified."),
         "privacy": Command("minimisation", "audit.read", "What is not needed, and what about people goes into models."),
         "retention": Command("retention", "audit.read", "How long data are kept, what is due, legal holds, proofs."),
-        "gc": Command("keep", "erase", "Drop objects that nothing refers to; --plan only shows them."),
-        "restore": Command("keep", LOCAL, "Restore a backup into an empty folder, verified."),
+        "gc": Command("collect", "erase", "Drop objects that nothing refers to; --plan only shows them."),
+        "restore": Command("backup", LOCAL, "Restore a backup into an empty folder, verified."),
     },
     "Come and go": {
         "import": Command("exchange", "write", "Bring over what MLflow, DVC, OpenLineage kept."),
