@@ -45,9 +45,10 @@ class Walk:
     """Somebody who types what a page says."""
 
     def __init__(self, folder: Path, scripts: Path) -> None:
-        """`scripts` is where `mw` and `python` are."""
+        """`scripts` is where `mw` and `python` are. They are new here: nothing of theirs waits at home to be delivered."""
         self.folder = folder
-        self.environment = os.environ | {"PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "NO_COLOR": "1"}
+        own = {"PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "HOME": str(folder), "NO_COLOR": "1"}
+        self.environment = os.environ | own
         self.servers: list[subprocess.Popen[bytes]] = []
 
     def read(self, page: Path) -> None:
