@@ -1,6 +1,7 @@
-"""Versions of data beside DVC: bytes for versions that differ a little, and folders of many small files.
+"""Versions of data beside DVC and Oxen: bytes for versions that differ a little, and folders of many small files.
 
-DVC is not installed with the rest: `pip install --group peers`, or have its command on the path.
+Neither is installed with the rest. DVC: `pip install --group peers`, or have its command on the path. Oxen: see
+`oxen_side`; it is left out where it is not there.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 from benchmarks.cases import MEBIBYTES, SECONDS, Bar, Case, Measured, Setting, Skip, benchmark
 
 T = TypeVar("T")
+OXEN = Path(__file__).parents[1] / "oxen_side.py"
 SMALL = 20_000
 COLUMNS = 10
 
@@ -61,44 +63,52 @@ def data_bytes(setting: Setting) -> Iterator[Case]:
 
 @benchmark("data-files", what="a folder of small files: added, added again with 1 % changed, its status; as commands")
 def data_files(setting: Setting) -> Iterator[Case]:
-    """Both from the command line, with an empty store for the first add; DVC without its analytics.
+    """All from the command line, with an empty store for the first add; DVC without its analytics, Oxen with a commit.
 
     As commands start by themselves, and as they do beside `mw warm`.
     """
-    dvc, count = _dvc(), setting.size(SMALL, 500)
-    environment = surroundings(setting.folder)
+    dvc, oxen, count = _dvc(), _oxen(), setting.size(SMALL, 500)
+    environment = surroundings(setting.folder) | {"HOME": str(setting.folder)}  # where Oxen keeps who commits
 
-    def fresh() -> tuple[Path, Path]:
+    def fresh() -> Path:
         place = Path(tempfile.mkdtemp(dir=setting.folder))
-        _fill(place / "ours" / "data", count)
-        _fill(place / "theirs" / "data", count)
+        for name in ("ours", "dvc", *(["oxen"] if oxen else [])):
+            _fill(place / name / "data", count)
         (place / "ours" / "modelwright.toml").touch()
-        _run([*dvc, "init", "--no-scm", "-q"], place / "theirs", environment)
+        _run([*dvc, "init", "--no-scm", "-q"], place / "dvc", environment)
+        if oxen:
+            _run([*oxen, "init"], place / "oxen", environment)
         _run([sys.executable, "-m", "modelwright.cli", "list", "dataset"], place / "ours", environment)  # its database
         os.sync()  # what was made here is not for the first who waits for the disk
-        return place / "ours", place / "theirs"
+        return place
 
-    def mw(*arguments: str) -> Callable[[tuple[Path, Path]], None]:
-        return lambda places: _run([sys.executable, "-m", "modelwright.cli", "data", *arguments], places[0], environment)
+    def mw(*arguments: str) -> Callable[[Path], None]:
+        command = [sys.executable, "-m", "modelwright.cli", "data", *arguments]
+        return lambda place: _run(command, place / "ours", environment)
 
-    def peer(*arguments: str) -> Callable[[tuple[Path, Path]], None]:
-        return lambda places: _run([*dvc, *arguments], places[1], environment)
+    def peers(*arguments: str) -> dict[str, Callable[[Path], None]]:
+        found: dict[str, Callable[[Path], None]] = {
+            "DVC": lambda place: _run([*dvc, *arguments], place / "dvc", environment)
+        }
+        if oxen:
+            found["Oxen"] = lambda place: _run([*oxen, arguments[0]], place / "oxen", environment)
+        return found
 
-    def again() -> tuple[Path, Path]:
-        places = fresh()
-        mw("add", "data", "data")(places)
-        peer("add", "-q", "data")(places)
-        return places
+    def again() -> Path:
+        place = fresh()
+        for side in (mw("add", "data", "data"), *peers("add", "-q", "data").values()):
+            side(place)
+        return place
 
-    def touched() -> tuple[Path, Path]:
-        places = again()
-        for place in places:
+    def touched() -> Path:
+        place = again()
+        for side in place.iterdir():
             for number in random.Random(1).sample(range(count), count // 100):
-                path = place / "data" / _name(number)
+                path = side / "data" / _name(number)
                 path.unlink()  # DVC may have linked it to its cache
                 path.write_bytes(random.Random(number + 1_000_000).randbytes(2000))
         os.sync()
-        return places
+        return place
 
     for label, before, own, theirs, times in (
         (f"add {count:,} files of 2 kB", fresh, ("add", "data", "data"), ("add", "-q", "data"), 10),
@@ -111,8 +121,7 @@ def data_files(setting: Setting) -> Iterator[Case]:
             unit=SECONDS,
             before=warmed(before, setting.folder) if label.endswith("mw warm") else before,
             run=mw(*own),
-            peer=peer(*theirs),
-            against="DVC",
+            peers=peers(*theirs),
             runs=3,
             warmups=0,
             bar=Bar(times, of="times"),
@@ -263,6 +272,12 @@ def _dvc() -> list[str]:
     if found is None:
         raise Skip("DVC is not installed: pip install --group peers")
     return [found]
+
+
+def _oxen() -> list[str]:
+    """What does a thing in Oxen; nothing where it is not there."""
+    python = os.environ.get("OXEN_PYTHON")
+    return [python, "-I", str(OXEN)] if python else []
 
 
 def _run(command: list[str], folder: Path, environment: dict[str, str]) -> None:
