@@ -12,6 +12,7 @@ from modelwright.core.hashing import digest_bytes
 from modelwright.core.wire import encode
 from modelwright.experiments import Curve
 from modelwright.server.pages.traffic import Served
+from modelwright.server.pages.words import figure
 
 HEIGHT = 180
 MARK = "#2a6f97"
@@ -95,8 +96,8 @@ def parallel_chart(rows: Sequence[Mapping[str, Any]], dimensions: Sequence[str],
         for row, value in zip(rows, values, strict=True):
             at = None if value is None else place(value)
             if at is not None:
-                figure = row.get(colour)
-                hue = figure if isinstance(figure, int | float) and math.isfinite(figure) else None
+                shade = row.get(colour)
+                hue = shade if isinstance(shade, int | float) and math.isfinite(shade) else None
                 points.append({"axis": dimension, "at": at, "run": row["run"], "value": str(value), "hue": hue})
     order = list(dimensions)
     axes = alt.X("axis:N", sort=order, title=None, axis=alt.Axis(grid=True, labelAngle=-20, labelLimit=140, orient="top"))
@@ -108,7 +109,7 @@ def parallel_chart(rows: Sequence[Mapping[str, Any]], dimensions: Sequence[str],
             x=axes,
             y=scale,
             detail="run:N",
-            color=alt.Color("hue:Q", title=colour, scale=alt.Scale(scheme="viridis")),
+            color=alt.Color("hue:Q", title=colour, scale=alt.Scale(scheme="viridis"), legend=alt.Legend(padding=10)),
             tooltip=["run:N", "axis:N", "value:N"],
         )
     )
@@ -152,7 +153,7 @@ def _axis(values: Sequence[Any]) -> tuple[Callable[[Any], float | None], str, st
         def to_scale(value: Any) -> float | None:
             return (float(value) - low) / width if math.isfinite(float(value)) else None
 
-        return to_scale, f"{low:.4g}", f"{high:.4g}"
+        return to_scale, figure(low), figure(high)
     words = sorted({str(value) for value in values})
     places = {word: at / max(1, len(words) - 1) for at, word in enumerate(words)}
     return lambda value: places.get(str(value)), words[0] if words else "", words[-1] if words else ""
