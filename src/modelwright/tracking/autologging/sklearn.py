@@ -18,7 +18,10 @@ MAX_ROWS = 100_000  # beyond, predicting the training rows again takes longer th
 
 
 def wrap(module: ModuleType, patches: Patches, *, models: bool) -> None:
-    """Wrap `fit` of the estimators that a module defines and that predict."""
+    """Wrap every `fit` that a module defines; what is fitted is logged if it predicts.
+
+    A base that has the `fit` of a whole family (forests, boosting, networks) need not predict itself.
+    """
     base = importlib.import_module("sklearn.base") if module.__name__ != "sklearn.base" else module
     estimator = getattr(base, "BaseEstimator", None)
     if estimator is None:
@@ -30,7 +33,6 @@ def wrap(module: ModuleType, patches: Patches, *, models: bool) -> None:
             and issubclass(each, estimator)
             and "fit" in vars(each)
             and inspect.isfunction(vars(each)["fit"])
-            and (hasattr(each, "predict") or hasattr(each, "fit_predict"))
         ):
             patches.replace(each, "fit", lambda original: _logged(original, models=models))
 
@@ -38,6 +40,8 @@ def wrap(module: ModuleType, patches: Patches, *, models: bool) -> None:
 def _logged(original: Callable[..., Any], *, models: bool) -> Callable[..., Any]:
     @functools.wraps(original)
     def fit(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if not (hasattr(type(self), "predict") or hasattr(type(self), "fit_predict")):
+            return original(self, *args, **kwargs)
         with training(type(self).__name__) as session:
             if session is None:
                 return original(self, *args, **kwargs)
