@@ -67,6 +67,8 @@ def test_everything_that_predicts_is_logged_whichever_base_its_fit_is_of(here: W
     mw.autolog()
     for estimator in few:
         estimator.fit(X, Y if is_classifier(estimator) else X[:, 0])
+    RandomForestClassifier(2).fit(X, np.column_stack([Y, 1 - Y]))  # of several targets, whose chances are several tables
+    few.append(few[0])
     for transformer in (PCA(2), RandomTreesEmbedding(2)):
         transformer.fit(X)
     found = runs(here)

@@ -80,7 +80,7 @@ def _figures(session: Session, estimator: Any, x: Any, y: Any) -> None:
     if is_classifier(estimator):
         found["training_accuracy"] = metrics.accuracy_score(y, predicted)
         found["training_f1"] = metrics.f1_score(y, predicted, average="weighted")
-        if hasattr(estimator, "predict_proba"):
+        if hasattr(estimator, "predict_proba") and not isinstance(estimator.classes_, list):  # a list: of several targets
             chances, classes = estimator.predict_proba(x), estimator.classes_
             found["training_log_loss"] = metrics.log_loss(y, chances, labels=classes)
             if len(classes) == 2:
