@@ -481,6 +481,10 @@ def test_two_runs_are_compared_and_a_run_has_no_versions(mw: Any, project: Path)
         told = mw("diff", f"run:{first}", other, *at)
         assert told.code == 0 and f"alike …{first[-6:]}" in told.out and "rate" in told.out
     assert f"alike …{second[-6:]}" in mw("compare", first, second, *at).out
+    some = mw("compare", first, second, "--like", "M3", *at)
+    assert "m3" in some.out and "m2" not in some.out and "rate" not in some.out
+    assert "has 'nothing' in its name" in mw("compare", first, second, "--like", "nothing", *at).err
+    assert [row["name"] for row in mw("compare", first, second, "--like", "ra", *at, "--json").json["params"]] == ["rate"]
     for wrong, word in (
         ("2", "has no versions"),
         (first, "differs in nothing from itself"),

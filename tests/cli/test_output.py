@@ -13,6 +13,7 @@ EVIL = "\x1b[2Jgone\x1b]52;c;aGk=\x07\x9b31m\r\u202eneddih\x00"
 SPELLED = r"\x1b[2Jgone\x1b]52;c;aGk=\x07\x9b31m\x0d\u202eneddih\x00"
 WAYS: dict[str, Callable[[], None]] = {
     "table": lambda: output.table(["name"], [[EVIL]]),
+    "head of a table": lambda: output.table([EVIL], [["x"]]),
     "title of a table": lambda: output.table(["name"], [["x"]], title=EVIL),
     "facts": lambda: output.facts("run", {"name": EVIL}),
     "title of facts": lambda: output.facts(EVIL, {}),

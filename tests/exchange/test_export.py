@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,12 @@ import pytest
 from modelwright.core.errors import Invalid, Unavailable
 from modelwright.core.refs import Ref
 from modelwright.exchange import Exporting, Outcome, WorkspaceSource, open_target
+from modelwright.experiments import Point
 from modelwright.workspace import Workspace
 from tests.exchange.conftest import LONG, Store, running
 from tests.exchange.test_import import bring
+
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def export(rooms: Workspace, target: str) -> Outcome:
@@ -268,6 +272,30 @@ def server(original: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     shutil.copyfile(original.empty, folder / "mlflow.db")
     with running(folder) as url:
         yield url
+
+
+@pytest.mark.slow
+def test_names_that_a_server_does_not_take_are_others_there_and_that_is_said(embedded: Workspace, server: str) -> None:
+    odd = ["a#b", "../x", "/a", "a//b", ".", "a\nb", "100%", "\u00e9 / 1"]
+    run = embedded.experiments.start("odd names", tags=dict.fromkeys(odd, "tag")).ref
+    points = [Point.of(name, at, step=step, time=BEGAN) for at, name in enumerate(odd) for step in range(3)]
+    embedded.experiments.log(run, params=dict.fromkeys(odd, "value"), points=points)
+    embedded.experiments.finish(run)
+
+    first = export(embedded, server)
+    again = export(embedded, server)
+
+    assert first.agrees and again.agrees and again.added["runs"] == 0
+    client = connected(server)
+    (there,) = client.search_runs([client.get_experiment_by_name("odd names").experiment_id])
+    assert (
+        len(there.data.metrics) == len(there.data.params) == len(odd) and there.data.metrics["\u00e9 / 1"] == len(odd) - 1
+    )
+    (other,) = (name for name in there.data.metrics if name.startswith("a_b-") and there.data.metrics[name] == 0)
+    assert len(client.get_metric_history(there.info.run_id, other)) == 3 and there.data.params[other] == "value"
+    (told,) = first.remarks.values()
+    assert f"'a#b': {other}" in told and len(told) == len(odd) - 1
+    assert any("has a name there that MLflow takes" in note for note in first.notes)
 
 
 @pytest.mark.slow

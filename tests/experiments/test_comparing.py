@@ -101,6 +101,14 @@ def test_runs_are_called_by_their_names_and_where_these_are_alike_by_the_end_of_
     assert labels(alike) == ["a 1XXXXXX", "a 2XXXXXX"]
 
 
+def test_a_label_is_one_line_of_limited_length_that_steers_nothing() -> None:
+    names = ["x" * 200 + "1", "x" * 200 + "2", "turned \u202e round\n\x1b[2J"]
+    given = [structs.replace(run(f"01AAAAA{at}", {}), name=name) for at, name in enumerate(names)]
+    first, second, third = labels(given)
+    assert first != second and max(map(len, (first, second))) <= 70 and first.startswith("xxx")
+    assert third == r"turned \u202e round\n\x1b[2J"
+
+
 @pytest.mark.parametrize("text", ["run:01JD0ZK3T8V1M2N3P4Q5R6S7T8@2", "experiment:delay@latest"])
 def test_what_has_no_versions_says_so(embedded: Workspace, text: str) -> None:
     ref = Ref.parse(text)

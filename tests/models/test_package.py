@@ -7,7 +7,13 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import (
+    BaggingClassifier,
+    BaggingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+)
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.preprocessing import FunctionTransformer
 
@@ -86,6 +92,28 @@ def test_a_model_that_cannot_become_onnx_says_which_part_and_what_to_do(flights:
     with pytest.raises(Invalid, match="cannot be converted to ONNX") as refused:
         build(fitted, flights[["hour"]], format=Format.ONNX)
     assert "skops" in refused.value.mend
+
+
+@pytest.mark.parametrize("many", [2, 3, 0])
+def test_trees_of_histograms_become_onnx_alone_and_within_others(flights: pd.DataFrame, many: int) -> None:
+    numbers = flights[["distance", "hour"]].astype(float)
+    numbers.iloc[::7, 0] = np.nan
+    target = flights["hour"] if many == 0 else pd.qcut(flights["hour"], many, labels=False, duplicates="drop")
+    trees = HistGradientBoostingRegressor(max_iter=3) if many == 0 else HistGradientBoostingClassifier(max_iter=3)
+    around = BaggingRegressor if many == 0 else BaggingClassifier
+    for fitted in (trees.fit(numbers, target), around(trees, 2, random_state=0).fit(numbers, target)):
+        built = build(fitted, numbers, format=Format.ONNX)
+        assert built.parity.holds and built.parity.rows > len(numbers) // 2
+        assert build(fitted, numbers, format=Format.ONNX).files == built.files
+
+
+def test_a_model_of_another_library_that_cannot_become_onnx_is_sent_to_its_own_format(flights: pd.DataFrame) -> None:
+    lightgbm = pytest.importorskip("lightgbm")
+    numbers = flights[["distance", "hour"]].astype(float)
+    fitted = lightgbm.LGBMRegressor(n_estimators=2, verbose=-1).fit(numbers, flights["hour"])
+    with pytest.raises(Invalid, match="cannot be converted to ONNX") as refused:
+        build(fitted, numbers, format=Format.ONNX)
+    assert "lightgbm" in refused.value.mend
 
 
 def test_a_tolerance_that_the_conversion_misses_does_not_hold(flights: pd.DataFrame, late: np.ndarray) -> None:

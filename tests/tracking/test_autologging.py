@@ -49,6 +49,34 @@ def test_a_fitted_estimator_is_logged_to_a_run_of_its_own(here: Workspace) -> No
     assert loads(files(here, run)["model/model.skops"]).predict(X).tolist() == fitted.predict(X).tolist()
 
 
+def test_everything_that_predicts_is_logged_whichever_base_its_fit_is_of(here: Workspace) -> None:
+    from sklearn.base import is_classifier
+    from sklearn.decomposition import PCA
+    from sklearn.ensemble import (
+        AdaBoostClassifier,
+        BaggingRegressor,
+        GradientBoostingRegressor,
+        HistGradientBoostingClassifier,
+        RandomForestClassifier,
+        RandomTreesEmbedding,
+    )
+    from sklearn.neural_network import MLPClassifier
+
+    few = [RandomForestClassifier(2), AdaBoostClassifier(n_estimators=2), HistGradientBoostingClassifier(max_iter=2)]
+    few += [MLPClassifier(max_iter=2), BaggingRegressor(n_estimators=2), GradientBoostingRegressor(n_estimators=2)]
+    mw.autolog()
+    for estimator in few:
+        estimator.fit(X, Y if is_classifier(estimator) else X[:, 0])
+    RandomForestClassifier(2).fit(X, np.column_stack([Y, 1 - Y]))  # of several targets, whose chances are several tables
+    few.append(few[0])
+    for transformer in (PCA(2), RandomTreesEmbedding(2)):
+        transformer.fit(X)
+    found = runs(here)
+    assert {run.tags["autolog"] for run in found} == {type(each).__name__ for each in few} and len(found) == len(few)
+    for run in found:
+        assert run.metrics.keys() & {"training_accuracy", "training_mse"} and "model/model.skops" in files(here, run)
+
+
 def test_a_search_over_a_pipeline_is_one_training_in_the_active_run(here: Workspace) -> None:
     from sklearn.linear_model import Ridge
     from sklearn.model_selection import GridSearchCV
@@ -165,6 +193,36 @@ def test_xgboost_is_followed_round_by_round(here: Workspace) -> None:
     assert run.params["eta"] == 0.3 and here.experiments.curve(run.ref, "train-logloss").steps == [0, 1, 2, 3]
     again = xgboost.Booster(model_file=bytearray(files(here, run)["model/model.ubj"]))
     assert again.predict(data).tolist() == booster.predict(data).tolist()
+
+
+def test_the_round_that_a_callback_ends_is_logged_and_so_is_a_best_one_that_is_the_first(here: Workspace) -> None:
+    lightgbm, xgboost = pytest.importorskip("lightgbm"), pytest.importorskip("xgboost")
+
+    class Stop(xgboost.callback.TrainingCallback):
+        def after_iteration(self, model: object, epoch: int, evals_log: object) -> bool:
+            return epoch == 2
+
+    def stop(environment: object) -> None:
+        if environment.iteration == 2:
+            raise lightgbm.callback.EarlyStopException(2, environment.evaluation_result_list)
+
+    mw.autolog()
+    data = xgboost.DMatrix(X, Y)
+    plain = {"objective": "binary:logistic", "nthread": 1}
+    with mw.start_run("boost", **NONE) as active:
+        xgboost.train(plain, data, 9, evals=[(data, "train")], verbose_eval=False, callbacks=[Stop()])
+    assert here.experiments.curve(active.ref, "train-logloss").steps == [0, 1, 2]
+    assert "best_iteration" not in here.experiments.show(active.ref).metrics
+    with mw.start_run("boost", **NONE) as active:
+        other = xgboost.DMatrix(X, 1 - Y)
+        found = xgboost.train(plain, data, 9, evals=[(other, "other")], verbose_eval=False, early_stopping_rounds=2)
+    assert found.best_iteration == 0
+    assert here.experiments.show(active.ref).metrics["best_iteration"].figure == 0
+    rows = lightgbm.Dataset(X, Y)
+    with mw.start_run("boost", **NONE) as active:
+        settings = {"objective": "binary", "verbose": -1}
+        lightgbm.train(settings, rows, 9, valid_sets=[rows], valid_names=["train"], callbacks=[stop])
+    assert here.experiments.curve(active.ref, "train-binary_logloss").steps == [0, 1, 2]
 
 
 @pytest.mark.slow

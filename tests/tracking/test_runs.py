@@ -291,13 +291,16 @@ def test_a_file_that_changes_after_it_was_logged_does_not_change_in_the_run(here
 def test_charts_are_kept_in_the_format_of_their_library(here: Workspace) -> None:
     matplotlib = pytest.importorskip("matplotlib.figure")
     figure = matplotlib.Figure()
-    figure.add_subplot().plot([1, 2], [3, 4])
+    axes = figure.add_subplot()
+    axes.plot([1, 2], [3, 4])
     with mw.start_run("delay", **NONE) as run:
         mw.log_figure(figure, "curve")
+        mw.log_figure(axes, "axes")  # what the plots of pandas give back
         with pytest.raises(Invalid, match="not a chart"):
             mw.log_figure(object(), "curve")
-    (artifact,) = here.experiments.show(run.ref).artifacts
-    assert artifact.name == "curve.png" and here.experiments.blobs.read(artifact.digest).startswith(b"\x89PNG")
+    kept = here.experiments.show(run.ref).artifacts
+    assert sorted(each.name for each in kept) == ["axes.png", "curve.png"]
+    assert all(here.experiments.blobs.read(each.digest).startswith(b"\x89PNG") for each in kept)
 
 
 def test_tables_of_every_sort_are_kept(here: Workspace) -> None:

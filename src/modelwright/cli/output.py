@@ -100,7 +100,7 @@ def table(
         padding=(0, 1, 0, 0),
     )
     for at, name in enumerate(columns):
-        made.add_column(name, justify="right" if name in rights else "left", overflow="fold", no_wrap=at in whole)
+        made.add_column(_cell(name), justify="right" if name in rights else "left", overflow="fold", no_wrap=at in whole)
     for row in cells:
         made.add_row(*row)
     _print(here, made)

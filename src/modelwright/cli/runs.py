@@ -128,12 +128,17 @@ def compare(
     baseline: Annotated[
         str | None, typer.Option(metavar="RUN", help="Measure against this one.", show_default=False)
     ] = None,
+    like: Annotated[
+        str, typer.Option(metavar="TEXT", help="Only metrics and parameters with this in their name.", show_default=False)
+    ] = "",
     everything: Annotated[bool, typer.Option("--all", help="Also what is the same in every run.")] = False,
     save: Save = None,
     where: Where = None,
     as_json: AsJson = False,
 ) -> None:
     """Set runs side by side: what differs in parameters and metrics, each against the baseline (by default the first)."""
+    from msgspec import structs
+
     from modelwright.experiments.names import labels
     from modelwright.experiments.views import Page
 
@@ -144,7 +149,11 @@ def compare(
         found = rooms.experiments.compare(refs, baseline=base)
         if save is not None:
             query = [("baseline", found.runs[0].id), *(("run", run.id) for run in found.runs)]
-            _save(rooms, found.runs[0].experiment, save, Page.COMPARE, [*query, ("show", "all" if everything else "")])
+            chosen = [("like", like), ("show", "all" if everything else "")]
+            _save(rooms, found.runs[0].experiment, save, Page.COMPARE, [*query, *chosen])
+    found = structs.replace(found, metrics=_like(found.metrics, like), params=_like(found.params, like))
+    if like and not (found.metrics or found.params):
+        aside(f"No metric and no parameter of these runs has {like!r} in its name.")
     if as_json:
         print_json(found)
         return
@@ -221,6 +230,10 @@ def _run(text: str) -> Ref:
     if ref.kind is not Kind.RUN:
         raise Invalid(f"{text} is not a run.", mend="See what there is: mw list run")
     return ref
+
+
+def _like(rows: Sequence[Compared], text: str) -> list[Compared]:
+    return [row for row in rows if text.casefold() in row.name.casefold()]
 
 
 def _cells(row: Compared, columns: list[int]) -> list[str]:

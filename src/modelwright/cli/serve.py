@@ -44,7 +44,10 @@ def up(
     from modelwright.workspace import open_workspace
 
     if where and where.startswith("http"):
-        raise Invalid("`mw up` serves a folder, not another server.", mend="Give --workspace FOLDER.")
+        raise Invalid(
+            f"`mw up` serves a folder, not another server: {where} (from --workspace or MODELWRIGHT_WORKSPACE).",
+            mend="Give --workspace FOLDER, which may be `.`.",
+        )
     check_commands()
     logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     for noisy in ("httpx", "httpcore", "alembic"):

@@ -10,8 +10,8 @@ from modelwright.exchange.bringing import Told, among, batches
 from modelwright.exchange.files import File, Within, streamed
 from modelwright.exchange.records import Counts, Outcome, compared
 from modelwright.exchange.remarks import Remarks
-from modelwright.exchange.sources import Source
 from modelwright.exchange.sources.folder import counted_logged
+from modelwright.exchange.sources.workspace import WorkspaceSource
 from modelwright.exchange.targets import Target
 from modelwright.experiments.intake import ForeignLoggedModel, ForeignRun, Series
 from modelwright.models.intake import ForeignModel, ForeignVersion
@@ -25,7 +25,7 @@ RUNS_URI = "runs:/"
 class Exporting:
     """One export. One that was stopped goes on when it is started again."""
 
-    def __init__(self, source: Source, target: Target, *, told: Told = lambda what, done, total: None) -> None:
+    def __init__(self, source: WorkspaceSource, target: Target, *, told: Told = lambda what, done, total: None) -> None:
         self.source, self.target = source, target
         self._told = told
         self._added: dict[str, int] = {}
@@ -69,7 +69,7 @@ class Exporting:
             same=self._same,
             check=check,
             notes=notes,
-            remarks=self._remarks.all(),
+            remarks=self.source.remarks | self._remarks.all() | self.target.remarks,
         )
 
     def _write_runs(self, expected: Counts) -> None:

@@ -12,7 +12,11 @@ _MEDIA = {".vl.json": "application/vnd.vegalite.v5+json", ".png": "image/png", "
 
 
 def render(figure: Any, name: str) -> tuple[str, bytes, str]:
-    """The name (with the ending that fits), the bytes and the media type of a chart."""
+    """The name (with the ending that fits), the bytes and the media type of a chart.
+
+    The axes that plots of pandas and seaborn give back stand for the figure that they are drawn on.
+    """
+    figure = _whole(figure)
     library = type(figure).__module__.partition(".")[0]
     if library not in _KINDS:
         raise Invalid(
@@ -22,6 +26,11 @@ def render(figure: Any, name: str) -> tuple[str, bytes, str]:
     ending = _KINDS[library]
     data = {"altair": _altair, "matplotlib": _matplotlib, "plotly": _plotly}[library](figure)
     return name if name.endswith(ending) else name + ending, data, _MEDIA[ending]
+
+
+def _whole(figure: Any) -> Any:
+    drawn_on = getattr(figure, "figure", None)
+    return drawn_on if hasattr(drawn_on, "savefig") else figure
 
 
 def _altair(figure: Any) -> bytes:

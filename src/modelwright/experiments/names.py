@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from modelwright.core.hashing import digest_value
+from modelwright.core.texts import line
 
 if TYPE_CHECKING:
     from modelwright.experiments.records import Run
 
+LONGEST = 60  # characters of a name that stand at the head of a column or beside a curve
 ADJECTIVES = """
     able amber ample apt azure bold brave breezy bright brisk calm candid clear clever cobalt cosy crisp curious deft
     eager early even fair fleet fond frank fresh gentle glad golden grand hardy hearty honest humble jade jolly keen
@@ -37,7 +39,12 @@ def name_for(identity: str) -> str:
 
 
 def labels(runs: Sequence[Run]) -> list[str]:
-    """What each run is called among these: its name, and where others are called the same, also the end of its id."""
-    counts = Counter(run.name for run in runs)
-    short = [run.name if run.name and counts[run.name] == 1 else f"{run.name} …{run.id[-6:]}".strip() for run in runs]
-    return short if len({*short}) == len(short) else [f"{run.name} {run.id}".strip() for run in runs]
+    """What each run is called among these, on one line: its name, and where others are called the same, the end of its id.
+
+    Of a long name it is the beginning, and what would steer a terminal or turn the direction of writing is spelled out.
+    """
+    names = [line(run.name, LONGEST) if run.name else "" for run in runs]
+    counts = Counter(names)
+    pairs = [*zip(names, (run.id for run in runs), strict=True)]
+    short = [name if name and counts[name] == 1 else f"{name} …{each[-6:]}".strip() for name, each in pairs]
+    return short if len({*short}) == len(short) else [f"{name} {each}".strip() for name, each in pairs]

@@ -74,6 +74,20 @@ def test_a_chart_says_that_it_does_not_show_every_point(many: Many) -> None:
     assert "points are drawn" not in many.page(f"/runs/{many.runs[0].id}", curve="g/m 01")
 
 
+def test_a_long_name_and_one_that_turns_the_direction_of_writing_leave_the_rest_in_its_place(embedded: Workspace) -> None:
+    runs = [embedded.experiments.start("odd", name=name).ref for name in ("n" * 250, "turned \u202e round \x1b[2J")]
+    embedded.experiments.log(runs[1], params={"kind": "para \u202e meter"})
+    embedded.experiments.tag(runs[1], {"hue": "ta \u202e g"})
+    pages = [f"/runs/{runs[1].name}", "/runs", f"/runs/compare?run={runs[0].name}&run={runs[1].name}"]
+    with serving(embedded) as url, httpx.Client(base_url=url, headers={"accept": "text/html"}) as client:
+        one, all_of_them, compared = (html.unescape(client.get(page).text) for page in pages)
+    for page in (one, all_of_them, compared):
+        assert r"turned \u202e round \x1b[2J" in page and not set(page) & {"\u202e", "\x1b"}
+    assert r"para \u202e meter" in one and r"ta \u202e g" in one
+    for page in (all_of_them, compared):
+        assert f">{'n' * 59}…<" in page
+
+
 def test_a_value_that_is_not_finite_breaks_the_line_and_is_told(many: Many, embedded: Workspace) -> None:
     run = embedded.experiments.start("broken")
     values = [0.5, math.nan, 0.25, math.inf, 0.125]

@@ -55,12 +55,20 @@ class WorkspaceSource:
     @property
     def notes(self) -> list[str]:
         """What has no place in MLflow, and which models have another name there."""
+        stays = "Datasets, features, pipelines, policies, evidence and the ledger have no place in MLflow and stay here."
+        traces = "Traces are not written."
+        return [stays, traces, *self._other_names().lines()]
+
+    @property
+    def remarks(self) -> dict[str, list[str]]:
+        """Every model that has another name there."""
+        return self._other_names().all()
+
+    def _other_names(self) -> Remarks:
         renamed = Remarks()
         for ref, name in self._renamed.items():
             renamed.add("has another name there, since MLflow takes no slash", f"{ref}: {name}")
-        stays = "Datasets, features, pipelines, policies, evidence and the ledger have no place in MLflow and stay here."
-        traces = "Traces are not written."
-        return [stays, traces, *renamed.lines()]
+        return renamed
 
     def sizes(self) -> Counts:
         """How much there is, as far as it is known at once."""

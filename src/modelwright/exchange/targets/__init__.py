@@ -28,6 +28,11 @@ class Target(Protocol):
     @property
     def notes(self) -> list[str]: ...
 
+    @property
+    def remarks(self) -> dict[str, list[str]]:
+        """Every single thing that is not there as it is here, by what holds for it."""
+        ...
+
     def experiments(self, new: Sequence[ForeignExperiment]) -> int: ...
 
     def lacking(self, runs: Sequence[ForeignRun]) -> list[str]:

@@ -78,6 +78,11 @@ class DatabaseTarget:
         """How it is opened."""
         return [f"Open it with: mlflow ui --backend-store-uri sqlite:///{self._path}"]
 
+    @property
+    def remarks(self) -> dict[str, list[str]]:
+        """None: everything is as it is here."""
+        return {}
+
     # Writing
 
     def experiments(self, new: Sequence[ForeignExperiment]) -> int:

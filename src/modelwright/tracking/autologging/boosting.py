@@ -47,7 +47,7 @@ def _logged(original: Callable[..., Any], library: str, *, models: bool) -> Call
                 return original(*args, **kwargs)
             session.do(f"the parameters of {library}", lambda s: _params(s, bound.arguments))
             follower = _lightgbm(session) if library == "lightgbm" else _xgboost(session)
-            bound.arguments["callbacks"] = [*(bound.arguments.get("callbacks") or []), follower]
+            bound.arguments["callbacks"] = [follower, *(bound.arguments.get("callbacks") or [])]  # before what may stop it
             booster = original(*bound.args, **bound.kwargs)
             session.do(f"the outcome of {library}", lambda s: _outcome(s, booster))
             if models:
@@ -68,7 +68,7 @@ def _lightgbm(session: Session) -> Callable[[Any], None]:
         found = {f"{each[0]}-{each[1]}": each[2] for each in results}
         session.do("the rounds of lightgbm", lambda s: s.metrics(found, step=environment.iteration))
 
-    follow.order = 5  # type: ignore[attr-defined] # before early stopping, which ends the round by an exception
+    follow.order = -1_000_000  # type: ignore[attr-defined] # before all that may stop it, which they do by an exception
     return follow
 
 
@@ -95,8 +95,8 @@ def _last(log: Any) -> dict[str, float]:
 
 
 def _outcome(session: Session, booster: Any) -> None:
-    best = getattr(booster, "best_iteration", None)
-    if isinstance(best, int) and best > 0:
+    best = getattr(booster, "best_iteration", None)  # XGBoost counts from 0, and has none where nothing may stop it early
+    if isinstance(best, int) and best >= (0 if hasattr(booster, "get_score") else 1):
         session.metrics({"best_iteration": best})
     if hasattr(booster, "get_score"):
         gains = booster.get_score(importance_type="gain")

@@ -18,7 +18,10 @@ MAX_ROWS = 100_000  # beyond, predicting the training rows again takes longer th
 
 
 def wrap(module: ModuleType, patches: Patches, *, models: bool) -> None:
-    """Wrap `fit` of the estimators that a module defines and that predict."""
+    """Wrap every `fit` that a module defines; what is fitted is logged if it predicts.
+
+    A base that has the `fit` of a whole family (forests, boosting, networks) need not predict itself.
+    """
     base = importlib.import_module("sklearn.base") if module.__name__ != "sklearn.base" else module
     estimator = getattr(base, "BaseEstimator", None)
     if estimator is None:
@@ -30,7 +33,6 @@ def wrap(module: ModuleType, patches: Patches, *, models: bool) -> None:
             and issubclass(each, estimator)
             and "fit" in vars(each)
             and inspect.isfunction(vars(each)["fit"])
-            and (hasattr(each, "predict") or hasattr(each, "fit_predict"))
         ):
             patches.replace(each, "fit", lambda original: _logged(original, models=models))
 
@@ -38,6 +40,8 @@ def wrap(module: ModuleType, patches: Patches, *, models: bool) -> None:
 def _logged(original: Callable[..., Any], *, models: bool) -> Callable[..., Any]:
     @functools.wraps(original)
     def fit(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if not (hasattr(type(self), "predict") or hasattr(type(self), "fit_predict")):
+            return original(self, *args, **kwargs)
         with training(type(self).__name__) as session:
             if session is None:
                 return original(self, *args, **kwargs)
@@ -76,7 +80,7 @@ def _figures(session: Session, estimator: Any, x: Any, y: Any) -> None:
     if is_classifier(estimator):
         found["training_accuracy"] = metrics.accuracy_score(y, predicted)
         found["training_f1"] = metrics.f1_score(y, predicted, average="weighted")
-        if hasattr(estimator, "predict_proba"):
+        if hasattr(estimator, "predict_proba") and not isinstance(estimator.classes_, list):  # a list: of several targets
             chances, classes = estimator.predict_proba(x), estimator.classes_
             found["training_log_loss"] = metrics.log_loss(y, chances, labels=classes)
             if len(classes) == 2:

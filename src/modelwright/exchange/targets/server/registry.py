@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from modelwright.core.errors import Conflict, Invalid
 from modelwright.core.hashing import digest_value
 from modelwright.exchange.targets.server.runs import PARAMS, STANDS, Runs
@@ -83,7 +85,7 @@ class Registry(Runs):
         """See `Target`."""
         self._models = {each.name: each for each in self._source.models()}
         fresh = 0
-        for each in new:
+        for each in (replace(model, tags=self._names.pairs(model.tags)) for model in new):
             there = self._models.get(each.name)
             if there is None:
                 tags = pairs(each.tags)
@@ -103,6 +105,7 @@ class Registry(Runs):
 
     def version(self, new: ForeignVersion, *, own_files: bool) -> bool:
         """See `Target`. One of the same number that no export wrote, and of another source, is another version."""
+        new = replace(new, tags=self._names.pairs(new.tags))
         key = f"{new.name}@{new.number}"
         there = self._versions[new.name].get(new.number)
         if there is not None and VERSION_TAG not in there.tags and there.source != new.source:

@@ -32,7 +32,7 @@ class Runs(Server):
     def experiments(self, new: Sequence[ForeignExperiment]) -> int:
         """See `Target`. One of the same name is the same experiment; what an export has deleted is restored for now."""
         there = {each.title: each for each in self._source.experiments()}
-        fresh = sum(self._experiment(each, there.get(each.title)) for each in new)
+        fresh = sum(self._experiment(self._names.experiment(each), there.get(each.title)) for each in new)
         within = list(self._numbers.values())
         if STANDS in there:
             if there[STANDS].deleted:
@@ -85,6 +85,7 @@ class Runs(Server):
 
     def lacking(self, runs: Sequence[ForeignRun]) -> list[str]:
         """See `Target`."""
+        runs = [self._names.run(each) for each in runs]
         for each in runs:
             if each.id in self._runs:
                 self._runs[each.id].tags = frozenset(each.tags)
@@ -92,7 +93,7 @@ class Runs(Server):
 
     def runs(self, new: Sequence[RunWithCurves]) -> None:
         """See `Target`. What was written is said by a tag that is set last; a run without it is written once more."""
-        for run, series in new:
+        for run, series in ((self._names.run(each), self._names.series(curves)) for each, curves in new):
             there = self._runs.get(run.id) or self._create_run(run)
             self._activate(there)
             for part in parts(pairs(run.params), PARAMS):

@@ -11,6 +11,7 @@ from modelwright.core.errors import Invalid
 from modelwright.exchange.files import File
 from modelwright.exchange.remarks import Remarks
 from modelwright.exchange.sources.server import Api, ServerSource
+from modelwright.exchange.targets.server.names import Names
 from modelwright.experiments.records import ModelRole
 from modelwright.models.intake import ForeignModel, ForeignVersion
 
@@ -46,6 +47,7 @@ class Server:
                 mend="Name one, or export into a folder and start a newer server over it.",
             )
         self._remarks = Remarks()
+        self._names = Names(self._remarks)
         self._numbers: dict[str, str] = {}  # of experiments: the id there by the id here
         self._tags: dict[str, frozenset[str]] = {}  # of experiments: the names of tags that were written
         self._made: set[str] = set()  # experiments that an export made, by their ids there
@@ -69,6 +71,11 @@ class Server:
             "What is new there has ids of its own; the tags modelwright.run and modelwright.logged-model say those here.",
             *self._remarks.lines(),
         ]
+
+    @property
+    def remarks(self) -> dict[str, list[str]]:
+        """Every single thing that is not as it is here."""
+        return self._remarks.all()
 
     def _files(self, place: str) -> Sequence[File]:
         """What lies at a place, as far as it can be seen from here."""
