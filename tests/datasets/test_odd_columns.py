@@ -192,3 +192,30 @@ def test_runs_are_stored_as_what_they_stand_for_and_unions_are_refused(embedded)
     several = pa.UnionArray.from_sparse(pa.array([0, 1], pa.int8()), [pa.array([1, 2]), pa.array(["x", "y"])])
     with pytest.raises(Invalid, match="column 'several': values of several types"):
         embedded.datasets.add("unions", pa.table({"several": several}))
+
+
+def test_what_parquet_has_no_place_for_is_refused_by_name(embedded: Workspace) -> None:
+    interval = pa.array([pa.MonthDayNano([1, 2, 3])])
+    for column in (interval, pa.array([{}], pa.struct([])), pa.array([[{}]], pa.list_(pa.struct([])))):
+        with pytest.raises(Invalid, match=r"column 'x': .* has no place in Parquet"):
+            embedded.datasets.add("homeless", pa.table({"id": [1], "x": column}))
+
+
+def test_a_value_that_does_not_survive_its_type_comes_with_one_that_holds_it(embedded: Workspace) -> None:
+    fine = pa.table({"at": pa.array([1_711_848_600_000_000_001]).cast(pa.timestamp("ns"))})
+    with pytest.raises(Invalid, match="would lose data") as caught:
+        embedded.datasets.add("fine", fine)
+    assert caught.value.mend == "Declare another type: types={'at': 'int64'} would hold it."
+    made = embedded.datasets.add("fine", fine, types={"at": "int64"})
+    assert embedded.datasets.read(made.ref)["at"].to_pylist() == [1_711_848_600_000_000_001]
+
+
+def test_csv_refuses_by_name_what_is_no_text(embedded: Workspace, tmp_path) -> None:
+    for name, column in (
+        ("uuid", pa.array([b"0123456789abcdef"], pa.uuid())),
+        ("json", pa.array(["{}"], pa.json_())),
+        ("bytes", pa.array([b"\xff\xfe"], pa.binary(2))),
+    ):
+        made = embedded.datasets.add(name, pa.table({"x": column}))
+        with pytest.raises(Invalid, match="CSV has no place for x"):
+            embedded.datasets.export(made.ref, tmp_path / f"{name}.csv")

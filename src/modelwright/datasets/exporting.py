@@ -84,12 +84,18 @@ def _csv(files: Rows, target: Path) -> None:
     from pyarrow import csv
 
     schema = schema_of(files)
-    nested = [field.name for field in schema if pa.types.is_nested(field.type) or pa.types.is_binary(field.type)]
+    nested = [field.name for field in schema if not _is_text(field.type)]
     if nested:
         raise Invalid(f"CSV has no place for {', '.join(nested)}.", mend="Export to Parquet or Arrow.")
     with csv.CSVWriter(target, schema) as writer:
         for table in batches(files, schema):
             writer.write_table(table)
+
+
+def _is_text(kind: Any) -> bool:
+    """Whether values of a type can be written as text: not those with others in them, of bytes, or of an extension."""
+    bytes_like = pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind)
+    return not (pa.types.is_nested(kind) or bytes_like or isinstance(kind, pa.BaseExtensionType))
 
 
 def _arrow(files: Rows, target: Path) -> None:

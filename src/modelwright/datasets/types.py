@@ -79,12 +79,26 @@ def stored_schema(schema: Any, types: Mapping[str, str], origin: str) -> Any:
             f"{origin}, column {mixed[0]!r}: values of several types in one column have no place in Parquet.",
             mend="Make it one column for each type, or text.",
         )
+    if homeless := [each for each in schema if not _has_place(each.type)]:
+        raise Invalid(
+            f"{origin}, column {homeless[0].name!r}: {homeless[0].type} has no place in Parquet.",
+            mend="Leave it out, or make it something else: of an interval text or a number of days, of an empty struct nothing.",
+        )
     return pa.schema(
         [
             pa.field(each.name, arrow_type(types[each.name]) if each.name in types else stored_type(each.type))
             for each in schema
         ]
     )
+
+
+def _has_place(kind: Any) -> bool:
+    """Whether Parquet can hold columns of a type: intervals and structs without fields it cannot, on any level."""
+    if pa.types.is_interval(kind) or (pa.types.is_struct(kind) and not kind.num_fields):
+        return False
+    if pa.types.is_nested(kind):
+        return all(_has_place(kind.field(at).type) for at in range(kind.num_fields))
+    return True
 
 
 def cast_rows(table: Any, schema: Any, origin: str) -> Any:
@@ -99,9 +113,16 @@ def cast_rows(table: Any, schema: Any, origin: str) -> Any:
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise Invalid(
                 f"{origin}, column {field.name!r}: {column.type} does not become {field.type}: {error}",
-                mend=f"Declare another type: types={{{field.name!r}: ...}}",
+                mend=f"Declare another type: types={{{field.name!r}: {_roomier(column.type)!r}}} would hold it.",
             ) from None
     return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _roomier(kind: Any) -> str:
+    """A type that holds whatever values of a type there are, where the one that was tried does not."""
+    if pa.types.is_timestamp(kind) or pa.types.is_duration(kind):
+        return "int64"
+    return str(kind) if pa.types.is_nested(kind) or pa.types.is_binary(kind) else "text"
 
 
 def readable(schema: Any, missing: Container[str]) -> Any:
