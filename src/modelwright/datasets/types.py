@@ -82,7 +82,7 @@ def stored_schema(schema: Any, types: Mapping[str, str], origin: str) -> Any:
     if homeless := [each for each in schema if not _has_place(each.type)]:
         raise Invalid(
             f"{origin}, column {homeless[0].name!r}: {homeless[0].type} has no place in Parquet.",
-            mend="Leave it out, or make it something else: of an interval text or a number of days, of an empty struct nothing.",
+            mend="Leave it out, or make it something else: an interval text or a number of days.",
         )
     return pa.schema(
         [
