@@ -221,6 +221,12 @@ def test_a_wrong_declaration_is_named(write, text, said):
         load_checks(write("checks.toml", text))
 
 
+def test_a_field_that_a_check_has_not_is_told_with_those_that_it_has(write):
+    with pytest.raises(Invalid) as caught:
+        load_checks(write("checks.toml", '[[check]]\nkind = "pattern"\ncolumn = "a"\npattern = "x"\n'))
+    assert "column, regex" in caught.value.mend
+
+
 def test_suggested_checks_pass_on_what_they_were_made_of(embedded):
     rows = pa.table(
         {

@@ -33,6 +33,7 @@ from modelwright.features.queries import forget_pushes, overdue_pushes
 from modelwright.features.reads import ReadLog
 from modelwright.features.records import Comparison, OnlineState, TrainingSet, ViewDiff, ViewVersion
 from modelwright.features.service import Features, FeatureSettings, load_views
+from modelwright.features.transformations import Transformation, look_in, vectorised
 from modelwright.features.uses import Uses
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "ReadLog",
     "Uses",
     "TrainingSet",
+    "Transformation",
     "ViewDiff",
     "ViewVersion",
     "column",
@@ -61,10 +63,12 @@ __all__ = [
     "forget_pushes",
     "last",
     "load_views",
+    "look_in",
     "maximum",
     "mean",
     "minimum",
     "column_origins",
     "overdue_pushes",
     "total",
+    "vectorised",
 ]

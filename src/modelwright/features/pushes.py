@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -284,8 +284,9 @@ class Pushes(Room):
             waiting = [each for each in found if each.push.number > state.pushed]
             record = self._record(view)
             follows = record.view.source.selector is None and waiting and waiting[0].push.number == state.pushed + 1
-            if follows and folding.fit(record, waiting):
-                changes.append(self._change(state, record, waiting, folding))
+            with suppress(Unavailable):  # a function in Python that is not here: looked at by itself, it is told
+                if follows and folding.fit(record, waiting):
+                    changes.append(self._change(state, record, waiting, folding))
         try:
             told = self.online.update(changes) if changes else []
         except (ValueError, ModelwrightError):  # one of them holds up no other
@@ -377,7 +378,7 @@ class Folding:
         self._tables[push.rows.push.id] = push.table
 
     def fit(self, record: ViewRecord, pushes: Sequence[PushedRows]) -> bool:
-        """Whether a view has the types over the rows of pushes that its version says."""
+        """Whether a view has the types over the rows of pushes its version says; `Unavailable` without its functions."""
         from modelwright.features.engine import unlike
 
         for each in pushes:
