@@ -26,7 +26,7 @@ from modelwright.features.definitions import (
     minimum,
     total,
 )
-from modelwright.features.following import Origin
+from modelwright.features.following import Origin, Use
 from modelwright.features.ports import Asked, OnlineStore
 from modelwright.features.pushes import Pushes
 from modelwright.features.queries import forget_pushes, overdue_pushes
@@ -50,6 +50,7 @@ __all__ = [
     "Origin",
     "Pushes",
     "ReadLog",
+    "Use",
     "Uses",
     "TrainingSet",
     "Transformation",
