@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 
 from modelwright.core.errors import Invalid
 from modelwright.datasets import Values
+from modelwright.features import FeatureView
 from modelwright.workspace import Workspace
 
 PAIRS = pa.list_(pa.float32(), 2)
@@ -219,3 +221,15 @@ def test_csv_refuses_by_name_what_is_no_text(embedded: Workspace, tmp_path) -> N
         made = embedded.datasets.add(name, pa.table({"x": column}))
         with pytest.raises(Invalid, match="CSV has no place for x"):
             embedded.datasets.export(made.ref, tmp_path / f"{name}.csv")
+
+
+def test_the_index_of_a_filtered_frame_is_no_column(embedded: Workspace) -> None:
+    frame = pd.DataFrame({"id": [1, 2, 3], "at": pd.to_datetime(["2024-01-01"] * 3, utc=True)}, index=[5, 5, 9])
+    chosen = frame[frame.id != 2]
+    made = embedded.datasets.add("frames", chosen)
+    assert made.names == ["id", "at"]
+    embedded.pushes.push("dataset:frames", chosen, id="one")
+    embedded.features.apply(FeatureView(name="seen", entity="id", source="dataset:frames", features=["at"]))
+    asked = chosen.rename(columns={"at": "event_timestamp"})
+    assert embedded.features.training(asked, ["features:seen"]).table.column_names == ["id", "event_timestamp", "at"]
+    assert embedded.datasets.add("named", frame.set_index("id")).names == ["at", "id"]
