@@ -19,10 +19,7 @@ def without_index(table: Any) -> Any:
     found = table.drop_columns(extra) if extra else table
     for each in _noted(table):
         if isinstance(each, dict) and each.get("kind") == "range" and each.get("name") not in (None, *found.column_names):
-            import pyarrow as pa
-
-            values = pa.array(range(each["start"], each["stop"], each["step"]), pa.int64())
-            found = found.append_column(str(each["name"]), values)
+            found = found.append_column(str(each["name"]), [[*range(each["start"], each["stop"], each["step"])]])
     return found
 
 
