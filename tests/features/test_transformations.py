@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -16,6 +17,7 @@ import pytest
 import modelwright as mw
 from modelwright.core.errors import Invalid, Unavailable
 from modelwright.features import FeatureView, Transformation, expression, mean, vectorised
+from modelwright.testing import serving
 from modelwright.workspace import Workspace
 
 DAY = datetime(2024, 1, 1, tzinfo=UTC)
@@ -160,6 +162,9 @@ def test_the_difference_of_two_versions_shows_what_changed_in_the_code(people: W
 
     second = people.features.apply(of(changing, "changing(m)"))
     (change,) = people.features.diff(first.ref, second.ref).changes
+    with serving(people) as url:
+        page = httpx.get(f"{url}/features/of@2", headers={"accept": "text/html"}).text
+    assert "mw features diff features:of@1 2" in page and "return pc.add(x, 2)" in page
     assert change.field == "changing()" and "pc.add(x, 1)" in change.before and "pc.add(x, 2)" in change.after
 
 

@@ -177,6 +177,7 @@ class FeaturesFace(Face):
                 "event time": view.event_time,
                 "known at": view.created_time,
                 "lives": view.ttl,
+                "in Python": [f"{each.name}({', '.join(each.takes)}) -> {each.gives}" for each in view.functions],
                 "online": use.silent
                 or (f"{counted(online.rows, 'row')}, {when(online.since)} to {when(online.until)}" if online else "not"),
                 "cost": [f"{name} {told}" for name, told in zip(COSTS, told_cost(use.cost), strict=True) if told],
