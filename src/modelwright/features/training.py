@@ -26,6 +26,8 @@ def as_table(entities: Any) -> pa.Table:
     """Whatever offers the Arrow C stream (pyarrow, pandas, polars, DuckDB), or a list of dicts, as a table."""
     if isinstance(entities, pa.Table):
         return entities
+    if isinstance(entities, list) and not entities:
+        raise Invalid("An empty list has no columns.", mend="Give a table or a frame: it has columns without rows, too.")
     try:
         if isinstance(entities, list) and all(isinstance(each, dict) for each in entities):
             return pa.Table.from_pylist(entities)
