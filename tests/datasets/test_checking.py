@@ -246,6 +246,15 @@ def test_suggested_checks_pass_on_what_they_were_made_of(embedded):
     assert Nulls(column="gap", max_share=0.31) in suggested
 
 
+def test_what_the_last_step_broke_is_not_suggested(embedded):
+    for times in (1, 3):  # three times as many rows, and a key that repeats
+        embedded.datasets.add("grown", pa.table({"id": list(range(150)) * times, "x": [1.0] * 150 * times}), key="id")
+        suggested = embedded.datasets.suggest("dataset:grown")
+        assert embedded.datasets.check("dataset:grown", suggested).verdict is Verdict.PASS
+        kinds = {type(each) for each in suggested}
+        assert (Unique in kinds, RowCount in kinds) == ((True, True) if times == 1 else (False, False))
+
+
 def test_suggested_checks_refer_to_other_datasets_and_to_the_version_before(embedded):
     codes = [f"c{i:03}" for i in range(300)]
     embedded.datasets.add("shops", pa.table({"id": list(range(1, 301)), "code": codes}), key="id")
