@@ -189,6 +189,14 @@ def test_a_program_without_the_function_takes_it_from_the_projects_own_file(tmp_
     for words in (["apply"], ["materialise", "features:v"], ["read", "features:v", "-k", '{"who": "ada"}', "--json"]):
         told = subprocess.run([*tool, *words], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "4.0" in told.stdout
+    with mw.connect(tmp_path) as workspace, serving(workspace) as url:  # computed at the caller's side
+        there = subprocess.run(
+            [*tool, "materialise", "features:v", "--whole", "-w", url, "--json"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+    assert there.returncode == 0, there.stderr
     (tmp_path / "features.py").unlink()
     with mw.connect(tmp_path) as workspace, pytest.raises(Unavailable, match="is not online yet"):
         workspace.pushes.push("dataset:people", [{"who": "bob", "kg": 1.0}], id="one")
