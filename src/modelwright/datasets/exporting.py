@@ -22,7 +22,8 @@ _ROWS: Final = 1 << 20  # of a part, where rows come from elsewhere
 
 
 def _unknown_to_delta(kind: Any) -> bool:
-    return any(check(kind) for check in (pa.types.is_duration, pa.types.is_time, pa.types.is_null))
+    unknown = any(check(kind) for check in (pa.types.is_duration, pa.types.is_time, pa.types.is_null))
+    return unknown or (isinstance(kind, pa.BaseExtensionType) and not pa.types.is_string(kind.storage_type))
 
 
 def export_rows(files: Rows, target: Path, form: str) -> None:

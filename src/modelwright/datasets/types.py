@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from modelwright.core.errors import Invalid
 from modelwright.datasets.records import DatasetVersion
 
+_LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_list_view, pa.types.is_large_list_view)
 WORDS = {
     "int": pa.int64(),
     "integer": pa.int64(),
@@ -51,8 +52,11 @@ def arrow_type(name: str) -> Any:
         ) from None
 
 
-def stored_type(kind: Any) -> Any:
-    """The type a column of some Arrow type is stored in."""
+def stored_type(kind: Any, *, inside: bool = False) -> Any:
+    """The type a column of some Arrow type is stored in; `inside` others, arrays of one length are lists of any length.
+
+    Of such in a struct Parquet does not read back those that are missing.
+    """
     if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
         return stored_type(kind.value_type)
     if pa.types.is_timestamp(kind):
@@ -63,8 +67,14 @@ def stored_type(kind: Any) -> Any:
         return pa.float32()
     if pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
         return pa.binary()
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return pa.list_(pa.field("element", stored_type(kind.value_type)))  # the name that Parquet gives it
+    if any(check(kind) for check in _LISTS):
+        return pa.list_(pa.field("element", stored_type(kind.value_type, inside=True)))  # the name that Parquet gives it
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(pa.field("element", stored_type(kind.value_type, inside=True)), -1 if inside else kind.list_size)
+    if pa.types.is_struct(kind):
+        return pa.struct([pa.field(each.name, stored_type(each.type, inside=True)) for each in kind])
+    if pa.types.is_map(kind):
+        return pa.map_(stored_type(kind.key_type, inside=True), stored_type(kind.item_type, inside=True))
     return kind
 
 
@@ -109,6 +119,8 @@ def cast_rows(table: Any, schema: Any, origin: str) -> Any:
         if pa.types.is_run_end_encoded(column.type):
             column = pc.run_end_decode(column)
         try:
+            if "list_view" in str(column.type):  # of which Arrow's cast makes lists with too few offsets
+                column = pa.chunked_array([pa.array(each.to_pylist(), field.type) for each in column.chunks], field.type)
             columns.append(column.cast(field.type) if column.type != field.type else column)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise Invalid(
