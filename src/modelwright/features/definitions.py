@@ -295,6 +295,7 @@ def last(sql: str, *, window: str, name: str = "", tumbling: bool = False, descr
 
 
 def _over(aggregation: Aggregation, sql: str, window: str, name: str, tumbling: bool, description: str) -> Feature:
+    microseconds(window)  # of which the name is made: a wrong one is told as what it is
     subject = sql if NAME.fullmatch(sql) else ""
     if not name and sql and not subject:
         raise Invalid(f"The {aggregation.value} of {sql!r} needs a name.", mend="Give it one with name=...")
