@@ -447,12 +447,14 @@ class Workspace:
 
     @cached_property
     def pushes(self) -> Pushes:
-        from modelwright.features import FeatureSettings, Pushes
+        from modelwright.features import FeatureSettings, Pushes, load_views, look_in
 
         if self.home is None:
             return Pushes(self.caller, datasets=self.datasets)
         from modelwright.features.backends import open_store
 
+        defined = self.home.project / self.home.settings.project.features
+        look_in(defined, lambda: load_views(defined))
         address = self.settings.section("features", FeatureSettings).online
         online = open_store(address, self.home.folder / "online.db")
         return Pushes(self.caller, datasets=self.datasets, online=online, now=self.home.clock.now)

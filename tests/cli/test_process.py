@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from modelwright.cli.entry import run as run_command
 
 MW = [sys.executable, "-m", "modelwright.cli"]
@@ -35,6 +37,24 @@ def test_a_disk_that_is_full_is_told(project: Path) -> None:
             [*MW, "list", "run", "-w", project], stdout=full, stderr=subprocess.PIPE, text=True, timeout=120
         )
     assert told.returncode == 8 and "The disk is full" in told.stderr and "Traceback" not in told.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["audit", "export", "{file}/out.zip"],
+        ["backup", "{file}/deep"],
+        ["list", "run", "-w", "{file}/x"],
+        ["init", "{file}/x"],
+    ],
+)
+def test_a_path_that_leads_through_a_file_is_told(project: Path, tmp_path: Path, command: list[str]) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    asked = [each.format(file=file) for each in command]
+    told = subprocess.run([*MW, *asked], cwd=project, capture_output=True, text=True, timeout=120)
+    assert told.returncode in (2, 3) and str(file) in told.stderr and "Traceback" not in told.stderr
+    assert file.read_text() == "mine"
 
 
 def test_ctrl_c_is_told_while_a_command_is_still_being_imported() -> None:

@@ -221,6 +221,12 @@ def test_a_wrong_declaration_is_named(write, text, said):
         load_checks(write("checks.toml", text))
 
 
+def test_a_field_that_a_check_has_not_is_told_with_those_that_it_has(write):
+    with pytest.raises(Invalid) as caught:
+        load_checks(write("checks.toml", '[[check]]\nkind = "pattern"\ncolumn = "a"\npattern = "x"\n'))
+    assert "column, regex" in caught.value.mend
+
+
 def test_suggested_checks_pass_on_what_they_were_made_of(embedded):
     rows = pa.table(
         {
@@ -238,6 +244,15 @@ def test_suggested_checks_pass_on_what_they_were_made_of(embedded):
     assert Values(column="kind", allowed=["a", "b"]) in suggested
     assert Range(column="same", minimum=2013, maximum=2013, severity=Severity.WARNING) in suggested
     assert Nulls(column="gap", max_share=0.31) in suggested
+
+
+def test_what_the_last_step_broke_is_not_suggested(embedded):
+    for times in (1, 3):  # three times as many rows, and a key that repeats
+        embedded.datasets.add("grown", pa.table({"id": list(range(150)) * times, "x": [1.0] * 150 * times}), key="id")
+        suggested = embedded.datasets.suggest("dataset:grown")
+        assert embedded.datasets.check("dataset:grown", suggested).verdict is Verdict.PASS
+        kinds = {type(each) for each in suggested}
+        assert (Unique in kinds, RowCount in kinds) == ((True, True) if times == 1 else (False, False))
 
 
 def test_suggested_checks_refer_to_other_datasets_and_to_the_version_before(embedded):

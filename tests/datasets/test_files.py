@@ -146,6 +146,14 @@ def test_a_change_right_after_the_add_is_seen_though_the_time_may_be_the_same(em
     assert embedded.datasets.status(folder).changed == ["a"]
 
 
+def test_a_checkout_below_a_file_is_refused(embedded, pictures, tmp_path):
+    embedded.datasets.add_files("pictures", pictures)
+    (tmp_path / "file").write_text("mine")
+    for place in ("file", "file/below", "file/far/below"):
+        with pytest.raises(Invalid, match=r"file is a file\."):
+            embedded.datasets.checkout(PICTURES, tmp_path / place)
+
+
 def test_a_checkout_over_another_version_writes_only_the_difference(embedded, pictures, tmp_path):
     embedded.datasets.add_files("pictures", pictures)
     first = held(pictures)

@@ -305,3 +305,28 @@ def version_of(number: int, table: pa.Table):
         bytes=1,
         key=["k"],
     )
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_file_on_one_side_and_a_folder_on_the_other_are_a_conflict(embedded, tmp_path, swapped):
+    def folder(name, files):
+        for path, content in files.items():
+            (tmp_path / name / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name / path).write_text(content)
+        return tmp_path / name
+
+    base = embedded.datasets.add_files("tree", folder("base", {"keep": "k", "place/a": "a"}))
+    file = embedded.datasets.add_files("tree", folder("file", {"keep": "k", "place": "one"}), parent=base.ref)
+    deep = {"keep": "k", "place/a": "a", "place/b": "b"}
+    more = embedded.datasets.add_files("tree", folder("more", deep), parent=base.ref)
+    ours, theirs = (more, file) if swapped else (file, more)
+    found = embedded.datasets.merge(ours.ref, theirs.ref)
+    assert found.version is None and [(each.path, each.what) for each in found.conflicts] == [
+        ("place", "a folder in ours, a file in theirs" if swapped else "a file in ours, a folder in theirs")
+    ]
+    kept = {}
+    for settle in ("ours", "theirs"):
+        made = embedded.datasets.merge(ours.ref, theirs.ref, settle=settle).version
+        kept[settle] = [each.path for each in embedded.datasets.files(made)]
+    as_file, as_folder = ["keep", "place"], ["keep", "place/b"]
+    assert (kept["theirs"], kept["ours"]) == ((as_file, as_folder) if swapped else (as_folder, as_file))

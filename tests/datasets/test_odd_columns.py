@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 
 from modelwright.core.errors import Invalid
 from modelwright.datasets import Values
+from modelwright.features import FeatureView
 from modelwright.workspace import Workspace
 
 PAIRS = pa.list_(pa.float32(), 2)
@@ -192,3 +194,65 @@ def test_runs_are_stored_as_what_they_stand_for_and_unions_are_refused(embedded)
     several = pa.UnionArray.from_sparse(pa.array([0, 1], pa.int8()), [pa.array([1, 2]), pa.array(["x", "y"])])
     with pytest.raises(Invalid, match="column 'several': values of several types"):
         embedded.datasets.add("unions", pa.table({"several": several}))
+
+
+def test_what_parquet_has_no_place_for_is_refused_by_name(embedded: Workspace) -> None:
+    interval = pa.array([pa.MonthDayNano([1, 2, 3])])
+    for column in (interval, pa.array([{}], pa.struct([])), pa.array([[{}]], pa.list_(pa.struct([])))):
+        with pytest.raises(Invalid, match=r"column 'x': .* has no place in Parquet"):
+            embedded.datasets.add("homeless", pa.table({"id": [1], "x": column}))
+
+
+def test_a_value_that_does_not_survive_its_type_comes_with_one_that_holds_it(embedded: Workspace) -> None:
+    fine = pa.table({"at": pa.array([1_711_848_600_000_000_001]).cast(pa.timestamp("ns"))})
+    with pytest.raises(Invalid, match="would lose data") as caught:
+        embedded.datasets.add("fine", fine)
+    assert caught.value.mend == "Declare another type: types={'at': 'int64'} would hold it."
+    made = embedded.datasets.add("fine", fine, types={"at": "int64"})
+    assert embedded.datasets.read(made.ref)["at"].to_pylist() == [1_711_848_600_000_000_001]
+
+
+def test_csv_refuses_by_name_what_is_no_text(embedded: Workspace, tmp_path) -> None:
+    for name, column in (
+        ("uuid", pa.array([b"0123456789abcdef"], pa.uuid())),
+        ("json", pa.array(["{}"], pa.json_())),
+        ("bytes", pa.array([b"\xff\xfe"], pa.binary(2))),
+    ):
+        made = embedded.datasets.add(name, pa.table({"x": column}))
+        with pytest.raises(Invalid, match="CSV has no place for x"):
+            embedded.datasets.export(made.ref, tmp_path / f"{name}.csv")
+
+
+def test_the_index_of_a_filtered_frame_is_no_column(embedded: Workspace) -> None:
+    frame = pd.DataFrame({"id": [1, 2, 3], "at": pd.to_datetime(["2024-01-01"] * 3, utc=True)}, index=[5, 5, 9])
+    chosen = frame[frame.id != 2]
+    made = embedded.datasets.add("frames", chosen)
+    assert made.names == ["id", "at"]
+    embedded.pushes.push("dataset:frames", chosen, id="one")
+    embedded.features.apply(FeatureView(name="seen", entity="id", source="dataset:frames", features=["at"]))
+    asked = chosen.rename(columns={"at": "event_timestamp"})
+    assert embedded.features.training(asked, ["features:seen"]).table.column_names == ["id", "event_timestamp", "at"]
+    assert embedded.datasets.add("named", frame.set_index("id")).names == ["at", "id"]
+
+
+def test_no_encodings_are_stored_at_any_depth(embedded: Workspace) -> None:
+    """Equal rows are equal versions however they were made: views, large offsets and dictionaries lie in others, too."""
+    plain = pa.struct([("a", pa.list_(pa.struct([("c", pa.string())]))), ("at", pa.timestamp("us"))])
+    odd = pa.struct([("a", pa.large_list(pa.struct([("c", pa.string_view())]))), ("at", pa.timestamp("ns"))])
+    rows = [{"a": [{"c": "x"}, None], "at": datetime(2024, 1, 1)}, None, {"a": None, "at": None}]
+    for name, kinds, values in (
+        ("deep", (plain, odd), rows),
+        ("maps", (pa.map_(pa.string(), pa.string()), pa.map_(pa.large_string(), pa.large_string())), [[("k", "v")], None]),
+        ("pairs", (pa.struct([("a", pa.list_(pa.float32()))]), pa.struct([("a", PAIRS)])), [{"a": [1.0, 2.0]}, None]),
+        ("views", (pa.list_(pa.int32()), pa.list_view(pa.int32())), [[1], [2, 3], None, []]),
+    ):
+        made = [embedded.datasets.add(name, pa.table({"x": pa.array(values, kind)})) for kind in kinds]
+        assert made[0].digest == made[1].digest and "view" not in made[1].column("x").type
+        assert embedded.datasets.read(made[0].ref)["x"].to_pylist() == values
+
+
+def test_identifiers_have_no_place_in_delta(embedded: Workspace, tmp_path) -> None:
+    pytest.importorskip("deltalake")
+    made = embedded.datasets.add("ids", pa.table({"x": pa.array([b"0123456789abcdef"], pa.uuid())}))
+    with pytest.raises(Invalid, match="no type for x"):  # it wrote a table that nobody could read
+        embedded.datasets.export(made.ref, tmp_path / "ids", "delta")

@@ -131,6 +131,25 @@ def test_stages_a_cache_elsewhere_and_the_older_layout_are_read(embedded, making
     assert {line.what: (line.there, line.here) for line in found.check}["datasets"] == (3, 1)
 
 
+def test_stages_that_work_in_folders_of_their_own_are_not_mixed(embedded, making):
+    stages = {
+        "one": {"wdir": "a", "cmd": "x", "outs": ["x.csv"]},
+        "two": {"wdir": "b", "cmd": "x", "outs": ["x.csv"]},
+        "each": {"foreach": ["p", "q"], "do": {"wdir": "of/${item}", "cmd": "x", "outs": ["x.csv"]}},
+        "odd": {"wdir": "${where.ever}", "cmd": "x", "outs": ["x.csv"]},
+    }
+    locked = {
+        name: {"cmd": "x", "outs": [{"path": "x.csv", "hash": "md5", "md5": making.put(name.encode())}]}
+        for name in ("one", "two", "each@p", "each@q", "odd")
+    }
+    (making.root / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
+    (making.root / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": locked}))
+    making.commit("Stages")
+    bring(embedded, making)
+    for name, content in {"a": "one", "b": "two", "of/p": "each@p", "of/q": "each@q", "odd": "odd"}.items():
+        assert embedded.datasets.open(f"dataset:{name}/x.csv@1", "x.csv").read() == content.encode()
+
+
 def test_a_project_without_git_is_what_lies_there(embedded, making):
     shutil.rmtree(making.root / ".git")
     assert bring(embedded, making).added == {"versions": 2}

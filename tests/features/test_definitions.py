@@ -24,6 +24,12 @@ def test_an_aggregate_is_named_for_what_it_is() -> None:
     assert made == ["x_mean_7d", "x_total_7d", "x_minimum_7d", "x_maximum_7d", "x_count_7d", "count_7d"]
 
 
+@pytest.mark.parametrize("window", ["-1d", "1.5d", "", "soon"])
+def test_a_window_that_is_no_duration_is_told_as_that(window: str) -> None:
+    with pytest.raises(Invalid, match="is not a duration"):
+        count(window=window)
+
+
 def test_one_expression_is_computed_once_for_all_its_windows() -> None:
     made = view(features=[mean("x", window="1d"), mean("x", window="7d"), count(window="7d"), total("y", window="1h")])
     assert made.inputs == ['"x"', '"y"']

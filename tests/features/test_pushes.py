@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from modelwright.core.errors import Invalid
+from modelwright.core.errors import Conflict, Invalid
 from modelwright.core.refs import Ref
 from modelwright.features import FeatureView, count, distinct, last, mean
 from modelwright.features.engine import sessions
@@ -90,6 +90,9 @@ def test_the_same_push_again_is_that_push(embedded: Workspace) -> None:
     first = here.pushes.push(SOURCE, paid(("a", 1, 1.0)), id="once")
     again = here.pushes.push(SOURCE, paid(("a", 1, 1.0)), id="once")
     assert (first.number, first.repeated, again.number, again.repeated) == (1, False, 1, True)
+    for other in (paid(("a", 1, 1.0), ("b", 1, 1.0)), paid(("a", 1, 2.0))):
+        with pytest.raises(Conflict, match="other rows"):
+            here.pushes.push(SOURCE, other, id="once")
     here.pushes.fold(SOURCE)
     assert here.pushes.push(SOURCE, paid(("a", 1, 1.0)), id="once").repeated
     assert here.features.online(VIEWS[1:], KEYS[:1])[0]["often"] == 3

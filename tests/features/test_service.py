@@ -205,6 +205,8 @@ def test_rows_may_come_as_a_list_and_views_are_named_once(here: Workspace) -> No
         here.features.training(listed, ["features:weather", "features:weather@1"])
     with pytest.raises(Invalid, match="are no table"):
         here.features.training([1, 2], ["features:weather"])
+    with pytest.raises(Invalid, match="empty list has no columns"):
+        here.features.training([], ["features:weather"])
 
 
 @pytest.mark.parametrize("missing", ["origin", "event_timestamp"])

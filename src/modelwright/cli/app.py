@@ -13,6 +13,10 @@ from modelwright.cli.registry import command, names
 from modelwright.cli.stopping import STOPPED, stopped
 from modelwright.core.errors import Invalid, ModelwrightError, Unavailable
 
+_OF_PATHS = (  # what whoever named a path can see to
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP,
+)  # fmt: skip
+
 
 class Usage(Invalid):
     """The options or arguments of a command are not such as it takes."""
@@ -71,11 +75,13 @@ def invoke(arguments: list[str]) -> int:
         return _told(Usage(message, mend=f"See: {path} --help"), arguments)
 
 
-def _unwell(error: Exception) -> Unavailable | None:
-    """What is to be said of an error that is the disk's or the database's own; None of others."""
+def _unwell(error: Exception) -> ModelwrightError | None:
+    """What is to be said of an error that is the disk's or the database's own, or a path's; None of others."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         named = f" at {error.filename}" if error.filename else ""
         return Unavailable(f"The disk is full{named}: {error.strerror}.", mend="Make room, then try again.")
+    if isinstance(error, OSError) and error.errno in _OF_PATHS and error.filename:
+        return Invalid(f"{error.filename} cannot be used: {error.strerror}.", mend="Name another path, or see to this one.")
     if type(error).__module__ == "sqlalchemy.exc" and type(error).__name__ == "OperationalError":
         said = str(getattr(error, "orig", error)).strip().partition("\n")[0]
         return Unavailable(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -66,7 +68,7 @@ def apply(
     """Check the views of a file against their sources, and add those that changed as new versions."""
     from modelwright.features import load_views
 
-    with workspace(where) as rooms:
+    with _functions_at_hand(where) as rooms:
         views = load_views(file or _project_file(rooms, "features"))
         made, new = [], set[Ref]()
         with progress("applying views", len(views)) as told:
@@ -111,7 +113,7 @@ def materialise(
     if bool(refs) == lost:
         raise Invalid("Views are named, or --lost finds them.", mend="Name some: mw features find shows which there are.")
     made, begin = [], parse_moment(since)
-    with workspace(where) as rooms:
+    with _functions_at_hand(where) as rooms:
         gone = {each.view: each for each in rooms.pushes.lost()} if lost else {}
         for ref in [*gone, *(parse_ref(text, Kind.FEATURES) for text in refs or [])]:
             back = gone[ref].since if ref in gone and gone[ref].since < gone[ref].until else None
@@ -159,7 +161,7 @@ def verify(
     views = [parse_ref(text, Kind.FEATURES) for text in refs or []]
     if not views and not logged:
         raise Invalid("No view is named.", mend="Name some, or say --logged for all that were read online.")
-    with workspace(where) as rooms, progress("verifying"):
+    with _functions_at_hand(where) as rooms, progress("verifying"):
         if logged:
             found = rooms.features.replay(views, after=parse_moment(after), reason=reason)
         else:
@@ -209,7 +211,7 @@ def read(
     """Read features online, for one entity or several."""
     keys = [_key(text) for text in key]
     views = [parse_ref(text, Kind.FEATURES) for text in refs]
-    with workspace(where) as rooms:
+    with _functions_at_hand(where) as rooms:
         found = rooms.features.online(views, keys, now=parse_moment(now), max_age=max_age, purpose=purpose)
     if as_json:
         print_json(found)
@@ -227,7 +229,7 @@ def push(
 ) -> None:
     """Add rows to a dataset as they happen: online at once, offline in its next version."""
     rows = _json_lines(file)
-    with workspace(where) as rooms:
+    with _functions_at_hand(where) as rooms:
         made = rooms.pushes.push(parse_ref(source, Kind.DATASET), rows, id=id_)
     if as_json:
         print_json(made)
@@ -271,7 +273,7 @@ def fold(
     as_json: AsJson = False,
 ) -> None:
     """Put what was pushed to a dataset into a version of it; a running server does so by itself."""
-    with workspace(where) as rooms:
+    with _functions_at_hand(where) as rooms:
         made = rooms.pushes.fold(parse_ref(source, Kind.DATASET), reason=reason)
     if as_json:
         print_json({"version": str(made)})
@@ -298,7 +300,7 @@ def find(
 
     if sort not in list(Order):
         raise Invalid(f"Views are not sorted by {sort!r}.", mend=f"Sort by {', '.join(Order)}.")
-    with workspace(where) as rooms:
+    with _functions_at_hand(where) as rooms:
         found = rooms.features.find(text, unused=unused, order=Order(sort))
     if as_json:
         print_json(found)
@@ -347,7 +349,7 @@ def freshness(
     as_json: AsJson = False,
 ) -> None:
     """Say how fresh views stand online, and how much that was pushed is still on its way."""
-    with workspace(where) as rooms:
+    with _functions_at_hand(where) as rooms:
         views = [parse_ref(text, Kind.FEATURES) for text in refs or []] or [s.view for s in rooms.features.standing()]
         found = [rooms.pushes.freshness(view) for view in views]
         lost = [] if refs else rooms.pushes.lost()
@@ -380,7 +382,7 @@ def plan_sql(
     mw features sql features:weather --table weather=lake.weather --requests lake.flights > training.sql
     """
     views = [parse_ref(text, Kind.FEATURES) for text in refs]
-    with workspace(where) as rooms:
+    with _functions_at_hand(where) as rooms:
         found = rooms.features.plan_sql(
             views, dialect=dialect, tables=pairs(tables, option="--table"), requests=requests, timestamp=timestamp
         )
@@ -413,6 +415,19 @@ def _telling(rooms: Workspace, told: Any) -> Any:
             told(sent)
 
     return rooms.features.over(Telling(rooms.caller, count))
+
+
+@contextmanager
+def _functions_at_hand(where: str | None) -> Iterator[Workspace]:
+    """The workspace, and with a server's the functions in Python of the project around: they run here, not there."""
+    with workspace(where) as rooms:
+        with suppress(Invalid):  # there is no project
+            if rooms.home is None:
+                from modelwright.features import load_views, look_in
+
+                defined = _project_file(rooms, "features")
+                look_in(defined, lambda: load_views(defined))
+        yield rooms
 
 
 def _project_file(rooms: Workspace, which: str) -> Path:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 NO_TERMINAL = 160  # characters on a line, where the output is no terminal that says how wide it is
 GAP = 2  # characters between two columns of a table
+LONG = 2000  # rows from which on a table is written line by line: Rich lays 100,000 out in 40 seconds
 LEAST = 12  # characters that a column keeps when it must share the line
 COLOURS = {
     "pass": "green",
@@ -80,11 +81,15 @@ def table(
     """A table; columns named in `right` are aligned to the right, a verdict or state has its colour.
 
     Narrow columns stay whole, so that refs and times can be read and copied, and those named in `copied` in any case; wide
-    ones share what is left of the line.
+    ones share what is left of the line. A long table is written as it comes: whole lines, without colours.
     """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
+    rows = list(rows)
+    if len(rows) >= LONG:
+        _write_long(columns, rows, title, set(right))
+        return
     here, rights = console(), set(right)
     cells = [[_cell(value) for value in row] for row in rows]
     widths = [max(_width(each[at]) for each in [[_cell(name) for name in columns], *cells]) for at in range(len(columns))]
@@ -104,6 +109,25 @@ def table(
     for row in cells:
         made.add_row(*row)
     _print(here, made)
+
+
+def _write_long(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str, rights: set[str]) -> None:
+    """A table line by line; what has several lines in a cell has them in one, so that a row is a line."""
+    from rich.cells import cell_len
+
+    lines = [[" ".join(_text(value).split("\n")) for value in row] for row in [columns, *rows]]
+    measured = [[cell_len(cell) for cell in line] for line in lines]
+    widths = [max(column) for column in zip(*measured, strict=True)]
+    if title:
+        sys.stdout.write(f"{plain(title)}\n")
+    for number_of, (line, taken) in enumerate(zip(lines, measured, strict=True)):
+        padded = [
+            " " * (width - used) + cell if name in rights else cell + " " * (width - used)
+            for name, cell, width, used in zip(columns, line, widths, taken, strict=True)
+        ]
+        sys.stdout.write((" " * GAP).join(padded).rstrip() + "\n")
+        if not number_of:
+            sys.stdout.write("─" * (sum(widths) + GAP * len(columns)) + "\n")
 
 
 def fits(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> bool:
@@ -232,10 +256,15 @@ def short(digest: str) -> str:
 def _cell(value: Any) -> Text:
     from rich.text import Text
 
+    text = _text(value)
+    return Text(text, style=COLOURS.get(text, ""))
+
+
+def _text(value: Any) -> str:
+    """What a value is in a table."""
     if isinstance(value, datetime):
         value = f"{value:%Y-%m-%d %H:%M:%S}"
-    text = "" if value is None else number(value) if isinstance(value, int | float) else str(value)
-    return Text(plain(text), style=COLOURS.get(text, ""))
+    return plain("" if value is None else number(value) if isinstance(value, int | float) else str(value))
 
 
 def _width(text: Text) -> int:

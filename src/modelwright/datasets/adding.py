@@ -34,6 +34,7 @@ from modelwright.datasets.records import (
     DatasetVersion,
     Part,
     Profile,
+    Query,
     Segment,
     TimeRange,
 )
@@ -101,6 +102,7 @@ def prepare(
                         time_column=time_column,
                         time_range=spans[0],
                         source=label,
+                        statement=source.statement if isinstance(source, Query) else None,
                         findings=findings,
                         untyped=plan.untyped(schema, seen.empty),
                     )

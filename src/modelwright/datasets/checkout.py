@@ -87,12 +87,15 @@ def check_out(
     `ours` are the contents, by path, that checkouts which were killed may have put there: they are nobody's work. `begin`
     is called before the first file is touched.
     """
+    for place in (root, *root.parents):
+        if place.is_file():
+            raise Invalid(f"{place} is a file.", mend="Name a folder.")
     _no_link(root)
     partial = bool(chosen)
     if found is None:
         found = scan(root) if root.is_dir() else {}
     if root.exists() and not root.is_dir():
-        raise Invalid(f"{root} is a file.", mend="Name a folder.")
+        raise Invalid(f"{root} is no folder.", mend="Name a folder.")
     wanted = {entry.path: entry for entry in entries}
     kept = 0
     if before is not None:

@@ -229,8 +229,14 @@ def load_checks(path: Path) -> list[Check]:
         try:
             found.append(convert(table, Declared))
         except Invalid as error:
-            kinds = sorted(str(each.__struct_config__.tag) for each in get_args(Declared))
-            unknown = isinstance(table, dict) and table.get("kind") not in kinds
-            mend = f"The kinds are {', '.join(kinds)}." if unknown else ""
-            raise Invalid(f"{path}, check {number}: {error.message}", mend=mend) from None
+            raise Invalid(f"{path}, check {number}: {error.message}", mend=_fields_of(table)) from None
     return found
+
+
+def _fields_of(table: Any) -> str:
+    """What can be written in a check of its kind; or which kinds there are, where it is of none."""
+    kinds = {str(each.__struct_config__.tag): each for each in get_args(Declared)}
+    kind = table.get("kind") if isinstance(table, dict) else None
+    if kind not in kinds:
+        return f"The kinds are {', '.join(sorted(kinds))}."
+    return f"A check of kind {kind!r} has {', '.join(kinds[kind].__struct_fields__)}."

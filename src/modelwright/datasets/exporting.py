@@ -22,7 +22,8 @@ _ROWS: Final = 1 << 20  # of a part, where rows come from elsewhere
 
 
 def _unknown_to_delta(kind: Any) -> bool:
-    return any(check(kind) for check in (pa.types.is_duration, pa.types.is_time, pa.types.is_null))
+    unknown = any(check(kind) for check in (pa.types.is_duration, pa.types.is_time, pa.types.is_null))
+    return unknown or (isinstance(kind, pa.BaseExtensionType) and not pa.types.is_string(kind.storage_type))
 
 
 def export_rows(files: Rows, target: Path, form: str) -> None:
@@ -84,12 +85,18 @@ def _csv(files: Rows, target: Path) -> None:
     from pyarrow import csv
 
     schema = schema_of(files)
-    nested = [field.name for field in schema if pa.types.is_nested(field.type) or pa.types.is_binary(field.type)]
+    nested = [field.name for field in schema if not _is_text(field.type)]
     if nested:
         raise Invalid(f"CSV has no place for {', '.join(nested)}.", mend="Export to Parquet or Arrow.")
     with csv.CSVWriter(target, schema) as writer:
         for table in batches(files, schema):
             writer.write_table(table)
+
+
+def _is_text(kind: Any) -> bool:
+    """Whether values of a type can be written as text: not those with others in them, of bytes, or of an extension."""
+    bytes_like = pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind)
+    return not (pa.types.is_nested(kind) or bytes_like or isinstance(kind, pa.BaseExtensionType))
 
 
 def _arrow(files: Rows, target: Path) -> None:

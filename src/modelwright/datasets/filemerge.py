@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 
 from modelwright.core.blobs import Blobs
 from modelwright.datasets.chunks import KnownChunks, Packer
@@ -14,26 +15,48 @@ class MergedFiles:
     """The files of both sides, where `base` is what they came from. No content is read."""
 
     def __init__(self, base: Sequence[Entry], ours: Sequence[Entry], theirs: Sequence[Entry], *, settle: str) -> None:
-        self.added = self.removed = self.changed = 0
         self.conflicts: list[MergeConflict] = []
-        self.entries: list[Entry] = []
         sides = by_path(base), by_path(ours), by_path(theirs)
+        taken: dict[str, Entry] = {}
         for path in sorted(set().union(*sides)):
-            self._take(path, *(side.get(path) for side in sides), settle=settle)
+            found = self._taken(path, *(side.get(path) for side in sides), settle=settle)
+            if found is not None:
+                taken[path] = found
+        self._part(taken, sides[1], settle)
+        self.entries: list[Entry] = list(taken.values())
+        self.added = len(taken.keys() - sides[1].keys())
+        self.removed = len(sides[1].keys() - taken.keys())
+        self.changed = sum(not _same(taken[path], sides[1][path]) for path in taken.keys() & sides[1].keys())
 
-    def _take(self, path: str, base: Entry | None, ours: Entry | None, theirs: Entry | None, *, settle: str) -> None:
-        taken = ours
+    def _taken(
+        self, path: str, base: Entry | None, ours: Entry | None, theirs: Entry | None, *, settle: str
+    ) -> Entry | None:
         if _same(ours, base):
-            taken = theirs
-        elif not _same(theirs, base) and not _same(theirs, ours):
+            return theirs
+        if not _same(theirs, base) and not _same(theirs, ours):
             self.conflicts.append(_conflict(path, base, ours, theirs))
-            taken = theirs if settle == "theirs" else ours
-        if taken is not None:
-            self.entries.append(taken)
-        if not _same(taken, ours):
-            self.added += ours is None
-            self.removed += taken is None
-            self.changed += ours is not None and taken is not None
+            return theirs if settle == "theirs" else ours
+        return ours
+
+    def _part(self, taken: dict[str, Entry], ours: Mapping[str, Entry], settle: str) -> None:
+        """What is a file on one side and a folder on the other is a conflict; one of them goes."""
+        clashes: dict[str, list[str]] = {}
+        for path in taken:
+            for parent in PurePosixPath(path).parents:
+                if str(parent) in taken:
+                    clashes.setdefault(str(parent), []).append(path)
+        for file, below in clashes.items():
+            own = file in ours
+            self.conflicts.append(
+                MergeConflict(
+                    what="a file in ours, a folder in theirs" if own else "a folder in ours, a file in theirs",
+                    path=file,
+                    ours=ours[file].digest.hex() if own else None,
+                    theirs=None if own else taken[file].digest.hex(),
+                )
+            )
+            for path in below if own == (settle != "theirs") else [file]:
+                taken.pop(path, None)
 
     def record(self, blobs: Blobs, known: KnownChunks, source: str) -> DatasetRecord:
         """Store the manifest and say what the version is."""

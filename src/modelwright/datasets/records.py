@@ -35,9 +35,26 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def label(self) -> str:
         """What the record says of it: the place without user, password and options, and the statement."""
+        return f"{self.statement.place}: {' '.join(self.sql.split())[:500]}"
+
+    @property
+    def statement(self) -> Statement:
+        """What the record keeps of it."""
         scheme, _, rest = self.database.partition("://")
         place = rest.rpartition("@")[2].partition("?")[0]  # among the options may be both of them again
-        return f"{scheme}://{place}: {' '.join(self.sql.split())[:500]}"
+        return Statement(place=f"{scheme}://{place}", sql=self.sql)
+
+
+class Statement(msgspec.Struct, frozen=True, kw_only=True):
+    """A query as it is kept: the database's address without user, password and options, and all of its text."""
+
+    place: str
+    sql: str
+
+    @property
+    def backend(self) -> str:
+        """What kind of database it is, as SQLAlchemy says: `postgresql`."""
+        return self.place.partition("://")[0].partition("+")[0]
 
 
 # A version
@@ -108,6 +125,7 @@ class DatasetRecord(msgspec.Struct, frozen=True, kw_only=True):
     time_column: str | None = None  # when the row's event happened
     time_range: TimeRange | None = None
     source: str = ""  # where it came from, for people: a file's name, `pyarrow.Table`
+    statement: Statement | None = None  # what a database was asked, of rows that are the answer
     parent: Ref | None = None  # the version that it was made from; where nobody said, the newest before it
     merged: Ref | None = None  # the version that was merged into `parent` to make it
     findings: list[Finding] = []  # what detectors said of the columns when it was added

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from modelwright.core.clock import parse_time
 from modelwright.core.errors import Invalid
+from modelwright.core.frames import without_index
 from modelwright.datasets.engine import connect, identifier
 from modelwright.datasets.records import DatasetVersion
 from modelwright.datasets.scans import Rows, is_scan, schema_of
@@ -62,7 +63,7 @@ def shape(version: DatasetVersion, schema: Any, rows: Any) -> Any:
     if isinstance(rows, Sequence):
         given = {name for row in rows for name in row}
     else:
-        rows = rows if isinstance(rows, pa.Table) else pa.table(rows)
+        rows = rows if isinstance(rows, pa.Table) else without_index(pa.table(rows))
         given = set(rows.column_names)
     if given != set(schema.names):
         missing = ", ".join(name for name in schema.names if name not in given)

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from modelwright.core.errors import Invalid, NotFound
 from modelwright.core.folders import Seen
+from modelwright.core.frames import without_index
 from modelwright.datasets import csvblocks
 from modelwright.datasets.csv import read_csv
 from modelwright.datasets.records import CSV, PARQUET, CsvFormat, Query
@@ -52,7 +53,7 @@ def open_source(source: Any, plan: TypePlan, form: CsvFormat, folder: Path) -> t
         maker = type(source).__module__.partition(".")[0]
         label = f"{maker}.{type(source).__name__}"
         if maker in _TABLES and not isinstance(source, pa.RecordBatchReader):
-            return [_table(pa.table(source), plan, label)], label
+            return [_table(without_index(pa.table(source)), plan, label)], label
         return [_once(pa.RecordBatchReader.from_stream(source), plan, label, folder, room)], label
     raise Invalid(
         f"A {type(source).__name__} is no source of rows.",

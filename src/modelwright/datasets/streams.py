@@ -265,6 +265,22 @@ def ahead(tables: Iterable[Any]) -> Iterator[Any]:
             yield table
 
 
+def _disagreeing(streams: Sequence[Stream], said: str) -> tuple[str, str]:
+    """Which two files have which column with types that nothing holds both of, and what to do."""
+    first = streams[0]
+    for stream in streams[1:]:
+        for field in first.schema:
+            try:
+                pa.unify_schemas(
+                    [pa.schema([field]), pa.schema([stream.schema.field(field.name)])], promote_options="permissive"
+                )
+            except (pa.ArrowInvalid, pa.ArrowTypeError):
+                other = stream.schema.field(field.name).type
+                told = f"Column {field.name!r} is {field.type} in {first.origin} and {other} in {stream.origin}."
+                return told, f"Say which it is: types={{{field.name!r}: 'text'}}, --type {field.name}=text."
+    return f"The files do not agree on the types of their columns: {said}", "Declare types."
+
+
 def unified(streams: Sequence[Stream]) -> list[Stream]:
     """Streams with the columns of the first, and types that hold the values of all."""
     first = streams[0]
@@ -276,5 +292,6 @@ def unified(streams: Sequence[Stream]) -> list[Stream]:
         ordered = [pa.schema([stream.schema.field(name) for name in first.schema.names]) for stream in streams]
         schema = pa.unify_schemas(ordered, promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise Invalid(f"The files do not agree on the types of their columns: {error}", mend="Declare types.") from None
+        said, mend = _disagreeing(streams, str(error))
+        raise Invalid(said, mend=mend) from None
     return [stream.cast(schema) for stream in streams]

@@ -31,16 +31,22 @@ from modelwright.datasets.shifts import shift
 MANY_ROWS = 100  # fewer rows say nothing about bounds and allowed values
 LONGEST = 100  # characters of a value that names something; longer ones are text
 FEW_VALUES = 20  # a text column with at most so many values is taken for a category
+FEWEST, MOST = 0.5, 2.0  # rows of the next version, for each of this one
 SLACK = 0.5  # of the distance between the extremes
 
 
-def suggest_checks(version: DatasetVersion, profile: Profile) -> list[Check]:
-    """Types of all columns, key, no missing values where there are none, categories, ranges with slack, row count."""
+def suggest_checks(version: DatasetVersion, profile: Profile, before: int | None) -> list[Check]:
+    """Types of all columns, key, no missing values where there are none, categories, ranges with slack, row count.
+
+    `before` are the rows of the version before, None without one. Where they were far fewer or more, their number is not
+    steady, and none is asked for.
+    """
     found: list[Check] = [Types(columns={column.name: column.type for column in version.columns})]
     if version.key:
         found.append(Unique())
     if profile.rows >= MANY_ROWS:
-        found.append(RowCount(min_ratio=0.5, max_ratio=2.0, severity=Severity.WARNING))
+        if before is None or FEWEST * before <= profile.rows <= MOST * before:
+            found.append(RowCount(min_ratio=FEWEST, max_ratio=MOST, severity=Severity.WARNING))
         for column in profile.columns:
             found += _of_column(column, profile.rows)
     return found

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from modelwright.core.errors import Invalid
 from modelwright.datasets.records import DatasetVersion
 
+_LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_list_view, pa.types.is_large_list_view)
 WORDS = {
     "int": pa.int64(),
     "integer": pa.int64(),
@@ -51,8 +52,11 @@ def arrow_type(name: str) -> Any:
         ) from None
 
 
-def stored_type(kind: Any) -> Any:
-    """The type a column of some Arrow type is stored in."""
+def stored_type(kind: Any, *, inside: bool = False) -> Any:
+    """The type a column of some Arrow type is stored in; `inside` others, arrays of one length are lists of any length.
+
+    Of such in a struct Parquet does not read back those that are missing.
+    """
     if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
         return stored_type(kind.value_type)
     if pa.types.is_timestamp(kind):
@@ -63,8 +67,14 @@ def stored_type(kind: Any) -> Any:
         return pa.float32()
     if pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
         return pa.binary()
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return pa.list_(pa.field("element", stored_type(kind.value_type)))  # the name that Parquet gives it
+    if any(check(kind) for check in _LISTS):
+        return pa.list_(pa.field("element", stored_type(kind.value_type, inside=True)))  # the name that Parquet gives it
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(pa.field("element", stored_type(kind.value_type, inside=True)), -1 if inside else kind.list_size)
+    if pa.types.is_struct(kind):
+        return pa.struct([pa.field(each.name, stored_type(each.type, inside=True)) for each in kind])
+    if pa.types.is_map(kind):
+        return pa.map_(stored_type(kind.key_type, inside=True), stored_type(kind.item_type, inside=True))
     return kind
 
 
@@ -79,12 +89,26 @@ def stored_schema(schema: Any, types: Mapping[str, str], origin: str) -> Any:
             f"{origin}, column {mixed[0]!r}: values of several types in one column have no place in Parquet.",
             mend="Make it one column for each type, or text.",
         )
+    if homeless := [each for each in schema if not _has_place(each.type)]:
+        raise Invalid(
+            f"{origin}, column {homeless[0].name!r}: {homeless[0].type} has no place in Parquet.",
+            mend="Leave it out, or make it something else: an interval text or a number of days.",
+        )
     return pa.schema(
         [
             pa.field(each.name, arrow_type(types[each.name]) if each.name in types else stored_type(each.type))
             for each in schema
         ]
     )
+
+
+def _has_place(kind: Any) -> bool:
+    """Whether Parquet can hold columns of a type: intervals and structs without fields it cannot, on any level."""
+    if pa.types.is_interval(kind) or (pa.types.is_struct(kind) and not kind.num_fields):
+        return False
+    if pa.types.is_nested(kind):
+        return all(_has_place(kind.field(at).type) for at in range(kind.num_fields))
+    return True
 
 
 def cast_rows(table: Any, schema: Any, origin: str) -> Any:
@@ -95,13 +119,22 @@ def cast_rows(table: Any, schema: Any, origin: str) -> Any:
         if pa.types.is_run_end_encoded(column.type):
             column = pc.run_end_decode(column)
         try:
+            if "list_view" in str(column.type):  # of which Arrow's cast makes lists with too few offsets
+                column = pa.chunked_array([pa.array(each.to_pylist(), field.type) for each in column.chunks], field.type)
             columns.append(column.cast(field.type) if column.type != field.type else column)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise Invalid(
                 f"{origin}, column {field.name!r}: {column.type} does not become {field.type}: {error}",
-                mend=f"Declare another type: types={{{field.name!r}: ...}}",
+                mend=f"Declare another type: types={{{field.name!r}: {_roomier(column.type)!r}}} would hold it.",
             ) from None
     return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _roomier(kind: Any) -> str:
+    """A type that holds whatever values of a type there are, where the one that was tried does not."""
+    if pa.types.is_timestamp(kind) or pa.types.is_duration(kind):
+        return "int64"
+    return str(kind) if pa.types.is_nested(kind) or pa.types.is_binary(kind) else "text"
 
 
 def readable(schema: Any, missing: Container[str]) -> Any:

@@ -10,7 +10,7 @@ import configparser
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from modelwright.core.errors import Corrupt, Invalid, NotFound
 
 _MD5: Final = re.compile(r"[0-9a-f]{32}(?:\.dir)?")
 _LOCK: Final = "dvc.lock"
+_STAGES: Final = "dvc.yaml"  # beside it: what it locks, and in which folder a stage works
 _BETWEEN: Final = "\x1f"
 
 
@@ -68,7 +69,10 @@ class Project:
         last: dict[str, str] = {}
         for commit, files in self._states():
             for path, text in files.items():
-                for out in _outs(path, text, commit):
+                if PurePosixPath(path).name == _STAGES:
+                    continue
+                beside = files.get(PurePosixPath(path).with_name(_STAGES).as_posix(), "")
+                for out in _outs(path, text, beside, commit):
                     if last.get(out.path) != out.md5:
                         last[out.path] = out.md5
                         found.append(out)
@@ -134,14 +138,14 @@ class Project:
             {
                 path.relative_to(self.root).as_posix(): path.read_text(encoding="utf-8")
                 for path in sorted(self.root.rglob("*"))
-                if _names_outs(path.name) and path.is_file() and ".dvc" not in path.relative_to(self.root).parts[:-1]
+                if _is_read(path.name) and path.is_file() and ".dvc" not in path.relative_to(self.root).parts[:-1]
             },
         )
 
     def _texts(self, commit: str) -> dict[str, str]:
         """The files that name outs, as they were in a commit, by their paths below the project."""
         listed = self._ask("ls-tree", "-r", "-z", "--name-only", commit, ".").split("\0")
-        wanted = [path for path in listed if _names_outs(PurePosixPath(path).name)]
+        wanted = [path for path in listed if _is_read(PurePosixPath(path).name)]
         return {path: self._ask("show", f"{commit}:./{path}") for path in wanted}
 
     def _ask(self, *arguments: str) -> str:
@@ -151,12 +155,12 @@ class Project:
         return done.stdout.decode("utf-8", "replace")
 
 
-def _names_outs(name: str) -> bool:
-    return name == _LOCK or (name.endswith(".dvc") and name != ".dvc")
+def _is_read(name: str) -> bool:
+    return name in (_LOCK, _STAGES) or (name.endswith(".dvc") and name != ".dvc")
 
 
-def _outs(path: str, text: str, commit: Commit) -> Iterator[Out]:
-    """What one file names; paths are from its folder, or of a .dvc file from `wdir` below that."""
+def _outs(path: str, text: str, beside: str, commit: Commit) -> Iterator[Out]:
+    """What one file names; paths are from its folder or `wdir` below that, which of stages the dvc.yaml `beside` says."""
     try:
         document = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -165,16 +169,40 @@ def _outs(path: str, text: str, commit: Commit) -> Iterator[Out]:
         return
     folder = PurePosixPath(path).parent
     if PurePosixPath(path).name == _LOCK:
-        stages = document.get("stages")
-        named = [out for stage in (stages or {}).values() for out in stage.get("outs") or []]
+        where, stages = _folders(beside), document.get("stages") or {}
+        named = [(where(name), out) for name, stage in stages.items() for out in stage.get("outs") or []]
     else:
-        folder, named = folder / str(document.get("wdir") or "."), document.get("outs") or []
-    for out in named:
+        named = [(str(document.get("wdir") or "."), out) for out in document.get("outs") or []]
+    for below, out in named:
         md5 = str(out.get("md5") or "")
         if _MD5.fullmatch(md5):
-            place = _joined(folder / str(out["path"]))
+            place = _joined(folder / below / str(out["path"]))
             if place is not None:
                 yield Out(path=place, md5=md5, commit=commit, plain=out.get("hash") == "md5")
+
+
+def _folders(text: str) -> Callable[[str], str]:
+    """In which folder, below that of a dvc.yaml, each stage works. One that cannot be told is named for the stage.
+
+    dvc.lock does not say it: two stages in two folders would else be taken for makers of one file.
+    """
+    try:
+        document = yaml.safe_load(text) if text else None
+    except yaml.YAMLError:
+        document = None
+    stages = document.get("stages") if isinstance(document, dict) else None
+
+    def folder(stage: str) -> str:
+        name, _, key = stage.partition("@")
+        found = (stages or {}).get(stage) or (stages or {}).get(name) if isinstance(stages, dict) else None
+        if not isinstance(found, dict):
+            return "."
+        inner = found.get("do")
+        said = str(found.get("wdir") or (inner.get("wdir") if isinstance(inner, dict) else None) or ".")
+        said = re.sub(r"\$\{\s*(?:item|key)\s*\}", lambda _: key, said) if key else said
+        return re.sub(r"[^A-Za-z0-9_.-]+", "-", stage) if "${" in said else said
+
+    return folder
 
 
 def _joined(path: PurePosixPath) -> str | None:

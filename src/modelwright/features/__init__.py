@@ -26,13 +26,14 @@ from modelwright.features.definitions import (
     minimum,
     total,
 )
-from modelwright.features.following import Origin
+from modelwright.features.following import Origin, Use
 from modelwright.features.ports import Asked, OnlineStore
 from modelwright.features.pushes import Pushes
 from modelwright.features.queries import forget_pushes, overdue_pushes
 from modelwright.features.reads import ReadLog
 from modelwright.features.records import Comparison, OnlineState, TrainingSet, ViewDiff, ViewVersion
 from modelwright.features.service import Features, FeatureSettings, load_views
+from modelwright.features.transformations import Transformation, look_in, vectorised
 from modelwright.features.uses import Uses
 
 __all__ = [
@@ -49,8 +50,10 @@ __all__ = [
     "Origin",
     "Pushes",
     "ReadLog",
+    "Use",
     "Uses",
     "TrainingSet",
+    "Transformation",
     "ViewDiff",
     "ViewVersion",
     "column",
@@ -61,10 +64,12 @@ __all__ = [
     "forget_pushes",
     "last",
     "load_views",
+    "look_in",
     "maximum",
     "mean",
     "minimum",
     "column_origins",
     "overdue_pushes",
     "total",
+    "vectorised",
 ]

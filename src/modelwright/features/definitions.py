@@ -12,6 +12,7 @@ import msgspec
 from modelwright.core.errors import Invalid
 from modelwright.core.refs import Kind, Ref
 from modelwright.features.durations import microseconds
+from modelwright.features.transformations import Transformation
 
 NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 Value = bool | int | float | str | list[float] | None  # a feature's value as it travels; moments as RFC 3339 text
@@ -88,6 +89,7 @@ class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
     - `created_time`: the column that says when the row became known; None where that was at its event time.
     - `ttl`: how long the newest row holds; None: until the next.
     - `features`: expressions of the newest known row, or aggregates over windows of known rows; not both in one view.
+    - `functions`: what `vectorised` made of functions in Python, for `select` and expressions to call by name.
     - `request`: values that come with each request, by name and type (bool, int, float, text or time).
     - `on_demand`: expressions over the features and those values, computed when somebody asks.
     """
@@ -102,6 +104,7 @@ class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
     ttl: str | None = None
     request: dict[str, str] = {}
     on_demand: list[Feature] = []
+    functions: list[Transformation] = []
     description: str = ""
     owner: str = ""
     tags: dict[str, str] = {}
@@ -121,6 +124,7 @@ class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
             ttl: str | None = None,
             request: dict[str, str] = ...,
             on_demand: list[Feature] = ...,
+            functions: list[Transformation] = ...,
             description: str = "",
             owner: str = "",
             tags: dict[str, str] = ...,
@@ -153,6 +157,9 @@ class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
         twice = [name for name, times in Counter([*self.entity, *self.names, *self.request]).items() if times > 1]
         if twice:
             raise Invalid(f"{what} gives the name {twice[0]!r} twice.", mend="Give the feature another with name=...")
+        called = [each.name.lower() for each in self.functions]
+        if len(set(called)) < len(called):
+            raise Invalid(f"{what} has two functions of one name.", mend="SQL calls them by it: rename one.")
         if self.select is not None and not self.select.strip():
             raise Invalid(f"{what} has an empty `select`.", mend="Leave it out, or write SELECT ... FROM source.")
 
@@ -288,6 +295,7 @@ def last(sql: str, *, window: str, name: str = "", tumbling: bool = False, descr
 
 
 def _over(aggregation: Aggregation, sql: str, window: str, name: str, tumbling: bool, description: str) -> Feature:
+    microseconds(window)  # of which the name is made: a wrong one is told as what it is
     subject = sql if NAME.fullmatch(sql) else ""
     if not name and sql and not subject:
         raise Invalid(f"The {aggregation.value} of {sql!r} needs a name.", mend="Give it one with name=...")

@@ -19,6 +19,7 @@ def diff(before: tuple[Ref, ViewRecord], after: tuple[Ref, ViewRecord]) -> ViewD
     changes += _fields("", _types(old.keys), _types(new.keys))
     for name in old_parts.keys() & new_parts.keys():
         changes += _fields(f"{name}.", old_parts[name], new_parts[name])
+    changes += _fields("", _functions(old), _functions(new))
     return ViewDiff(
         before=old_ref,
         after=new_ref,
@@ -32,6 +33,7 @@ def _definition(record: ViewRecord) -> dict[str, Any]:
     plain: dict[str, Any] = to_plain(record.view)
     plain.pop("features")
     plain.pop("on_demand")
+    plain.pop("functions")
     return plain | {"checked_against": str(record.source)}
 
 
@@ -39,6 +41,10 @@ def _features(record: ViewRecord) -> dict[str, dict[str, Any]]:
     types = {column.name: column.dtype.value for column in record.columns}
     features = [*record.view.features, *record.view.on_demand]
     return {each.name: {**to_plain(each), "dtype": types[each.name]} for each in features}
+
+
+def _functions(record: ViewRecord) -> dict[str, Any]:
+    return {f"{each.name}()": each.source for each in record.view.functions}
 
 
 def _types(columns: Sequence[Column]) -> dict[str, Any]:

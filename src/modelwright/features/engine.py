@@ -21,8 +21,10 @@ from modelwright.features import plain, rowwise, sql
 from modelwright.features.asof import Best, Newest
 from modelwright.features.definitions import COUNTS, Feature, FeatureView
 from modelwright.features.grouping import grouped
+from modelwright.features.guarding import Guarded
 from modelwright.features.ordering import in_order
 from modelwright.features.records import FeatureColumn, ViewRecord
+from modelwright.features.transformations import KINDS, Transformation
 from modelwright.store import analytics
 
 _KINDS = {
@@ -49,37 +51,71 @@ _ARROW = {
 _TICKS = pa.timestamp("us", tz="UTC")
 MOST_CHECKED = 1000  # definitions that are remembered as sound
 _checked: dict[tuple[bytes, bytes], tuple[list[DataType], list[str]]] = {}
+MOST_EQUIPPED = 16  # instances of DuckDB with functions in Python that are kept
+_equipped: dict[bytes, _Equipped] = {}  # by the functions
 _described: dict[tuple[bytes, bytes], list[tuple[DataType, int | None]]] = {}  # types of keys and features, as far as asked
 BROUGHT = {"bool": DataType.BOOL, "int": DataType.INT64, "float": DataType.FP64, "text": DataType.STRING,
             "time": DataType.DATETIME}  # fmt: skip
 
 
 @contextmanager
-def session(source: pa.Table) -> Iterator[Any]:
-    """A connection in memory whose one table is `source`, in UTC.
+def session(source: pa.Table, view: FeatureView) -> Iterator[Any]:
+    """A connection in memory whose one table is `source`, in UTC, with the functions of a view.
 
     A definition's SQL was written by somebody else, perhaps: it can reach no file, no network and no setting.
     """
-    with sessions() as connection:
+    with sessions(view.functions) as connection:
         connection.register("source", source)
         yield connection
 
 
 @contextmanager
-def sessions() -> Iterator[Any]:
+def sessions(functions: Sequence[Transformation] = ()) -> Iterator[Any]:
     """The same without a table yet, for one `source` after another: to open one takes longer than many a query."""
-    connection = analytics.locked()
+    equipped = _equipped_with(functions) if functions else None
+    connection = analytics.locked(equipped.instance) if equipped else analytics.locked()
     try:
         yield connection
     except duckdb.Error as error:
+        for each in equipped.guarded if equipped and "Python exception" in str(error) else ():
+            if each.problem:
+                raise Invalid(f"The function {each.definition.name}() cannot be used: {each.problem}.") from each.cause
         raise Invalid(f"DuckDB cannot compute this: {str(error).strip()}") from error
     finally:
         connection.close()
 
 
+class _Equipped:
+    """An instance of DuckDB that has functions in Python: in the one that all share, others' SQL could call them."""
+
+    def __init__(self, functions: Sequence[Transformation]) -> None:
+        self.guarded = [Guarded(each) for each in functions]
+        self.instance = analytics.Instance(locked=True, define=self._define)
+
+    def _define(self, connection: Any) -> None:
+        for each in self.guarded:
+            called = each.definition
+            asked = "SELECT 1 FROM duckdb_functions() WHERE lower(function_name) = ? LIMIT 1"
+            if connection.execute(asked, [called.name.lower()]).fetchone():
+                raise Invalid(f"{called.name}() is a function of DuckDB's.", mend="Give yours another name.")
+            takes, gives = [KINDS[kind] for kind in called.takes], KINDS[called.gives]
+            connection.create_function(called.name, each, takes, gives, type="arrow", null_handling="special")
+
+
+def _equipped_with(functions: Sequence[Transformation]) -> _Equipped:
+    asked = encode(functions)
+    held = _equipped.get(asked)
+    if held is None:
+        held = _Equipped(functions)
+        if len(_equipped) >= MOST_EQUIPPED:
+            _equipped.clear()
+        _equipped[asked] = held
+    return held
+
+
 def describe(view: FeatureView, source: pa.Table) -> tuple[list[Column], list[FeatureColumn]]:
     """The entity columns and the features with their types; `Invalid` says what of the definition does not hold."""
-    with session(source.slice(0, 0)) as connection:
+    with session(source.slice(0, 0), view) as connection:
         keys, inputs = _types(connection, view, source)
         lengths = _lengths(connection, view, inputs)
     columns = []
@@ -120,7 +156,7 @@ def _shown_type(dtype: DataType, length: int | None) -> str:
 
 def types(view: FeatureView, source: pa.Table) -> tuple[list[DataType], list[str]]:
     """The types of the entity columns and of the inputs, as `sql` takes them; `Invalid` as for `describe`."""
-    with session(source.slice(0, 0)) as connection:
+    with session(source.slice(0, 0), view) as connection:
         return _types(connection, view, source)
 
 
@@ -133,7 +169,7 @@ def on_demand(view: FeatureView, columns: Sequence[FeatureColumn], found: pa.Tab
             raise Invalid(f"View {view.name!r} needs {name!r} with every request.", mend=f"Add a column of type {kind}.")
         given[name] = _brought(view, name, kind, found[name])
     listed = ", ".join(f"{_value_of(kinds[each.name], each.sql)} AS {_quoted(each.name)}" for each in view.on_demand)
-    with session(pa.table(given)) as connection:
+    with session(pa.table(given), view) as connection:
         made = connection.sql(f"SELECT {listed} FROM source").to_arrow_table()
     return [made.column(i).cast(kinds[each.name]) for i, each in enumerate(view.on_demand)]
 
@@ -153,7 +189,7 @@ def _demanded(view: FeatureView, columns: Sequence[FeatureColumn]) -> list[Featu
         return []
     given = {column.name: pa.array([], arrow_type(column)) for column in columns}
     given |= {name: pa.array([], _ARROW[BROUGHT[kind]]) for name, kind in view.request.items()}
-    with session(pa.table(given)) as connection:
+    with session(pa.table(given), view) as connection:
         for each in view.on_demand:
             rowwise.check(connection, f"SELECT ({each.sql}\n)", f"View {view.name!r}: the expression {each.sql!r}")
         listed = ", ".join(f"({each.sql}\n)" for each in view.on_demand)
@@ -203,12 +239,18 @@ def join(view: FeatureView, source: pa.Table, requests: pa.Table, at: Any) -> li
 
     `requests` holds the entity columns; `at` are the request times as int64 microseconds, without nulls.
     """
-    with sessions() as connection:
-        return join_in(connection, view, source, requests, at)
+    with sessions(view.functions) as connection:
+        return _join_in(connection, view, source, requests, at)
 
 
 def join_in(connection: Any, view: FeatureView, source: pa.Table, requests: pa.Table, at: Any) -> list[pa.ChunkedArray]:
-    """`join` in an open session, which afterwards is as empty as before."""
+    """`join` in an open session, which afterwards is as empty as before; a view with functions gets one of its own."""
+    if view.functions:
+        return join(view, source, requests, at)
+    return _join_in(connection, view, source, requests, at)
+
+
+def _join_in(connection: Any, view: FeatureView, source: pa.Table, requests: pa.Table, at: Any) -> list[pa.ChunkedArray]:
     connection.register("source", source)
     registered = ["source"]
     try:
@@ -320,13 +362,13 @@ def kept(
     which ends at `since` or later can hold. With `after`, only the entities of which a row became visible after that time,
     or is one of the last `added` of the source's rows: theirs is all that can have changed.
     """
-    with session(source) as connection:
+    with session(source, view) as connection:
         keys, inputs = _types(connection, view, source)
         found = _rows(connection, view, keys, inputs)
         k = sql.columns("k", len(keys))
         late = found.slice(0, 0)
         if added:
-            with session(source.slice(source.num_rows - added)) as other:
+            with session(source.slice(source.num_rows - added), view) as other:
                 late = _rows(other, view, keys, inputs)
         entity = grouped([found.column(name) for name in k], [late.column(name) for name in k])
         event, visible = _times(view, found)
@@ -353,7 +395,7 @@ def kept(
 
 def waits(view: FeatureView, source: pa.Table, until: int) -> bool:
     """Whether the source holds rows that become visible after a time."""
-    with session(source) as connection:
+    with session(source, view) as connection:
         keys, inputs = _types(connection, view, source)
         text = f"SELECT 1 FROM ({sql.events(view, keys, inputs)}) WHERE visible > $until LIMIT 1"
         return connection.execute(text, {"until": until}).fetchone() is not None
@@ -368,7 +410,11 @@ def arrived(opened: Callable[[], Any], view: FeatureView, rows: pa.Table) -> Ite
     held = _checked.get(_asked(view, rows))
     found = None if held is None else plain.rows(view, *held, rows)
     if held is None or found is None:
-        yield from _arrived(opened(), view, rows)
+        if view.functions:
+            with sessions(view.functions) as own:
+                yield from list(_arrived(own, view, rows))
+        else:
+            yield from _arrived(opened(), view, rows)
         return
     keys, inputs = held
     found = _usable(view, len(keys), found)
@@ -395,7 +441,7 @@ def _arrived(connection: Any, view: FeatureView, rows: pa.Table) -> Iterator[tup
 
 def entities(view: FeatureView, source: pa.Table, number: int) -> pa.Table:
     """Up to `number` different entities of the source, spread evenly over their order."""
-    with session(source) as connection:
+    with session(source, view) as connection:
         keys, inputs = _types(connection, view, source)
         connection.execute(f"CREATE TEMP TABLE events AS {sql.events(view, keys, inputs)}")
         k = sql.columns_text("k", len(keys))

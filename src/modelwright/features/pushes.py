@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -59,7 +59,8 @@ class Pushes(Room):
     def accept(self, tx: Transaction, source: Ref, *, id: str, data: str) -> Push:
         """Take rows (an Arrow stream in base64) into the journal, then into the views online; `push` is the way to here.
 
-        An id that was seen before is that push again: nothing is written, and the views online are brought up to it.
+        An id that was seen before is that push again: nothing is written, and the views online are brought up to it. With
+        other rows than that it is a `Conflict`, as far as can still be told.
         """
         if source.kind is not Kind.DATASET or source.selector is not None or not 0 < len(id) <= 200:
             raise Invalid(f"Rows are pushed to a dataset as a whole, under an id; not to {source} as {id[:200]!r}.")
@@ -74,6 +75,8 @@ class Pushes(Room):
         if [(field.name, str(field.type)) for field in table.schema] != [(c.name, c.type) for c in record.columns]:
             raise Invalid(f"The rows have not the columns of {source}.", mend="Send them with `push`.")
         number, repeated = queries.add(tx, source, id, table.num_rows, rows)
+        if repeated:
+            _refuse_other(queries.one(tx, source, number), table)
         ahead = _ahead(table, record.time_column, tx.now)
         push = Push(number=number, id=id, rows=table.num_rows, pushed_at=tx.now, repeated=repeated, ahead=ahead)
         new = None if repeated else Opened(PushedRows(push=push, data=data), table)
@@ -284,8 +287,9 @@ class Pushes(Room):
             waiting = [each for each in found if each.push.number > state.pushed]
             record = self._record(view)
             follows = record.view.source.selector is None and waiting and waiting[0].push.number == state.pushed + 1
-            if follows and folding.fit(record, waiting):
-                changes.append(self._change(state, record, waiting, folding))
+            with suppress(Unavailable):  # a function in Python that is not here: looked at by itself, it is told
+                if follows and folding.fit(record, waiting):
+                    changes.append(self._change(state, record, waiting, folding))
         try:
             told = self.online.update(changes) if changes else []
         except (ValueError, ModelwrightError):  # one of them holds up no other
@@ -377,7 +381,7 @@ class Folding:
         self._tables[push.rows.push.id] = push.table
 
     def fit(self, record: ViewRecord, pushes: Sequence[PushedRows]) -> bool:
-        """Whether a view has the types over the rows of pushes that its version says."""
+        """Whether a view has the types over the rows of pushes its version says; `Unavailable` without its functions."""
         from modelwright.features.engine import unlike
 
         for each in pushes:
@@ -417,6 +421,22 @@ def _received(data: str) -> tuple[bytes, pa.Table]:
     except ValueError as error:
         raise Invalid(f"The rows are not base64: {error}.") from None
     return rows, _opened(rows)
+
+
+def _refuse_other(held: tuple[Push, bytes | None], table: pa.Table) -> None:
+    """`Conflict` where rows are not those of the push that has their id already: they would count for nothing."""
+    push, data = held
+    before = None if data is None else _opened(data)
+    comparable = before is not None and before.schema.equals(table.schema)
+    if push.rows != table.num_rows or (comparable and before is not None and not _alike(before, table)):
+        raise Conflict(
+            f"The id {push.id!r} is that of push {push.number}, of {push.rows} other rows: these would not count.",
+            mend="Give every push an id of its own, such as where its rows stand in their stream: kafka:7:1931.",
+        )
+
+
+def _alike(one: pa.Table, other: pa.Table) -> bool:
+    return bool(one.equals(other)) or one.to_pylist().__repr__() == other.to_pylist().__repr__()  # of NaN, too
 
 
 def _stream(table: pa.Table) -> bytes:

@@ -35,6 +35,12 @@ def add(tx: Transaction, dataset: Ref, id: str, rows: int, data: bytes) -> tuple
     return number, False
 
 
+def one(tx: Transaction, dataset: Ref, number: int) -> tuple[Push, bytes | None]:
+    """A push with its Arrow stream, or without where a version holds its rows by now."""
+    row = tx.execute(sa.select(pushes).where(pushes.c.dataset == dataset.name, pushes.c.number == number)).one()
+    return _push(row), None if row.data is None else bytes(row.data)
+
+
 def last(tx: Transaction, dataset: Ref) -> int:
     """The number of the newest push, 0 where there was none."""
     return int(_LAST.run(tx.connection, dataset=dataset.name).fetchone()[0] or 0)

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from modelwright.core.errors import Invalid
+from modelwright.core.frames import without_index
 from modelwright.core.refs import Ref
 from modelwright.features import engine
 from modelwright.features.definitions import FeatureView
@@ -25,10 +26,12 @@ def as_table(entities: Any) -> pa.Table:
     """Whatever offers the Arrow C stream (pyarrow, pandas, polars, DuckDB), or a list of dicts, as a table."""
     if isinstance(entities, pa.Table):
         return entities
+    if isinstance(entities, list) and not entities:
+        raise Invalid("An empty list has no columns.", mend="Give a table or a frame: it has columns without rows, too.")
     try:
         if isinstance(entities, list) and all(isinstance(each, dict) for each in entities):
             return pa.Table.from_pylist(entities)
-        return pa.table(entities)
+        return without_index(pa.table(entities))
     except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, ValueError) as error:
         raise Invalid(
             f"The rows asked for are no table: {error}", mend="Give a table of Arrow, a data frame, or a list of dicts."

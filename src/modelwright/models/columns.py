@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from modelwright.core.errors import Invalid
+from modelwright.core.frames import without_index
 from modelwright.core.signature import Column, DataType, Signature
 
 
@@ -20,9 +21,7 @@ def as_table(data: Any) -> pa.Table:
     if isinstance(data, Mapping):
         return pa.table({name: _array(name, values) for name, values in data.items()})
     if hasattr(data, "__arrow_c_stream__"):
-        table = pa.table(data)
-        extra = [name for name in table.column_names if name.startswith("__index_level_")]
-        return table.drop_columns(extra)
+        return without_index(pa.table(data))
     raise Invalid(
         f"A {type(data).__name__} is not a table.", mend="Pass an Arrow table, a data frame, or a dict of columns by name."
     )

@@ -17,7 +17,9 @@ from modelwright.features.records import ViewRecord
 from modelwright.models.records import ModelRecord
 from modelwright.openlineage import queries
 from modelwright.openlineage.incoming import column_edges
-from modelwright.openlineage.records import ColumnEdge, ColumnLineage, ColumnRef
+from modelwright.openlineage.naming import external
+from modelwright.openlineage.records import ColumnEdge, ColumnLineage, ColumnRef, PartyKind
+from modelwright.openlineage.statements import Statement, Untold, table_name
 from modelwright.store import Direction, Transaction, catalog
 from modelwright.store.queries import pinned, readable
 
@@ -89,6 +91,8 @@ def columns_of(tx: Transaction, ref: Ref) -> Sequence[str]:
 def _up(tx: Transaction, at: ColumnRef, ours: str) -> Iterator[ColumnEdge]:
     if at.ref.kind is Kind.FEATURES:
         yield from _made(tx, at.ref, at.column)
+    elif at.ref.kind is Kind.DATASET:
+        yield from _answered(convert(catalog.get(tx, at.ref).record, DatasetRecord), at)
     elif at.ref.kind is Kind.MODEL:
         record = convert(catalog.get(tx, at.ref).record, ModelRecord)
         yield from _taken(tx, at.ref, record, at.column)
@@ -109,6 +113,19 @@ def _down(tx: Transaction, at: ColumnRef, ours: str) -> Iterator[ColumnEdge]:
                 record = convert(version.record, ModelRecord)
                 yield from (edge for edge in _taken(tx, user, record, at.column) if edge.source == at)
     yield from (edge for edge in _told(tx, at, ours) if edge.source == at)
+
+
+def _answered(record: DatasetRecord, at: ColumnRef) -> Iterator[ColumnEdge]:
+    """From the columns of a database's tables to a column of what it answered."""
+    if record.statement is None or at.column not in record.names:
+        return
+    try:
+        found = Statement(record.statement.sql, record.statement.backend)
+    except Untold:
+        return
+    for each in [*found.column(at.column), *found.rows()]:
+        there = external(PartyKind.DATASET, *table_name(record.statement.place, each.table))
+        yield ColumnEdge(source=ColumnRef(ref=there, column=each.column), target=at, use=each.use.value)
 
 
 def _made(tx: Transaction, view: Ref, name: str) -> Iterator[ColumnEdge]:

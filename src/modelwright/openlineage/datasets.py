@@ -15,6 +15,7 @@ from modelwright.models.records import ModelRecord
 from modelwright.openlineage import facets
 from modelwright.openlineage.naming import own_name
 from modelwright.openlineage.records import Party, PartyKind
+from modelwright.openlineage.statements import Statement, TableColumn, Untold, table_name
 from modelwright.pipelines.records import Execution
 from modelwright.store import Version
 
@@ -80,10 +81,27 @@ def _table(known: Known, version: Version) -> dict[str, Any]:
     said = {"datasetType": facets.dataset_type("TABLE" if record.is_table else "FILE")}
     if record.is_table:
         said["schema"] = facets.schema((column.name, column.type) for column in record.columns)
+    if inputs := _asked(record):
+        said["columnLineage"] = inputs
     if record.lake is not None:
         return said | {"symlinks": facets.symlink(*_lake_name(record.lake.address))}
     place = record.manifest or (record.parts[0].digest if record.parts else "")
     return said | ({"symlinks": facets.symlink(f"{known.namespace}/objects", place)} if place else {})
+
+
+def _asked(record: DatasetRecord) -> facets.Facet | None:
+    """Of rows that a database answered: the columns of its tables that each column is made of."""
+    if record.statement is None:
+        return None
+    try:
+        place, found = record.statement.place, Statement(record.statement.sql, record.statement.backend)
+    except Untold:
+        return None
+
+    def told(made: Sequence[TableColumn]) -> list[facets.Facet]:
+        return [facets.input_field(*table_name(place, each.table), each.column, _how(each)) for each in made]
+
+    return facets.column_lineage({name: told(found.column(name)) for name in record.names}, told(found.rows()))
 
 
 def _lake_name(address: str) -> tuple[str, str]:
@@ -114,7 +132,7 @@ def _view(known: Known, version: Version) -> dict[str, Any]:
     return said
 
 
-def _how(origin: Origin) -> tuple[str, str]:
+def _how(origin: Origin | TableColumn) -> tuple[str, str]:
     return "DIRECT" if origin.use.direct else "INDIRECT", origin.use.value
 
 

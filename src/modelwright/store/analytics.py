@@ -6,6 +6,7 @@ import os
 import secrets
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ import duckdb
 class Instance:
     """One DuckDB that all sessions of this process share."""
 
-    def __init__(self, *, locked: bool) -> None:
-        self._locked = locked
+    def __init__(self, *, locked: bool, define: Callable[[Any], None] = lambda connection: None) -> None:
+        """`define` gives the instance functions: all of its sessions have them, and no other instance."""
+        self._locked, self._define = locked, define
         self._lock = threading.Lock()
         self._connection: Any = None
         self._process = 0
@@ -43,6 +45,7 @@ class Instance:
         if self._locked:
             self._connection.execute("SET enable_external_access = false")
             self._connection.execute("SET lock_configuration = true")
+        self._define(self._connection)
 
 
 def opened(spill: Path | None = None) -> Any:
@@ -96,9 +99,9 @@ class Session:
         return text
 
 
-def locked() -> Session:
+def locked(instance: Instance = _locked) -> Session:
     """A session that reaches no file, no network and no setting, over the Arrow tables registered with it."""
-    return Session(_locked.session())
+    return Session(instance.session())
 
 
 def reading() -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from modelwright.core.errors import Invalid
+from modelwright.core.frames import without_index
 
 
 def parquet(table: Any) -> bytes:
@@ -26,13 +27,13 @@ def _arrow(table: Any) -> Any:
     import pyarrow as pa
 
     if hasattr(table, "__arrow_c_stream__"):
-        return pa.RecordBatchReader.from_stream(table).read_all()
+        return without_index(pa.RecordBatchReader.from_stream(table).read_all())
     if isinstance(table, Mapping):
         return pa.table({str(name): _column(values) for name, values in table.items()})
     if isinstance(table, Sequence) and not isinstance(table, str | bytes) and all(isinstance(r, Mapping) for r in table):
         return pa.Table.from_pylist([dict(row) for row in table])
     if type(table).__module__.partition(".")[0] == "pandas":
-        return pa.Table.from_pandas(table)
+        return without_index(pa.Table.from_pandas(table))
     raise Invalid(
         f"A {type(table).__name__} is not a table.",
         mend="Give anything with the Arrow C stream, a data frame, a dict of columns, or a list of dicts.",

@@ -178,6 +178,7 @@ class FeaturesFace(Face):
                 "event time": view.event_time,
                 "known at": view.created_time,
                 "lives": view.ttl,
+                "in Python": [f"{each.name}({', '.join(each.takes)}) -> {each.gives}" for each in view.functions],
                 "online": use.silent
                 or (f"{counted(online.rows, 'row')}, {when(online.since)} to {when(online.until)}" if online else "not"),
                 "cost": [f"{name} {told}" for name, told in zip(COSTS, told_cost(use.cost), strict=True) if told],
@@ -215,14 +216,31 @@ class FeaturesFace(Face):
         return rooms.features.diff(before, after)
 
     def tell_diff(self, found: ViewDiff) -> None:
-        rows = [[each.field, each.before, each.after] for each in found.changes]
+        code = [each for each in found.changes if each.field.endswith("()")]
+        rows = [[each.field, each.before, each.after] for each in found.changes if each not in code]
         rows += [[f"{name}", "", "new"] for name in found.added] + [[name, "", "gone"] for name in found.removed]
+        rows += [[each.field, _stands(each.before), _stands(each.after)] for each in code]
         tell_changes(found.before, found.after, ["what", "before", "after"], rows)
+        for each in code:
+            _tell_code(each.before or "", each.after or "")
         if found.breaking:
             say("  A model built on the first cannot be fed from the second.", style="red")
 
     def retire(self, rooms: Workspace, ref: Ref, successor: Ref | None, reason: str) -> ViewVersion:
         return rooms.features.retire(ref, successor=successor, reason=reason)
+
+
+def _stands(source: str | None) -> str:
+    return "" if source is None else f"{len(source.splitlines())} lines"
+
+
+def _tell_code(before: str, after: str) -> None:
+    """The lines of a function that changed, as `diff -u` shows them."""
+    from difflib import unified_diff
+
+    say("")
+    for each in list(unified_diff(before.splitlines(), after.splitlines(), lineterm=""))[2:]:
+        say(each)
 
 
 def _promised(rooms: Workspace, source: Ref) -> list[str]:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from modelwright.core.paging import every
 from modelwright.core.refs import Ref, as_ref
 from modelwright.core.wire import encode
-from modelwright.datasets.checks import Check, load_checks
+from modelwright.datasets.checks import Check, Unique, load_checks
 from modelwright.datasets.contracts.service import Contracts
 from modelwright.datasets.local.reading import Reading
 from modelwright.datasets.records import CheckReport, DatasetVersion, Profile
@@ -63,9 +63,12 @@ class Quality(Reading):
 
         version = self.show(as_ref(ref))
         profile = self.profile(version.ref)
-        found = suggest_checks(version, profile)
+        before = self.basis(version.ref).previous
+        found = suggest_checks(version, profile, before.rows if before else None)
         if version.masks:
             return found
+        if version.key and self._run(version.ref, [Unique()]).verdict is not Verdict.PASS:
+            found = [each for each in found if not isinstance(each, Unique)]  # its key does not name rows alone
         now = self.sketch(version.ref)
         found += suggest_distributions(version, profile, now, self._sketch_before(version))
         return [*found, *self._references(version, profile, now)]
