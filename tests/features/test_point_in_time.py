@@ -32,6 +32,7 @@ from modelwright.features.definitions import (
 )
 from modelwright.features.materialise import timelines
 from modelwright.features.packing import NOTHING
+from modelwright.features.sessions import sessions
 from modelwright.features.timeline import read
 
 _spec = importlib.util.spec_from_file_location("features_oracle", Path(__file__).with_name("oracle.py"))
@@ -432,7 +433,7 @@ def test_views_that_share_a_session_leave_nothing_in_it() -> None:
     late = FeatureView(name="l", entity="key", source="dataset:d", event_time="at", created_time="at", features=["value"])
     table, at = pa.table({"key": ["a", "b"]}), pa.array([5, 5])
     source = pa.table({"key": ["a", "a"], "at": pa.array([1, 1], pa.timestamp("us", "UTC")), "value": [1.0, 2.0]})
-    with engine.sessions() as connection:
+    with sessions() as connection:
         for each in (view, late, view):
             assert engine.join_in(connection, each, source, table, at)[0].to_pylist() == [2.0, None]
         assert connection.execute("SELECT count(*) FROM information_schema.tables").fetchone() == (0,)

@@ -15,11 +15,11 @@ from msgspec.structs import replace
 from modelwright.core.errors import Conflict, Invalid
 from modelwright.core.refs import Ref
 from modelwright.features import FeatureView, count, distinct, last, mean
-from modelwright.features.engine import sessions
 from modelwright.features.keys import key_text
 from modelwright.features.materialise import arrivals, timelines
 from modelwright.features.packing import pack, unpack
 from modelwright.features.ports import Change
+from modelwright.features.sessions import sessions
 from modelwright.features.timeline import merge, read
 from modelwright.features.turn import FeatureTurn
 from modelwright.features.views import FeatureSettings

@@ -17,6 +17,7 @@ import pytest
 import modelwright as mw
 from modelwright.core.errors import Invalid, Unavailable
 from modelwright.features import FeatureView, Transformation, expression, mean, vectorised
+from modelwright.features.sessions import session
 from modelwright.testing import serving
 from modelwright.workspace import Workspace
 
@@ -121,7 +122,7 @@ def median(x: Any) -> Any:  # DuckDB has one
         (centred, "another value among others than alone"),
         (drawn, "another value among others than alone"),
         (fewer, "it gave 2 values for 3 rows"),
-        (failing, r"it raised ValueError \(line \d+\)\.$"),
+        (failing, r"it raised ValueError \(line \d+\)\. Try it out by itself"),
         (median, "is a function of DuckDB's"),
     ],
 )
@@ -131,6 +132,31 @@ def test_a_function_that_cannot_be_trusted_is_given_up_and_no_value_is_quoted(
     view = of(vectorised(takes=["float"], gives="float")(function), f"{function.__name__}(m)")
     with pytest.raises(Invalid, match=why):
         people.features.training([{"who": "ada", "event_timestamp": DAY}], [people.features.apply(view).ref])
+
+
+@vectorised(takes=["float"], gives="float")
+def light(kg: Any) -> Any:
+    if pc.max(kg).as_py() > 100:
+        raise ValueError("too heavy")
+    return kg
+
+
+@vectorised(takes=["float"], gives="float")
+def short(m: Any) -> Any:
+    if pc.max(m).as_py() > 3:
+        raise ValueError("too tall")
+    return m
+
+
+def test_the_function_that_gives_up_is_named_whichever_did_before() -> None:
+    view = FeatureView(
+        name="of", entity="who", source="dataset:people", features=[expression("x", "light(kg)")], functions=[light, short]
+    )
+    for call, column, value in (("light", "kg", 200.0), ("short", "m", 4.0), ("light", "kg", 300.0)):
+        source = pa.table({column: [value]})
+        with pytest.raises(Invalid, match=rf"{call}\(\) cannot be used") as told, session(source, view) as connection:
+            connection.sql(f"SELECT {call}({column}) FROM source").fetchall()
+        assert "apply the view again" in told.value.mend
 
 
 def test_no_other_view_or_query_sees_the_function(people: Workspace) -> None:

@@ -16,7 +16,7 @@ from modelwright.features import FeatureView, column, column_origins, expression
 from modelwright.features.following import Use
 from modelwright.openlineage import PartyKind
 from modelwright.openlineage.naming import external
-from modelwright.openlineage.statements import Statement, Untold, table_name
+from modelwright.openlineage.statements import Followed, Untold, table_name
 from modelwright.store import Direction
 from modelwright.workspace import Workspace
 from tests.openlineage.judge import judge
@@ -101,7 +101,7 @@ def test_what_another_system_says_of_columns_goes_on_from_ours(embedded: Workspa
 
 
 def made_of(sql: str, *names: str, backend: str = "postgresql") -> list[set[tuple[str, str, str]]]:
-    found = Statement(sql, backend)
+    found = Followed(sql, backend)
     return [{(each.table, each.column, each.use.value) for each in found.column(name)} for name in names]
 
 
@@ -116,7 +116,7 @@ def test_a_query_is_followed_through_ctes_unions_windows_and_subqueries() -> Non
     assert city == {("c", "city", "IDENTITY")}
     assert {(table, column) for table, column, _ in total} == {("o", "amt"), ("o2", "amt"), ("o", "cust"), ("o2", "cust")}
     assert {("k", "v", "AGGREGATION"), ("o", "id", "AGGREGATION")} <= most
-    rows = {(each.table, each.column, each.use.value) for each in Statement(sql, "postgresql").rows()}
+    rows = {(each.table, each.column, each.use.value) for each in Followed(sql, "postgresql").rows()}
     assert {("c", "cust", "JOIN"), ("o2", "cust", "JOIN"), ("o", "amt", "FILTER"), ("k", "i", "FILTER")} <= rows
 
 
@@ -133,7 +133,7 @@ def test_names_without_a_table_stars_and_recursion() -> None:
     ]
     for sql, backend in (("VALUES (1)", "sqlite"), ("SELEC 1 FRM", "sqlite"), ("SELECT 1", "no-such-database")):
         with pytest.raises(Untold):
-            Statement(sql, backend)
+            Followed(sql, backend)
 
 
 def test_tables_have_the_names_that_openlineage_gives_them() -> None:

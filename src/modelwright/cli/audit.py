@@ -8,12 +8,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelwright.cli.explain import add_group, carries_out
-from modelwright.cli.options import AsJson, Where, Yes, confirm, workspace
-from modelwright.cli.output import COLOURS, aside, event_row, facts, print_json, say, section, table, when
+from modelwright.cli.options import (
+    Action,
+    Actor,
+    After,
+    AsJson,
+    Limit,
+    Since,
+    Until,
+    Where,
+    Yes,
+    chosen_events,
+    confirm,
+    workspace,
+)
+from modelwright.cli.output import COLOURS, aside, facts, print_json, say, section, tell_events, when
 from modelwright.cli.progress import Telling, Told, progress
 from modelwright.core.errors import Conflict, Corrupt, NotFound
 from modelwright.core.sizes import size
-from modelwright.store.records import EventFilter
 
 if TYPE_CHECKING:
     from modelwright.store import Record
@@ -39,30 +51,22 @@ def register(app: typer.Typer) -> None:
 
 @carries_out("record.events")
 def events(
-    actor: Annotated[str | None, typer.Option(help="Only what this principal did.", show_default=False)] = None,
-    action: Annotated[
-        str | None, typer.Option(help="Only such: models.version.promoted, or models.", show_default=False)
-    ] = None,
-    since: Annotated[str | None, typer.Option(metavar="TIME", help="From that moment on.", show_default=False)] = None,
-    until: Annotated[str | None, typer.Option(metavar="TIME", help="Before that moment.", show_default=False)] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", help="How many at most, 1 to 1000.")] = 50,
-    after: Annotated[str | None, typer.Option(help="Go on after the page before.", show_default=False)] = None,
+    actor: Actor = None,
+    action: Action = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = 50,
+    after: After = None,
     where: Where = None,
     as_json: AsJson = False,
 ) -> None:
-    from modelwright.cli.options import parse_moment
-
-    narrowed = EventFilter(
-        since=parse_moment(since), until=parse_moment(until), actor=actor, action=action, limit=limit, after=after
-    )
+    narrowed = chosen_events(since, until, actor, action, limit, after)
     with workspace(where) as rooms:
         page = rooms.record.events(narrowed)
     if as_json:
         print_json(page)
         return
-    table(["event", "when", "who", "what"], [event_row(event) for event in page.items], right=("event",))
-    if page.next:
-        aside(f"There are more: --after {page.next}")
+    tell_events(page)
 
 
 def verify(

@@ -9,20 +9,31 @@ import typer
 from modelwright.cli.explain import add_commands, carries_out
 from modelwright.cli.kinds import face_of, kind_named
 from modelwright.cli.kinds.base import Face
-from modelwright.cli.options import AsJson, Moment, RefArgument, Where, pairs, parse_moment, parse_ref, workspace
-from modelwright.cli.output import aside, event_row, facts, print_json, say, section, show, table, when
+from modelwright.cli.options import (
+    Action,
+    Actor,
+    After,
+    AsJson,
+    Limit,
+    Moment,
+    RefArgument,
+    Since,
+    Until,
+    Where,
+    chosen_events,
+    pairs,
+    parse_moment,
+    parse_ref,
+    workspace,
+)
+from modelwright.cli.output import aside, facts, print_json, say, section, show, table, tell_events, when
 from modelwright.core.errors import Invalid
 from modelwright.core.paging import Filter, Page
 from modelwright.core.refs import Kind, Ref
-from modelwright.store.records import Direction, EventFilter
+from modelwright.store.records import Direction
 
 if TYPE_CHECKING:
     from modelwright.deployments.records import Live
-
-Since = Annotated[str | None, typer.Option(metavar="TIME", help="From that moment on.", show_default=False)]
-Until = Annotated[str | None, typer.Option(metavar="TIME", help="Before that moment.", show_default=False)]
-Limit = Annotated[int, typer.Option("--limit", "-n", help="How many at most, 1 to 1000.")]
-After = Annotated[str | None, typer.Option(help="Go on after the page before.", show_default=False)]
 
 
 SHORT = 10  # digits of what can only be meant as a version: an id is longer
@@ -179,10 +190,8 @@ def _columns(ref: Ref, column: str, direction: Direction, depth: int, where: str
 @carries_out("record.history")
 def history(
     ref: RefArgument,
-    actor: Annotated[str | None, typer.Option(help="Only what this principal did.", show_default=False)] = None,
-    action: Annotated[
-        str | None, typer.Option(help="Only such events: models.version.promoted, or models.", show_default=False)
-    ] = None,
+    actor: Actor = None,
+    action: Action = None,
     since: Since = None,
     until: Until = None,
     limit: Limit = 50,
@@ -190,9 +199,7 @@ def history(
     where: Where = None,
     as_json: AsJson = False,
 ) -> None:
-    narrowed = EventFilter(
-        since=parse_moment(since), until=parse_moment(until), actor=actor, action=action, limit=limit, after=after
-    )
+    narrowed = chosen_events(since, until, actor, action, limit, after)
     with workspace(where) as rooms:
         page = rooms.record.history(parse_ref(ref), narrowed)
     if as_json:
@@ -201,9 +208,7 @@ def history(
     if not page.items:
         aside("Nothing happened to it in that time.")
         return
-    table(["event", "when", "who", "what"], [event_row(event) for event in page.items], right=("event",))
-    if page.next:
-        aside(f"There are more: --after {page.next}")
+    tell_events(page)
 
 
 @carries_out("deployments.live")

@@ -12,6 +12,7 @@ from modelwright.core.errors import Invalid
 from modelwright.core.refs import Kind, Ref
 
 if TYPE_CHECKING:
+    from modelwright.store.records import EventFilter
     from modelwright.workspace import Workspace
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -30,6 +31,14 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Environment = Annotated[str, typer.Option("--environment", "-e", help="Where: staging, production, ...")]
 Moment = Annotated[
     str | None, typer.Option("--at", metavar="TIME", help="At that moment instead of now.", show_default=False)
+]
+Since = Annotated[str | None, typer.Option(metavar="TIME", help="From that moment on.", show_default=False)]
+Until = Annotated[str | None, typer.Option(metavar="TIME", help="Before that moment.", show_default=False)]
+Limit = Annotated[int, typer.Option("--limit", "-n", help="How many at most, 1 to 1000.")]
+After = Annotated[str | None, typer.Option(help="Go on after the page before.", show_default=False)]
+Actor = Annotated[str | None, typer.Option(help="Only what this principal did.", show_default=False)]
+Action = Annotated[
+    str | None, typer.Option(help="Only such events: models.version.promoted, or models.", show_default=False)
 ]
 RefArgument = Annotated[str, typer.Argument(metavar="REF", help="kind:name@selector, for example model:delay@champion.")]
 
@@ -70,6 +79,17 @@ def parse_moment(text: str | None) -> datetime | None:
     from modelwright.core.clock import parse_time
 
     return None if text is None else parse_time(text)
+
+
+def chosen_events(
+    since: str | None, until: str | None, actor: str | None, action: str | None, limit: int, after: str | None
+) -> EventFilter:
+    """Which events of the ledger the options mean."""
+    from modelwright.store.records import EventFilter
+
+    return EventFilter(
+        since=parse_moment(since), until=parse_moment(until), actor=actor, action=action, limit=limit, after=after
+    )
 
 
 def pairs(texts: list[str] | None, *, option: str) -> dict[str, str]:

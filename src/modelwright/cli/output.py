@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.text import Text
     from rich.tree import Tree
 
+    from modelwright.core.paging import Page
     from modelwright.store.records import Event
 
 NO_TERMINAL = 160  # characters on a line, where the output is no terminal that says how wide it is
@@ -212,6 +213,13 @@ def event_row(event: Event) -> list[Any]:
     outcome = "" if event.outcome == "ok" else f"  ({event.outcome})"
     lines = [event.action + outcome, event.resource, event.reason, event.error]
     return [event.seq, when(event.ts), event.actor.get("id", ""), "\n".join(line for line in lines if line)]
+
+
+def tell_events(page: Page[Event]) -> None:
+    """A page of the ledger's events, and how to see the next."""
+    table(["event", "when", "who", "what"], [event_row(event) for event in page.items], right=("event",))
+    if page.next:
+        aside(f"There are more: --after {page.next}")
 
 
 def when(moment: datetime | None) -> str:

@@ -1,10 +1,9 @@
-"""Running the SQL of point-in-time truth: a DuckDB session that sees one table and nothing else. At the caller's side."""
+"""Running the SQL of point-in-time truth, in sessions that see one table and nothing else. At the caller's side."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -21,11 +20,9 @@ from modelwright.features import plain, rowwise, sql
 from modelwright.features.asof import Best, Newest
 from modelwright.features.definitions import COUNTS, Feature, FeatureView
 from modelwright.features.grouping import grouped
-from modelwright.features.guarding import Guarded
 from modelwright.features.ordering import in_order
 from modelwright.features.records import FeatureColumn, ViewRecord
-from modelwright.features.transformations import KINDS, Transformation
-from modelwright.store import analytics
+from modelwright.features.sessions import session, sessions
 
 _KINDS = {
     "BOOLEAN": DataType.BOOL,
@@ -51,66 +48,9 @@ _ARROW = {
 _TICKS = pa.timestamp("us", tz="UTC")
 MOST_CHECKED = 1000  # definitions that are remembered as sound
 _checked: dict[tuple[bytes, bytes], tuple[list[DataType], list[str]]] = {}
-MOST_EQUIPPED = 16  # instances of DuckDB with functions in Python that are kept
-_equipped: dict[bytes, _Equipped] = {}  # by the functions
 _described: dict[tuple[bytes, bytes], list[tuple[DataType, int | None]]] = {}  # types of keys and features, as far as asked
 BROUGHT = {"bool": DataType.BOOL, "int": DataType.INT64, "float": DataType.FP64, "text": DataType.STRING,
             "time": DataType.DATETIME}  # fmt: skip
-
-
-@contextmanager
-def session(source: pa.Table, view: FeatureView) -> Iterator[Any]:
-    """A connection in memory whose one table is `source`, in UTC, with the functions of a view.
-
-    A definition's SQL was written by somebody else, perhaps: it can reach no file, no network and no setting.
-    """
-    with sessions(view.functions) as connection:
-        connection.register("source", source)
-        yield connection
-
-
-@contextmanager
-def sessions(functions: Sequence[Transformation] = ()) -> Iterator[Any]:
-    """The same without a table yet, for one `source` after another: to open one takes longer than many a query."""
-    equipped = _equipped_with(functions) if functions else None
-    connection = analytics.locked(equipped.instance) if equipped else analytics.locked()
-    try:
-        yield connection
-    except duckdb.Error as error:
-        for each in equipped.guarded if equipped and "Python exception" in str(error) else ():
-            if each.problem:
-                raise Invalid(f"The function {each.definition.name}() cannot be used: {each.problem}.") from each.cause
-        raise Invalid(f"DuckDB cannot compute this: {str(error).strip()}") from error
-    finally:
-        connection.close()
-
-
-class _Equipped:
-    """An instance of DuckDB that has functions in Python: in the one that all share, others' SQL could call them."""
-
-    def __init__(self, functions: Sequence[Transformation]) -> None:
-        self.guarded = [Guarded(each) for each in functions]
-        self.instance = analytics.Instance(locked=True, define=self._define)
-
-    def _define(self, connection: Any) -> None:
-        for each in self.guarded:
-            called = each.definition
-            asked = "SELECT 1 FROM duckdb_functions() WHERE lower(function_name) = ? LIMIT 1"
-            if connection.execute(asked, [called.name.lower()]).fetchone():
-                raise Invalid(f"{called.name}() is a function of DuckDB's.", mend="Give yours another name.")
-            takes, gives = [KINDS[kind] for kind in called.takes], KINDS[called.gives]
-            connection.create_function(called.name, each, takes, gives, type="arrow", null_handling="special")
-
-
-def _equipped_with(functions: Sequence[Transformation]) -> _Equipped:
-    asked = encode(functions)
-    held = _equipped.get(asked)
-    if held is None:
-        held = _Equipped(functions)
-        if len(_equipped) >= MOST_EQUIPPED:
-            _equipped.clear()
-        _equipped[asked] = held
-    return held
 
 
 def describe(view: FeatureView, source: pa.Table) -> tuple[list[Column], list[FeatureColumn]]:

@@ -20,15 +20,14 @@ class Guarded:
 
     def __init__(self, definition: Transformation) -> None:
         self.definition = definition
-        self.problem = ""  # why it was given up
-        self.cause: BaseException | None = None
+        self._given_up: tuple[str, BaseException | None] = "", None
         self._run = code_of(definition)
         self._proven = False
         places = [inspect.Parameter(f"c{at}", inspect.Parameter.POSITIONAL_ONLY) for at in range(len(definition.takes))]
         self.__signature__ = inspect.Signature(places)  # by which DuckDB tells how many arguments there are
 
     def __call__(self, *columns: Any) -> Any:
-        """One batch, from one array for each argument; whatever goes wrong is kept as `problem`."""
+        """One batch, from one array for each argument; whatever goes wrong is kept for `given_up`."""
         try:
             arrays = [each.combine_chunks() if hasattr(each, "combine_chunks") else each for each in columns]
             made = self._checked(arrays)
@@ -36,9 +35,13 @@ class Guarded:
                 self._prove(arrays, made)
             return made
         except Exception as error:
-            self.cause = error
-            self.problem = error.message if isinstance(error, Invalid) else _told(error)
+            self._given_up = error.message if isinstance(error, Invalid) else _told(error), error
             raise
+
+    def given_up(self) -> tuple[str, BaseException | None]:
+        """Why it failed since this was last asked, and the error; nothing where it did not."""
+        told, self._given_up = self._given_up, ("", None)
+        return told
 
     def _checked(self, arrays: Sequence[Any]) -> Any:
         made, rows = self._run(*arrays), len(arrays[0])

@@ -402,10 +402,10 @@ class Folding:
         return arrivals(view, [(each.push.number, self._tables[each.push.id]) for each in pushes], self._opened_session)
 
     def _opened_session(self) -> Any:
-        from modelwright.features import engine
+        from modelwright.features.sessions import sessions
 
         if self._session is None:
-            self._session = self._stack.enter_context(engine.sessions())
+            self._session = self._stack.enter_context(sessions())
         return self._session
 
 
@@ -436,7 +436,7 @@ def _refuse_other(held: tuple[Push, bytes | None], table: pa.Table) -> None:
 
 
 def _alike(one: pa.Table, other: pa.Table) -> bool:
-    return bool(one.equals(other)) or one.to_pylist().__repr__() == other.to_pylist().__repr__()  # of NaN, too
+    return bool(one.equals(other)) or repr(one.to_pylist()) == repr(other.to_pylist())  # of NaN, too
 
 
 def _stream(table: pa.Table) -> bytes:

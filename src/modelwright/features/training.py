@@ -16,6 +16,7 @@ from modelwright.core.refs import Ref
 from modelwright.features import engine
 from modelwright.features.definitions import FeatureView
 from modelwright.features.records import TrainingSet, ViewVersion
+from modelwright.features.sessions import sessions
 
 Read = Callable[[Ref, Sequence[FeatureView]], pa.Table]
 Timed = tuple[list[Any], float]  # the columns of a view, and the seconds that its join took
@@ -92,7 +93,7 @@ def _at_once(
     """
 
     def joined(chosen: Sequence[ViewVersion], rows: pa.Table) -> dict[Ref, Timed]:
-        with engine.sessions() as connection:
+        with sessions() as connection:
             return {each.ref: one(connection, each, rows) for each in chosen}
 
     def one(connection: Any, version: ViewVersion, rows: pa.Table) -> Timed:

@@ -19,7 +19,7 @@ from modelwright.openlineage import queries
 from modelwright.openlineage.incoming import column_edges
 from modelwright.openlineage.naming import external
 from modelwright.openlineage.records import ColumnEdge, ColumnLineage, ColumnRef, PartyKind
-from modelwright.openlineage.statements import Statement, Untold, table_name
+from modelwright.openlineage.statements import followed, table_name
 from modelwright.store import Direction, Transaction, catalog
 from modelwright.store.queries import pinned, readable
 
@@ -117,14 +117,11 @@ def _down(tx: Transaction, at: ColumnRef, ours: str) -> Iterator[ColumnEdge]:
 
 def _answered(record: DatasetRecord, at: ColumnRef) -> Iterator[ColumnEdge]:
     """From the columns of a database's tables to a column of what it answered."""
-    if record.statement is None or at.column not in record.names:
-        return
-    try:
-        found = Statement(record.statement.sql, record.statement.backend)
-    except Untold:
+    kept, found = record.statement, followed(record.statement)
+    if kept is None or found is None or at.column not in record.names:
         return
     for each in [*found.column(at.column), *found.rows()]:
-        there = external(PartyKind.DATASET, *table_name(record.statement.place, each.table))
+        there = external(PartyKind.DATASET, *table_name(kept.place, each.table))
         yield ColumnEdge(source=ColumnRef(ref=there, column=each.column), target=at, use=each.use.value)
 
 

@@ -15,7 +15,7 @@ from modelwright.models.records import ModelRecord
 from modelwright.openlineage import facets
 from modelwright.openlineage.naming import own_name
 from modelwright.openlineage.records import Party, PartyKind
-from modelwright.openlineage.statements import Statement, TableColumn, Untold, table_name
+from modelwright.openlineage.statements import TableColumn, followed, table_name
 from modelwright.pipelines.records import Execution
 from modelwright.store import Version
 
@@ -91,15 +91,12 @@ def _table(known: Known, version: Version) -> dict[str, Any]:
 
 def _asked(record: DatasetRecord) -> facets.Facet | None:
     """Of rows that a database answered: the columns of its tables that each column is made of."""
-    if record.statement is None:
-        return None
-    try:
-        place, found = record.statement.place, Statement(record.statement.sql, record.statement.backend)
-    except Untold:
+    kept, found = record.statement, followed(record.statement)
+    if kept is None or found is None:
         return None
 
     def told(made: Sequence[TableColumn]) -> list[facets.Facet]:
-        return [facets.input_field(*table_name(place, each.table), each.column, _how(each)) for each in made]
+        return [facets.input_field(*table_name(kept.place, each.table), each.column, _how(each)) for each in made]
 
     return facets.column_lineage({name: told(found.column(name)) for name in record.names}, told(found.rows()))
 

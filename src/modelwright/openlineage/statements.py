@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from modelwright.datasets.records import Statement
 from modelwright.features import Use
 
 if TYPE_CHECKING:
@@ -35,7 +36,17 @@ class Untold(Exception):
     """It cannot be told from the statement what a column is made of."""
 
 
-class Statement:
+def followed(kept: Statement | None) -> Followed | None:
+    """A statement that the record keeps, to be asked what its columns are made of; None where that cannot be told."""
+    if kept is None:
+        return None
+    try:
+        return Followed(kept.sql, kept.backend)
+    except Untold:
+        return None
+
+
+class Followed:
     """One SELECT, and where its columns come from."""
 
     def __init__(self, sql: str, backend: str) -> None:

@@ -64,7 +64,7 @@ def untroubled() -> None:
     request tenths of a second now and then, and one that answers with thousands of values a quarter of its time.
 
     A write passes from the loop to a thread and back. While another thread computes (a search, the operator's turn), each
-    time it waits for the interpreter, which Python takes from whoever has it after five milliseconds.
+    time it waits for the interpreter, which Python by itself takes from whoever has it only after five milliseconds.
     """
     sys.setswitchinterval(TURNS)
     gc.freeze()
