@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import resource
 import select
 import shutil
@@ -163,9 +164,16 @@ def test_ctrl_c_stops_a_command_and_a_signal_ends_it(kept: Kept, deaf: str) -> N
     kept.until(lambda state: state["running"] == 0)
 
 
+def catches(process: int, number: int) -> bool:
+    """Whether a process has a handler for a signal."""
+    (caught,) = re.findall(r"^SigCgt:\s+(\w+)$", Path(f"/proc/{process}/status").read_text(), re.MULTILINE)
+    return bool(int(caught, 16) >> (number - 1) & 1)
+
+
 def test_a_command_is_stopped_and_goes_on(kept: Kept, deaf: str) -> None:
     began = kept.begin("list", "model", "-w", deaf)
     kept.until(lambda state: state["running"] == 1)
+    eventually(lambda: catches(began.pid, signal.SIGTSTP), "A command that hands signals on")  # else nobody may stop for it
     began.send_signal(signal.SIGTSTP)
     os.waitid(os.P_PID, began.pid, os.WSTOPPED | os.WNOWAIT)
     began.send_signal(signal.SIGCONT)
